@@ -1,0 +1,6 @@
+"""`python -m anomaly_clustering` is the command `anomaly-clustering`."""
+
+from anomaly_clustering.cli import main
+
+if __name__ == "__main__":
+    main()

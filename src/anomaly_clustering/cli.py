@@ -1,0 +1,119 @@
+"""The command line in, runs out: `cluster`, and LightningCLI's `fit`, `validate`, `test` and `predict`."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import yaml
+from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+from rich.progress import track
+
+from anomaly_clustering.cluster_command import cluster
+from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.mic import MIC
+from anomaly_clustering.run_folder import check_free, scores, write_run
+
+DESCRIPTION = """Group images of one product by type of defect, without labels.
+
+For a folder of images:    anomaly-clustering cluster IMAGES    (--help after 'cluster' tells more)
+For the paper's methods:   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml
+"""
+# Set to anything, it shows where in the code an error was raised.
+TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    _quiet()
+    # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found.
+    sys.path.insert(0, os.getcwd())
+    try:
+        if arguments[:1] == ["cluster"]:
+            cluster(arguments[1:])
+        else:
+            CommandLine(
+                LightningModule,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                trainer_defaults={"logger": False, "enable_model_summary": False},
+                parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
+                args=arguments,
+            )
+    except (ValueError, OSError, MisconfigurationException) as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        print(f"error: {_message(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI that leaves the folder of a run behind: assignments, metrics, resolved config, report."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
+        parser.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        self.out = config.out or Path("runs") / str(self.subcommand)
+        check_free(self.out, overwrite=config.overwrite)
+
+    def before_test(self) -> None:
+        self.config_init.test.verbose = False
+
+    def before_validate(self) -> None:
+        self.config_init.validate.verbose = False
+
+    def after_test(self) -> None:
+        self._write()
+
+    def after_validate(self) -> None:
+        self._write()
+
+    def after_predict(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        if not self.trainer.is_global_zero:
+            return
+        metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
+        if isinstance(self.model, MIC) and isinstance(self.datamodule, DefectDataModule):
+            self._dump_config()
+            write_run(
+                self.out,
+                self.model,
+                self.datamodule,
+                metrics=metrics,
+                config=yaml.safe_dump(self.config_dump, sort_keys=False),
+                overwrite=self.config[self.subcommand].overwrite,
+                progress=partial(track, description="Drawing the report", transient=True),
+            )
+        console = Console()
+        for notice in self.model.notices:
+            console.print(f"Notice: {notice}", markup=False, highlight=False)
+        if metrics:
+            console.print(scores(metrics))
+        console.print(f"Results are in {self.out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _message(error: Exception) -> str:
+    """The error's own sentence: what comes from a worker process has a traceback before it."""
+    return str(error).rsplit(f"{type(error).__name__}: ", maxsplit=1)[-1].strip()
+
+
+def _quiet() -> None:
+    """Hide what Lightning says of itself: the user asked for groups."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", module="torch.utils.data")

@@ -1,0 +1,108 @@
+"""A user's own folder of images in; records out. Subfolders, if there are any, are defect types."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.progress import track
+
+from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule, Listing, Record
+from anomaly_clustering.data.images import EXTENSIONS, UnreadableImageError, image_files, read_image
+
+DEFECT_FREE = frozenset({"good", "normal", "ok"})
+
+
+def list_folder(
+    root: Path,
+    *,
+    normals: Path | None = None,
+    masks: Path | None = None,
+    skip_unreadable: bool = False,
+) -> Listing:
+    """The images below `root`; the name of the first subfolder on the way to an image is its defect type.
+
+    Images directly in `root` have no label. Masks have the path of their image relative to `root`, any extension,
+    and optionally `_mask` after the stem; images of a folder named good, normal or ok need none. `normals` and `masks`
+    may lie inside `root`.
+    """
+    images = _images(root, leave_out=[folder for folder in (normals, masks) if folder])
+    normal_images = _images(normals) if normals else []
+    notices: list[str] = []
+    if skip_unreadable:
+        images, bad = _readable(images)
+        normal_images, bad_normals = _readable(normal_images)
+        notices = [f"left out: {message}" for message in bad + bad_normals]
+    types = {image: image.relative_to(root).parts[0] for image in images if image.parent != root}
+    class_names = sorted(set(types.values()))
+    records = [
+        Record(
+            image,
+            class_names.index(types[image]) if image in types else None,
+            _mask(image, root, masks) if masks and types.get(image, "").lower() not in DEFECT_FREE else None,
+        )
+        for image in images
+    ]
+    return Listing(records + [Record(image, is_normal_train=True) for image in normal_images], class_names, notices)
+
+
+def _images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
+    if not folder.exists():
+        raise FileNotFoundError(f"{str(folder)!r} does not exist")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that holds the images")
+    outside = [other.resolve() for other in leave_out]
+    images = [path for path in image_files(folder) if not any(path.resolve().is_relative_to(o) for o in outside)]
+    if not images:
+        raise ValueError(f"{str(folder)!r} holds no images ({', '.join(sorted(EXTENSIONS))})")
+    return images
+
+
+def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    good, bad = [], []
+    for image in track(images, "Checking the images", transient=True):
+        try:
+            read_image(image)
+            good.append(image)
+        except UnreadableImageError as error:
+            bad.append(str(error))
+    return good, bad
+
+
+def _mask(image: Path, root: Path, masks: Path) -> Path:
+    if not masks.is_dir():
+        raise FileNotFoundError(f"{str(masks)!r} is not a folder of masks")
+    place = masks / image.relative_to(root).parent
+    for stem in (image.stem, f"{image.stem}_mask"):
+        for extension in (image.suffix, *sorted(EXTENSIONS)):
+            if (mask := place / f"{stem}{extension}").is_file():
+                return mask
+    raise FileNotFoundError(f"the mask of {str(image)!r} is missing: there is no {str(place / image.stem)!r}.png")
+
+
+class Folder(DefectDataModule):
+    """A folder of your own images, with defect types as subfolders or without any.
+
+    Args:
+        root: the images to cluster: PNG, JPEG, BMP, TIFF or WebP.
+        normals: images known to be free of defects, for semi-supervised weights.
+        masks: where the defects are, for mask weights and localisation.
+        skip_unreadable: list damaged files and go on without them, where the default is to stop.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        normals: Path | None = None,
+        masks: Path | None = None,
+        skip_unreadable: bool = False,
+        image_size: int = 256,
+        batch_size: int = 32,
+        num_workers: int = NUM_WORKERS,
+    ):
+        super().__init__(
+            partial(list_folder, root, normals=normals, masks=masks, skip_unreadable=skip_unreadable),
+            image_size=image_size,
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )

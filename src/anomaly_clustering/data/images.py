@@ -1,0 +1,79 @@
+"""Image files of any common kind in; RGB images and masks out, or an error that names the file."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+MIN_SIDE = 8
+
+
+class UnreadableImageError(ValueError):
+    """A file that cannot be used as an image; the message names it and says why."""
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files below a folder, hidden ones left out, in an order that does not depend on the file system."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def read_image(path: Path) -> Image.Image:
+    """The first frame of an image file as 8-bit RGB, turned upright by its EXIF tag.
+
+    16-bit grey is scaled by its full range, so brightness stays comparable from file to file; transparent pixels show
+    white.
+
+    Raises:
+        UnreadableImageError: no image, damaged, of fewer than 8 pixels a side, or of floating-point pixels.
+    """
+    image = ImageOps.exif_transpose(_decode(path))
+    if min(image.size) < MIN_SIDE:
+        raise UnreadableImageError(
+            f"{str(path)!r} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
+        )
+    if image.mode == "F":
+        raise UnreadableImageError(f"{str(path)!r} holds floating-point pixels; save it with 8 or 16 bits a channel")
+    if image.mode.startswith("I"):
+        grey = np.clip(np.asarray(image, dtype=np.float64) / 257, 0, 255)
+        image = Image.fromarray(np.rint(grey).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+    """1 where the mask of an image of `size` (width, height) is set, that is brighter than half, else 0.
+
+    Raises:
+        UnreadableImageError: the mask is damaged, or its size is not that of its image.
+    """
+    mask = ImageOps.exif_transpose(_decode(path))
+    if mask.size != size:
+        raise UnreadableImageError(
+            f"mask {str(path)!r} has {mask.width}x{mask.height} pixels, but its image {size[0]}x{size[1]}"
+        )
+    full = 65535 if mask.mode.startswith("I") else 255
+    levels = np.asarray(mask if mask.mode.startswith("I") else mask.convert("L"))
+    return (levels > full / 2).astype(np.float32)
+
+
+def _decode(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except UnidentifiedImageError:
+        raise UnreadableImageError(f"{str(path)!r} is not an image that can be read") from None
+    except FileNotFoundError:
+        raise UnreadableImageError(f"{str(path)!r} does not exist") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(f"{str(path)!r} is damaged: {error}") from None

@@ -1,0 +1,152 @@
+"""The result of a run in; a folder with `assignments.csv`, `metrics.json`, `config.yaml` and `report.html` out."""
+
+import csv
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.table import Table
+
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.images import read_image
+from anomaly_clustering.mic import MIC, Grouping
+from anomaly_clustering.report import Report, write_report
+
+MARK = "assignments.csv"
+METRICS = {"nmi": "NMI", "ari": "ARI", "f1": "F1", "accuracy": "accuracy", "purity": "purity"}
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Fail before the work if its result could not be written without losing something.
+
+    Raises:
+        FileExistsError: the folder holds a run and `overwrite` is not set, or it holds anything else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / MARK).is_file():
+        raise FileExistsError(f"{str(out)!r} exists and is not the folder of a run; choose another one with --out")
+    if not overwrite:
+        raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
+
+
+@contextmanager
+def whole_or_nothing(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to write to that becomes `out` when all went well, and leaves no trace otherwise."""
+    check_free(out, overwrite=overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+        new = Path(temporary) / "new"
+        new.mkdir()
+        yield new
+        if out.exists():
+            out.rename(Path(temporary) / "old")
+        new.rename(out)
+
+
+def write_run(
+    out: Path,
+    mic: MIC,
+    datamodule: DefectDataModule,
+    *,
+    metrics: Mapping[str, float],
+    config: str,
+    overwrite: bool = False,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> None:
+    """Write the folder of a run that has just ended.
+
+    Args:
+        mic: holds the grouping.
+        datamodule: holds the images that were grouped.
+        metrics: scores against known classes; empty where there are none.
+        config: how to repeat the run, as YAML.
+        progress: wraps the images as they are drawn into the report.
+    """
+    grouping = mic.grouping
+    images = [datamodule.records[i].image for i in grouping.index]
+    notices = [*datamodule.notices, *mic.notices]
+    with whole_or_nothing(out, overwrite=overwrite) as folder:
+        (folder / "config.yaml").write_text(config)
+        _write_assignments(folder / MARK, grouping, images, datamodule.class_names)
+        _write_metrics(folder / "metrics.json", grouping, metrics, notices)
+        report = Report(
+            title=out.name,
+            paths=images,
+            read=read_image,
+            names=_short(images),
+            labels=grouping.labels,
+            distances=grouping.distances,
+            weights=grouping.weights,
+            target=grouping.target,
+            class_names=datamodule.class_names,
+            facts=_facts(mic, datamodule, metrics),
+            notices=notices,
+        )
+        write_report(folder / "report.html", report, progress=progress)
+
+
+def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
+    weights = {
+        "rarity": f"patches that are rare among the images count more (Eq. 5, tau {mic.tau})",
+        "novelty": f"patches unlike {len(datamodule.normal_records)} normal images count more (Eq. 6, tau {mic.tau})",
+        "mask": "patches marked by the ground-truth masks count",
+        "uniform": "all patches count alike",
+    }
+    return {
+        "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
+        "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
+        "Weights": weights[mic.weights],
+        "Clustering": "Ward linkage",
+        "Number of clusters": how_many(mic.grouping),
+        **{title: f"{metrics[name]:.3f}" for name, title in METRICS.items() if name in metrics},
+    }
+
+
+def scores(metrics: Mapping[str, float]) -> Table:
+    """Metrics as a table to print: F1 and accuracy are those after clusters were matched to classes."""
+    known = {title: metrics[name] for name, title in METRICS.items() if name in metrics}
+    table = Table(*known)
+    table.add_row(*(f"{value:.3f}" for value in known.values()))
+    return table
+
+
+def how_many(grouping: Grouping) -> str:
+    """The number of clusters, and how it was chosen where it was."""
+    k = int(grouping.labels.max()) + 1
+    if grouping.choice is None:
+        return f"{k}, as given"
+    tried = list(grouping.choice.criterion)
+    return f"{k}, of the highest mean silhouette (Rousseeuw 1987) among {tried[0]} to {tried[-1]}"
+
+
+def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
+    summary = {
+        **metrics,
+        "num_images": len(grouping.labels),
+        "num_clusters": int(grouping.labels.max()) + 1,
+        "silhouette": grouping.choice.criterion if grouping.choice else None,
+        "notices": notices,
+    }
+    path.write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def _write_assignments(path: Path, grouping: Grouping, images: Sequence[Path], class_names: Sequence[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "cluster", "distance_to_center"])
+        for image, target, cluster, distance in zip(
+            images, grouping.target, grouping.labels, grouping.distances, strict=True
+        ):
+            table.writerow([image, class_names[target] if target >= 0 else "", cluster, f"{distance:.6f}"])
+
+
+def _short(images: Sequence[Path]) -> list[str]:
+    """Names without the part of the path that all have in common."""
+    folders = {image.parent for image in images}
+    shared = next(
+        folder for folder in [images[0].parent, *images[0].parents] if all(f.is_relative_to(folder) for f in folders)
+    )
+    return [image.relative_to(shared).as_posix() for image in images]

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from anomaly_clustering.data import DefectDataModule, Listing, Record
+
+
+def listing(folder: Path) -> Listing:
+    for i in range(7):
+        Image.new("RGB", (10, 20), (30 * i, 0, 0)).save(folder / f"{i}.png")
+    Image.new("L", (10, 20), 255).save(folder / "mask.tif")
+    records = [Record(folder / f"{i}.png", i % 2, folder / "mask.tif" if i % 2 else None, i > 4) for i in range(7)]
+    return Listing(records, ["good", "bad"])
+
+
+@pytest.fixture
+def datamodule(tmp_path: Path) -> DefectDataModule:
+    datamodule = DefectDataModule(lambda: listing(tmp_path), image_size=32, batch_size=2, num_workers=0)
+    datamodule.setup()
+    return datamodule
+
+
+def test_batches_hold_what_the_contract_says(datamodule: DefectDataModule) -> None:
+    batches = list(datamodule.test_dataloader())
+    assert [len(batch["path"]) for batch in batches] == [2, 2, 1]
+    assert torch.cat([batch["index"] for batch in batches]).tolist() == [0, 1, 2, 3, 4]
+    assert torch.cat([batch["target"] for batch in batches]).tolist() == [0, 1, 0, 1, 0]
+    images = torch.cat([batch["image"] for batch in batches])
+    assert images.shape == (5, 3, 32, 32)
+    assert torch.allclose(images[:, 0, 0, 0] * 255, torch.arange(5.0) * 30)
+    masks = torch.cat([batch["mask"] for batch in batches])
+    assert masks.shape == (5, 1, 32, 32)
+    assert masks.mean((1, 2, 3)).tolist() == [0, 1, 0, 1, 0]
+
+
+def test_training_sees_the_same_images_in_another_order(datamodule: DefectDataModule) -> None:
+    torch.manual_seed(1)
+    seen = torch.cat([batch["index"] for batch in datamodule.train_dataloader()]).tolist()
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+    assert seen != [0, 1, 2, 3, 4]
+
+
+def test_normal_images_are_apart(datamodule: DefectDataModule) -> None:
+    paths = [Path(path).name for batch in datamodule.normal_dataloader() for path in batch["path"]]
+    assert paths == ["5.png", "6.png"]
+
+
+def test_train_transform_is_for_training_only(tmp_path: Path) -> None:
+    datamodule = DefectDataModule(
+        lambda: listing(tmp_path), image_size=32, num_workers=0, train_transform=lambda image: torch.ones(3, 4, 4)
+    )
+    datamodule.setup()
+    assert next(iter(datamodule.train_dataloader()))["image"].shape == (5, 3, 4, 4)
+    assert next(iter(datamodule.test_dataloader()))["image"].shape == (5, 3, 32, 32)
+
+
+def test_no_images_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no images"):
+        DefectDataModule(lambda: Listing([], [])).setup()
+
+
+def test_image_size_is_checked() -> None:
+    with pytest.raises(ValueError, match="at least 32 pixels, got 8"):
+        DefectDataModule(lambda: Listing([], []), image_size=8)

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from conftest import MakeImage
+
+from anomaly_clustering.data import Folder
+
+
+def ready(*args: Path, **options: object) -> Folder:
+    data = Folder(*args, **options)  # type: ignore[arg-type]
+    data.setup()
+    return data
+
+
+def test_subfolders_are_defect_types(photos: Path) -> None:
+    data = ready(photos)
+    assert list(data.class_names) == ["bar", "bright", "good"]
+    assert [record.label for record in data.records] == [0] * 5 + [1] * 5 + [2] * 5
+
+
+def test_a_flat_folder_has_no_labels(flat_photos: Path) -> None:
+    data = ready(flat_photos)
+    assert data.num_classes == 0
+    assert {record.label for record in data.records} == {None}
+
+
+def test_images_beside_subfolders_are_unlabelled(photos: Path, make_image: MakeImage) -> None:
+    make_image(photos / "x.png")
+    assert [record.label for record in ready(photos).records].count(None) == 1
+
+
+def test_normals_and_masks_inside_the_folder_are_not_clustered(photos: Path, make_image: MakeImage) -> None:
+    for name in ("bar", "bright"):
+        for i in range(5):
+            make_image(photos / "masks" / name / f"{i}.png")
+    data = ready(photos, normals=photos / "good", masks=photos / "masks")
+    assert list(data.class_names) == ["bar", "bright"]
+    assert len(data.records) == 10
+    assert len(data.normal_records) == 5
+    assert all(record.mask == photos / "masks" / record.image.relative_to(photos) for record in data.records)
+
+
+def test_masks_may_end_in_mask_and_have_another_extension(photos: Path, make_image: MakeImage) -> None:
+    for name in ("bar", "bright"):
+        for i in range(5):
+            make_image(photos.parent / "masks" / name / f"{i}_mask.bmp")
+    data = ready(photos, masks=photos.parent / "masks")
+    assert [record.mask is None for record in data.records] == [False] * 10 + [True] * 5  # 'good' needs none
+
+
+def test_missing_mask_is_named(photos: Path, make_image: MakeImage) -> None:
+    make_image(photos.parent / "masks" / "bar" / "0.png")
+    with pytest.raises(FileNotFoundError, match=r"mask of .*bar/1\.png.* is missing"):
+        ready(photos, masks=photos.parent / "masks")
+
+
+def test_unreadable_files_are_listed_and_left_out_if_asked(photos: Path) -> None:
+    (photos / "bar" / "text.png").write_text("no image")
+    data = ready(photos, skip_unreadable=True)
+    assert len(data.records) == 15
+    assert len(data.notices) == 1
+    assert "text.png" in data.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("absent", "does not exist"), ("file.txt", "is a file"), ("empty", "no images")]
+)
+def test_useless_folders_are_named(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "file.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises((ValueError, OSError), match=rf"{name}.*{message}"):
+        ready(tmp_path / name)

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly_clustering.data.images import UnreadableImageError, image_files, read_image, read_mask
+
+RED = (250, 10, 20)
+
+
+def red(size: tuple[int, int] = (12, 16)) -> Image.Image:
+    return Image.new("RGB", size, RED)
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".JPEG", ".bmp", ".tif", ".tiff", ".webp"])
+def test_common_formats_give_the_same_rgb_pixels(tmp_path: Path, extension: str) -> None:
+    red().save(tmp_path / f"a{extension}")
+    image = read_image(tmp_path / f"a{extension}")
+    assert (image.mode, image.size) == ("RGB", (12, 16))
+    assert np.abs(np.asarray(image, dtype=int) - RED).max() <= 8  # lossy formats
+    assert image_files(tmp_path) == [tmp_path / f"a{extension}"]
+
+
+def test_palette_and_grey_become_rgb(tmp_path: Path) -> None:
+    red().quantize(4).save(tmp_path / "palette.png")
+    Image.new("L", (12, 16), 77).save(tmp_path / "grey.png")
+    assert read_image(tmp_path / "palette.png").getpixel((3, 3)) == RED
+    assert read_image(tmp_path / "grey.png").getpixel((3, 3)) == (77, 77, 77)
+
+
+def test_transparent_pixels_show_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (12, 16), (*RED, 0))
+    image.paste((*RED, 255), (0, 0, 6, 16))
+    image.save(tmp_path / "alpha.png")
+    read = read_image(tmp_path / "alpha.png")
+    assert read.getpixel((0, 0)) == RED
+    assert read.getpixel((11, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+def test_16_bit_grey_is_scaled_by_its_full_range(tmp_path: Path, extension: str) -> None:
+    pixels = np.full((16, 12), 65535, dtype=np.uint16)
+    pixels[:, :6] = 257 * 100
+    Image.fromarray(pixels).save(tmp_path / f"deep{extension}")
+    read = read_image(tmp_path / f"deep{extension}")
+    assert read.getpixel((0, 0)) == (100, 100, 100)
+    assert read.getpixel((11, 0)) == (255, 255, 255)
+
+
+def test_exif_orientation_turns_the_image_upright(tmp_path: Path) -> None:
+    image = red((20, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (10, 20)
+
+
+def test_text_named_png_is_named_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_text("this is no image")
+    with pytest.raises(UnreadableImageError, match=r"no\.png.*not an image"):
+        read_image(tmp_path / "no.png")
+
+
+def test_truncated_jpeg_is_named_in_the_error(tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.jpg")
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnreadableImageError, match=r"cut\.jpg.*damaged.*truncated"):
+        read_image(tmp_path / "cut.jpg")
+
+
+def test_one_pixel_is_too_small(tmp_path: Path) -> None:
+    red((1, 1)).save(tmp_path / "dot.png")
+    with pytest.raises(UnreadableImageError, match=r"dot\.png.*1x1"):
+        read_image(tmp_path / "dot.png")
+
+
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((16, 12), dtype=np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(UnreadableImageError, match="8 or 16 bits"):
+        read_image(tmp_path / "float.tif")
+
+
+def test_newlines_in_a_name_do_not_break_the_message(tmp_path: Path) -> None:
+    (tmp_path / "a\nb.png").write_text("")
+    with pytest.raises(UnreadableImageError, match=r"a\\nb\.png") as raised:
+        read_image(tmp_path / "a\nb.png")
+    assert "\n" not in str(raised.value)
+
+
+def test_hidden_files_are_left_out_and_the_order_is_that_of_names(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", ".hidden.png", "sub/c.png", ".thumbnails/d.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)] == ["a.png", "b.png", "sub/c.png"]
+
+
+@pytest.mark.parametrize(("mode", "value"), [("L", 255), ("1", 1), ("RGB", (255, 255, 255)), ("I;16", 65535)])
+def test_masks_of_any_mode_are_zero_and_one(tmp_path: Path, mode: str, value: object) -> None:
+    mask = Image.new(mode, (12, 16), 0)
+    mask.paste(value, (0, 0, 3, 4))
+    mask.save(tmp_path / "mask.png")
+    read = read_mask(tmp_path / "mask.png", (12, 16))
+    assert read.shape == (16, 12)
+    assert read.sum() == read[:4, :3].sum() == 12
+
+
+def test_compression_noise_in_a_mask_is_not_a_defect(tmp_path: Path) -> None:
+    Image.new("L", (12, 16), 9).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (12, 16)).sum() == 0
+
+
+def test_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (5, 5)).save(tmp_path / "mask.png")
+    with pytest.raises(UnreadableImageError, match=r"mask\.png.*5x5.*12x16"):
+        read_mask(tmp_path / "mask.png", (12, 16))

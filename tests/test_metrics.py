@@ -1,0 +1,129 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import (
+    accuracy_score,
+    adjusted_rand_score,
+    f1_score,
+    normalized_mutual_info_score,
+)
+from sklearn.metrics.cluster import contingency_matrix
+from torch import Tensor
+
+from anomaly_clustering import metrics as m
+from anomaly_clustering.metrics import clustering_metrics
+
+FUNCTIONS = {
+    "nmi": m.normalized_mutual_information,
+    "ari": m.adjusted_rand_index,
+    "f1": m.matched_f1,
+    "accuracy": m.matched_accuracy,
+    "purity": m.purity,
+}
+
+
+def from_counts(counts: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Labels with a given contingency table, clusters x classes."""
+    cells = [(k, c) for k, row in enumerate(counts) for c, count in enumerate(row) for _ in range(count)]
+    return torch.tensor(cells)[:, 0], torch.tensor(cells)[:, 1]
+
+
+def best_renamings(preds: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """Clusters renamed to classes one to one in every way that gives most hits; those left over to no class's name."""
+    clusters, classes = np.unique(preds), np.unique(target)
+    names = [*classes, *range(1000, 1000 + len(clusters))][: max(len(clusters), len(classes))]
+    ways = [dict(zip(clusters, way, strict=False)) for way in permutations(names, len(clusters))]
+    renamed = [np.array([way[label] for label in preds]) for way in ways]
+    hits = [(labels == target).sum() for labels in renamed]
+    return [labels for labels, count in zip(renamed, hits, strict=True) if count == max(hits)]
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 6), (6, 4)], ids=["as many", "fewer clusters", "more clusters"])
+@pytest.mark.parametrize("seed", range(3))
+def test_functions_equal_scikit_learn(shape: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(shape[1], size=200)
+    preds = np.where(rng.random(200) < 0.5, target % shape[0], rng.integers(shape[0], size=200))
+    found = {name: float(function(torch.tensor(preds), torch.tensor(target))) for name, function in FUNCTIONS.items()}
+    assert found["nmi"] == pytest.approx(normalized_mutual_info_score(target, preds))
+    assert found["ari"] == pytest.approx(adjusted_rand_score(target, preds))
+    best = best_renamings(preds, target)
+    assert found["f1"] == pytest.approx(max(f1_score(target, labels, average="weighted") for labels in best))
+    assert found["accuracy"] == pytest.approx(accuracy_score(target, best[0]))
+    assert found["purity"] == pytest.approx(contingency_matrix(target, preds).max(0).sum() / 200)
+
+
+@pytest.mark.parametrize(
+    ("counts", "nmi", "ari", "f1"),
+    [
+        ([[4, 10], [8, 20]], 0.000, -0.018, 0.581),
+        ([[12, 15], [0, 15]], 0.251, 0.050, 0.652),
+        ([[12, 17], [0, 13]], 0.214, -0.008, 0.599),
+    ],
+    ids=["average", "maximum Hausdorff", "weighted average"],
+)
+def test_toothbrush_as_printed_in_table_7(counts: list[list[int]], nmi: float, ari: float, f1: float) -> None:
+    preds, target = from_counts(counts)
+    assert round(float(m.normalized_mutual_information(preds, target)), 3) == nmi
+    assert round(float(m.adjusted_rand_index(preds, target)), 3) == ari
+    assert round(float(m.matched_f1(preds, target)), 3) == f1
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_perfect_groups_score_one_whatever_they_are_called(name: str) -> None:
+    target = torch.tensor([0, 0, 1, 1, 2, 2, 2])
+    preds = torch.tensor([70, 70, -3, -3, 11, 11, 11])
+    assert float(FUNCTIONS[name](preds, target)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_numbering_of_clusters_plays_no_role_even_in_ties(name: str) -> None:
+    # Both matchings have three hits; their F1 differ.
+    preds, target = from_counts([[3, 2, 0], [2, 1, 0], [0, 4, 1]])
+    swapped = torch.tensor([2, 0, 1])[preds]
+    assert FUNCTIONS[name](preds, target) == pytest.approx(float(FUNCTIONS[name](swapped, target)), abs=1e-12)
+
+
+def test_one_group_on_both_sides_is_full_agreement() -> None:
+    same = torch.zeros(5, dtype=torch.long)
+    assert m.normalized_mutual_information(same, same) == 1
+    assert m.adjusted_rand_index(same, same) == 1
+
+
+def test_one_group_on_one_side_tells_nothing() -> None:
+    preds, target = torch.zeros(6, dtype=torch.long), torch.arange(6) % 3
+    assert m.normalized_mutual_information(preds, target) == 0
+    assert m.adjusted_rand_index(preds, target) == 0
+
+
+def test_all_apart_on_both_sides_is_full_agreement() -> None:
+    assert m.adjusted_rand_index(torch.arange(4), torch.arange(4)) == 1
+
+
+def test_no_samples_is_an_error() -> None:
+    empty = torch.empty(0, dtype=torch.long)
+    with pytest.raises(ValueError, match="at least one labelled sample"):
+        m.purity(empty, empty)
+
+
+def test_classes_accumulate_and_leave_unknown_and_repeated_samples_out() -> None:
+    preds, target = torch.randint(0, 3, (20,)), torch.randint(0, 4, (20,))
+    evaluator = clustering_metrics()
+    index = torch.arange(20)
+    evaluator.update(preds[:12], target[:12], index[:12])
+    evaluator.update(preds[12:], target[12:], index[12:])
+    evaluator.update(preds[:3], target[:3], index[:3])  # repeated by a sampler
+    evaluator.update(torch.tensor([0]), torch.tensor([-1]), torch.tensor([99]))  # class unknown
+    found = evaluator.compute()
+    assert set(found) == set(FUNCTIONS)
+    for name, value in found.items():
+        assert value == FUNCTIONS[name](preds, target)
+
+
+def test_without_an_index_every_sample_counts() -> None:
+    evaluator = clustering_metrics()
+    evaluator.update(torch.tensor([0, 0]), torch.tensor([0, 0]))
+    evaluator.update(torch.tensor([0, 1]), torch.tensor([1, 1]))
+    assert evaluator.compute()["purity"] == 0.75

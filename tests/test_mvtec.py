@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+from conftest import MakeImage
+
+from anomaly_clustering.data import MVTecAD
+from anomaly_clustering.data.mvtec import CATEGORIES, OBJECTS, TEXTURES
+
+
+@pytest.fixture
+def root(tmp_path: Path, make_image: MakeImage) -> Path:
+    for kind in ("good", "crack", "combined", "stain"):
+        for i in range(2):
+            make_image(tmp_path / "hazelnut" / "test" / kind / f"00{i}.png")
+            if kind != "good":
+                make_image(tmp_path / "hazelnut" / "ground_truth" / kind / f"00{i}_mask.png")
+    for i in range(3):
+        make_image(tmp_path / "hazelnut" / "train" / "good" / f"00{i}.png")
+    return tmp_path
+
+
+def test_fifteen_categories() -> None:
+    assert (len(OBJECTS), len(TEXTURES), len(set(CATEGORIES))) == (10, 5, 15)
+
+
+def test_good_comes_first_and_combined_is_left_out(root: Path) -> None:
+    data = MVTecAD(root, "hazelnut")
+    data.prepare_data()
+    data.setup()
+    assert list(data.class_names) == ["good", "crack", "stain"]
+    assert [record.label for record in data.records] == [0, 0, 1, 1, 2, 2]
+    assert [record.mask is None for record in data.records] == [True, True, False, False, False, False]
+    assert len(data.normal_records) == 3
+
+
+def test_combined_if_asked_for(root: Path) -> None:
+    data = MVTecAD(root, "hazelnut", include_combined=True)
+    data.setup()
+    assert list(data.class_names) == ["good", "combined", "crack", "stain"]
+
+
+def test_data_set_one_folder_below_is_found(root: Path) -> None:
+    data = MVTecAD(root.parent, "hazelnut")
+    data.setup()
+    assert len(data.records) == 6
+
+
+def test_missing_mask_is_named(root: Path) -> None:
+    (root / "hazelnut" / "ground_truth" / "crack" / "001_mask.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"mask of .*crack/001\.png.* is missing"):
+        MVTecAD(root, "hazelnut").setup()
+
+
+def test_unknown_category_lists_those_there(root: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no category 'bottle'.*hazelnut"):
+        MVTecAD(root, "bottle").setup()

@@ -1,0 +1,319 @@
+"""The report: planted clusters, names and weights -> what stands on the page, read back by a parser and a browser."""
+
+import re
+import shutil
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomaly_clustering.report import Report, write_report
+from anomaly_clustering.report.confusion import confusion, purity
+from anomaly_clustering.report.pictures import heat_map, thumbnail
+
+HOSTILE_NAMES = [
+    '"><script>alert(1)</script>.png',
+    "' onerror='alert(2)' x='.png",
+    '" onload="alert(3)" x=".png',
+    "line\nbreak</title></style><img src=x onerror=alert(4)>.png",
+    "{{ 7 * 7 }}{% raw %}&lt;script&gt;.png",
+]
+
+
+@dataclass
+class Page(HTMLParser):
+    """The elements of a page in order, and the texts of headings, table cells and captions."""
+
+    html: str
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    galleries: dict[int, list[int]] = field(default_factory=dict)
+    rows: list[list[str]] = field(default_factory=list)
+    headings: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._texts: list[str] | None = None
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.elements.append((tag, values))
+        if tag == "section" and "data-cluster" in values:
+            self.galleries[int(values["data-cluster"])] = []
+        if tag == "figure":
+            list(self.galleries.values())[-1].append(int(values["data-index"]))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("h2", "figcaption", "th", "td"):
+            cells = self.rows[-1] if self.rows else []
+            self._texts = {"h2": self.headings, "figcaption": self.captions}.get(tag, cells)
+            self._texts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("h2", "figcaption", "th", "td"):
+            self._texts[-1] = " ".join(self._texts[-1].split())
+            self._texts = None
+
+    def handle_data(self, data: str) -> None:
+        if self._texts is not None:
+            self._texts[-1] += data
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        return [values[name] for element, values in self.elements if element == tag and name in values]
+
+    def skeleton(self) -> list[tuple[str, list[str]]]:
+        """Tags and names of attributes: what a page has in common with any other page of the same clusters."""
+        return [(tag, sorted(values)) for tag, values in self.elements]
+
+
+def planted(**changes: object) -> Report:
+    """Seven images in clusters 0 (two), 2 (four) and 3 (one): clusters are neither in order nor without a gap."""
+    weights = np.full((7, 3, 4), 0.01)
+    weights[:, 2, 1] = 0.89
+    report = Report(
+        title="Screws",
+        paths=[Path(f"{i}.png") for i in range(7)],
+        read=lambda path: Image.new("RGB", (400, 200), (30 * int(path.stem), 90, 60)),
+        names=[f"part/{i}.png" for i in range(7)],
+        labels=np.array([2, 0, 2, 2, 0, 2, 3]),
+        distances=np.array([0.4, 0.2, 0.1, 0.3, 0.1, 0.2, 0.0]),
+        weights=weights,
+        target=np.array([1, 0, 1, 1, 0, 0, -1]),
+        class_names=["dent", "scratch"],
+        facts={"tau": "0.5", "network": "planted"},
+        notices=["left out as unreadable: x.png"],
+    )
+    return replace(report, **changes)
+
+
+def page(tmp_path: Path, report: Report) -> Page:
+    write_report(tmp_path / "report.html", report)
+    return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def decoded(uri: str) -> Image.Image:
+    return Image.open(BytesIO(b64decode(uri.partition("base64,")[2])))
+
+
+def test_every_image_is_in_its_cluster_the_largest_cluster_and_the_most_central_image_first(tmp_path):
+    galleries = page(tmp_path, planted()).galleries
+    assert list(galleries.items()) == [(2, [2, 5, 3, 0]), (0, [4, 1]), (3, [6])]
+
+
+def test_headings_and_navigation_tell_sizes_in_the_order_of_the_galleries(tmp_path):
+    result = page(tmp_path, planted())
+    assert result.headings[1:4] == [
+        "Cluster 2 4 images mostly scratch purity 0.750",
+        "Cluster 0 2 images mostly dent purity 1.000",
+        "Cluster 3 1 image",
+    ]
+    assert result.attributes("a", "href")[:3] == ["#cluster-2", "#cluster-0", "#cluster-3"]
+    assert set(result.attributes("a", "href")) <= {f"#{name}" for name in result.attributes("section", "id")}
+
+
+def test_confusion_table_equals_counts_by_hand(tmp_path):
+    assert page(tmp_path, planted()).rows[:5] == [
+        ["Cluster", "dent", "scratch", "unknown", "Total", "Purity"],
+        ["2", "1", "3", "0", "4", "0.750"],
+        ["0", "2", "0", "0", "2", "1.000"],
+        ["3", "0", "0", "1", "1", "n/a"],
+        ["Total", "3", "3", "1", "7", "0.833"],
+    ]
+
+
+def test_there_is_a_column_of_unknown_classes_only_where_one_is_unknown(tmp_path):
+    result = page(tmp_path, planted(target=np.array([1, 0, 1, 1, 0, 0, 1])))
+    assert result.rows[0] == ["Cluster", "dent", "scratch", "Total", "Purity"]
+
+
+def test_an_image_whose_class_is_not_that_of_most_of_its_cluster_says_so(tmp_path):
+    result = page(tmp_path, planted())
+    differing = [a["data-index"] for tag, a in result.elements if tag == "figure" and "data-differs" in a]
+    assert differing == ["5"]
+    assert [caption for caption in result.captions if "differs" in caption] == ["part/5.png dent differs"]
+
+
+@pytest.mark.parametrize("class_names", [[], ["dent", "scratch"]])
+def test_without_known_classes_there_is_no_purity_and_no_confusion(tmp_path, class_names):
+    result = page(tmp_path, planted(target=np.full(7, -1), class_names=class_names))
+    assert list(result.galleries) == [2, 0, 3]
+    assert not any(word in result.html for word in ("purity", "Purity", "mostly", "differs</em>"))
+    assert "confusion" not in result.attributes("table", "class")
+
+
+def test_purity_is_the_share_of_majorities():
+    counts = confusion(np.array([0, 0, 0, 2, 2, 0]), np.array([1, 1, 0, 0, 0, -1]), num_classes=3)
+    assert counts.tolist() == [[1, 2, 0], [0, 0, 0], [2, 0, 0]]
+    assert purity(counts) == 4 / 5
+    assert purity(counts[1:2]) is None
+
+
+def test_facts_and_notices_are_on_the_page(tmp_path):
+    result = page(tmp_path, planted())
+    assert result.rows[5:] == [["tau", "0.5"], ["network", "planted"]]
+    assert "left out as unreadable: x.png" in result.html
+
+
+def test_hostile_text_is_shown_and_never_part_of_the_markup(tmp_path):
+    names = [*HOSTILE_NAMES, "plain.png", "<b>bold</b>.png"]
+    first, second = HOSTILE_NAMES[:2]
+    hostile = page(
+        tmp_path,
+        planted(
+            title=first,
+            names=names,
+            class_names=[first, second],
+            facts={first: second, second: first},
+            notices=[first],
+        ),
+    )
+    assert hostile.skeleton() == page(tmp_path, planted()).skeleton()
+    assert [tag for tag, _ in hostile.elements].count("script") == 1
+    assert sorted(filter(None, hostile.attributes("img", "alt"))) == sorted(names)
+
+
+def test_names_that_are_not_unicode_are_shown_as_escapes(tmp_path):
+    result = page(tmp_path, planted(names=["caf\udce9.png", *"bcdefg"]))
+    assert r"caf\udce9.png" in result.attributes("span", "title")
+
+
+def test_the_page_refers_to_nothing_outside_itself(tmp_path):
+    result = page(tmp_path, planted())
+    assert not re.search(r"https?:|url\(|@import", result.html)
+    references = [
+        value for _, a in result.elements for name, value in a.items() if name in ("src", "href", "srcset", "action")
+    ]
+    assert all(reference.startswith(("data:", "#")) for reference in references)
+
+
+def test_every_image_is_read_once_and_progress_sees_it(tmp_path):
+    read, seen = [], []
+    report = planted()
+
+    def progress(paths):
+        for path in paths:
+            yield path
+            seen.append(path)
+
+    counted = replace(report, read=lambda path: read.append(path) or report.read(path))
+    write_report(tmp_path / "report.html", counted, progress=progress)
+    assert read == seen == report.paths
+
+
+def test_thumbnails_keep_the_aspect_and_never_grow():
+    small = thumbnail(Image.new("RGB", (400, 200)))
+    assert decoded(small.uri).size == (192, 96)
+    assert small.ratio == 2
+    assert decoded(thumbnail(Image.new("RGB", (30, 40))).uri).size == (30, 40)
+
+
+def test_the_heat_map_is_strongest_and_brightest_where_the_weight_is_largest():
+    weights = np.random.default_rng(0).dirichlet(np.ones(8 * 8)).reshape(8, 8).astype(np.float32)
+    heat = np.asarray(decoded(heat_map(weights)).convert("RGBA")).astype(int)
+    assert heat.shape == (8, 8, 4)
+    order = np.argsort(weights, axis=None)
+    for value in (heat[..., 3], heat[..., :3].sum(-1)):
+        assert (np.diff(value.flat[order]) >= 0).all()
+        assert value.argmax() == weights.argmax()
+    assert (heat[..., 3][weights <= weights.mean()] == 0).all()
+
+
+def test_uniform_weights_have_a_transparent_heat_map():
+    noise = np.random.default_rng(0).normal(size=(28, 28))
+    for weights in (np.full((28, 28), 1 / 784), (1 + 1e-6 * noise) / 784):
+        assert not np.asarray(decoded(heat_map(weights)).convert("RGBA"))[..., 3].any()
+
+
+def test_a_heat_map_of_32_by_32_patches_takes_at_most_2_kb():
+    weights = np.random.default_rng(0).dirichlet(np.ones(32 * 32)).reshape(32, 32)
+    assert len(heat_map(weights)) < 2048
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": ["a", "b"]}, r"'names': 2"),
+        ({"target": np.array([0, 0, 0, 0, 0, 0, 5])}, "class 5, but class_names has 2"),
+        ({"labels": np.array([0, 0, 0, 0, 0, 0, -1])}, "got -1"),
+    ],
+)
+def test_wrong_input_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        planted(**changes)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("the browser test needs chromium, chromium-browser or google-chrome on the PATH; found none")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        instance = driver.chromium.launch(executable_path=executable, args=quiet)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def open_report(browser, tmp_path) -> Iterator[Callable]:
+    """Opens a report from its file and fails where the page complained, showed an alert or asked for a resource."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("dialog", lambda dialog: (complaints.append(f"alert {dialog.message}"), dialog.dismiss()))
+    tab.on("request", lambda request: request.url.startswith(("file:", "data:")) or complaints.append(request.url))
+
+    def open_page(report: Report):
+        write_report(tmp_path / "report.html", report)
+        tab.goto((tmp_path / "report.html").as_uri())
+        return tab
+
+    yield open_page
+    tab.close()
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_in_a_browser_the_switch_shows_all_heat_maps_and_hostile_names_do_nothing(open_report):
+    tab = open_report(planted(names=[*HOSTILE_NAMES, "f.png", "g.png"], title=HOSTILE_NAMES[3]))
+    sections, heat, switch = (tab.locator(q) for q in ("section[data-cluster]", "figure .heat", "#heat-toggle"))
+    assert [section.is_visible() for section in sections.all()] == [True] * 3
+
+    def opacities() -> list[str]:
+        tab.wait_for_timeout(300)  # The maps fade in and out.
+        return heat.evaluate_all("maps => maps.map(map => getComputedStyle(map).opacity)")
+
+    assert opacities() == ["0"] * 7
+    for pressed, opacity in (("true", "1"), ("false", "0")):
+        switch.click()
+        assert switch.get_attribute("aria-pressed") == pressed
+        assert opacities() == [opacity] * 7
+
+    assert tab.locator("figure .photo").first.evaluate("photo => photo.naturalWidth") == 192
+    # The map lies over exactly the image's own box, which is twice as wide as high.
+    image, overlay = (tab.locator(f"figure .{name}").first.bounding_box() for name in ("photo", "heat"))
+    assert image == overlay
+    assert image["width"] / image["height"] == pytest.approx(2, rel=0.02)
+
+
+@pytest.mark.slow
+def test_in_a_browser_an_image_opens_larger_and_arrow_keys_walk_on(open_report):
+    tab = open_report(planted())
+    view, about = tab.locator("dialog"), tab.locator("#view-about")
+    tab.locator("figure[data-index='5'] button").press("Enter")
+    assert view.is_visible()
+    assert about.text_content() == "Cluster 2 · 2 of 4 from its centre outwards · distance 0.2 · dent differs"
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator("#view-name").text_content() == "part/3.png"
+    tab.keyboard.press("Escape")
+    assert not view.is_visible()
+    assert tab.evaluate("document.activeElement.closest('figure').dataset.index") == "3"

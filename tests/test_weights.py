@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anomaly_clustering import weights as module
+from anomaly_clustering.weights import (
+    Reduce,
+    Shard,
+    mask_weights,
+    novelty,
+    rarity,
+    soften,
+    weighted_average,
+)
+
+
+def bags(n: int = 6, m: int = 5, d: int = 8) -> Tensor:
+    return F.normalize(torch.randn(n, m, d), dim=-1)
+
+
+def naive_weights(bags: Tensor, tau: float, reduce: Reduce) -> np.ndarray:
+    """Eq. 5 and 10 in float64, loop by loop."""
+    z = bags.double().numpy()
+    rows = []
+    for i in range(len(z)):
+        scores = []
+        for patch in z[i]:
+            minima = [min(np.linalg.norm(patch - other) for other in z[j]) for j in range(len(z)) if j != i]
+            scores.append({"mean": np.mean, "max": np.max, "min": np.min}[reduce](minima))
+        exponentials = np.exp(np.array(scores) / tau)
+        rows.append(exponentials / exponentials.sum())
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max", "min"])
+@pytest.mark.parametrize("tau", [0.02, 0.2])
+def test_weights_equal_the_naive_formula(reduce: Reduce, tau: float) -> None:
+    z = bags()
+    assert np.abs(soften(rarity(z, reduce), tau).numpy() - naive_weights(z, tau, reduce)).max() < 1e-5
+
+
+def test_novelty_equals_the_naive_formula_also_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    z, normal = bags(), F.normalize(torch.randn(23, 8), dim=-1)
+    expected = (z.double()[:, :, None] - normal.double()).norm(dim=-1).amin(-1)
+    for block in (module.BLOCK, 20):
+        monkeypatch.setattr(module, "BLOCK", block)
+        assert torch.allclose(novelty(z, normal).double(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max", "min"])
+def test_images_in_shards_give_the_same_scores(reduce: Reduce) -> None:
+    z = bags(7)
+    positions = torch.tensor([3, 0, 6, 2, 5, 1, 4])  # any order
+    shards = [Shard(z[part], positions[part]) for part in (slice(0, 2), slice(2, 6), slice(6, 7))]
+    parts = [
+        rarity(own.bags, reduce, positions=own.positions, others=[shard for shard in shards if shard is not own])
+        for own in shards
+    ]
+    assert torch.allclose(torch.cat(parts), rarity(z, reduce), atol=1e-7)
+
+
+def test_order_of_patches_and_images_does_not_matter() -> None:
+    z = bags()
+    scores = rarity(z)
+    patches, images = torch.randperm(5), torch.randperm(6)
+    assert torch.allclose(rarity(z[:, patches]), scores[:, patches], atol=1e-6)
+    assert torch.allclose(rarity(z[images]), scores[images], atol=1e-6)
+
+
+def test_a_duplicate_image_makes_the_min_operator_uniform() -> None:
+    z = bags()
+    z[1] = z[0]
+    weights = soften(rarity(z, "min"), 0.02)
+    assert torch.allclose(weights[0], torch.full((5,), 0.2))
+    assert not torch.allclose(weights[2], torch.full((5,), 0.2))
+
+
+def test_the_patch_that_no_other_image_has_weighs_most() -> None:
+    z = bags(1).repeat(6, 1, 1)
+    z[2, 3] = -z[2, 3]
+    assert soften(rarity(z), 0.02)[2].argmax() == 3
+
+
+def test_large_tau_averages_and_small_tau_picks_the_rarest_patch() -> None:
+    scores = torch.rand(4, 9)
+    assert torch.allclose(soften(scores, 1e6), torch.full((4, 9), 1 / 9), atol=1e-6)
+    assert torch.allclose(soften(scores, math.inf), torch.full((4, 9), 1 / 9))
+    assert torch.allclose(soften(scores, 1e-9), F.one_hot(scores.argmax(1), 9).float())
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0, math.nan])
+def test_tau_must_be_positive(tau: float) -> None:
+    with pytest.raises(ValueError, match=f"positive number, got {tau}"):
+        soften(torch.rand(2, 3), tau)
+
+
+def test_one_image_has_no_others() -> None:
+    with pytest.raises(ValueError, match="at least 2 images"):
+        rarity(bags(1))
+
+
+def test_novelty_needs_normal_patches() -> None:
+    with pytest.raises(ValueError, match="there are none"):
+        novelty(bags(), torch.empty(0, 8))
+
+
+def test_progress_counts_every_pair_once() -> None:
+    done: list[int] = []
+    rarity(bags(6), advance=done.append)
+    assert sum(done) == 36
+
+
+def test_mask_weights_are_the_defective_share_of_each_patch() -> None:
+    masks = torch.zeros(2, 1, 4, 4)
+    masks[0, 0, 0, 0] = 1  # a quarter of the first patch
+    masks[0, 0, 2:, 2:] = 1  # all of the last
+    weights, marked = mask_weights(masks, (2, 2))
+    assert torch.allclose(weights[0], torch.tensor([0.2, 0, 0, 0.8]))
+    assert torch.allclose(weights[1], torch.full((4,), 0.25))  # empty: uniform
+    assert marked.tolist() == [True, False]
+
+
+def test_uniform_weights_give_the_mean_patch() -> None:
+    z = bags()
+    assert torch.allclose(weighted_average(z, torch.full((6, 5), 0.2)), z.mean(1), atol=1e-6)
