@@ -5,6 +5,7 @@ The one place that knows timm, weight files and what a network expects of its in
 
 import pickle
 import re
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 from jaxtyping import Float
-from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, load_state_dict
 from torch import Tensor, nn
 
@@ -85,7 +85,7 @@ class Backbone(nn.Module):
 
 def _create(name: str) -> Network:
     if not timm.is_model(name):
-        close = timm.list_models(f"*{name.split('.')[0]}*")[:8]
+        close = get_close_matches(name.split(".")[0], timm.list_models(), n=5)
         raise ValueError(
             f"timm has no network {name!r}; {f'similar are {close}' if close else 'see timm.list_models()'}"
         )
@@ -131,12 +131,12 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
     try:
         return load_state_dict(str(path), weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"checkpoint {str(path)!r} was not loaded: it holds more than tensors, and loading it could run code. "
-            "Save it anew with safetensors, or with torch.save(model.state_dict(), ...)"
-        ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, AttributeError, KeyError, TypeError) as error:
+    except Exception as error:  # In a file of anything else the unpickler fails in any way.
+        if isinstance(error.__cause__ or error, pickle.UnpicklingError):
+            raise ValueError(
+                f"checkpoint {str(path)!r} was not loaded: it holds more than tensors, and loading it could run code. "
+                "Save it anew with safetensors, or with torch.save(model.state_dict(), ...)"
+            ) from None
         raise ValueError(f"checkpoint {str(path)!r} is not a file of weights: {error}") from None
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 from lightning import LightningDataModule, LightningModule
@@ -31,7 +32,7 @@ TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     _quiet()
     # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found.
     sys.path.insert(0, os.getcwd())
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 subclass_mode_data=True,
                 save_config_callback=None,
                 trainer_defaults={"logger": False, "enable_model_summary": False},
+                parser_class=Parser,
                 parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
                 args=arguments,
             )
@@ -54,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong without listing a hundred options before it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ValueError(message)
 
 
 class CommandLine(LightningCLI):
@@ -107,8 +116,15 @@ class CommandLine(LightningCLI):
 
 
 def _message(error: Exception) -> str:
-    """The error's own sentence: what comes from a worker process has a traceback before it."""
-    return str(error).rsplit(f"{type(error).__name__}: ", maxsplit=1)[-1].strip()
+    """The error's own sentence in one line.
+
+    What comes from a worker process has a traceback before it; what comes from jsonargparse lists types around it.
+    """
+    text = str(error).rsplit(f"{type(error).__name__}: ", maxsplit=1)[-1]
+    noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value type:")
+    noise += ("Given value: NestedArg", "Given value: Namespace")
+    lines = [line.strip() for line in text.splitlines()]
+    return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))
 
 
 def _quiet() -> None:

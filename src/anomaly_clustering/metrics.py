@@ -99,7 +99,7 @@ class ClusteringMetric(Metric):
 
     full_state_update = False
     higher_is_better = True
-    function: ClassVar[staticmethod[[Labels, Labels], Score]]
+    function: "ClassVar[staticmethod[[Labels, Labels], Score]]"
     preds: list[Tensor]
     target: list[Tensor]
     index: list[Tensor]

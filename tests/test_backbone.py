@@ -1,0 +1,167 @@
+import os
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from conftest import SHARED
+from safetensors.torch import save_file
+
+from anomaly_clustering.backbone import EMBEDDED, Backbone
+
+RESNET18 = SHARED / "weights" / "resnet18_layer3.safetensors"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All weights of a ResNet-18, random."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    save_file(timm.create_model("resnet18").state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "vit.pth"
+    torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), path)
+    return path
+
+
+IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+def test_embedded_network_is_cut_at_reduction_3() -> None:
+    backbone = Backbone(EMBEDDED)
+    assert (backbone.layer, backbone.kernel_size) == ("blocks.2", 3)
+    assert backbone(IMAGES).shape == (2, 40, 8, 12)
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_embedded_weights_are_those_of_imagenet() -> None:
+    """The whole network, from the same renamed checkpoint, tells a gradient from noise as a trained one does."""
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    embedded = Backbone(EMBEDDED).network.state_dict()
+    network.load_state_dict(embedded, strict=False)
+    assert all(torch.equal(network.state_dict()[key], value) for key, value in embedded.items())
+    # Trained statistics are far from the initial mean 0 and variance 1.
+    assert network.bn1.running_var.std() > 0.1
+
+
+def test_the_map_is_that_of_the_whole_network_normalised(checkpoint: Path) -> None:
+    whole = timm.create_model("resnet18", features_only=True, checkpoint_path="", out_indices=(2,)).eval()
+    whole.load_state_dict(timm.models.load_state_dict(str(checkpoint)), strict=False)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    normalised = (IMAGES - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    backbone = Backbone("resnet18", checkpoint=checkpoint)
+    assert backbone.layer == "layer2"
+    with torch.no_grad():
+        assert torch.allclose(backbone(IMAGES), whole(normalised)[0], atol=1e-6)
+
+
+def test_layers_behind_the_cut_are_gone(checkpoint: Path) -> None:
+    names = {name for name, _ in Backbone("resnet18", checkpoint=checkpoint).network.named_parameters()}
+    assert any(name.startswith("layer2") for name in names)
+    assert not any(name.startswith(("layer3", "layer4", "fc")) for name in names)
+
+
+def test_a_truncated_checkpoint_gives_the_same_as_the_whole_one(checkpoint: Path, tmp_path: Path) -> None:
+    state = timm.models.load_state_dict(str(checkpoint))
+    kept = {key: value for key, value in state.items() if not key.startswith(("layer3", "layer4", "fc"))}
+    torch.save(kept, tmp_path / "cut.pth")
+    cut, whole = Backbone("resnet18", checkpoint=tmp_path / "cut.pth"), Backbone("resnet18", checkpoint=checkpoint)
+    assert torch.equal(cut(IMAGES), whole(IMAGES))
+
+
+def test_joined_layers_are_resized_to_the_finest(checkpoint: Path) -> None:
+    joined = Backbone("resnet18", layer="layer2+layer3", checkpoint=checkpoint)(IMAGES)
+    assert joined.shape == (2, 128 + 256, 8, 12)
+    assert torch.equal(joined[:, :128], Backbone("resnet18", checkpoint=checkpoint)(IMAGES))
+
+
+def test_transformer_gives_its_tokens_as_a_map_at_any_size(vit: Path) -> None:
+    backbone = Backbone("vit_tiny_patch16_224", checkpoint=vit)
+    assert (backbone.layer, backbone.kernel_size) == ("blocks.6", 1)  # block 7 of 12
+    assert backbone(IMAGES).shape == (2, 192, 4, 6)
+    assert len(backbone.network.blocks) == 7
+
+
+def test_training_mode_does_not_touch_batch_statistics() -> None:
+    backbone = Backbone(EMBEDDED).train()
+    before = backbone.network.bn1.running_mean.clone()
+    backbone(IMAGES)
+    assert torch.equal(backbone.network.bn1.running_mean, before)
+
+
+def test_unknown_network_names_similar_ones() -> None:
+    with pytest.raises(ValueError, match=r"no network 'resnet18x'; similar are \[.*'resnet18'"):
+        Backbone("resnet18x")
+
+
+def test_unknown_layer_names_the_known_ones(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match=r"layer 'layer9' is not one of \['act1', 'layer1', 'layer2'"):
+        Backbone("resnet18", layer="layer9", checkpoint=checkpoint)
+
+
+def test_checkpoint_of_another_network_lists_the_keys(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match=r"resnet18\.safetensors.*does not fit.*missing.*bn3.*of another shape.*conv1"):
+        Backbone("resnet50", checkpoint=checkpoint)
+
+
+def test_unknown_keys_are_not_swallowed(checkpoint: Path, tmp_path: Path) -> None:
+    save_file(
+        timm.models.load_state_dict(str(checkpoint)) | {"extra.weight": torch.ones(1)}, tmp_path / "more.safetensors"
+    )
+    with pytest.raises(ValueError, match=r"1 unknown \(extra\.weight"):
+        Backbone("resnet18", checkpoint=tmp_path / "more.safetensors")
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (os.environ["EVIL_MARK"],)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVIL_MARK", str(tmp_path / "ran"))
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match=r"evil\.pth.*could run code.*safetensors"):
+        Backbone("resnet18", checkpoint=tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["bad.pth", "bad.safetensors"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("this is text")
+    with pytest.raises(ValueError, match=rf"{name}' (is not a file of weights|was not loaded)"):
+        Backbone("resnet18", checkpoint=tmp_path / name)
+
+
+def test_absent_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth.*does not exist"):
+        Backbone("resnet18", checkpoint=tmp_path / "nowhere.pth")
+
+
+def test_weights_that_are_not_there_say_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomaly_clustering.backbone.hf_hub_url", lambda *_: "http://127.0.0.1:9/model.safetensors")
+    monkeypatch.setattr("anomaly_clustering.backbone.try_to_load_from_cache", lambda *_: None)
+    with pytest.raises(ConnectionError, match=r"not on this machine.*local checkpoint.*'embedded'"):
+        Backbone("wide_resnet50_2.racm_in1k")
+
+
+def test_weights_in_the_cache_need_no_network(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomaly_clustering.backbone.try_to_load_from_cache", lambda *_: str(checkpoint))
+    monkeypatch.setattr("anomaly_clustering.backbone.urlopen", lambda *_, **__: pytest.fail("asked the network"))
+    assert torch.equal(Backbone("resnet18")(IMAGES), Backbone("resnet18", checkpoint=checkpoint)(IMAGES))
+
+
+def test_embedded_takes_no_checkpoint(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match="comes with its weights"):
+        Backbone(EMBEDDED, checkpoint=checkpoint)
+
+
+@pytest.mark.skipif(not RESNET18.is_file(), reason=f"no real ResNet-18 weights at {RESNET18}")
+def test_real_resnet18_loads_strictly() -> None:
+    features = Backbone("resnet18", checkpoint=RESNET18)(IMAGES)
+    assert features.shape == (2, 128, 8, 12)
+    assert 0 < features.mean() < 1

@@ -1,0 +1,324 @@
+"""The command line as users meet it: what it writes, and how it refuses."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from conftest import MakeImage
+from PIL import Image
+
+from anomaly_clustering.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["--image-size", "64"]
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "assignments.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def configured(command: str, *flags: str) -> list[str]:
+    """Arguments of a LightningCLI command on a folder, with the embedded network and small images."""
+    return [
+        command,
+        *("-c", str(ROOT / "configs/mic/weighted_average.yaml")),
+        *("-c", str(ROOT / "configs/data/folder.yaml")),
+        *("--model.backbone", "embedded", "--data.image_size", "64", "--data.num_workers", "0"),
+        *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
+        *flags,
+    ]
+
+
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail; the last line it says, after making sure that nothing was written."""
+    before = sorted(Path.cwd().rglob("*"))
+    with pytest.raises(SystemExit) as exit_:
+        main(argv)
+    assert exit_.value.code not in (0, None)
+    assert sorted(Path.cwd().rglob("*")) == before
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.strip().splitlines()[-1]
+
+
+# What the commands write.
+
+
+def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["cluster", str(photos), "--clusters", "3", *SMALL])
+    out = Path("photos-clusters")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "assignments.csv",
+        "config.yaml",
+        "metrics.json",
+        "report.html",
+    ]
+    table = rows(out)
+    assert [row["path"] for row in table] == sorted(str(path) for path in photos.rglob("*.png"))
+    assert {row["label"] for row in table} == {"good", "bright", "bar"}
+    assert {row["cluster"] for row in table} == {"0", "1", "2"}
+    assert all(float(row["distance_to_center"]) >= 0 for row in table)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["accuracy"] == 1
+    printed = capsys.readouterr().out
+    assert "WideResNet-50 groups better" in printed
+    assert "3, as given" in printed
+    assert "report.html" in printed
+
+
+def test_cluster_without_labels_chooses_the_number_and_says_how(
+    flat_photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["cluster", str(flat_photos), "--out", "there", *SMALL])
+    metrics = json.loads(Path("there/metrics.json").read_text())
+    assert "nmi" not in metrics
+    assert metrics["silhouette"][str(metrics["num_clusters"])] == max(metrics["silhouette"].values())
+    assert {row["label"] for row in rows(Path("there"))} == {""}
+    assert "silhouette (Rousseeuw 1987)" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_cluster_with_normal_images(photos: Path) -> None:
+    main(["cluster", str(photos), "--normal", str(photos / "good"), "--clusters", "2", *SMALL])
+    assert len(rows(Path("photos-clusters"))) == 10
+    assert "5 normal images" in Path("photos-clusters/report.html").read_text()
+
+
+def test_cluster_synthetic_needs_no_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    main(["cluster", "--synthetic", *SMALL])
+    assert len({row["label"] for row in rows(Path("synthetic-clusters"))}) >= 6
+
+
+def test_test_prints_scores_and_writes_the_resolved_config(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(configured("test", "--data.root", str(photos), "--out", "run"))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("NMI", "ARI", "F1", "1.000"))
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert config["model"]["init_args"]["tau"] == 0.02
+    assert config["data"]["init_args"]["root"] == str(photos)
+    assert json.loads(Path("run/metrics.json").read_text())["nmi"] == pytest.approx(1)
+
+
+def test_the_resolved_config_repeats_the_run(photos: Path) -> None:
+    main(configured("test", "--data.root", str(photos), "--out", "first"))
+    main(["test", "-c", "first/config.yaml", "--out", "second"])
+    assert Path("first/assignments.csv").read_text() == Path("second/assignments.csv").read_text()
+
+
+def test_predict_needs_no_labels(flat_photos: Path) -> None:
+    main(configured("predict", "--data.root", str(flat_photos), "--model.num_clusters", "4"))
+    assert {row["cluster"] for row in rows(Path("runs/predict"))} == {"0", "1", "2", "3"}
+
+
+def test_two_processes_give_what_one_gives(photos: Path) -> None:
+    """15 images on 2 processes: the sampler repeats one."""
+    for name, devices in (("one", []), ("two", ["--trainer.devices", "2", "--trainer.strategy", "ddp"])):
+        argv = configured("test", "--data.root", str(photos), "--out", name, "--data.batch_size", "4", *devices)
+        subprocess.run([sys.executable, "-m", "anomaly_clustering", *argv], check=True, timeout=300)
+    one, two = rows(Path("one")), rows(Path("two"))
+    for key in ("path", "label", "cluster"):
+        assert [row[key] for row in one] == [row[key] for row in two]
+    distances = np.array([[float(row["distance_to_center"]) for row in table] for table in (one, two)])
+    assert np.abs(distances[0] - distances[1]).max() < 1e-6
+    assert json.loads(Path("one/metrics.json").read_text()) == json.loads(Path("two/metrics.json").read_text())
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["cluster", "--help"], ["test", "--help"]])
+def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(argv)
+    assert exit_.value.code == 0
+    assert "cluster" in capsys.readouterr().out
+
+
+# Bad input: one line that names the file or value, a non-zero status, nothing written.
+
+
+def test_empty_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    assert "'empty' holds no images" in refused(["cluster", "empty"], capsys)
+
+
+def test_folder_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'absent' does not exist" in refused(["cluster", "absent"], capsys)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_text_named_png(photos: Path, capsys: pytest.CaptureFixture[str], workers: str) -> None:
+    (photos / "bar" / "text.png").write_text("no image")
+    line = refused(configured("test", "--data.root", str(photos), "--data.num_workers", workers), capsys)
+    assert line.startswith("error: ")
+    assert "text.png' is not an image" in line
+
+
+def cut_jpeg(folder: Path) -> None:
+    Image.effect_noise((64, 64), 50).save(folder / "cut.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:900])
+
+
+def test_truncated_jpeg(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut_jpeg(flat_photos)
+    assert "cut.jpg' is damaged" in refused(["cluster", str(flat_photos), *SMALL], capsys)
+
+
+def test_truncated_jpeg_is_listed_and_left_out_if_asked(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut_jpeg(flat_photos)
+    main(["cluster", str(flat_photos), "--skip-unreadable", *SMALL])
+    assert len(rows(Path("flat-clusters"))) == 15
+    assert "cut.jpg" in capsys.readouterr().out.replace("\n", "")
+    assert "cut.jpg" in json.loads(Path("flat-clusters/metrics.json").read_text())["notices"][0]
+    assert "cut.jpg" in Path("flat-clusters/report.html").read_text()
+
+
+def test_image_of_one_pixel(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (1, 1)).save(flat_photos / "dot.png")
+    assert "dot.png' has 1x1 pixels" in refused(["cluster", str(flat_photos), *SMALL], capsys)
+
+
+def test_fewer_images_than_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["cluster", str(flat_photos), "--clusters", "100", *SMALL], capsys)
+    assert "between 2 and 15 (the number of images), got 100" in line
+
+
+def test_one_image_has_nothing_to_be_grouped_with(
+    tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_image(tmp_path / "one" / "a.png")
+    assert "got 1" in refused(["cluster", "one", *SMALL], capsys)
+
+
+def test_identical_images(tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(4):
+        make_image(tmp_path / "same" / f"{i}.png", seed=1)
+    assert "all 4 images look the same" in refused(["cluster", "same", *SMALL], capsys)
+
+
+@pytest.mark.parametrize("k", ["0", "1", "-3", "six", "2.5"])
+def test_number_of_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str], k: str) -> None:
+    assert f"got '{k}'" in refused(["cluster", str(flat_photos), f"--clusters={k}"], capsys)
+    assert k in refused(configured("test", "--data.root", str(flat_photos), f"--model.num_clusters={k}"), capsys)
+
+
+@pytest.mark.parametrize("tau", ["0", "-1", "nan"])
+def test_tau(flat_photos: Path, capsys: pytest.CaptureFixture[str], tau: str) -> None:
+    line = refused(["cluster", str(flat_photos), f"--tau={tau}"], capsys)
+    assert line == f"error: tau must be a positive number, got {float(tau)}"
+    line = refused(configured("test", "--data.root", str(flat_photos), f"--model.tau={tau}"), capsys)
+    assert "tau" in line
+    assert tau in line
+
+
+def with_masks(photos: Path) -> Path:
+    for name in ("bar", "bright"):
+        for seed in range(5):
+            mask = Image.new("L", (64, 64), 0)
+            mask.paste(255, (0, 0, 8, 8))
+            (photos.parent / "masks" / name).mkdir(parents=True, exist_ok=True)
+            mask.save(photos.parent / "masks" / name / f"{seed}.png")
+    return photos.parent / "masks"
+
+
+def by_mask(photos: Path, masks: Path) -> list[str]:
+    return configured("test", "--data.root", str(photos), "--data.masks", str(masks), "--model.weights", "mask")
+
+
+def test_mask_of_another_size(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = with_masks(photos)
+    Image.new("L", (5, 7)).save(masks / "bar" / "2.png")
+    line = refused(by_mask(photos, masks), capsys)
+    assert "bar/2.png' has 5x7 pixels, but its image 64x64" in line
+
+
+def test_mask_missing(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = with_masks(photos)
+    (masks / "bar" / "2.png").unlink()
+    assert "bar/2.png' is missing" in refused(by_mask(photos, masks), capsys)
+
+
+def test_empty_mask_falls_back_to_uniform_and_says_so(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = with_masks(photos)
+    Image.new("L", (64, 64)).save(masks / "bar" / "2.png")
+    main(by_mask(photos, masks))
+    assert "bar/2.png" in capsys.readouterr().out.replace("\n", "")
+    notices = json.loads(Path("runs/test/metrics.json").read_text())["notices"]
+    assert any("empty mask, weights are uniform" in notice and "bar/2.png" in notice for notice in notices)
+
+
+def test_checkpoint_of_another_network(flat_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "other.pth")
+    line = refused(["cluster", str(flat_photos), "--backbone", "resnet18", "--checkpoint", "other.pth"], capsys)
+    assert "other.pth' does not fit network 'resnet18'; keys:" in line
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("ran",)
+
+
+def test_pickle_that_would_run_code(flat_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(Evil(), tmp_path / "evil.pth")
+    line = refused(["cluster", str(flat_photos), "--backbone", "resnet18", "--checkpoint", "evil.pth"], capsys)
+    assert "loading it could run code" in line
+
+
+def test_archive_with_paths_outside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import zipfile
+
+    with zipfile.ZipFile("mtd.zip", "w") as archive:
+        archive.writestr("../outside.txt", "x")
+    argv = [*configured("test")[:3], "-c", str(ROOT / "configs/data/mtd.yaml"), "--data.root", "mtd.zip"]
+    line = refused([*argv, "--model.backbone", "embedded", "--trainer.accelerator", "cpu"], capsys)
+    assert "'../outside.txt' points outside" in line
+
+
+def test_output_folder_that_holds_a_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["cluster", str(photos), "--clusters", "3", *SMALL]
+    main(argv)
+    capsys.readouterr()
+    assert "'photos-clusters' already holds a run" in refused(argv, capsys)
+    main([*argv[:3], "2", *SMALL, "--overwrite"])
+    assert json.loads(Path("photos-clusters/metrics.json").read_text())["num_clusters"] == 2
+
+
+def test_hostile_file_names(flat_photos: Path) -> None:
+    names = ['"><script>alert(1).png', "it's & <b>.png", "new\nline.png", "ümlaut 漢字.png"]
+    for name, source in zip(names, sorted(flat_photos.iterdir()), strict=False):
+        shutil.move(source, flat_photos / name)
+    main(["cluster", str(flat_photos), "--clusters", "3", *SMALL])
+    assert {Path(row["path"]).name for row in rows(Path("flat-clusters"))} >= set(names)
+    scripts: list[str] = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            if tag in ("script", "b"):
+                scripts.append(tag)
+
+    Parser().feed(Path("flat-clusters/report.html").read_text())
+    assert scripts.count("script") == 1
+
+
+def test_unknown_flags_fail(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'sigma' is not accepted" in refused(
+        configured("test", "--data.root", str(photos), "--model.sigma", "3"), capsys
+    )
+    assert "--colour" in refused(["cluster", str(photos), "--colour"], capsys)
+
+
+def test_unknown_network(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no network 'resnet18x'" in refused(["cluster", str(flat_photos), "--backbone", "resnet18x"], capsys)

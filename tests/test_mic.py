@@ -1,0 +1,146 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeImage
+from lightning import Trainer
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.metrics import adjusted_rand_score
+
+from anomaly_clustering.data import Folder
+from anomaly_clustering.mic import MIC
+
+
+def trainer(**options: Any) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def folder(root: Path, **options: Any) -> Folder:
+    return Folder(root, image_size=64, batch_size=4, num_workers=0, **options)
+
+
+def run_mic(data: Folder, **options: Any) -> tuple[MIC, dict[str, float]]:
+    mic = MIC("embedded", **options)
+    return mic, trainer().test(mic, datamodule=data, verbose=False)[0]
+
+
+def test_planted_defects_are_found(photos: Path) -> None:
+    mic, scores = run_mic(folder(photos))
+    assert scores.keys() == {"nmi", "ari", "f1", "accuracy", "purity"}
+    assert scores["accuracy"] == 1
+    assert mic.grouping.weights.shape == (15, 8, 8)
+    assert np.allclose(mic.grouping.weights.sum((1, 2)), 1, atol=1e-5)
+
+
+def test_labels_are_those_of_ward_on_the_embeddings(photos: Path) -> None:
+    mic, _ = run_mic(folder(photos))
+    expected = AgglomerativeClustering(3).fit_predict(mic.grouping.embeddings)
+    assert adjusted_rand_score(expected, mic.grouping.labels) == 1
+
+
+@pytest.mark.parametrize("weights", ["rarity", "uniform"])
+def test_batches_and_runs_do_not_change_the_result(photos: Path, weights: Any) -> None:
+    mic = MIC("embedded", weights=weights)
+    trainer().test(mic, datamodule=folder(photos), verbose=False)
+    first = mic.grouping
+    other = Folder(photos, image_size=64, batch_size=7, num_workers=0)
+    trainer().test(mic, datamodule=other, verbose=False)
+    assert np.allclose(first.weights, mic.grouping.weights, atol=1e-6)
+    assert (first.labels == mic.grouping.labels).all()
+
+
+def test_predict_returns_the_label_of_each_image(photos: Path) -> None:
+    mic = MIC("embedded")
+    batches = trainer().predict(mic, datamodule=folder(photos))
+    assert batches is not None
+    labels = torch.cat([batch["label"] for batch in batches])
+    assert labels.tolist() == mic.grouping.labels.tolist()
+    assert [Path(path).name for path in batches[0]["path"]] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_validate_gives_the_scores_of_test(photos: Path) -> None:
+    mic, scores = run_mic(folder(photos))
+    assert trainer().validate(mic, datamodule=folder(photos), verbose=False)[0] == scores
+
+
+def test_normal_images_sharpen_the_weights(photos: Path, make_image: MakeImage) -> None:
+    for seed in range(100, 106):
+        make_image(photos.parent / "normal" / f"{seed}.png", 0, seed=seed)
+    mic, _ = run_mic(folder(photos, normals=photos.parent / "normal"), weights="novelty")
+    defective = mic.grouping.weights[mic.grouping.target != 2].max((1, 2))
+    good = mic.grouping.weights[mic.grouping.target == 2].max((1, 2))
+    assert defective.mean() > good.mean()
+
+
+def test_mask_weights_and_the_notice_of_an_empty_mask(photos: Path, make_image: MakeImage) -> None:
+    from PIL import Image
+
+    for name in ("bar", "bright"):
+        for seed in range(5):
+            mask = Image.new("L", (64, 64), 0)
+            if (name, seed) != ("bar", 3):
+                mask.paste(255, (0, 0, 8, 8))
+            (photos.parent / "masks" / name).mkdir(parents=True, exist_ok=True)
+            mask.save(photos.parent / "masks" / name / f"{seed}.png")
+    mic, _ = run_mic(folder(photos, masks=photos.parent / "masks"), weights="mask")
+    assert mic.grouping.weights[0, 0, 0] == pytest.approx(1)
+    assert np.allclose(mic.grouping.weights[3], 1 / 64)
+    assert any("empty mask" in notice and "bar/3.png" in notice for notice in mic.notices)
+
+
+def test_without_labels_there_are_groups_but_no_scores(flat_photos: Path) -> None:
+    mic, scores = run_mic(folder(flat_photos), num_clusters=4)
+    assert scores == {}
+    assert np.unique(mic.grouping.labels).tolist() == [0, 1, 2, 3]
+
+
+def test_auto_chooses_a_number(flat_photos: Path) -> None:
+    mic, _ = run_mic(folder(flat_photos), num_clusters="auto")
+    assert mic.grouping.choice is not None
+    assert mic.grouping.labels.max() + 1 == mic.grouping.choice.num_clusters
+
+
+def test_number_of_clusters_is_needed_without_labels(flat_photos: Path) -> None:
+    with pytest.raises(ValueError, match="set num_clusters"):
+        run_mic(folder(flat_photos))
+
+
+def test_too_many_clusters_fail_before_the_work(flat_photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MIC, "test_step", lambda *_: pytest.fail("worked in vain"))
+    with pytest.raises(ValueError, match=r"between 2 and 15 \(the number of images\), got 16"):
+        run_mic(folder(flat_photos), num_clusters=16)
+
+
+def test_weights_that_lack_their_data_say_so(photos: Path) -> None:
+    with pytest.raises(ValueError, match="normal images, but the data has none"):
+        run_mic(folder(photos), weights="novelty")
+    with pytest.raises(ValueError, match="masks, but the data has none"):
+        run_mic(folder(photos), weights="mask")
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0, float("nan")])
+def test_tau_is_checked_at_once(tau: float) -> None:
+    with pytest.raises(ValueError, match=f"got {tau}"):
+        MIC("embedded", tau=tau)
+
+
+@pytest.mark.parametrize("num_clusters", [0, 1])
+def test_one_cluster_is_no_grouping(num_clusters: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 2, or 'auto', got {num_clusters}"):
+        MIC("embedded", num_clusters=num_clusters)
+
+
+def test_identical_images_are_an_error(tmp_path: Path, make_image: MakeImage) -> None:
+    for i in range(4):
+        make_image(tmp_path / "same" / f"{i}.png", seed=1)
+    with pytest.raises(ValueError, match="all 4 images look the same"):
+        run_mic(folder(tmp_path / "same"), num_clusters=2)

@@ -1,0 +1,68 @@
+"""Several processes on this machine, speaking gloo, hold parts of one data set."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from torch import Tensor
+
+from anomaly_clustering.ring import first_copies, gather, ring
+from anomaly_clustering.weights import Shard, rarity
+
+N = 11
+
+
+def data() -> Tensor:
+    return F.normalize(torch.randn(N, 6, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+
+
+def process(rank: int, world: int, store: str, body: Callable[[int, int], None]) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    body(rank, world)
+    dist.destroy_process_group()
+
+
+def run(body: Callable[[int, int], None], world: int, tmp_path: Path) -> None:
+    mp.spawn(process, args=(world, str(tmp_path / "store"), body), nprocs=world)
+
+
+def rarity_is_that_of_one_process(rank: int, world: int) -> None:
+    # As DistributedSampler deals them, unequal in number.
+    positions = torch.arange(rank, N, world)
+    shard = Shard(data()[positions], positions)
+    scores = rarity(shard.bags, positions=positions, others=ring(shard))
+    assert torch.allclose(scores, rarity(data())[positions], atol=1e-7)
+
+
+def gather_keeps_lengths(rank: int, world: int) -> None:
+    assert [len(part) for part in gather(torch.zeros(rank + 1, 2))] == list(range(1, world + 1))
+
+
+def repetitions_are_dropped(rank: int, world: int) -> None:
+    # 11 samples for 3 processes: the sampler repeats sample 0 at the end.
+    index = torch.tensor([*range(rank, N, world), 0][:4])
+    kept = torch.cat(gather(index[first_copies(index)]))
+    assert sorted(kept.tolist()) == list(range(N))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_rarity_around_the_ring(world: int, tmp_path: Path) -> None:
+    run(rarity_is_that_of_one_process, world, tmp_path)
+
+
+def test_gather_and_repetitions(tmp_path: Path) -> None:
+    run(gather_keeps_lengths, 3, tmp_path)
+    os.remove(tmp_path / "store") if (tmp_path / "store").exists() else None
+    run(repetitions_are_dropped, 3, tmp_path)
+
+
+def test_one_process_needs_no_group() -> None:
+    shard = Shard(data(), torch.arange(N))
+    assert list(ring(shard)) == []
+    assert torch.equal(gather(shard.positions)[0], shard.positions)
+    assert first_copies(torch.tensor([4, 5, 4])).tolist() == [True, True, False]
