@@ -88,9 +88,9 @@ def test_cluster_without_labels_chooses_the_number_and_says_how(
     main(["cluster", str(flat_photos), "--out", "there", *SMALL])
     metrics = json.loads(Path("there/metrics.json").read_text())
     assert "nmi" not in metrics
-    assert metrics["silhouette"][str(metrics["num_clusters"])] == max(metrics["silhouette"].values())
+    assert metrics["l_method_error"][str(metrics["num_clusters"])] == min(metrics["l_method_error"].values())
     assert {row["label"] for row in rows(Path("there"))} == {""}
-    assert "silhouette (Rousseeuw 1987)" in capsys.readouterr().out.replace("\n", " ")
+    assert "L method, Salvador and Chan 2004" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_cluster_with_normal_images(photos: Path) -> None:

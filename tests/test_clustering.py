@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.cluster import AgglomerativeClustering
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import adjusted_rand_score
 
 from anomaly_clustering.clustering import by_size, choose_num_clusters, cut, distance_to_center, ward
 
@@ -43,18 +43,29 @@ def test_identical_images_cannot_be_grouped() -> None:
         ward(np.ones((5, 3), dtype=np.float32))
 
 
-@pytest.mark.parametrize("k", [2, 4, 6])
-def test_auto_finds_planted_clusters(k: int) -> None:
-    embeddings = blobs(k)
-    choice = choose_num_clusters(embeddings, ward(embeddings))
+@pytest.mark.parametrize("k", [3, 4, 6])
+@pytest.mark.parametrize("each", [4, 8, 40])
+def test_auto_finds_planted_clusters(k: int, each: int) -> None:
+    choice = choose_num_clusters(ward(blobs(k, each)))
     assert choice.num_clusters == k
-    assert choice.criterion[k] == pytest.approx(silhouette_score(embeddings, np.repeat(np.arange(k), 8)))
+    assert min(choice.criterion, key=choice.criterion.__getitem__) == k
 
 
-def test_auto_needs_three_images() -> None:
-    embeddings = np.eye(2, dtype=np.float32)
-    with pytest.raises(ValueError, match="from 3 images on, got 2"):
-        choose_num_clusters(embeddings, ward(embeddings))
+def test_criterion_is_the_error_of_two_fitted_lines() -> None:
+    tree = ward(RNG.normal(size=(15, 4)).astype(np.float32))
+    k, heights = np.arange(2, 16), tree[::-1, 2]
+
+    def error(part: np.ndarray) -> float:
+        line = np.polyfit(k[part], heights[part], 1)
+        return part.sum() * np.sqrt(np.mean((np.polyval(line, k[part]) - heights[part]) ** 2))
+
+    expected = {split: (error(k <= split) + error(k > split)) / 14 for split in range(3, 14)}
+    assert choose_num_clusters(tree).criterion == pytest.approx(expected, abs=1e-9)
+
+
+def test_auto_needs_five_images() -> None:
+    with pytest.raises(ValueError, match="from 5 images on, got 4"):
+        choose_num_clusters(ward(np.eye(4, dtype=np.float32)))
 
 
 def test_distance_to_the_mean_of_the_cluster() -> None:

@@ -121,8 +121,10 @@ def _message(error: Exception) -> str:
     What comes from a worker process has a traceback before it; what comes from jsonargparse lists types around it.
     """
     text = str(error).rsplit(f"{type(error).__name__}: ", maxsplit=1)[-1]
-    noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value type:")
-    noise += ("Given value: NestedArg", "Given value: Namespace")
+    noise = (
+        *("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>"),
+        *("Given value type:", "Given value: NestedArg", "Given value: Namespace"),
+    )
     lines = [line.strip() for line in text.splitlines()]
     return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))
 

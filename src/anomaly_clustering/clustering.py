@@ -7,9 +7,9 @@ from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.metrics import silhouette_score
 
-MAX_AUTO_CLUSTERS = 20
+# Below this many merges the knee is sought in all of them.
+SHORTEST_TAIL = 20
 
 
 def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4"]:
@@ -55,25 +55,52 @@ def by_size(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 
 
 class Choice(NamedTuple):
-    """A number of clusters and the criterion's value for each number that was tried."""
+    """A number of clusters, and the criterion, smaller being better, of each number that came into question last."""
 
     num_clusters: int
     criterion: dict[int, float]
 
 
-def choose_num_clusters(
-    embeddings: Float[np.ndarray, "n d"], tree: Float[np.ndarray, "n_minus_1 4"], *, most: int = MAX_AUTO_CLUSTERS
-) -> Choice:
-    """The number of clusters from 2 to `most` of the highest mean silhouette (Rousseeuw 1987).
+def choose_num_clusters(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
+    """The knee of the heights of merges by the L method (Salvador and Chan 2004), from 3 clusters on.
+
+    The height of the merge that leaves K - 1 of K clusters, drawn over K, falls steeply as long as it joins real
+    groups, and slowly after that. The knee is where two straight lines, one on each side, fit best; the tail of tiny merges
+    is cut off and the knee sought again until it stops moving to the left.
 
     Raises:
-        ValueError: fewer than 3 images.
+        ValueError: fewer than 5 images.
     """
-    n = len(embeddings)
-    if n < 3:
-        raise ValueError(f"the number of clusters can be chosen from 3 images on, got {n}")
-    values = {k: float(silhouette_score(embeddings, cut(tree, k))) for k in range(2, min(most, n - 1) + 1)}
-    return Choice(max(values, key=values.__getitem__), values)
+    n = len(tree) + 1
+    if n < 5:
+        raise ValueError(f"the number of clusters can be chosen from 5 images on, got {n}; give it")
+    heights = tree[::-1, 2]  # of the merge of 2, 3, ..., n clusters
+    most, knee = n, n
+    while True:
+        errors = _two_lines(heights[: most - 1])
+        found = int(errors.argmin()) + 3
+        if found >= knee or most <= SHORTEST_TAIL:
+            return Choice(min(found, knee), {k: float(error) for k, error in enumerate(errors, start=3)})
+        knee, most = found, max(2 * found, SHORTEST_TAIL)
+
+
+def _two_lines(heights: Float[np.ndarray, " points"]) -> Float[np.ndarray, " splits"]:
+    """Root mean square error of the best line up to K and the best line after it, weighted by their lengths, over K."""
+    left, right = _line_errors(heights), _line_errors(heights[::-1])[::-1]
+    lengths = np.arange(2, len(heights) - 1)
+    return (lengths * left[1:-2] + lengths[::-1] * right[2:-1]) / len(heights)
+
+
+def _line_errors(heights: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """Root mean square error of the best line through the first 1, 2, ... heights."""
+    x, y = np.arange(len(heights), dtype=np.float64), heights - heights.mean()
+    count = x + 1
+
+    def scatter(a: Float[np.ndarray, " points"], b: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        return (a * b).cumsum() - a.cumsum() * b.cumsum() / count
+
+    residual = scatter(y, y) - scatter(x, y) ** 2 / np.maximum(scatter(x, x), 1e-300)
+    return np.sqrt(np.maximum(residual, 0) / count)
 
 
 def distance_to_center(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -60,7 +60,8 @@ class MIC(LightningModule):
         weights: 'rarity' among the images to cluster (Eq. 5), 'novelty' against the normal images (Eq. 6), ground-truth
             'mask', or 'uniform'.
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
-        num_clusters: how many groups; 'auto' chooses by silhouette; by default as many as the data has classes.
+        num_clusters: how many groups; 'auto' takes the knee of the merge heights; by default as many as there are
+            classes.
     """
 
     grouping: Grouping
@@ -198,7 +199,7 @@ class MIC(LightningModule):
 
     def _cluster(self, embeddings: Float[np.ndarray, "n d"]) -> Clustered:
         tree = ward(embeddings)
-        choice = choose_num_clusters(embeddings, tree) if self.num_clusters == "auto" else None
+        choice = choose_num_clusters(tree) if self.num_clusters == "auto" else None
         num_clusters = choice.num_clusters if choice else self._known_num_clusters()
         return cut(tree, num_clusters), tree, choice
 

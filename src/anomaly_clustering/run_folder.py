@@ -118,8 +118,7 @@ def how_many(grouping: Grouping) -> str:
     k = int(grouping.labels.max()) + 1
     if grouping.choice is None:
         return f"{k}, as given"
-    tried = list(grouping.choice.criterion)
-    return f"{k}, of the highest mean silhouette (Rousseeuw 1987) among {tried[0]} to {tried[-1]}"
+    return f"{k}, at the knee of the merge heights (L method, Salvador and Chan 2004)"
 
 
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
@@ -127,7 +126,7 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
         **metrics,
         "num_images": len(grouping.labels),
         "num_clusters": int(grouping.labels.max()) + 1,
-        "silhouette": grouping.choice.criterion if grouping.choice else None,
+        "l_method_error": grouping.choice.criterion if grouping.choice else None,
         "notices": notices,
     }
     path.write_text(json.dumps(summary, indent=2) + "\n")

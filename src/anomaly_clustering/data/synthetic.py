@@ -13,7 +13,7 @@ from anomaly_clustering.data.synthetic_images import write_dataset
 class Synthetic(DefectDataModule):
     """Photographs of a textured product that does not exist, with good ones and defects of several types, and masks.
 
-    The images are drawn once, written to a folder named by the arguments, and the same on every machine.
+    The images are drawn once and written to a folder named by the arguments.
 
     Args:
         root: the folder that holds such data sets; by default in the user's cache.

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
-from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
-from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 MIN_SIZE = 64
 _SIDE = 256
