@@ -65,8 +65,8 @@ def choose_num_clusters(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
     """The knee of the heights of merges by the L method (Salvador and Chan 2004), from 3 clusters on.
 
     The height of the merge that leaves K - 1 of K clusters, drawn over K, falls steeply as long as it joins real
-    groups, and slowly after that. The knee is where two straight lines, one on each side, fit best; the tail of tiny merges
-    is cut off and the knee sought again until it stops moving to the left.
+    groups, and slowly after that. The knee is where two straight lines, one on each side, fit best; the tail of tiny
+    merges is cut off and the knee sought again until it stops moving to the left.
 
     Raises:
         ValueError: fewer than 5 images.
