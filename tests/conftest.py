@@ -11,6 +11,8 @@ from PIL import Image
 
 # Before anything imports the package.
 install_import_hook("anomaly_clustering", "beartype.beartype")
+# Tensors are tiny here: threads would only wait for one another.
+torch.set_num_threads(1)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -35,7 +35,7 @@ def rarity_is_that_of_one_process(rank: int, world: int) -> None:
     # As DistributedSampler deals them, unequal in number.
     positions = torch.arange(rank, N, world)
     shard = Shard(data()[positions], positions)
-    scores = rarity(shard.bags, positions=positions, others=ring(shard))
+    scores = rarity(shard.bags, positions=positions, references=ring(shard))
     assert torch.allclose(scores, rarity(data())[positions], atol=1e-7)
 
 
@@ -63,6 +63,6 @@ def test_gather_and_repetitions(tmp_path: Path) -> None:
 
 def test_one_process_needs_no_group() -> None:
     shard = Shard(data(), torch.arange(N))
-    assert list(ring(shard)) == []
+    assert list(ring(shard)) == [shard]
     assert torch.equal(gather(shard.positions)[0], shard.positions)
     assert first_copies(torch.tensor([4, 5, 4])).tolist() == [True, True, False]

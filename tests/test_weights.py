@@ -10,6 +10,8 @@ from anomaly_clustering import weights as module
 from anomaly_clustering.weights import (
     Reduce,
     Shard,
+    choose_tau,
+    effective_patches,
     mask_weights,
     novelty,
     rarity,
@@ -56,10 +58,7 @@ def test_images_in_shards_give_the_same_scores(reduce: Reduce) -> None:
     z = bags(7)
     positions = torch.tensor([3, 0, 6, 2, 5, 1, 4])  # any order
     shards = [Shard(z[part], positions[part]) for part in (slice(0, 2), slice(2, 6), slice(6, 7))]
-    parts = [
-        rarity(own.bags, reduce, positions=own.positions, others=[shard for shard in shards if shard is not own])
-        for own in shards
-    ]
+    parts = [rarity(own.bags, reduce, positions=own.positions, references=shards) for own in shards]
     assert torch.allclose(torch.cat(parts), rarity(z, reduce), atol=1e-7)
 
 
@@ -101,6 +100,56 @@ def test_tau_must_be_positive(tau: float) -> None:
 def test_one_image_has_no_others() -> None:
     with pytest.raises(ValueError, match="at least 2 images"):
         rarity(bags(1))
+
+
+def test_some_references_leave_the_image_itself_out() -> None:
+    """Eq. 7, image by image in float64."""
+    z = bags(7)
+    chosen = [1, 4, 6]
+    expected = torch.stack(
+        [
+            torch.stack([(z[i].double()[:, None] - z[j].double()).norm(dim=-1).amin(1) for j in chosen if j != i]).mean(
+                0
+            )
+            for i in range(7)
+        ]
+    )
+    references = [Shard(z[chosen], torch.tensor(chosen))]
+    assert torch.allclose(rarity(z, references=references).double(), expected, atol=1e-5)
+
+
+def test_hard_weights_are_eq_8_and_both_are_eq_9() -> None:
+    scores = torch.tensor([[0.1, 0.5, 0.3, 0.2]])
+    assert torch.allclose(soften(scores, math.inf, top_k=2), torch.tensor([[0, 0.5, 0.5, 0]]))
+    soft = soften(scores, 0.1, top_k=2)
+    assert torch.allclose(soft[0, 1] / soft[0, 2], torch.tensor(0.2 / 0.1).exp())
+    assert soft[0, [0, 3]].tolist() == [0, 0]
+    assert torch.equal(soften(scores, 0.1, top_k=4), soften(scores, 0.1))
+
+
+@pytest.mark.parametrize("top_k", [0, 5])
+def test_top_k_is_checked(top_k: int) -> None:
+    with pytest.raises(ValueError, match=rf"between 1 and 4 \(the number of patches\), got {top_k}"):
+        soften(torch.rand(2, 4), 1.0, top_k)
+
+
+def test_effective_patches_of_uniform_and_single_weights() -> None:
+    weights = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0, 1, 0, 0], [0.5, 0.5, 0, 0]])
+    assert torch.allclose(effective_patches(weights), torch.tensor([4.0, 1, 2]).double())
+
+
+@pytest.mark.parametrize("patches", [2.0, 16.0, 60.0])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
+def test_tau_is_chosen_by_the_effective_number_whatever_the_scale(patches: float, scale: float) -> None:
+    scores = torch.rand(8, 64)
+    tau = choose_tau(scores * scale, patches)
+    assert effective_patches(soften(scores * scale, tau)).mean() == pytest.approx(patches, rel=1e-3)
+    assert tau == pytest.approx(choose_tau(scores, patches) * scale, rel=1e-3)
+
+
+def test_effective_number_is_checked() -> None:
+    with pytest.raises(ValueError, match="above 1 and below 64"):
+        choose_tau(torch.rand(2, 64), 64.0)
 
 
 def test_novelty_needs_normal_patches() -> None:

@@ -176,7 +176,7 @@ class MIC(LightningModule):
             shard = Shard(own.pop("bags"), own["index"])
             pairs = len(shard.bags) * sum(map(len, gather(shard.positions)))
             with self._progress("Comparing images", pairs) as advance:
-                scores = rarity(shard.bags, positions=shard.positions, others=ring(shard), advance=advance)
+                scores = rarity(shard.bags, positions=shard.positions, references=ring(shard), advance=advance)
             own["weights"] = soften(scores, self.tau)
             own["embeddings"] = weighted_average(shard.bags, own["weights"])
         everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}

@@ -26,7 +26,8 @@ def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
 
 
 def ring(shard: Shard) -> Iterator[Shard]:
-    """The shards of all other processes, one at a time: each passes what it has to the next one and takes a new one."""
+    """The shards of all processes, one at a time, the own first: each passes on what it has and takes a new one."""
+    yield shard
     if not dist.is_initialized():
         return
     rank, world = dist.get_rank(), dist.get_world_size()

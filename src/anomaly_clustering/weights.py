@@ -1,5 +1,6 @@
 """Bags [N, M, D] in; how unusual each patch is (scores [N, M]) and how much it counts (weights [N, M]) out."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
@@ -25,29 +26,30 @@ def rarity(
     reduce: Reduce = "mean",
     *,
     positions: Int[Tensor, " n"] | None = None,
-    others: Iterable[Shard] = (),
+    references: Iterable[Shard] | None = None,
     advance: Callable[[int], object] = lambda pairs: None,
 ) -> Float[Tensor, "n m"]:
     """Mean distance from each patch to its nearest patch in every other image (Eq. 5; max and min: Eq. 10).
 
     Args:
-        bags: the images whose patches are scored, each also an 'other image' to the rest.
+        bags: the images whose patches are scored.
         reduce: how the distances to the other images become one number.
-        positions: of `bags` in the data set; needed with `others`.
-        others: further images, in parts that need not be in memory together.
+        positions: of `bags` in the data set; needed with `references`.
+        references: the images to compare with, in parts that need not be in memory together; an image is never compared
+            with itself. All images of the data set give Eq. 5, some of them Eq. 7. By default `bags` themselves.
         advance: is told how many pairs of images were compared, for a progress bar.
 
     Raises:
         ValueError: an image has no other one to be compared with.
     """
+    if positions is None:
+        positions = torch.arange(len(bags), device=bags.device)
     fold = _Fold(bags, reduce)
-    own = torch.arange(len(bags), device=bags.device) if positions is None else positions
-    for block in pairwise_nearest(bags):
-        fold.add(block, is_self=own[block.rows, None] == own[None, block.columns])
-        advance(block.distances[..., 0].numel())
-    for shard in others:
-        for block in nearest_blocks(bags, shard.bags):
-            fold.add(block, is_self=own[block.rows, None] == shard.positions[None, block.columns])
+    for shard in references or [Shard(bags, positions)]:
+        # Bags against themselves take one product for both directions.
+        blocks = pairwise_nearest(bags) if shard.bags is bags else nearest_blocks(bags, shard.bags)
+        for block in blocks:
+            fold.add(block, is_self=positions[block.rows, None] == shard.positions[None, block.columns])
             advance(block.distances[..., 0].numel())
     return fold.scores()
 
@@ -94,21 +96,59 @@ def novelty(bags: Float[Tensor, "n m d"], normal_patches: Float[Tensor, "p d"]) 
     return scores
 
 
-def soften(scores: Float[Tensor, "n m"], tau: float) -> Float[Tensor, "n m"]:
+def soften(scores: Float[Tensor, "n m"], tau: float, top_k: int | None = None) -> Float[Tensor, "n m"]:
     """Weights proportional to exp(score / tau), rows summing to one (Eq. 5 and 6).
 
-    Small tau picks the highest score of each image, large tau weighs all patches alike.
+    Small tau picks the highest score of each image, large tau weighs all patches alike. With `top_k` only the k highest
+    scores count (Eq. 9), all alike where tau is infinite (Eq. 8).
 
     Raises:
-        ValueError: `tau` is not a positive number.
+        ValueError: `tau` is not a positive number, `top_k` is not between 1 and the number of patches.
     """
     check_tau(tau)
-    return torch.softmax(scores / tau, dim=-1)
+    logits = scores / tau
+    if top_k is not None:
+        if not 1 <= top_k <= scores.shape[1]:
+            raise ValueError(f"top_k must be between 1 and {scores.shape[1]} (the number of patches), got {top_k}")
+        kept = scores.topk(top_k, dim=1).indices
+        logits = torch.full_like(logits, -torch.inf).scatter(1, kept, logits.gather(1, kept))
+    return torch.softmax(logits, dim=1)
 
 
 def check_tau(tau: float) -> None:
     if not tau > 0:
         raise ValueError(f"tau must be a positive number, got {tau}")
+
+
+def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    """How many patches count in each image: exp of the entropy of its weights, from 1 (one patch) to M (all alike)."""
+    return torch.special.entr(weights.double()).sum(1).exp()
+
+
+def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
+    """The tau at which the mean effective number of patches is `patches`.
+
+    Needs no labels, and unlike tau itself does not depend on the scale of the scores, so that one value serves all
+    backbones and the anomaly maps of any detector.
+
+    Raises:
+        ValueError: `patches` is not between 1 and the number of patches.
+    """
+    m = scores.shape[1]
+    if not 1 < patches < m:
+        raise ValueError(f"effective_patches must be above 1 and below {m} (the number of patches), got {patches}")
+    spread = float((scores.amax(1) - scores.amin(1)).max())
+    if spread == 0:
+        return 1.0
+    # The number grows with tau from 1 (or as many as share the highest score) to M.
+    low, high = math.log(spread * 1e-6), math.log(spread * 1e6)
+    for _ in range(60):
+        middle = (low + high) / 2
+        if effective_patches(soften(scores.double(), math.exp(middle))).mean() < patches:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
 
 
 def mask_weights(
