@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "anomaly_clustering"
 MODULES = {path.relative_to(SOURCE).with_suffix("").as_posix().replace("/", "."): path for path in SOURCE.rglob("*.py")}
-MATH = ("bags", "nearest", "weights", "clustering")
+MATH = ("bags", "nearest", "weights", "distances", "pooling", "clustering")
 MATH_MAY_IMPORT = {"torch", "numpy", "scipy", "sklearn", "kmedoids", "einops", "jaxtyping", "anomaly_clustering"}
 
 
@@ -41,7 +41,11 @@ def test_imports_run_in_one_direction() -> None:
         "nearest": set(),
         "bags": set(),
         "clustering": set(),
+        "pooling": set(),
         "metrics": set(),
+        "purity_curve": {"metrics"},
+        "localisation": {"metrics"},
+        "distances": {"nearest"},
         "backbone": set(),
         "weights": {"nearest"},
         "ring": {"weights"},

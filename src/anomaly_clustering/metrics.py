@@ -90,6 +90,18 @@ def purity(preds: Labels, target: Labels) -> Score:
     return counts.amax(1).sum() / counts.sum()
 
 
+def each_once(index: list[Tensor], *states: list[Tensor]) -> tuple[Tensor, ...]:
+    """What a metric accumulated, in the order of `index`; of samples with the same index only the first.
+
+    A distributed sampler repeats samples to fill up. An index below zero is unknown and never counts as repeated.
+    """
+    positions = dim_zero_cat(index)
+    order = positions.argsort(stable=True)
+    ordered = positions[order]
+    repeated = (ordered.diff(prepend=ordered.new_tensor([-1])) == 0) & (ordered >= 0)
+    return tuple(dim_zero_cat(state)[order[~repeated]] for state in states)
+
+
 class ClusteringMetric(Metric):
     """A function of all cluster ids and classes as a torchmetrics class.
 
@@ -121,12 +133,9 @@ class ClusteringMetric(Metric):
         Raises:
             ValueError: no sample has a known class.
         """
-        preds, target, index = map(dim_zero_cat, (self.preds, self.target, self.index))
-        order = index.argsort(stable=True)
-        repeated = (index[order].diff(prepend=index.new_tensor([-1])) == 0) & (index[order] >= 0)
-        kept = order[~repeated]
-        kept = kept[target[kept] >= 0]
-        return type(self).function(preds[kept], target[kept])
+        preds, target = each_once(self.index, self.preds, self.target)
+        known = target >= 0
+        return type(self).function(preds[known], target[known])
 
 
 class NormalizedMutualInformation(ClusteringMetric):

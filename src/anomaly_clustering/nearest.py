@@ -37,7 +37,7 @@ def nearest_distances(queries: Float[Tensor, "b m d"], references: Float[Tensor,
 def nearest_blocks(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> Iterator[Block]:
     """`nearest_distances` block by block, for who reduces them at once and never holds [B, R, M]."""
     left, right = _extend(queries), _extend(references, swap=True)
-    for rows, columns in _tiles(queries, references):
+    for rows, columns in tiles(queries, references):
         product = _product(left[rows], right[columns])
         yield Block(rows, columns, _forward(product, queries[rows], references[columns]))
 
@@ -45,7 +45,7 @@ def nearest_blocks(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r
 def pairwise_nearest(bags: Float[Tensor, "n m d"]) -> Iterator[Block]:
     """`nearest_blocks(bags, bags)`, both directions from one product; distances of a bag to itself are zero."""
     left, right = _extend(bags), _extend(bags, swap=True)
-    for rows, columns in _tiles(bags, bags):
+    for rows, columns in tiles(bags, bags):
         if rows.start > columns.start:
             continue
         product = _product(left[rows], right[columns])
@@ -60,7 +60,7 @@ def _extend(bags: Float[Tensor, "n m d"], *, swap: bool = False) -> Float[Tensor
     return torch.cat([bags, one, half] if swap else [bags, half, one], dim=-1)
 
 
-def _tiles(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> Iterator[tuple[slice, slice]]:
+def tiles(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> Iterator[tuple[slice, slice]]:
     patches = queries.shape[1] * references.shape[1]
     side = max(1, int((BLOCK / patches) ** 0.5))
     for i in range(0, len(queries), side):

@@ -1,0 +1,187 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import pdist, squareform
+from test_ring import run
+from torch import Tensor
+
+from anomaly_clustering.clustering import cut, ward
+from anomaly_clustering.metrics import purity
+from anomaly_clustering.purity_curve import (
+    MeanAUC,
+    PurityCurve,
+    ReductionAt,
+    mean_auc,
+    purity_curve,
+    purity_metrics,
+    reduction_at,
+)
+
+LINKAGES = ["ward", "single", "complete", "average", "centroid"]  # merges of the last may fall in height
+
+
+def images(n: int = 40, seed: int = 0, unknown: float = 0.0) -> tuple[np.ndarray, Tensor]:
+    """Embeddings of five overlapping classes, of which some images do not tell theirs."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(5, size=n)
+    embeddings = rng.normal(size=(n, 5)) + 2 * np.eye(5)[target]
+    return embeddings, torch.tensor(np.where(rng.random(n) < unknown, -1, target))
+
+
+def naive_curve(tree: np.ndarray, target: Tensor) -> list[float]:
+    """N cuts."""
+    known = target >= 0
+    labels = [torch.from_numpy(cut(tree, k)) for k in range(1, len(target) + 1)]
+    return [float(purity(each[known], target[known])) for each in labels]
+
+
+@pytest.mark.parametrize("method", LINKAGES)
+@pytest.mark.parametrize("unknown", [0, 0.3], ids=["all known", "some unknown"])
+def test_curve_equals_the_purity_of_every_cut(method: str, unknown: float) -> None:
+    embeddings, target = images(unknown=unknown)
+    tree = linkage(embeddings, method)
+    assert purity_curve(tree, target).tolist() == naive_curve(tree, target)
+
+
+def test_curve_equals_that_of_every_cut_with_equally_high_merges() -> None:
+    corners = np.array([[x, y] for x in (0, 1) for y in (0, 1)] * 2, dtype=np.float32)
+    target = torch.arange(8) % 3
+    assert purity_curve(ward(corners), target).tolist() == naive_curve(ward(corners), target)
+
+
+def test_curve_by_hand() -> None:
+    """Images on a line: a a b   c; merged are a a, then b to them, then c."""
+    tree = linkage(np.array([[0.0], [1.0], [3.0], [9.0]]), "single")
+    curve = purity_curve(tree, torch.tensor([7, 7, 2, 5]))
+    assert curve.tolist() == [2 / 4, 3 / 4, 1, 1]
+    assert mean_auc(curve) == 3.25 / 4
+    assert reduction_at(curve, 0.75) == 1 - 2 / 4
+    assert reduction_at(curve, 0.76) == 1 - 3 / 4
+    # Without the class of b, a purity of 1 takes two clusters.
+    assert purity_curve(tree, torch.tensor([7, 7, -1, 5])).tolist() == [2 / 3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("method", LINKAGES)
+@pytest.mark.parametrize("seed", range(5))
+def test_curve_never_falls_and_ends_at_one(method: str, seed: int) -> None:
+    embeddings, target = images(seed=seed, unknown=0.2)
+    curve = purity_curve(linkage(embeddings, method), target)
+    assert len(curve) == 40
+    assert (curve.diff() >= 0).all()
+    assert curve[-1] == 1
+
+
+def test_order_of_images_and_names_of_classes_do_not_matter() -> None:
+    embeddings, target = images(unknown=0.2)
+    order = np.random.default_rng(1).permutation(len(target))
+    renamed = torch.where(target < 0, -1, 90 - 3 * target)
+    curve = purity_curve(ward(embeddings), target)
+    assert torch.equal(purity_curve(ward(embeddings[order]), renamed[torch.from_numpy(order)]), curve)
+
+
+def test_perfect_clusters_need_as_many_clusters_as_classes() -> None:
+    target = torch.arange(30) % 6
+    embeddings = 10 * np.eye(6)[target] + np.random.default_rng(0).normal(size=(30, 6))
+    curve = purity_curve(ward(embeddings), target)
+    assert curve.tolist() == [min(k, 6) / 6 for k in range(1, 31)]
+    assert reduction_at(curve, 0.99) == 1 - 6 / 30
+    assert reduction_at(curve, 1.0) == 1 - 6 / 30
+    assert mean_auc(curve) == pytest.approx((sum(range(1, 6)) / 6 + 25) / 30)
+
+
+def test_one_class_is_pure_at_every_number_of_clusters() -> None:
+    curve = purity_curve(ward(images(12)[0]), torch.zeros(12, dtype=torch.long))
+    assert mean_auc(curve) == 1
+    assert reduction_at(curve, 1.0) == 1 - 1 / 12
+
+
+def test_purity_that_is_just_reached_suffices() -> None:
+    """19 of 20, whatever way 0.95 is rounded."""
+    tree = linkage(np.array([*np.arange(19), 100.0])[:, None], "single")
+    curve = purity_curve(tree, torch.tensor([0] * 19 + [1]))
+    assert reduction_at(curve, 0.95) == 1 - 1 / 20
+    assert reduction_at(curve, 0.95 + 1e-12) == 1 - 2 / 20
+
+
+def test_area_by_trapezoids_is_less_by_half_a_step_at_both_ends() -> None:
+    embeddings, target = images()
+    curve = purity_curve(ward(embeddings), target)
+    trapezoids = float(torch.trapezoid(curve)) / len(curve)
+    assert trapezoids == pytest.approx(float(mean_auc(curve) - (curve[0] + 1) / (2 * len(curve))))
+
+
+def test_one_image_is_one_pure_cluster() -> None:
+    assert purity_curve(np.empty((0, 4)), torch.tensor([3])).tolist() == [1]
+
+
+def test_a_class_must_be_known() -> None:
+    with pytest.raises(ValueError, match="at least one labelled sample, got none"):
+        purity_curve(ward(images(5)[0]), torch.full((5,), -1))
+
+
+def test_tree_must_be_of_these_images() -> None:
+    with pytest.raises(ValueError, match="the tree of 6 images has 5 merges, got 4"):
+        purity_curve(ward(images(5)[0]), torch.zeros(6, dtype=torch.long))
+
+
+@pytest.mark.parametrize("wrong", [0.0, -0.5, 1.01, float("nan")])
+def test_purity_to_reach_is_checked(wrong: float) -> None:
+    with pytest.raises(ValueError, match=f"above 0 and at most 1, got {wrong}"):
+        reduction_at(torch.ones(3).double(), wrong)
+    with pytest.raises(ValueError, match=f"above 0 and at most 1, got {wrong}"):
+        ReductionAt(wrong, ward)
+
+
+def test_classes_accumulate_in_any_order_and_count_repeated_images_once() -> None:
+    embeddings, target = images(unknown=0.2)
+    order = torch.randperm(40)
+    metrics = purity_metrics(ward)
+    curve = PurityCurve(ward)
+    for index in (*order.split(15), order[:3]):
+        for metric in (metrics, curve):
+            metric.update(torch.from_numpy(embeddings)[index], target[index], index)
+    expected = purity_curve(ward(embeddings), target)
+    assert torch.equal(curve.compute(), expected)
+    assert metrics.compute() == {
+        "mauc": mean_auc(expected),
+        "r@90": reduction_at(expected, 0.9),
+        "r@95": reduction_at(expected, 0.95),
+        "r@99": reduction_at(expected, 0.99),
+    }
+
+
+def test_without_an_index_every_sample_counts() -> None:
+    embeddings, target = images()
+    metric = MeanAUC(ward)
+    for part in torch.arange(40).split(15):
+        metric.update(torch.from_numpy(embeddings)[part], target[part])
+    assert metric.compute() == mean_auc(purity_curve(ward(embeddings), target))
+
+
+def test_rows_of_a_distance_matrix_are_accumulated_just_so() -> None:
+    embeddings, target = images()
+    distances = squareform(pdist(embeddings, "cityblock"))
+    metric = PurityCurve(lambda rows: linkage(squareform(rows), "complete"))
+    for index in torch.randperm(40).split(15):
+        metric.update(torch.from_numpy(distances)[index], target[index], index)
+    assert torch.equal(metric.compute(), purity_curve(linkage(pdist(embeddings, "cityblock"), "complete"), target))
+
+
+def curve_is_that_of_one_process(rank: int, world: int) -> None:
+    # 41 images for 2 processes: the sampler repeats image 0 at the end.
+    embeddings, target = images(41, unknown=0.2)
+    index = torch.tensor([*range(rank, 41, world), 0][:21])
+    metrics = purity_metrics(ward)
+    for part in index.split(8):
+        metrics.update(torch.from_numpy(embeddings)[part], target[part], part)
+    curve = purity_curve(ward(embeddings), target)
+    found = metrics.compute()
+    assert found["mauc"] == mean_auc(curve)
+    assert found["r@90"] == reduction_at(curve, 0.9)
+
+
+def test_two_processes_find_the_curve_of_one(tmp_path: Path) -> None:
+    run(curve_is_that_of_one_process, 2, tmp_path)
