@@ -3,7 +3,8 @@ import pytest
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
-from anomaly_clustering.clustering import by_size, choose_num_clusters, cut, distance_to_center, ward
+from anomaly_clustering.clustering import by_size, cut, distance_to_center, ward
+from anomaly_clustering.num_clusters import choose_num_clusters
 
 RNG = np.random.default_rng(0)
 

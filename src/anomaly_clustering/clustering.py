@@ -1,29 +1,128 @@
-"""Embeddings [N, D] in; cluster labels [N] out, and the number of clusters where it is not known."""
+"""Embeddings [N, D] or distances [N, N] in; labels [N] of K clusters out, by any of the paper's eight methods."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal
 
+import kmedoids
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import pdist, squareform
+from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.mixture import GaussianMixture
 
-# Below this many merges the knee is sought in all of them.
-SHORTEST_TAIL = 20
+Method = Literal["ward", "single", "complete", "average", "kmeans", "kmedoids", "gmm", "spectral"]
+
+# Starts of k-means and k-medoids, of which the best counts.
+STARTS = 10
+
+
+def cluster_embeddings(
+    embeddings: Float[np.ndarray, "n d"], num_clusters: int, method: Method = "ward", *, seed: int = 0
+) -> Int[np.ndarray, " n"]:
+    """Labels of images by their embeddings, 0 the largest cluster.
+
+    'kmeans' and 'gmm' take the embeddings themselves, all others the Euclidean distances between them (Eq. 1). Exactly
+    K clusters by the linkages; the others leave some empty where images coincide.
+
+    Raises:
+        ValueError: K is below 1 or above the number of images; fewer than 2 images, not finite, or all the same.
+    """
+    _check_method(method)
+    _check_embeddings(embeddings)
+    _check_num_clusters(num_clusters, len(embeddings))
+    points = embeddings.astype(np.float64)
+    if method in ON_EMBEDDINGS:
+        return by_size(ON_EMBEDDINGS[method](points, num_clusters, seed))
+    return by_size(ON_DISTANCES[method](pdist(points), num_clusters, seed))
+
+
+def cluster_distance(
+    distance: Float[np.ndarray, "rows columns"], num_clusters: int, method: Method = "ward", *, seed: int = 0
+) -> Int[np.ndarray, " n"]:
+    """Labels of images by any symmetric distance [N, N] between them, 0 the largest cluster.
+
+    'ward' is the Lance-Williams recurrence on the distances as they are, as scipy's `linkage` does it; only where they
+    are Euclidean does it join what adds least to the variance. (scikit-learn refuses other distances.)
+
+    Raises:
+        ValueError: the method is 'kmeans' or 'gmm'; K is below 1 or above the number of images; fewer than 2 images;
+            not square, not finite, negative, not symmetric, images far from themselves, or all distances zero.
+    """
+    _check_method(method)
+    if method in ON_EMBEDDINGS:
+        raise ValueError(f"method {method!r} needs embeddings; on a distance use one of {tuple(ON_DISTANCES)}")
+    _check_distance(distance)
+    _check_num_clusters(num_clusters, len(distance))
+    distances = squareform(distance.astype(np.float64), checks=False)
+    return by_size(ON_DISTANCES[method](distances, num_clusters, seed))
 
 
 def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4"]:
     """The merges of Ward's method, smallest growth of within-cluster variance first, as scipy's linkage matrix.
 
     Raises:
-        ValueError: all embeddings are the same, so there is nothing to tell groups by.
+        ValueError: fewer than 2 images, not finite, or all the same, so there is nothing to tell groups by.
     """
-    spread = np.ptp(embeddings, axis=0).max()
-    if len(embeddings) > 1 and spread <= 1e-6 * max(1.0, float(np.abs(embeddings).max())):
-        raise ValueError(
-            f"all {len(embeddings)} images look the same to the network: there is nothing to group them by"
-        )
+    _check_embeddings(embeddings)
     return linkage(embeddings.astype(np.float64), method="ward")
+
+
+def _kmeans(points: Float[np.ndarray, "n d"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
+    return KMeans(num_clusters, n_init=STARTS, random_state=seed).fit_predict(points)
+
+
+def _gmm(points: Float[np.ndarray, "n d"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
+    """Gaussian mixture with full covariances, as scikit-learn has it, in the at most N - 1 dimensions the points span.
+
+    Outside their span all components are alike, so the partition is that of all D dimensions. The 1e-6 that
+    scikit-learn adds to all variances stays as it is and the points are not scaled, as presumably in the paper.
+    """
+    centred = points - points.mean(axis=0)
+    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    spanned = lengths > lengths[0] * max(points.shape) * np.finfo(np.float64).eps
+    return GaussianMixture(num_clusters, random_state=seed).fit_predict(left[:, spanned] * lengths[spanned])
+
+
+def _hierarchical(linkage_method: str) -> Callable[[Float[np.ndarray, " pairs"], int, int], Int[np.ndarray, " n"]]:
+    return lambda distances, num_clusters, seed: cut(linkage(distances, linkage_method), num_clusters)
+
+
+def _kmedoids(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
+    """FasterPAM (Schubert and Rousseeuw 2021) from the medoids of BUILD, which do not depend on the seed."""
+    # More processes would visit the swaps in another order.
+    found = kmedoids.fasterpam(squareform(distances), num_clusters, init="build", random_state=seed, n_cpu=1)
+    return found.labels.astype(np.int64)
+
+
+def _spectral(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
+    """Normalised cuts, by scikit-learn, of the graph with affinities exp(-d^2 / (2 s^2)), s the median distance.
+
+    The paper gives no kernel. This is the Gaussian one of Ng, Jordan and Weiss 2001, its width by the median heuristic.
+    """
+    width = np.median(distances[distances > 0])
+    affinity = squareform(np.exp(-((distances / width) ** 2) / 2))
+    np.fill_diagonal(affinity, 1)
+    return SpectralClustering(num_clusters, affinity="precomputed", n_init=STARTS, random_state=seed).fit_predict(
+        affinity
+    )
+
+
+ON_EMBEDDINGS: dict[str, Callable[[Float[np.ndarray, "n d"], int, int], Int[np.ndarray, " n"]]] = {
+    "kmeans": _kmeans,
+    "gmm": _gmm,
+}
+# Distances in scipy's condensed form: each pair once.
+ON_DISTANCES: dict[str, Callable[[Float[np.ndarray, " pairs"], int, int], Int[np.ndarray, " n"]]] = {
+    "ward": _hierarchical("ward"),
+    "single": _hierarchical("single"),
+    "complete": _hierarchical("complete"),
+    "average": _hierarchical("average"),
+    "kmedoids": _kmedoids,
+    "spectral": _spectral,
+}
 
 
 def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.ndarray, " n"]:
@@ -35,8 +134,7 @@ def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.nda
         ValueError: K is below 1 or above the number of images.
     """
     n = len(tree) + 1
-    if not 1 <= num_clusters <= n:
-        raise ValueError(f"num_clusters must be between 1 and {n} (the number of images), got {num_clusters}")
+    _check_num_clusters(num_clusters, n)
     merges = tree[: n - num_clusters, :2].astype(int)
     # Merge number i makes node n + i.
     nodes = n + np.arange(len(merges))
@@ -54,58 +152,52 @@ def by_size(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return rank[inverse]
 
 
-class Choice(NamedTuple):
-    """A number of clusters, and the criterion, smaller being better, of each number that came into question last."""
-
-    num_clusters: int
-    criterion: dict[int, float]
-
-
-def choose_num_clusters(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
-    """The knee of the heights of merges by the L method (Salvador and Chan 2004), from 3 clusters on.
-
-    The height of the merge that leaves K - 1 of K clusters, drawn over K, falls steeply as long as it joins real
-    groups, and slowly after that. The knee is where two straight lines, one on each side, fit best; the tail of tiny
-    merges is cut off and the knee sought again until it stops moving to the left.
-
-    Raises:
-        ValueError: fewer than 5 images.
-    """
-    n = len(tree) + 1
-    if n < 5:
-        raise ValueError(f"the number of clusters can be chosen from 5 images on, got {n}; give it")
-    heights = tree[::-1, 2]  # of the merge of 2, 3, ..., n clusters
-    most, knee = n, n
-    while True:
-        errors = _two_lines(heights[: most - 1])
-        found = int(errors.argmin()) + 3
-        if found >= knee or most <= SHORTEST_TAIL:
-            return Choice(min(found, knee), {k: float(error) for k, error in enumerate(errors, start=3)})
-        knee, most = found, max(2 * found, SHORTEST_TAIL)
-
-
-def _two_lines(heights: Float[np.ndarray, " points"]) -> Float[np.ndarray, " splits"]:
-    """Root mean square error of the best line up to K and the best line after it, weighted by their lengths, over K."""
-    left, right = _line_errors(heights), _line_errors(heights[::-1])[::-1]
-    lengths = np.arange(2, len(heights) - 1)
-    return (lengths * left[1:-2] + lengths[::-1] * right[2:-1]) / len(heights)
-
-
-def _line_errors(heights: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Root mean square error of the best line through the first 1, 2, ... heights."""
-    x, y = np.arange(len(heights), dtype=np.float64), heights - heights.mean()
-    count = x + 1
-
-    def scatter(a: Float[np.ndarray, " points"], b: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-        return (a * b).cumsum() - a.cumsum() * b.cumsum() / count
-
-    residual = scatter(y, y) - scatter(x, y) ** 2 / np.maximum(scatter(x, x), 1e-300)
-    return np.sqrt(np.maximum(residual, 0) / count)
-
-
 def distance_to_center(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Euclidean distance of each embedding to the mean of its cluster."""
     sums = np.zeros((labels.max() + 1, embeddings.shape[1]))
     np.add.at(sums, labels, embeddings)
     centers = sums / np.bincount(labels)[:, None]
     return np.linalg.norm(embeddings - centers[labels], axis=1)
+
+
+def _check_method(method: str) -> None:
+    known = (*ON_DISTANCES, *ON_EMBEDDINGS)
+    if method not in known:
+        raise ValueError(f"method must be one of {known}, got {method!r}")
+
+
+def _check_num_clusters(num_clusters: int, n: int) -> None:
+    if not 1 <= num_clusters <= n:
+        raise ValueError(f"num_clusters must be between 1 and {n} (the number of images), got {num_clusters}")
+
+
+def _check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:
+    broken = ~np.isfinite(embeddings).all(axis=1)
+    if broken.any():
+        raise ValueError(
+            f"embeddings must be finite, but {broken.sum()} are not, first that of image {broken.argmax()}"
+        )
+    _check_apart(len(embeddings), float(np.ptp(embeddings, axis=0).max()), float(np.abs(embeddings).max()))
+
+
+def _check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
+    rows, columns = distance.shape
+    if rows != columns:
+        raise ValueError(f"distance must be square, one row and one column an image, got {rows} x {columns}")
+    if not np.isfinite(distance).all():
+        raise ValueError(f"distance must be finite, but {(~np.isfinite(distance)).sum()} values are not")
+    largest = float(distance.max())
+    if distance.min() < 0:
+        raise ValueError(f"distance must not be negative, got {distance.min():g}")
+    _check_apart(rows, largest, 0.0)
+    if (gap := np.abs(distance - distance.T).max()) > 1e-5 * largest:
+        raise ValueError(f"distance must be symmetric, but distance[i, j] and distance[j, i] differ by up to {gap:g}")
+    if (itself := distance.diagonal().max()) > 1e-2 * largest:
+        raise ValueError(f"distance of an image to itself must be 0, got up to {itself:g}: is it a similarity?")
+
+
+def _check_apart(n: int, spread: float, scale: float) -> None:
+    if n < 2:
+        raise ValueError(f"at least 2 images are needed to form groups, got {n}")
+    if spread <= 1e-6 * max(1.0, scale):
+        raise ValueError(f"all {n} images look the same to the network: there is nothing to group them by")

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.nearest import BLOCK, CLOSE, Block, tiles, nearest_blocks, pairwise_nearest
+from anomaly_clustering.nearest import BLOCK, CLOSE, Block, nearest_blocks, pairwise_nearest, tiles
 
 OverPatches = Literal["max", "mean", "min"]
 Symmetrise = Literal["max", "mean"]

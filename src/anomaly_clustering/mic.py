@@ -1,8 +1,8 @@
 """Batches of images in; groups of images by type of defect out: the paper's method as a LightningModule."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -12,42 +12,64 @@ from jaxtyping import Float, Int
 from lightning import LightningModule
 from rich.progress import Progress
 from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 
+from anomaly_clustering import pooling
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.bags import bag
-from anomaly_clustering.clustering import Choice, choose_num_clusters, cut, distance_to_center, ward
+from anomaly_clustering.clustering import ON_DISTANCES, ON_EMBEDDINGS, Method
+from anomaly_clustering.distances import OverPatches, Symmetrise, directed_distances, mean_mean, symmetric
+from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
+from anomaly_clustering.localisation import LocalisationAUROC
 from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.purity_curve import mean_auc, purity_curve, reduction_at
 from anomaly_clustering.ring import first_copies, gather, ring
-from anomaly_clustering.weights import Shard, check_tau, mask_weights, novelty, rarity, soften, weighted_average
+from anomaly_clustering.weights import (
+    Reduce,
+    Shard,
+    check_tau,
+    choose_tau,
+    mask_weights,
+    novelty,
+    rarity,
+    soften,
+    weighted_average,
+)
 
 Weights = Literal["uniform", "rarity", "novelty", "mask"]
-Clustered = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n_minus_1 4"], Choice | None]
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """The result of a run, one row an image, in the order of the data set."""
-
-    index: Int[np.ndarray, " n"]
-    """Position in the data set."""
-    target: Int[np.ndarray, " n"]
-    """True class, -1 where unknown."""
-    labels: Int[np.ndarray, " n"]
-    """Cluster, 0 the largest."""
-    distances: Float[np.ndarray, " n"]
-    """Euclidean distance of the embedding to the mean of its cluster."""
-    embeddings: Float[np.ndarray, "n d"]
-    """Weighted averages of patches."""
-    weights: Float[np.ndarray, "n h w"]
-    """Weight of each patch on the patch grid; those of an image sum to one."""
-    tree: Float[np.ndarray, "n_minus_1 4"]
-    """All merges, as a linkage matrix of scipy."""
-    choice: Choice | None
-    """How the number of clusters was chosen, where it was."""
+Distance = Literal[
+    "weighted_average",
+    "max_hausdorff",
+    "max_hausdorff_mean",
+    "mean_hausdorff",
+    "mean_hausdorff_mean",
+    "min_hausdorff",
+    "mean_mean",
+    "max",
+    "gem",
+    "spoc",
+    "bag_of_words",
+    "holistic",
+]
+# Appendix C: the operator of Eq. 3 over patches, the operator of Eq. 2 over directions.
+HAUSDORFF: dict[str, tuple[OverPatches, Symmetrise]] = {
+    "max_hausdorff": ("max", "max"),
+    "max_hausdorff_mean": ("max", "mean"),
+    "mean_hausdorff": ("mean", "max"),
+    "mean_hausdorff_mean": ("mean", "mean"),
+    "min_hausdorff": ("min", "max"),
+}
+# Table 9: one vector an image from its bag and the rows and columns of patches.
+POOLING: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
+    "max": lambda bags, grid: pooling.max(bags),
+    "gem": lambda bags, grid: pooling.gem(bags),
+    "spoc": pooling.spoc,
+}
 
 
 class MIC(LightningModule):
-    """Multiple instance clustering with weighted average distances (Sohn et al., WACV 2023). Nothing is trained.
+    """Multiple instance clustering (Sohn et al., WACV 2023): the paper's method and all it is compared with but deep
+    clustering. Nothing is trained.
 
     Run it with `Trainer.test` (metrics too), `Trainer.validate` or `Trainer.predict`, on any number of devices; then
     `grouping` holds the result. `Trainer.predict` returns batches of index, path and label.
@@ -57,11 +79,20 @@ class MIC(LightningModule):
         layer: the network's layer, see `Backbone`; by default that of the paper.
         checkpoint: local file of weights.
         kernel_size: side of the average pooling over the feature map; by default that of the paper for the network.
-        weights: 'rarity' among the images to cluster (Eq. 5), 'novelty' against the normal images (Eq. 6), ground-truth
-            'mask', or 'uniform'.
+        distance: how two images are compared: by their 'weighted_average' (Eq. 1), by a Hausdorff distance between
+            their patches (Table 5, Appendix C), or by one vector without weights (Table 9; 'holistic': Table 4).
+        weights: of patches, for the weighted average: 'rarity' among the images to cluster (Eq. 5), 'novelty' against
+            the normal images (Eq. 6), ground-truth 'mask', or 'uniform' (the paper's 'average').
+        reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5).
+        num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept.
+        normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
+        effective_patches: choose tau such that so many patches count on average, whatever the network.
+        top_k: let only the k highest scores count (Eq. 9; with an infinite tau Eq. 8).
+        method: the clustering (Table 2).
         num_clusters: how many groups; 'auto' takes the knee of the merge heights; by default as many as there are
             classes.
+        seed: draws references, normal images and codebooks, and starts k-means and the like.
     """
 
     grouping: Grouping
@@ -73,23 +104,52 @@ class MIC(LightningModule):
         layer: str | None = None,
         checkpoint: Path | None = None,
         kernel_size: int | None = None,
+        distance: Distance = "weighted_average",
         weights: Weights = "rarity",
+        reduce: Reduce = "mean",
+        num_references: int | None = None,
+        normal_fraction: float = 1.0,
         tau: float = 0.02,
+        effective_patches: float | None = None,
+        top_k: int | None = None,
+        method: Method = "ward",
         num_clusters: int | Literal["auto"] | None = None,
+        seed: int = 0,
     ):
         super().__init__()
         check_tau(tau)
-        if weights not in get_args(Weights):
-            raise ValueError(f"weights must be one of {get_args(Weights)}, got {weights!r}")
+        choices = {"weights": (weights, Weights), "distance": (distance, Distance), "method": (method, Method)}
+        for name, (value, known) in choices.items():
+            if value not in get_args(known):
+                raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
+        if not 0 < normal_fraction <= 1:
+            raise ValueError(f"normal_fraction must be above 0 and at most 1, got {normal_fraction}")
+        if num_references is not None and num_references < 2:
+            raise ValueError(f"num_references must be at least 2, got {num_references}")
         if isinstance(num_clusters, int) and num_clusters < 2:
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {num_clusters}")
+        self.compares_patches = distance in HAUSDORFF or distance == "mean_mean"
+        if self.compares_patches and method in ON_EMBEDDINGS:
+            raise ValueError(
+                f"method {method!r} needs one vector an image, and distance {distance!r} has none; with it use one of "
+                f"{tuple(ON_DISTANCES)}"
+            )
         self.save_hyperparameters()
         self.backbone = Backbone(backbone, layer=layer, checkpoint=checkpoint)
         self.kernel_size = kernel_size or self.backbone.kernel_size
-        self.weights = weights
+        self.distance: Distance = distance
+        self.weights: Weights = weights
+        self.reduce: Reduce = reduce
+        self.num_references = num_references
+        self.normal_fraction = normal_fraction
         self.tau = tau
+        self.effective_patches = effective_patches
+        self.top_k = top_k
+        self.method: Method = method
         self.num_clusters = num_clusters
+        self.seed = seed
         self.metrics = clustering_metrics()
+        self.localisation = LocalisationAUROC()
         self.notices: list[str] = []
 
     # Lightning's hooks, the same for test, validate and predict.
@@ -131,29 +191,57 @@ class MIC(LightningModule):
         for prediction in self.predictions:
             prediction["label"].copy_(prediction["index"].new_tensor([labels[i] for i in prediction["index"].tolist()]))
 
-    # The method.
+    # The method: before the images, with each batch of them, after them.
 
     def _start(self) -> None:
         self.parts: list[dict[str, Tensor]] = []
         self.notices = []
         self._check_num_clusters()
-        self.normal_patches = self._normal_patches() if self.weights == "novelty" else None
+        self.normal_patches: Tensor | None = None
+        self.references: Shard | None = None
+        if self.distance != "weighted_average":
+            return
+        if self.weights == "novelty":
+            self.normal_patches = self._normals()
+        elif self.weights == "rarity" and self.num_references is not None:
+            self.references = self._references(self.num_references)
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
-        """Embed a batch, and weigh it at once unless that takes the other images."""
+        """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
         feature_map = self.backbone(batch["image"])
         self.grid = (feature_map.shape[2], feature_map.shape[3])
-        bags = bag(feature_map, self.kernel_size)
         part = {"index": batch["index"], "target": batch["target"]}
-        if self.weights == "rarity":
-            self.parts.append(part | {"bags": bags})
+        if "mask" in batch:
+            part["mask"] = batch["mask"] > 0.5
+        self.parts.append(part)
+        if self.distance == "holistic":
+            part["embeddings"] = feature_map.mean((2, 3))
             return
-        weights = self._weigh(bags, batch)
-        self.parts.append(part | {"weights": weights, "embeddings": weighted_average(bags, weights)})
+        bags = bag(feature_map, self.kernel_size)
+        if self.distance in POOLING:
+            part["embeddings"] = POOLING[self.distance](bags, self.grid)
+        elif self.distance != "weighted_average":
+            part["bags"] = bags
+        elif self.weights in ("uniform", "mask"):
+            self._weigh(part, bags, self._known_weights(bags, batch))
+        else:
+            self._keep_or_weigh(part, bags)
 
-    def _weigh(self, bags: Float[Tensor, "b m d"], batch: Mapping[str, Any]) -> Float[Tensor, "b m"]:
+    def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
         if self.normal_patches is not None:
-            return soften(novelty(bags, self.normal_patches), self.tau)
+            part["scores"] = novelty(bags, self.normal_patches)
+        elif self.references is not None:
+            part["scores"] = rarity(bags, self.reduce, positions=part["index"], references=[self.references])
+        if "scores" in part and self.effective_patches is None:
+            self._weigh(part, bags, soften(part.pop("scores"), self.tau, self.top_k))
+        else:
+            part["bags"] = bags
+
+    def _weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"], weights: Float[Tensor, "b m"]) -> None:
+        part["weights"] = weights
+        part["embeddings"] = weighted_average(bags, weights)
+
+    def _known_weights(self, bags: Float[Tensor, "b m d"], batch: Mapping[str, Any]) -> Float[Tensor, "b m"]:
         if self.weights == "uniform":
             return bags.new_full(bags.shape[:2], 1 / bags.shape[1])
         if "mask" not in batch:
@@ -172,48 +260,89 @@ class MIC(LightningModule):
         self.parts.clear()
         kept = first_copies(own["index"])
         own = {name: tensor[kept] for name, tensor in own.items()}
-        if self.weights == "rarity":
-            shard = Shard(own.pop("bags"), own["index"])
-            pairs = len(shard.bags) * sum(map(len, gather(shard.positions)))
-            with self._progress("Comparing images", pairs) as advance:
-                scores = rarity(shard.bags, positions=shard.positions, references=ring(shard), advance=advance)
-            own["weights"] = soften(scores, self.tau)
-            own["embeddings"] = weighted_average(shard.bags, own["weights"])
+        if "bags" in own:
+            self._compare(own)
+        self.own_masks = (own["index"], own.pop("mask")) if "mask" in own else None
         everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}
         order = everything["index"].argsort()
-        index, target, weights, embeddings = (
-            everything[name][order].cpu().numpy() for name in ("index", "target", "weights", "embeddings")
-        )
-        clustered = self._cluster(embeddings) if self.trainer.is_global_zero else None
-        labels, tree, choice = cast(Clustered, self.trainer.strategy.broadcast(clustered))
+        of_all = {name: tensor[order].cpu().numpy() for name, tensor in everything.items()}
+        clustered = self._cluster(of_all) if self.trainer.is_global_zero else None
+        groups = cast(Groups, self.trainer.strategy.broadcast(clustered))
+        patches = self.grid[0] * self.grid[1]
+        uniform = np.full((len(order), patches), 1 / patches, dtype=np.float32)
         self.grouping = Grouping(
-            index=index,
-            target=target,
-            labels=labels,
-            distances=distance_to_center(embeddings, labels),
-            embeddings=embeddings,
-            weights=weights.reshape(-1, *self.grid),
-            tree=tree,
-            choice=choice,
+            index=of_all["index"],
+            target=of_all["target"],
+            weights=of_all.get("weights", uniform).reshape(-1, *self.grid),
+            embeddings=of_all.get("embeddings"),
+            groups=groups,
         )
 
-    def _cluster(self, embeddings: Float[np.ndarray, "n d"]) -> Clustered:
-        tree = ward(embeddings)
-        choice = choose_num_clusters(tree) if self.num_clusters == "auto" else None
-        num_clusters = choice.num_clusters if choice else self._known_num_clusters()
-        return cut(tree, num_clusters), tree, choice
+    def _compare(self, own: dict[str, Tensor]) -> None:
+        """Replace this process's bags by what follows from comparing them with those of all processes."""
+        shard = Shard(own.pop("bags"), own["index"])
+        pairs = len(shard.bags) * sum(map(len, gather(shard.positions)))
+        if self.distance == "bag_of_words":
+            own["embeddings"] = self._bag_of_words(shard)
+        elif self.compares_patches:
+            with self._progress("Comparing images", pairs) as advance:
+                own["distance"] = self._distance(shard, advance)
+        else:
+            if "scores" not in own:
+                with self._progress("Comparing images", pairs) as advance:
+                    own["scores"] = rarity(
+                        shard.bags, self.reduce, positions=shard.positions, references=ring(shard), advance=advance
+                    )
+            scores = own.pop("scores")
+            if self.effective_patches is not None:
+                self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
+            self._weigh(own, shard.bags, soften(scores, self.tau, self.top_k))
+
+    def _bag_of_words(self, shard: Shard) -> Float[Tensor, "n words"]:
+        """The codebook is made from the bags of all processes, in the order of the data set."""
+        order = torch.cat(gather(shard.positions)).argsort()
+        words = pooling.bag_of_words(torch.cat(gather(shard.bags))[order], seed=self.seed)
+        return words[torch.searchsorted(torch.cat(gather(shard.positions))[order], shard.positions)]
+
+    def _distance(self, shard: Shard, advance: Callable[[int], object]) -> Float[Tensor, "n total"]:
+        """Rows of the distance matrix; directions are joined when all rows are together."""
+        others = islice(ring(shard), 1, None)
+        if self.distance == "mean_mean":
+            return mean_mean(shard.bags, positions=shard.positions, others=others, advance=advance)
+        over_patches, _ = HAUSDORFF[self.distance]
+        directed = directed_distances(shard.bags, positions=shard.positions, others=others, advance=advance)
+        return cast(Tensor, getattr(directed, over_patches))
+
+    def _cluster(self, of_all: Mapping[str, np.ndarray]) -> Groups:
+        num_clusters: NumClusters = "auto" if self.num_clusters == "auto" else self._known_num_clusters()
+        if "distance" not in of_all:
+            return group_embeddings(of_all["embeddings"], num_clusters, self.method, seed=self.seed)
+        directed = torch.from_numpy(of_all["distance"])
+        how: Symmetrise = HAUSDORFF[self.distance][1] if self.distance in HAUSDORFF else "mean"
+        # From an image to itself, of which only 'mean_mean' is not zero, no clustering asks.
+        distance = symmetric(directed, how).double().fill_diagonal_(0).numpy()
+        return group_distance(distance, num_clusters, self.method, seed=self.seed)
 
     def _score(self) -> None:
-        if (self.grouping.target < 0).all():
-            return
-        self.metrics.reset()
-        rank, world = self.trainer.global_rank, self.trainer.world_size
-        labels, target, index = (
-            torch.from_numpy(array[rank::world]).to(self.device)
-            for array in (self.grouping.labels, self.grouping.target, self.grouping.index)
-        )
-        self.metrics.update(labels, target, index)
-        self.log_dict(self.metrics.compute(), sync_dist=True)
+        """Metrics against known classes, and of the weights against masks where there are any."""
+        scores: dict[str, Tensor] = {}
+        target = torch.from_numpy(self.grouping.target)
+        if (target >= 0).any():
+            self.metrics.reset()
+            # All processes hold all labels; each counts its share.
+            share = slice(self.trainer.global_rank, None, self.trainer.world_size)
+            arrays = (self.grouping.labels, self.grouping.target, self.grouping.index)
+            self.metrics.update(*(torch.from_numpy(array[share]).to(self.device) for array in arrays))
+            curve = purity_curve(self.grouping.groups.tree, target)
+            scores |= self.metrics.compute() | {"mauc": mean_auc(curve)}
+            scores |= {f"r@{purity:.0%}": reduction_at(curve, purity) for purity in (0.9, 0.95, 0.99)}
+        if self.own_masks and self.distance == "weighted_average" and self.weights in ("rarity", "novelty"):
+            index, masks = self.own_masks
+            maps = torch.from_numpy(self.grouping.weights[np.searchsorted(self.grouping.index, index.cpu().numpy())])
+            self.localisation.reset()
+            self.localisation.update(maps.to(self.device), masks.float(), index)
+            scores["localisation_auroc"] = self.localisation.compute()
+        self.log_dict(scores, sync_dist=True)
 
     def _known_num_clusters(self) -> int:
         if isinstance(self.num_clusters, int):
@@ -232,16 +361,40 @@ class MIC(LightningModule):
                 f"got {self._known_num_clusters()}"
             )
 
-    def _normal_patches(self) -> Float[Tensor, "p d"]:
+    # Images beside those of the batch.
+
+    def _normals(self) -> Float[Tensor, "p d"]:
         datamodule = getattr(self.trainer, "datamodule", None)
         if datamodule is None or not datamodule.normal_records:
             raise ValueError("weights 'novelty' compare with normal images, but the data has none")
-        patches = []
-        with self._progress("Embedding normal images", len(datamodule.normal_records)) as advance:
-            for batch in datamodule.normal_dataloader():
-                patches.append(bag(self.backbone(batch["image"].to(self.device)), self.kernel_size).flatten(0, 1))
+        total = len(datamodule.normal_records)
+        chosen = self._draw(total, max(1, round(self.normal_fraction * total)))
+        return self._embed("Embedding normal images", datamodule.normal_dataloader(), chosen).flatten(0, 1)
+
+    def _references(self, count: int) -> Shard:
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is None or count > len(datamodule.records):
+            total = len(datamodule.records) if datamodule else 0
+            raise ValueError(f"num_references must be at most {total} (the number of images), got {count}")
+        chosen = self._draw(len(datamodule.records), count)
+        return Shard(self._embed("Embedding references", datamodule.test_dataloader(), chosen), chosen.to(self.device))
+
+    def _draw(self, total: int, count: int) -> Int[Tensor, " count"]:
+        """Sorted positions, drawn by seed; all of them need no drawing."""
+        return torch.randperm(total, generator=torch.Generator().manual_seed(self.seed))[:count].sort().values
+
+    def _embed(
+        self, description: str, loader: DataLoader[Any], chosen: Int[Tensor, " count"]
+    ) -> Float[Tensor, "count m d"]:
+        images = DataLoader(
+            Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
+        )
+        bags = []
+        with self._progress(description, len(chosen)) as advance:
+            for batch in images:
+                bags.append(bag(self.backbone(batch["image"].to(self.device)), self.kernel_size))
                 advance(len(batch["image"]))
-        return torch.cat(patches)
+        return torch.cat(bags)
 
     def _progress(self, description: str, total: int) -> AbstractContextManager[Any]:
         return _Bar(description, total, shown=self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback))

@@ -11,11 +11,23 @@ from rich.table import Table
 
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.mic import MIC, Grouping
+from anomaly_clustering.grouping import Grouping
+from anomaly_clustering.mic import MIC
 from anomaly_clustering.report import Report, write_report
 
 MARK = "assignments.csv"
-METRICS = {"nmi": "NMI", "ari": "ARI", "f1": "F1", "accuracy": "accuracy", "purity": "purity"}
+METRICS = {
+    "nmi": "NMI",
+    "ari": "ARI",
+    "f1": "F1",
+    "accuracy": "accuracy",
+    "purity": "purity",
+    "mauc": "mAUC",
+    "r@90%": "R@0.9",
+    "r@95%": "R@0.95",
+    "r@99%": "R@0.99",
+    "localisation_auroc": "localisation AUROC",
+}
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -78,7 +90,7 @@ def write_run(
             read=read_image,
             names=_short(images),
             labels=grouping.labels,
-            distances=grouping.distances,
+            distances=grouping.groups.distances,
             weights=grouping.weights,
             target=grouping.target,
             class_names=datamodule.class_names,
@@ -89,17 +101,19 @@ def write_run(
 
 
 def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
+    normals = round(mic.normal_fraction * len(datamodule.normal_records))
     weights = {
-        "rarity": f"patches that are rare among the images count more (Eq. 5, tau {mic.tau})",
-        "novelty": f"patches unlike {len(datamodule.normal_records)} normal images count more (Eq. 6, tau {mic.tau})",
+        "rarity": f"patches that are rare among the images count more (Eq. 5, tau {mic.tau:.3g})",
+        "novelty": f"patches unlike {normals} normal images count more (Eq. 6, tau {mic.tau:.3g})",
         "mask": "patches marked by the ground-truth masks count",
         "uniform": "all patches count alike",
     }
+    compared = {"weighted_average": f"weighted average of patches; {weights[mic.weights]}"}
     return {
         "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
         "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
-        "Weights": weights[mic.weights],
-        "Clustering": "Ward linkage",
+        "Images compared by": compared.get(mic.distance, mic.distance.replace("_", " ")),
+        "Clustering": mic.method,
         "Number of clusters": how_many(mic.grouping),
         **{title: f"{metrics[name]:.3f}" for name, title in METRICS.items() if name in metrics},
     }
@@ -115,18 +129,17 @@ def scores(metrics: Mapping[str, float]) -> Table:
 
 def how_many(grouping: Grouping) -> str:
     """The number of clusters, and how it was chosen where it was."""
-    k = int(grouping.labels.max()) + 1
-    if grouping.choice is None:
-        return f"{k}, as given"
-    return f"{k}, at the knee of the merge heights (L method, Salvador and Chan 2004)"
+    if grouping.groups.choice is None:
+        return f"{grouping.num_clusters}, as given"
+    return f"{grouping.num_clusters}, at the knee of the merge heights (L method, Salvador and Chan 2004)"
 
 
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
     summary = {
         **metrics,
         "num_images": len(grouping.labels),
-        "num_clusters": int(grouping.labels.max()) + 1,
-        "l_method_error": grouping.choice.criterion if grouping.choice else None,
+        "num_clusters": grouping.num_clusters,
+        "l_method_error": grouping.groups.choice.criterion if grouping.groups.choice else None,
         "notices": notices,
     }
     path.write_text(json.dumps(summary, indent=2) + "\n")
@@ -137,7 +150,7 @@ def _write_assignments(path: Path, grouping: Grouping, images: Sequence[Path], c
         table = csv.writer(file)
         table.writerow(["path", "label", "cluster", "distance_to_center"])
         for image, target, cluster, distance in zip(
-            images, grouping.target, grouping.labels, grouping.distances, strict=True
+            images, grouping.target, grouping.labels, grouping.groups.distances, strict=True
         ):
             table.writerow([image, class_names[target] if target >= 0 else "", cluster, f"{distance:.6f}"])
 
