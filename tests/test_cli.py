@@ -257,7 +257,7 @@ def test_empty_mask_falls_back_to_uniform_and_says_so(photos: Path, capsys: pyte
     main(by_mask(photos, masks))
     assert "bar/2.png" in capsys.readouterr().out.replace("\n", "")
     notices = json.loads(Path("runs/test/metrics.json").read_text())["notices"]
-    assert any("empty mask, weights are uniform" in notice and "bar/2.png" in notice for notice in notices)
+    assert any("empty mask, so weights are uniform" in notice and "bar/2.png" in notice for notice in notices)
 
 
 def test_checkpoint_of_another_network(flat_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,3 +322,15 @@ def test_unknown_flags_fail(photos: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_unknown_network(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no network 'resnet18x'" in refused(["cluster", str(flat_photos), "--backbone", "resnet18x"], capsys)
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs" / "mic").glob("*.yaml")), ids=lambda path: path.stem)
+def test_configs_are_claims_that_parse(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = [line for line in config.read_text().splitlines() if line.startswith("#")]
+    assert "Table" in header[0]
+    assert "expected" in "".join(header)
+    assert f"# anomaly-clustering test -c configs/mic/{config.name} -c configs/data/" in "\n".join(header)
+    with pytest.raises(SystemExit) as exit_:
+        main(["test", "-c", str(config), "-c", str(ROOT / "configs/data/mtd.yaml"), "--print_config"])
+    assert exit_.value.code == 0
+    assert "anomaly_clustering.mic.MIC" in capsys.readouterr().out

@@ -1,24 +1,247 @@
+import itertools
+import warnings
+from typing import get_args
+
 import numpy as np
 import pytest
-from sklearn.cluster import AgglomerativeClustering
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import cdist, pdist, squareform
+from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
 
-from anomaly_clustering.clustering import by_size, cut, distance_to_center, ward
-from anomaly_clustering.num_clusters import choose_num_clusters
+from anomaly_clustering.clustering import (
+    ON_DISTANCES,
+    ON_EMBEDDINGS,
+    Method,
+    by_size,
+    cluster_distance,
+    cluster_embeddings,
+    cut,
+    distance_to_center,
+    ward,
+)
 
 RNG = np.random.default_rng(0)
+METHODS: tuple[Method, ...] = get_args(Method)
+LINKAGES: tuple[Method, ...] = ("ward", "single", "complete", "average")
+NEEDS_EMBEDDINGS: tuple[Method, ...] = ("kmeans", "gmm")
+TAKES_DISTANCES = tuple(method for method in METHODS if method not in NEEDS_EMBEDDINGS)
 
 
-def blobs(k: int, each: int = 8) -> np.ndarray:
-    centers = 10 * np.eye(k, 6)
-    return (centers[:, None] + RNG.normal(size=(k, each, 6))).reshape(-1, 6).astype(np.float32)
+def blobs(seed: int = 0, sizes: tuple[int, ...] = (20, 12, 8, 5)) -> tuple[np.ndarray, np.ndarray]:
+    """Groups of embeddings 14 apart, each of standard deviation 0.5, shuffled; and the group of each."""
+    rng = np.random.default_rng(seed)
+    target = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    embeddings = 10 * np.eye(len(sizes), 6)[target] + rng.normal(scale=0.5, size=(len(target), 6))
+    return embeddings.astype(np.float32), target
+
+
+def noise(n: int = 60, d: int = 12, seed: int = 0) -> np.ndarray:
+    """Embeddings without groups, where methods and seeds differ most."""
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def euclidean(embeddings: np.ndarray) -> np.ndarray:
+    return cdist(embeddings.astype(np.float64), embeddings.astype(np.float64))
+
+
+def bent(n: int = 40) -> np.ndarray:
+    """A symmetric distance that no points have: the triangle inequality fails."""
+    return euclidean(noise(n)) ** 3
+
+
+def same(left: np.ndarray, right: np.ndarray) -> bool:
+    return adjusted_rand_score(left, right) == 1
+
+
+# All methods.
+
+
+def test_each_method_is_in_one_table() -> None:
+    assert set(ON_EMBEDDINGS) == set(NEEDS_EMBEDDINGS)
+    assert set(ON_DISTANCES) == set(TAKES_DISTANCES)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("method", METHODS)
+def test_planted_groups_are_found_and_numbered_by_size(method: Method, seed: int) -> None:
+    embeddings, target = blobs(seed)
+    assert cluster_embeddings(embeddings, 4, method, seed=seed).tolist() == target.tolist()
+    if method in TAKES_DISTANCES:
+        assert cluster_distance(euclidean(embeddings), 4, method, seed=seed).tolist() == target.tolist()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_order_of_images_does_not_matter(method: Method) -> None:
+    embeddings = noise() if method in LINKAGES else blobs()[0]
+    order = np.random.default_rng(1).permutation(len(embeddings))
+    assert same(cluster_embeddings(embeddings[order], 4, method), cluster_embeddings(embeddings, 4, method)[order])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_seeds_repeat(method: Method) -> None:
+    embeddings = noise()
+    first, second = (cluster_embeddings(embeddings, 5, method, seed=3) for _ in range(2))
+    assert first.tolist() == second.tolist()
+
+
+@pytest.mark.parametrize("method", TAKES_DISTANCES)
+def test_embeddings_and_their_euclidean_distance_agree(method: Method) -> None:
+    embeddings = noise()
+    assert same(cluster_embeddings(embeddings, 5, method), cluster_distance(euclidean(embeddings), 5, method))
+
+
+@pytest.mark.parametrize("method", TAKES_DISTANCES)
+def test_precision_and_rounding_of_a_distance_do_not_matter(method: Method) -> None:
+    exact = euclidean(blobs()[0])
+    rounded = (exact + 1e-4 * np.eye(len(exact))).astype(np.float32)
+    rounded[0, 1] *= 1 + 1e-6
+    assert cluster_distance(rounded, 4, method).tolist() == cluster_distance(exact, 4, method).tolist()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_as_few_and_as_many_clusters_as_there_can_be(method: Method) -> None:
+    embeddings = noise(6, 20)
+    with warnings.catch_warnings():  # scikit-learn's eigensolver says that it takes the dense one for K = N
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = [len(np.unique(cluster_embeddings(embeddings, k, method))) for k in (1, 2, 6)]
+    assert found == [1, 2, 6]
+
+
+# Each against its reference.
 
 
 @pytest.mark.parametrize("num_clusters", [2, 3, 7, 30])
-def test_labels_equal_those_of_scikit_learn(num_clusters: int) -> None:
-    embeddings = RNG.normal(size=(60, 12)).astype(np.float32)
-    expected = AgglomerativeClustering(num_clusters, linkage="ward").fit_predict(embeddings)
-    assert adjusted_rand_score(cut(ward(embeddings), num_clusters), expected) == 1
+@pytest.mark.parametrize("method", LINKAGES)
+def test_linkages_equal_those_of_scikit_learn(method: Method, num_clusters: int) -> None:
+    embeddings = noise()
+    expected = AgglomerativeClustering(num_clusters, linkage=method).fit_predict(embeddings)
+    assert same(cluster_embeddings(embeddings, num_clusters, method), expected)
+
+
+@pytest.mark.parametrize("method", LINKAGES)
+def test_linkages_of_a_distance_that_is_not_euclidean_equal_those_of_scipy(method: Method) -> None:
+    expected = fcluster(linkage(squareform(bent(), checks=False), method), 5, "maxclust")
+    assert same(cluster_distance(bent(), 5, method), expected)
+
+
+def test_ward_of_a_given_distance_is_the_recurrence_of_lance_and_williams() -> None:
+    squared, clusters = bent(12) ** 2, [[i] for i in range(12)]
+    np.fill_diagonal(squared, np.inf)
+    while len(clusters) > 3:
+        i, j = sorted(np.unravel_index(squared.argmin(), squared.shape))
+        a, b, c = len(clusters[i]), len(clusters[j]), np.array([len(cluster) for cluster in clusters])
+        joined = ((a + c) * squared[i] + (b + c) * squared[j] - c * squared[i, j]) / (a + b + c)
+        joined[i] = np.inf
+        squared[i], squared[:, i] = joined, joined
+        squared = np.delete(np.delete(squared, j, 0), j, 1)
+        clusters[i] += clusters.pop(j)
+    labels = np.empty(12, dtype=int)
+    for number, cluster in enumerate(clusters):
+        labels[cluster] = number
+    assert same(cluster_distance(bent(12), 3, "ward"), labels)
+
+
+def test_ward_is_the_tree_that_is_cut() -> None:
+    assert cluster_embeddings(noise(), 7).tolist() == cut(ward(noise()), 7).tolist()
+
+
+def test_k_means_equals_that_of_scikit_learn() -> None:
+    expected = KMeans(5, n_init=10, random_state=2).fit_predict(noise().astype(np.float64))
+    assert same(cluster_embeddings(noise(), 5, "kmeans", seed=2), expected)
+
+
+@pytest.mark.parametrize(("n", "d"), [(80, 5), (30, 90)])
+def test_mixture_in_the_span_of_the_embeddings_equals_that_of_all_dimensions(n: int, d: int) -> None:
+    embeddings = 0.01 * noise(n, d) + 0.02 * np.eye(3, d)[np.arange(n) % 3].astype(np.float32)
+    expected = GaussianMixture(3, random_state=0).fit_predict(embeddings.astype(np.float64))
+    assert same(cluster_embeddings(embeddings, 3, "gmm"), expected)
+
+
+def test_k_medoids_are_the_best_of_all() -> None:
+    distance = bent(14)
+    costs = [distance[:, medoids].min(1).sum() for medoids in itertools.combinations(range(14), 3)]
+    labels = cluster_distance(distance, 3, "kmedoids")
+    cost = sum(distance[np.ix_(labels == c, labels == c)].sum(0).min() for c in range(3))
+    assert cost == pytest.approx(min(costs))
+
+
+def test_spectral_has_a_gaussian_kernel_as_wide_as_the_median_distance() -> None:
+    embeddings = noise().astype(np.float64)
+    gamma = 1 / (2 * np.median(pdist(embeddings)) ** 2)
+    expected = SpectralClustering(5, affinity="rbf", gamma=gamma, random_state=0).fit_predict(embeddings)
+    assert same(cluster_embeddings(embeddings, 5, "spectral"), expected)
+
+
+def test_spectral_does_not_depend_on_the_unit_of_the_distance() -> None:
+    assert same(cluster_distance(bent(), 4, "spectral"), cluster_distance(1000 * bent(), 4, "spectral"))
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("num_clusters", [0, -1, 9])
+def test_number_of_clusters_is_checked(method: Method, num_clusters: int) -> None:
+    message = rf"between 1 and 8 \(the number of images\), got {num_clusters}"
+    with pytest.raises(ValueError, match=message):
+        cluster_embeddings(noise(8), num_clusters, method)
+    with pytest.raises(ValueError, match=message):
+        cut(ward(noise(8)), num_clusters)
+    if method in TAKES_DISTANCES:
+        with pytest.raises(ValueError, match=message):
+            cluster_distance(bent(8), num_clusters, method)
+
+
+@pytest.mark.parametrize("method", NEEDS_EMBEDDINGS)
+def test_methods_that_average_need_embeddings(method: Method) -> None:
+    with pytest.raises(ValueError, match=f"method '{method}' needs embeddings; on a distance use one of .*'spectral'"):
+        cluster_distance(bent(), 2, method)
+
+
+def test_identical_images_cannot_be_grouped() -> None:
+    same_image = np.ones((5, 3), dtype=np.float32)
+    for group in (ward, lambda embeddings: cluster_embeddings(embeddings, 2, "kmeans")):
+        with pytest.raises(ValueError, match="all 5 images look the same"):
+            group(same_image)
+    with pytest.raises(ValueError, match="all 5 images look the same"):
+        cluster_distance(np.zeros((5, 5)), 2)
+
+
+def test_one_image_cannot_be_grouped() -> None:
+    with pytest.raises(ValueError, match="at least 2 images are needed to form groups, got 1"):
+        cluster_embeddings(np.ones((1, 3)), 1)
+    with pytest.raises(ValueError, match="at least 2 images are needed to form groups, got 0"):
+        cluster_distance(np.ones((0, 0)), 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_embeddings_must_be_finite(value: float) -> None:
+    embeddings = noise()
+    embeddings[[4, 9], 0] = value
+    for group in (ward, lambda embeddings: cluster_embeddings(embeddings, 2, "gmm")):
+        with pytest.raises(ValueError, match="must be finite, but 2 are not, first that of image 4"):
+            group(embeddings)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (np.ones((3, 4)), "must be square, one row and one column an image, got 3 x 4"),
+        (np.array([[0, np.nan], [np.nan, 0]]), "must be finite, but 2 values are not"),
+        (np.array([[0, np.inf], [np.inf, 0]]), "must be finite, but 2 values are not"),
+        (np.array([[0.0, -2], [-2, 0]]), "must not be negative, got -2"),
+        (np.array([[0.0, 1], [1.5, 0]]), "must be symmetric, but .* differ by up to 0.5"),
+        (np.array([[1.0, 0.2], [0.2, 1]]), "to itself must be 0, got up to 1: is it a similarity"),
+    ],
+)
+def test_what_is_no_symmetric_distance_is_refused(broken: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cluster_distance(broken, 2)
+
+
+# Trees and labels.
 
 
 def test_exactly_as_many_clusters_as_asked_for_also_with_ties() -> None:
@@ -31,42 +254,6 @@ def test_largest_cluster_is_number_zero() -> None:
     embeddings = np.array([[0], [9], [9.1], [9.2], [20], [20.1]], dtype=np.float32)
     assert cut(ward(embeddings), 3).tolist() == [2, 0, 0, 0, 1, 1]
     assert by_size(np.array([5, 3, 3, 5])).tolist() == [0, 1, 1, 0]  # of equal ones that of the first image
-
-
-@pytest.mark.parametrize("num_clusters", [0, -1, 9])
-def test_number_of_clusters_is_checked(num_clusters: int) -> None:
-    with pytest.raises(ValueError, match=rf"between 1 and 8 \(the number of images\), got {num_clusters}"):
-        cut(ward(RNG.normal(size=(8, 2)).astype(np.float32)), num_clusters)
-
-
-def test_identical_images_cannot_be_grouped() -> None:
-    with pytest.raises(ValueError, match="all 5 images look the same"):
-        ward(np.ones((5, 3), dtype=np.float32))
-
-
-@pytest.mark.parametrize("k", [3, 4, 6])
-@pytest.mark.parametrize("each", [4, 8, 40])
-def test_auto_finds_planted_clusters(k: int, each: int) -> None:
-    choice = choose_num_clusters(ward(blobs(k, each)))
-    assert choice.num_clusters == k
-    assert min(choice.criterion, key=choice.criterion.__getitem__) == k
-
-
-def test_criterion_is_the_error_of_two_fitted_lines() -> None:
-    tree = ward(RNG.normal(size=(15, 4)).astype(np.float32))
-    k, heights = np.arange(2, 16), tree[::-1, 2]
-
-    def error(part: np.ndarray) -> float:
-        line = np.polyfit(k[part], heights[part], 1)
-        return part.sum() * np.sqrt(np.mean((np.polyval(line, k[part]) - heights[part]) ** 2))
-
-    expected = {split: (error(k <= split) + error(k > split)) / 14 for split in range(3, 14)}
-    assert choose_num_clusters(tree).criterion == pytest.approx(expected, abs=1e-9)
-
-
-def test_auto_needs_five_images() -> None:
-    with pytest.raises(ValueError, match="from 5 images on, got 4"):
-        choose_num_clusters(ward(np.eye(4, dtype=np.float32)))
 
 
 def test_distance_to_the_mean_of_the_cluster() -> None:

@@ -14,6 +14,8 @@ from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.mixture import GaussianMixture
 
 Method = Literal["ward", "single", "complete", "average", "kmeans", "kmedoids", "gmm", "spectral"]
+# From embeddings [N, D], or distances in scipy's condensed form (each pair once), K and a seed to labels [N].
+Partition = Callable[[Float[np.ndarray, "..."], int, int], Int[np.ndarray, " n"]]
 
 # Starts of k-means and k-medoids, of which the best counts.
 STARTS = 10
@@ -24,8 +26,9 @@ def cluster_embeddings(
 ) -> Int[np.ndarray, " n"]:
     """Labels of images by their embeddings, 0 the largest cluster.
 
-    'kmeans' and 'gmm' take the embeddings themselves, all others the Euclidean distances between them (Eq. 1). Exactly
-    K clusters by the linkages; the others leave some empty where images coincide.
+    'kmeans' and 'gmm' take the embeddings themselves, all others the Euclidean distances between them (Eq. 1). The
+    linkages 'ward', 'single', 'complete' and 'average' draw no random numbers and give exactly K clusters; 'gmm' may
+    leave some empty, and so may the others where images coincide.
 
     Raises:
         ValueError: K is below 1 or above the number of images; fewer than 2 images, not finite, or all the same.
@@ -77,8 +80,9 @@ def _kmeans(points: Float[np.ndarray, "n d"], num_clusters: int, seed: int) -> I
 def _gmm(points: Float[np.ndarray, "n d"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
     """Gaussian mixture with full covariances, as scikit-learn has it, in the at most N - 1 dimensions the points span.
 
-    Outside their span all components are alike, so the partition is that of all D dimensions. The 1e-6 that
-    scikit-learn adds to all variances stays as it is and the points are not scaled, as presumably in the paper.
+    Outside their span all components are alike, so the partition is that of all D dimensions. Points are not scaled and
+    scikit-learn's 1e-6 on all variances stays, as presumably in the paper: with fewer images than channels in most
+    clusters, EM settles near its start by one k-means, whatever the scale, unless 1e-6 reaches the smaller variances.
     """
     centred = points - points.mean(axis=0)
     left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
@@ -86,36 +90,37 @@ def _gmm(points: Float[np.ndarray, "n d"], num_clusters: int, seed: int) -> Int[
     return GaussianMixture(num_clusters, random_state=seed).fit_predict(left[:, spanned] * lengths[spanned])
 
 
-def _hierarchical(linkage_method: str) -> Callable[[Float[np.ndarray, " pairs"], int, int], Int[np.ndarray, " n"]]:
+def _hierarchical(linkage_method: str) -> Partition:
     return lambda distances, num_clusters, seed: cut(linkage(distances, linkage_method), num_clusters)
 
 
 def _kmedoids(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
-    """FasterPAM (Schubert and Rousseeuw 2021) from the medoids of BUILD, which do not depend on the seed."""
-    # More processes would visit the swaps in another order.
-    found = kmedoids.fasterpam(squareform(distances), num_clusters, init="build", random_state=seed, n_cpu=1)
-    return found.labels.astype(np.int64)
+    """FasterPAM (Schubert and Rousseeuw 2021), the smallest sum of distances to the medoids of 10 random starts."""
+    square = squareform(distances)
+    # On one thread: more of them would try the swaps in another order.
+    found = [
+        kmedoids.fasterpam(square, num_clusters, init="random", random_state=start, n_cpu=1)
+        for start in range(seed * STARTS, (seed + 1) * STARTS)
+    ]
+    return min(found, key=lambda result: result.loss).labels.astype(np.int64)
 
 
 def _spectral(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:
     """Normalised cuts, by scikit-learn, of the graph with affinities exp(-d^2 / (2 s^2)), s the median distance.
 
-    The paper gives no kernel. This is the Gaussian one of Ng, Jordan and Weiss 2001, its width by the median heuristic.
+    The paper gives no kernel. This is the Gaussian one of Ng, Jordan and Weiss 2001, its width the median of the
+    distances above zero. (A width of each image's own, by Zelnik-Manor and Perona 2004 its 7th nearest distance, blurs
+    groups of fewer than 7 images.)
     """
     width = np.median(distances[distances > 0])
     affinity = squareform(np.exp(-((distances / width) ** 2) / 2))
     np.fill_diagonal(affinity, 1)
-    return SpectralClustering(num_clusters, affinity="precomputed", n_init=STARTS, random_state=seed).fit_predict(
-        affinity
-    )
+    spectral = SpectralClustering(num_clusters, affinity="precomputed", n_init=STARTS, random_state=seed)
+    return spectral.fit_predict(affinity)
 
 
-ON_EMBEDDINGS: dict[str, Callable[[Float[np.ndarray, "n d"], int, int], Int[np.ndarray, " n"]]] = {
-    "kmeans": _kmeans,
-    "gmm": _gmm,
-}
-# Distances in scipy's condensed form: each pair once.
-ON_DISTANCES: dict[str, Callable[[Float[np.ndarray, " pairs"], int, int], Int[np.ndarray, " n"]]] = {
+ON_EMBEDDINGS: dict[str, Partition] = {"kmeans": _kmeans, "gmm": _gmm}
+ON_DISTANCES: dict[str, Partition] = {
     "ward": _hierarchical("ward"),
     "single": _hierarchical("single"),
     "complete": _hierarchical("complete"),
@@ -172,6 +177,7 @@ def _check_num_clusters(num_clusters: int, n: int) -> None:
 
 
 def _check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:
+    _check_enough(len(embeddings))
     broken = ~np.isfinite(embeddings).all(axis=1)
     if broken.any():
         raise ValueError(
@@ -184,6 +190,7 @@ def _check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
     rows, columns = distance.shape
     if rows != columns:
         raise ValueError(f"distance must be square, one row and one column an image, got {rows} x {columns}")
+    _check_enough(rows)
     if not np.isfinite(distance).all():
         raise ValueError(f"distance must be finite, but {(~np.isfinite(distance)).sum()} values are not")
     largest = float(distance.max())
@@ -196,8 +203,11 @@ def _check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
         raise ValueError(f"distance of an image to itself must be 0, got up to {itself:g}: is it a similarity?")
 
 
-def _check_apart(n: int, spread: float, scale: float) -> None:
+def _check_enough(n: int) -> None:
     if n < 2:
         raise ValueError(f"at least 2 images are needed to form groups, got {n}")
+
+
+def _check_apart(n: int, spread: float, scale: float) -> None:
     if spread <= 1e-6 * max(1.0, scale):
         raise ValueError(f"all {n} images look the same to the network: there is nothing to group them by")

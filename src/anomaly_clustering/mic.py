@@ -129,6 +129,7 @@ class MIC(LightningModule):
         if isinstance(num_clusters, int) and num_clusters < 2:
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {num_clusters}")
         self.compares_patches = distance in HAUSDORFF or distance == "mean_mean"
+        self.localises = distance == "weighted_average" and weights in ("rarity", "novelty")
         if self.compares_patches and method in ON_EMBEDDINGS:
             raise ValueError(
                 f"method {method!r} needs one vector an image, and distance {distance!r} has none; with it use one of "
@@ -211,7 +212,7 @@ class MIC(LightningModule):
         feature_map = self.backbone(batch["image"])
         self.grid = (feature_map.shape[2], feature_map.shape[3])
         part = {"index": batch["index"], "target": batch["target"]}
-        if "mask" in batch:
+        if "mask" in batch and self.localises:
             part["mask"] = batch["mask"] > 0.5
         self.parts.append(part)
         if self.distance == "holistic":
@@ -223,7 +224,7 @@ class MIC(LightningModule):
         elif self.distance != "weighted_average":
             part["bags"] = bags
         elif self.weights in ("uniform", "mask"):
-            self._weigh(part, bags, self._known_weights(bags, batch))
+            self._weigh(part, bags, self._known_weights(part, bags, batch))
         else:
             self._keep_or_weigh(part, bags)
 
@@ -241,17 +242,14 @@ class MIC(LightningModule):
         part["weights"] = weights
         part["embeddings"] = weighted_average(bags, weights)
 
-    def _known_weights(self, bags: Float[Tensor, "b m d"], batch: Mapping[str, Any]) -> Float[Tensor, "b m"]:
+    def _known_weights(
+        self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"], batch: Mapping[str, Any]
+    ) -> Float[Tensor, "b m"]:
         if self.weights == "uniform":
             return bags.new_full(bags.shape[:2], 1 / bags.shape[1])
         if "mask" not in batch:
             raise ValueError("weights 'mask' need ground-truth masks, but the data has none")
-        weights, marked = mask_weights(batch["mask"], self.grid)
-        self.notices += [
-            f"empty mask, weights are uniform: {path}"
-            for path, has in zip(batch["path"], marked, strict=True)
-            if not has
-        ]
+        weights, part["marked"] = mask_weights(batch["mask"], self.grid)
         return weights
 
     def _finish(self) -> None:
@@ -266,6 +264,8 @@ class MIC(LightningModule):
         everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}
         order = everything["index"].argsort()
         of_all = {name: tensor[order].cpu().numpy() for name, tensor in everything.items()}
+        if "marked" in of_all:
+            self._note_empty_masks(of_all["index"][~of_all["marked"]])
         clustered = self._cluster(of_all) if self.trainer.is_global_zero else None
         groups = cast(Groups, self.trainer.strategy.broadcast(clustered))
         patches = self.grid[0] * self.grid[1]
@@ -277,6 +277,14 @@ class MIC(LightningModule):
             embeddings=of_all.get("embeddings"),
             groups=groups,
         )
+
+    def _note_empty_masks(self, index: Int[np.ndarray, " n"]) -> None:
+        """Of images that should have a mask: what is known to be good may do without."""
+        records = getattr(getattr(self.trainer, "datamodule", None), "records", None)
+        names = [str(records[i].image) for i in index if records[i].mask] if records else [f"image {i}" for i in index]
+        if names:
+            more = f" and {len(names) - 5} more" * (len(names) > 5)
+            self.notices.append(f"empty mask, so weights are uniform: {', '.join(names[:5])}{more}")
 
     def _compare(self, own: dict[str, Tensor]) -> None:
         """Replace this process's bags by what follows from comparing them with those of all processes."""
@@ -336,7 +344,7 @@ class MIC(LightningModule):
             curve = purity_curve(self.grouping.groups.tree, target)
             scores |= self.metrics.compute() | {"mauc": mean_auc(curve)}
             scores |= {f"r@{purity:.0%}": reduction_at(curve, purity) for purity in (0.9, 0.95, 0.99)}
-        if self.own_masks and self.distance == "weighted_average" and self.weights in ("rarity", "novelty"):
+        if self.own_masks:
             index, masks = self.own_masks
             maps = torch.from_numpy(self.grouping.weights[np.searchsorted(self.grouping.index, index.cpu().numpy())])
             self.localisation.reset()
