@@ -102,7 +102,7 @@ class MIC(LightningModule):
         backbone: str = "wide_resnet50_2.racm_in1k",
         *,
         layer: str | None = None,
-        checkpoint: Path | None = None,
+        checkpoint: Path | str | None = None,
         kernel_size: int | None = None,
         distance: Distance = "weighted_average",
         weights: Weights = "rarity",
@@ -136,7 +136,7 @@ class MIC(LightningModule):
                 f"{tuple(ON_DISTANCES)}"
             )
         self.save_hyperparameters()
-        self.backbone = Backbone(backbone, layer=layer, checkpoint=checkpoint)
+        self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
         self.kernel_size = kernel_size or self.backbone.kernel_size
         self.distance: Distance = distance
         self.weights: Weights = weights

@@ -91,17 +91,23 @@ class Folder(DefectDataModule):
 
     def __init__(
         self,
-        root: Path,
+        root: Path | str,
         *,
-        normals: Path | None = None,
-        masks: Path | None = None,
+        normals: Path | str | None = None,
+        masks: Path | str | None = None,
         skip_unreadable: bool = False,
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
         super().__init__(
-            partial(list_folder, root, normals=normals, masks=masks, skip_unreadable=skip_unreadable),
+            partial(
+                list_folder,
+                Path(root),
+                normals=Path(normals) if normals else None,
+                masks=Path(masks) if masks else None,
+                skip_unreadable=skip_unreadable,
+            ),
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

@@ -79,7 +79,7 @@ class MTD(DefectDataModule):
 
     def __init__(
         self,
-        root: Path = Path("data/mtd"),
+        root: Path | str = "data/mtd",
         *,
         split: Split = "differnet",
         normal_fraction: float = 0.8,
@@ -90,8 +90,8 @@ class MTD(DefectDataModule):
         num_workers: int = NUM_WORKERS,
     ):
         super().__init__(
-            partial(_list, root, split, normal_fraction, seed),
-            prepare=partial(provide, root, url=URL, allowed=download, by_hand=BY_HAND, check=check_content),
+            partial(_list, Path(root), split, normal_fraction, seed),
+            prepare=partial(provide, Path(root), url=URL, allowed=download, by_hand=BY_HAND, check=check_content),
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

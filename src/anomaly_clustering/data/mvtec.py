@@ -70,7 +70,7 @@ class MVTecAD(DefectDataModule):
 
     def __init__(
         self,
-        root: Path = Path("data/mvtec"),
+        root: Path | str = "data/mvtec",
         category: str = "bottle",
         *,
         include_combined: bool = False,
@@ -81,12 +81,12 @@ class MVTecAD(DefectDataModule):
     ):
         super().__init__(
             self._list,
-            prepare=partial(provide, root, url=URL, sha256=SHA256, allowed=download, by_hand=BY_HAND),
+            prepare=partial(provide, Path(root), url=URL, sha256=SHA256, allowed=download, by_hand=BY_HAND),
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,
         )
-        self.root = root
+        self.root = Path(root)
         self.category = category
         self.include_combined = include_combined
 

@@ -25,7 +25,7 @@ class Synthetic(DefectDataModule):
 
     def __init__(
         self,
-        root: Path | None = None,
+        root: Path | str | None = None,
         *,
         per_class: int = 12,
         normals: int = 24,
@@ -36,7 +36,7 @@ class Synthetic(DefectDataModule):
         num_workers: int = NUM_WORKERS,
     ):
         name = f"{per_class}x{image_size}px-{normals}normals-difficulty{difficulty}-seed{seed}"
-        folder = (root or cache_folder()) / name
+        folder = Path(root or cache_folder()) / name
         super().__init__(
             partial(list_mvtec, folder),
             prepare=partial(

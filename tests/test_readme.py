@@ -1,0 +1,21 @@
+"""What the README tells users to type works as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+
+
+def test_python_usage(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos.parent)
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["mic"].grouping.num_clusters == 6  # type: ignore[attr-defined]
+
+
+def test_every_config_and_file_that_is_named_exists() -> None:
+    for name in re.findall(r"configs/[\w/]+\.yaml", README):
+        assert (Path(__file__).resolve().parents[1] / name).is_file(), name
