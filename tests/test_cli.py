@@ -121,6 +121,27 @@ def test_the_resolved_config_repeats_the_run(photos: Path) -> None:
     assert Path("first/assignments.csv").read_text() == Path("second/assignments.csv").read_text()
 
 
+def test_a_module_of_ones_own_takes_part(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found in the working directory by its `class_path`, and scored by its own means."""
+    Path("my_method.py").write_text(
+        "import torch\n"
+        "from lightning import LightningModule\n"
+        "from anomaly_clustering.metrics import clustering_metrics\n"
+        "class Brightness(LightningModule):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.scores = clustering_metrics()\n"
+        "    def test_step(self, batch):\n"
+        "        preds = (batch['image'].amax((1, 2, 3)) > 0.95).long()\n"
+        "        self.scores.update(preds, batch['target'], batch['index'])\n"
+        "    def on_test_epoch_end(self):\n"
+        "        self.log_dict(self.scores.compute())\n"
+    )
+    argv = ["test", "--model", "my_method.Brightness", "--data", "anomaly_clustering.data.Folder"]
+    main([*argv, "--data.root", str(photos), "--data.image_size", "64", "--trainer.accelerator", "cpu"])
+    assert "nmi" in capsys.readouterr().out
+
+
 def test_predict_needs_no_labels(flat_photos: Path) -> None:
     main(configured("predict", "--data.root", str(flat_photos), "--model.num_clusters", "4"))
     assert {row["cluster"] for row in rows(Path("runs/predict"))} == {"0", "1", "2", "3"}

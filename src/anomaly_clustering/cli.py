@@ -78,10 +78,12 @@ class CommandLine(LightningCLI):
         check_free(self.out, overwrite=config.overwrite)
 
     def before_test(self) -> None:
-        self.config_init.test.verbose = False
+        if isinstance(self.model, MIC):
+            self.config_init.test.verbose = False  # Its scores are printed below, in three digits.
 
     def before_validate(self) -> None:
-        self.config_init.validate.verbose = False
+        if isinstance(self.model, MIC):
+            self.config_init.validate.verbose = False
 
     def after_test(self) -> None:
         self._write()
@@ -93,22 +95,22 @@ class CommandLine(LightningCLI):
         self._write()
 
     def _write(self) -> None:
-        if not self.trainer.is_global_zero:
+        mic, datamodule = self.model, self.datamodule
+        if not (isinstance(mic, MIC) and isinstance(datamodule, DefectDataModule) and self.trainer.is_global_zero):
             return
         metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
-        if isinstance(self.model, MIC) and isinstance(self.datamodule, DefectDataModule):
-            self._dump_config()
-            write_run(
-                self.out,
-                self.model,
-                self.datamodule,
-                metrics=metrics,
-                config=yaml.safe_dump(self.config_dump, sort_keys=False),
-                overwrite=self.config[self.subcommand].overwrite,
-                progress=partial(track, description="Drawing the report", transient=True),
-            )
+        self._dump_config()
+        write_run(
+            self.out,
+            mic,
+            datamodule,
+            metrics=metrics,
+            config=yaml.safe_dump(self.config_dump, sort_keys=False),
+            overwrite=self.config[self.subcommand].overwrite,
+            progress=partial(track, description="Drawing the report", transient=True),
+        )
         console = Console()
-        for notice in self.model.notices:
+        for notice in (*datamodule.notices, *mic.notices):
             console.print(f"Notice: {notice}", markup=False, highlight=False)
         if metrics:
             console.print(scores(metrics))
