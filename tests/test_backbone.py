@@ -87,6 +87,11 @@ def test_transformer_gives_its_tokens_as_a_map_at_any_size(vit: Path) -> None:
     assert len(backbone.network.blocks) == 7
 
 
+def test_transformer_says_which_size_fits(vit: Path) -> None:
+    with pytest.raises(ValueError, match=r"72x72 pixels.*16-pixel patches.*image size to 64"):
+        Backbone("vit_tiny_patch16_224", checkpoint=vit)(torch.zeros(1, 3, 72, 72))
+
+
 def test_training_mode_does_not_touch_batch_statistics() -> None:
     backbone = Backbone(EMBEDDED).train()
     before = backbone.network.bn1.running_mean.clone()

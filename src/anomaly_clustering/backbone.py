@@ -73,7 +73,13 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
-        """The feature map of images in [0, 1]."""
+        """The feature map of images in [0, 1].
+
+        Raises:
+            ValueError: a transformer's patches do not fill the image.
+        """
+        if _is_transformer(self.network):
+            self._check_size(images.shape[-2:])
         maps = self.network.forward_intermediates(
             (images - self.mean) / self.std, indices=self.indices, intermediates_only=True, stop_early=True
         )
@@ -81,6 +87,15 @@ class Backbone(nn.Module):
             return maps[0]
         finest = max((m.shape[-2:] for m in maps), key=lambda size: size.numel())
         return torch.cat([F.interpolate(m, size=finest, mode="bilinear") for m in maps], dim=1)
+
+    def _check_size(self, size: torch.Size) -> None:
+        patch = self.network.patch_embed.patch_size[0]
+        if any(side % patch for side in size):
+            fits = max(1, round(size[0] / patch)) * patch
+            raise ValueError(
+                f"images of {size[1]}x{size[0]} pixels cannot be cut into the {patch}-pixel patches of {self.name!r}; "
+                f"set the image size to {fits}"
+            )
 
 
 def _create(name: str) -> Network:

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.progress import track
 
-from anomaly_clustering.cluster_command import cluster
+from anomaly_clustering.cluster_command import ACCELERATOR, cluster
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.run_folder import check_free, scores, write_run
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 save_config_callback=None,
-                trainer_defaults={"logger": False, "enable_model_summary": False},
+                trainer_defaults={"accelerator": ACCELERATOR, "logger": False, "enable_model_summary": False},
                 parser_class=Parser,
                 parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
                 args=arguments,

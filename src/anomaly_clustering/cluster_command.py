@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from lightning import Trainer
 from rich.console import Console
@@ -17,6 +18,9 @@ from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.report import confusion
 from anomaly_clustering.run_folder import check_free, how_many, scores, write_run
+
+# Not 'auto': Apple's MPS has no float64, which sums and scores need.
+ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
 
 EXAMPLES = """\
 examples:
@@ -90,7 +94,9 @@ def cluster(argv: Sequence[str]) -> None:
             "downloaded once.",
             highlight=False,
         )
-    trainer = Trainer(devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False)
+    trainer = Trainer(
+        accelerator=ACCELERATOR, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
+    )
     trainer.validate(mic, datamodule=datamodule, verbose=False)
     metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
     config = yaml.safe_dump({key: _plain(value) for key, value in vars(options).items()}, sort_keys=False)

@@ -21,7 +21,9 @@ def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
     held = gather(index)
     rank = dist.get_rank() if dist.is_initialized() else 0
     earlier = torch.cat([*held[:rank], index.new_empty(0)])
-    repeated_here = torch.tril(index[:, None] == index[None, :], diagonal=-1).any(1)
+    order = index.argsort(stable=True)
+    repeated_here = torch.zeros_like(index, dtype=torch.bool)
+    repeated_here[order[1:]] = index[order].diff() == 0
     return ~torch.isin(index, earlier) & ~repeated_here
 
 
