@@ -51,8 +51,9 @@ def test_imports_run_in_one_direction() -> None:
         "backbone": set(),
         "weights": {"nearest"},
         "ring": {"weights"},
+        "comparison": {"distances", "pooling", "ring", "weights"},
         "mic": {
-            *("backbone", "bags", "clustering", "distances", "grouping", "localisation", "metrics", "pooling"),
+            *("backbone", "bags", "clustering", "comparison", "grouping", "localisation", "metrics", "progress"),
             *("purity_curve", "ring", "weights"),
         },
     }

@@ -13,11 +13,9 @@ from test_cli import configured, refused, rows
 from test_mic import folder, run_mic
 
 from anomaly_clustering.clustering import ON_EMBEDDINGS, Method
+from anomaly_clustering.comparison import PATCHWISE, Distance
 from anomaly_clustering.distances import hausdorff
-from anomaly_clustering.mic import HAUSDORFF, Distance
 from anomaly_clustering.weights import effective_patches, soften
-
-PATCHWISE = {*HAUSDORFF, "mean_mean"}
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -10,18 +9,17 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from lightning import LightningModule
-from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from anomaly_clustering import pooling
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.bags import bag
 from anomaly_clustering.clustering import ON_DISTANCES, ON_EMBEDDINGS, Method
-from anomaly_clustering.distances import OverPatches, Symmetrise, directed_distances, mean_mean, symmetric
+from anomaly_clustering.comparison import PATCHWISE, POOLING, Distance, bag_of_words, directed_rows, join
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.localisation import LocalisationAUROC
 from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.purity_curve import mean_auc, purity_curve, reduction_at
 from anomaly_clustering.ring import first_copies, gather, ring
 from anomaly_clustering.weights import (
@@ -37,34 +35,6 @@ from anomaly_clustering.weights import (
 )
 
 Weights = Literal["uniform", "rarity", "novelty", "mask"]
-Distance = Literal[
-    "weighted_average",
-    "max_hausdorff",
-    "max_hausdorff_mean",
-    "mean_hausdorff",
-    "mean_hausdorff_mean",
-    "min_hausdorff",
-    "mean_mean",
-    "max",
-    "gem",
-    "spoc",
-    "bag_of_words",
-    "holistic",
-]
-# Appendix C: the operator of Eq. 3 over patches, the operator of Eq. 2 over directions.
-HAUSDORFF: dict[str, tuple[OverPatches, Symmetrise]] = {
-    "max_hausdorff": ("max", "max"),
-    "max_hausdorff_mean": ("max", "mean"),
-    "mean_hausdorff": ("mean", "max"),
-    "mean_hausdorff_mean": ("mean", "mean"),
-    "min_hausdorff": ("min", "max"),
-}
-# Table 9: one vector an image from its bag and the rows and columns of patches.
-POOLING: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
-    "max": lambda bags, grid: pooling.max(bags),
-    "gem": lambda bags, grid: pooling.gem(bags),
-    "spoc": pooling.spoc,
-}
 
 
 class MIC(LightningModule):
@@ -128,9 +98,8 @@ class MIC(LightningModule):
             raise ValueError(f"num_references must be at least 2, got {num_references}")
         if isinstance(num_clusters, int) and num_clusters < 2:
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {num_clusters}")
-        self.compares_patches = distance in HAUSDORFF or distance == "mean_mean"
         self.localises = distance == "weighted_average" and weights in ("rarity", "novelty")
-        if self.compares_patches and method in ON_EMBEDDINGS:
+        if distance in PATCHWISE and method in ON_EMBEDDINGS:
             raise ValueError(
                 f"method {method!r} needs one vector an image, and distance {distance!r} has none; with it use one of "
                 f"{tuple(ON_DISTANCES)}"
@@ -291,10 +260,10 @@ class MIC(LightningModule):
         shard = Shard(own.pop("bags"), own["index"])
         pairs = len(shard.bags) * sum(map(len, gather(shard.positions)))
         if self.distance == "bag_of_words":
-            own["embeddings"] = self._bag_of_words(shard)
-        elif self.compares_patches:
+            own["embeddings"] = bag_of_words(shard, self.seed)
+        elif self.distance in PATCHWISE:
             with self._progress("Comparing images", pairs) as advance:
-                own["distance"] = self._distance(shard, advance)
+                own["distance"] = directed_rows(self.distance, shard, advance)
         else:
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
@@ -306,30 +275,12 @@ class MIC(LightningModule):
                 self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
             self._weigh(own, shard.bags, soften(scores, self.tau, self.top_k))
 
-    def _bag_of_words(self, shard: Shard) -> Float[Tensor, "n words"]:
-        """The codebook is made from the bags of all processes, in the order of the data set."""
-        order = torch.cat(gather(shard.positions)).argsort()
-        words = pooling.bag_of_words(torch.cat(gather(shard.bags))[order], seed=self.seed)
-        return words[torch.searchsorted(torch.cat(gather(shard.positions))[order], shard.positions)]
-
-    def _distance(self, shard: Shard, advance: Callable[[int], object]) -> Float[Tensor, "n total"]:
-        """Rows of the distance matrix; directions are joined when all rows are together."""
-        others = islice(ring(shard), 1, None)
-        if self.distance == "mean_mean":
-            return mean_mean(shard.bags, positions=shard.positions, others=others, advance=advance)
-        over_patches, _ = HAUSDORFF[self.distance]
-        directed = directed_distances(shard.bags, positions=shard.positions, others=others, advance=advance)
-        return cast(Tensor, getattr(directed, over_patches))
-
     def _cluster(self, of_all: Mapping[str, np.ndarray]) -> Groups:
         num_clusters: NumClusters = "auto" if self.num_clusters == "auto" else self._known_num_clusters()
         if "distance" not in of_all:
             return group_embeddings(of_all["embeddings"], num_clusters, self.method, seed=self.seed)
-        directed = torch.from_numpy(of_all["distance"])
-        how: Symmetrise = HAUSDORFF[self.distance][1] if self.distance in HAUSDORFF else "mean"
-        # From an image to itself, of which only 'mean_mean' is not zero, no clustering asks.
-        distance = symmetric(directed, how).double().fill_diagonal_(0).numpy()
-        return group_distance(distance, num_clusters, self.method, seed=self.seed)
+        distance = join(self.distance, torch.from_numpy(of_all["distance"]))
+        return group_distance(distance.numpy(), num_clusters, self.method, seed=self.seed)
 
     def _score(self) -> None:
         """Metrics against known classes, and of the weights against masks where there are any."""
@@ -404,17 +355,6 @@ class MIC(LightningModule):
                 advance(len(batch["image"]))
         return torch.cat(bags)
 
-    def _progress(self, description: str, total: int) -> AbstractContextManager[Any]:
-        return _Bar(description, total, shown=self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback))
-
-
-class _Bar(Progress):
-    """A progress bar that hands out the function to advance it."""
-
-    def __init__(self, description: str, total: int, *, shown: bool):
-        super().__init__(disable=not shown, transient=True)
-        self.task = self.add_task(description, total=total)
-
-    def __enter__(self) -> Any:
-        super().__enter__()
-        return lambda done: self.advance(self.task, done)
+    def _progress(self, description: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
+        shown = self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback)
+        return progress_bar(description, total, shown=shown)

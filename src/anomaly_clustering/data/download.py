@@ -90,6 +90,8 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
         return folder
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         partial = Path(temporary) / folder.name
+        if not hasattr(tarfile, "data_filter"):
+            raise ValueError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
         try:
             if zipfile.is_zipfile(archive):
                 _unzip(archive, partial)
