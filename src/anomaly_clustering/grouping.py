@@ -77,6 +77,8 @@ class Grouping:
     """Weight of each patch on the patch grid, those of an image summing to one; uniform where there are none."""
     embeddings: Float[np.ndarray, "n d"] | None
     """One vector an image; None where images were compared patch by patch."""
+    distance: Float[np.ndarray, "n n"] | None
+    """Between images that were compared patch by patch, else None: then it is that of the embeddings."""
     groups: Groups
 
     def __post_init__(self) -> None:

@@ -14,13 +14,20 @@ from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.bags import bag
-from anomaly_clustering.clustering import ON_DISTANCES, ON_EMBEDDINGS, Method
+from anomaly_clustering.clustering import (
+    ON_DISTANCES,
+    ON_EMBEDDINGS,
+    Method,
+    cluster_distance,
+    cluster_embeddings,
+)
 from anomaly_clustering.comparison import PATCHWISE, POOLING, Distance, bag_of_words, directed_rows, join
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.localisation import LocalisationAUROC
 from anomaly_clustering.metrics import clustering_metrics
 from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.purity_curve import mean_auc, purity_curve, reduction_at
+from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
 from anomaly_clustering.ring import first_copies, gather, ring
 from anomaly_clustering.weights import (
     Reduce,
@@ -62,6 +69,8 @@ class MIC(LightningModule):
         method: the clustering (Table 2).
         num_clusters: how many groups; 'auto' takes the knee of the merge heights; by default as many as there are
             classes.
+        resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
+            scores (Tables 9 and 10); distances between patches are computed once. On one process.
         seed: draws references, normal images and codebooks, and starts k-means and the like.
     """
 
@@ -84,6 +93,7 @@ class MIC(LightningModule):
         top_k: int | None = None,
         method: Method = "ward",
         num_clusters: int | Literal["auto"] | None = None,
+        resamples: int = 0,
         seed: int = 0,
     ):
         super().__init__()
@@ -98,6 +108,8 @@ class MIC(LightningModule):
             raise ValueError(f"num_references must be at least 2, got {num_references}")
         if isinstance(num_clusters, int) and num_clusters < 2:
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {num_clusters}")
+        if resamples < 0 or resamples == 1:
+            raise ValueError(f"resamples must be 0 (none) or at least 2, got {resamples}")
         self.localises = distance == "weighted_average" and weights in ("rarity", "novelty")
         if distance in PATCHWISE and method in ON_EMBEDDINGS:
             raise ValueError(
@@ -117,6 +129,7 @@ class MIC(LightningModule):
         self.top_k = top_k
         self.method: Method = method
         self.num_clusters = num_clusters
+        self.resamples = resamples
         self.seed = seed
         self.metrics = clustering_metrics()
         self.localisation = LocalisationAUROC()
@@ -167,6 +180,10 @@ class MIC(LightningModule):
         self.parts: list[dict[str, Tensor]] = []
         self.notices = []
         self._check_num_clusters()
+        if self.resamples and self.trainer.world_size > 1:
+            raise ValueError(f"resamples run on one process, got {self.trainer.world_size}")
+        # What resampling starts from: bags and their nearest distances, where weights depend on the other images.
+        self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
         self.normal_patches: Tensor | None = None
         self.references: Shard | None = None
         if self.distance != "weighted_average":
@@ -244,6 +261,9 @@ class MIC(LightningModule):
             target=of_all["target"],
             weights=of_all.get("weights", uniform).reshape(-1, *self.grid),
             embeddings=of_all.get("embeddings"),
+            distance=join(self.distance, torch.from_numpy(of_all["distance"])).numpy()
+            if "distance" in of_all
+            else None,
             groups=groups,
         )
 
@@ -267,13 +287,18 @@ class MIC(LightningModule):
         else:
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
-                    own["scores"] = rarity(
-                        shard.bags, self.reduce, positions=shard.positions, references=ring(shard), advance=advance
-                    )
+                    own["scores"] = self._rarity(shard, advance)
             scores = own.pop("scores")
             if self.effective_patches is not None:
                 self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
             self._weigh(own, shard.bags, soften(scores, self.tau, self.top_k))
+
+    def _rarity(self, shard: Shard, advance: Callable[[int], object]) -> Float[Tensor, "n m"]:
+        if not self.resamples:
+            return rarity(shard.bags, self.reduce, positions=shard.positions, references=ring(shard), advance=advance)
+        nearest = all_nearest(shard.bags, advance=advance)
+        self.bags_and_nearest = shard.bags, nearest
+        return rarity_within(nearest, torch.arange(len(nearest), device=nearest.device), self.reduce)
 
     def _cluster(self, of_all: Mapping[str, np.ndarray]) -> Groups:
         num_clusters: NumClusters = "auto" if self.num_clusters == "auto" else self._known_num_clusters()
@@ -295,6 +320,8 @@ class MIC(LightningModule):
             curve = purity_curve(self.grouping.groups.tree, target)
             scores |= self.metrics.compute() | {"mauc": mean_auc(curve)}
             scores |= {f"r@{purity:.0%}": reduction_at(curve, purity) for purity in (0.9, 0.95, 0.99)}
+            if self.resamples:
+                scores |= self._resampled()
         if self.own_masks:
             index, masks = self.own_masks
             maps = torch.from_numpy(self.grouping.weights[np.searchsorted(self.grouping.index, index.cpu().numpy())])
@@ -302,6 +329,25 @@ class MIC(LightningModule):
             self.localisation.update(maps.to(self.device), masks.float(), index)
             scores["localisation_auroc"] = self.localisation.compute()
         self.log_dict(scores, sync_dist=True)
+
+    def _resampled(self) -> dict[str, Tensor]:
+        target, num_clusters = self.grouping.target, self.grouping.num_clusters
+
+        def labels_of(chosen: Int[np.ndarray, " s"]) -> Int[np.ndarray, " s"]:
+            if self.grouping.distance is not None:
+                within = self.grouping.distance[np.ix_(chosen, chosen)]
+                return cluster_distance(within, num_clusters, self.method, seed=self.seed)
+            embeddings = cast(np.ndarray, self.grouping.embeddings)[chosen]
+            if self.bags_and_nearest is not None:
+                bags, nearest = self.bags_and_nearest
+                some = torch.from_numpy(chosen).to(bags.device)
+                weights = soften(rarity_within(nearest, some, self.reduce), self.tau, self.top_k)
+                embeddings = weighted_average(bags[some], weights).cpu().numpy()
+            return cluster_embeddings(embeddings, num_clusters, self.method, seed=self.seed)
+
+        found = resampled_scores(labels_of, target, count=self.resamples, seed=self.seed)
+        self.bags_and_nearest = None
+        return {name: torch.tensor(value) for name, value in found.items()}
 
     def _known_num_clusters(self) -> int:
         if isinstance(self.num_clusters, int):

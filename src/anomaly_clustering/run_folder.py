@@ -29,6 +29,8 @@ METRICS = {
     "localisation_auroc": "localisation AUROC",
 }
 
+RESAMPLED = ("nmi", "ari", "f1", "accuracy", "purity")
+
 
 def check_free(out: Path, *, overwrite: bool) -> None:
     """Fail before the work if its result could not be written without losing something.
@@ -121,9 +123,12 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
 
 def scores(metrics: Mapping[str, float]) -> Table:
     """Metrics as a table to print: F1 and accuracy are those after clusters were matched to classes."""
-    known = {title: metrics[name] for name, title in METRICS.items() if name in metrics}
-    table = Table(*known)
-    table.add_row(*(f"{value:.3f}" for value in known.values()))
+    known = {name: title for name, title in METRICS.items() if name in metrics}
+    table = Table(*known.values())
+    table.add_row(*(f"{metrics[name]:.3f}" for name in known))
+    if "nmi_mean" in metrics:
+        spread = {name: f"{metrics[f'{name}_mean']:.3f} ± {metrics[f'{name}_se']:.3f}" for name in RESAMPLED}
+        table.add_row(*(spread.get(name, "") for name in known))
     return table
 
 

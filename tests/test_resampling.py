@@ -1,0 +1,68 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from test_mic import folder, run_mic
+
+from anomaly_clustering import resampling
+from anomaly_clustering.nearest import Block, pairwise_nearest
+from anomaly_clustering.resampling import all_nearest, mean_and_standard_error, rarity_within, subsets
+from anomaly_clustering.weights import Reduce, rarity
+
+
+def bags(n: int = 9) -> torch.Tensor:
+    return F.normalize(torch.randn(n, 5, 8), dim=-1)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max", "min"])
+def test_scores_of_a_subset_are_those_of_its_bags_alone(reduce: Reduce) -> None:
+    z = bags()
+    chosen = torch.tensor([0, 2, 3, 7, 8])
+    assert torch.allclose(rarity_within(all_nearest(z), chosen, reduce), rarity(z[chosen], reduce), atol=1e-6)
+
+
+def test_subsets_hold_ninety_percent_and_repeat_by_seed() -> None:
+    drawn = list(subsets(20, count=5, seed=3))
+    assert [len(chosen) for chosen in drawn] == [18] * 5
+    assert all((np.diff(chosen) > 0).all() for chosen in drawn)
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, subsets(20, count=5, seed=3), strict=True))
+    assert len({tuple(chosen) for chosen in drawn}) > 1
+
+
+def test_standard_error_by_hand() -> None:
+    assert mean_and_standard_error(np.array([1.0, 2, 3])) == pytest.approx((2, 1 / 3**0.5))
+
+
+def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="9 images with 5 patches"):
+        all_nearest(bags())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"weights": "uniform"}, {"distance": "max_hausdorff"}, {"distance": "gem"}, {"method": "kmeans"}],
+    ids=["rarity", "uniform", "Hausdorff", "GeM", "k-means"],
+)
+def test_resampled_scores_have_a_mean_and_an_error(photos: Path, options: dict[str, str]) -> None:
+    _, scores = run_mic(folder(photos), resamples=8, **options)
+    assert 0 <= scores["nmi_mean"] <= 1
+    assert scores["nmi_se"] >= 0
+    again = run_mic(folder(photos), resamples=8, **options)[1]  # type: ignore[arg-type]
+    assert scores == again
+
+
+def test_distances_between_patches_are_computed_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+
+    def counted(bags: torch.Tensor) -> Iterator[Block]:
+        passes.append(len(bags))
+        return pairwise_nearest(bags)
+
+    monkeypatch.setattr(resampling, "pairwise_nearest", counted)
+    monkeypatch.setattr("anomaly_clustering.weights.pairwise_nearest", counted)
+    run_mic(folder(photos), resamples=20)
+    assert passes == [15]
