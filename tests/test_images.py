@@ -96,6 +96,17 @@ def test_hidden_files_are_left_out_and_the_order_is_that_of_names(tmp_path: Path
     assert [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)] == ["a.png", "b.png", "sub/c.png"]
 
 
+def test_linked_folders_are_read_and_loops_end(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").mkdir()
+    red().save(tmp_path / "far" / "a.png")
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "far")
+    (tmp_path / "far" / "back").symlink_to(tmp_path / "near")
+    names = [path.relative_to(tmp_path / "near").as_posix() for path in image_files(tmp_path / "near")]
+    assert "link/a.png" in names
+    assert len(names) <= 2
+
+
 @pytest.mark.parametrize(("mode", "value"), [("L", 255), ("1", 1), ("RGB", (255, 255, 255)), ("I;16", 65535)])
 def test_masks_of_any_mode_are_zero_and_one(tmp_path: Path, mode: str, value: object) -> None:
     mask = Image.new(mode, (12, 16), 0)

@@ -42,9 +42,37 @@ def test_a_failed_replacement_keeps_the_old_run(tmp_path: Path) -> None:
 
 def test_a_folder_of_anything_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match="not the folder of a run"):
+    with pytest.raises(FileExistsError, match="holds more than a run"):
         write(tmp_path, "run", overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_with_something_beside_it_is_never_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "run", "first")
+    (tmp_path / "run" / "photo.png").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds more than a run"):
+        write(tmp_path / "run", "second", overwrite=True)
+    assert (tmp_path / "run" / "photo.png").read_text() == "mine"
+
+
+def test_places_that_cannot_be_written_to_are_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(PermissionError, match="not a folder that can be written to"):
+        check_free(tmp_path / "file" / "run", overwrite=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(FileExistsError, match="is the working directory"):
+        check_free(Path("."), overwrite=True)
+
+
+def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write(tmp_path / "link", "first")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "assignments.csv").is_file()
 
 
 def test_an_empty_folder_is_free(tmp_path: Path) -> None:

@@ -51,9 +51,15 @@ def main(argv: Sequence[str] | None = None) -> None:
                 parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
                 args=arguments,
             )
-    except (ValueError, OSError, MisconfigurationException) as error:
-        if os.environ.get(TRACEBACK):
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, RuntimeError, MisconfigurationException) as error:
+        lost = "Connection closed by peer" in str(error)
+        if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError) and not lost):
             raise
+        if lost:
+            sys.exit("error: another process failed; it says why")
         print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -36,8 +37,16 @@ The embedded network works offline at once. WideResNet-50 groups better: --backb
 or given as a file with --checkpoint."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    """The options of the command, checked as far as that takes no file."""
+    parser = Parser(
         prog="anomaly-clustering cluster",
         description="Group images of one product by type of defect, without labels and without training.",
         epilog=EXAMPLES,

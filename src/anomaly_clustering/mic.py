@@ -252,8 +252,7 @@ class MIC(LightningModule):
         of_all = {name: tensor[order].cpu().numpy() for name, tensor in everything.items()}
         if "marked" in of_all:
             self._note_empty_masks(of_all["index"][~of_all["marked"]])
-        clustered = self._cluster(of_all) if self.trainer.is_global_zero else None
-        groups = cast(Groups, self.trainer.strategy.broadcast(clustered))
+        groups = self._cluster_once(of_all)
         patches = self.grid[0] * self.grid[1]
         uniform = np.full((len(order), patches), 1 / patches, dtype=np.float32)
         self.grouping = Grouping(
@@ -299,6 +298,19 @@ class MIC(LightningModule):
         nearest = all_nearest(shard.bags, advance=advance)
         self.bags_and_nearest = shard.bags, nearest
         return rarity_within(nearest, torch.arange(len(nearest), device=nearest.device), self.reduce)
+
+    def _cluster_once(self, of_all: Mapping[str, np.ndarray]) -> Groups:
+        """On the first process; all get its result, or fail as it does."""
+        outcome: Groups | ValueError | None = None
+        if self.trainer.is_global_zero:
+            try:
+                outcome = self._cluster(of_all)
+            except ValueError as error:
+                outcome = error
+        outcome = cast(Groups | ValueError, self.trainer.strategy.broadcast(outcome))
+        if isinstance(outcome, ValueError):
+            raise outcome
+        return outcome
 
     def _cluster(self, of_all: Mapping[str, np.ndarray]) -> Groups:
         num_clusters: NumClusters = "auto" if self.num_clusters == "auto" else self._known_num_clusters()
@@ -354,7 +366,7 @@ class MIC(LightningModule):
             return self.num_clusters
         num_classes = getattr(getattr(self.trainer, "datamodule", None), "num_classes", 0)
         if num_classes < 2:
-            raise ValueError("the data has no classes that give the number of clusters; set num_clusters, or 'auto'")
+            raise ValueError(f"num_clusters must be given, or 'auto': the data has {num_classes} known classes")
         return num_classes
 
     def _check_num_clusters(self) -> None:

@@ -58,6 +58,7 @@ def all_nearest(
     for rows, columns, distances in pairwise_nearest(bags):
         nearest[rows, columns] = distances
         advance(distances[..., 0].numel())
+    nearest.diagonal().zero_()
     return nearest
 
 
@@ -65,13 +66,15 @@ def rarity_within(
     nearest: Float[Tensor, "n n m"], chosen: Int[Tensor, " s"], reduce: Reduce = "mean"
 ) -> Float[Tensor, "s m"]:
     """`rarity` of some images among themselves (Eq. 5 and 10), from distances that are known."""
-    within = nearest[chosen[:, None], chosen].double()
-    itself = torch.eye(len(chosen), dtype=torch.bool, device=nearest.device)[..., None]
     if reduce == "mean":
-        return (within.masked_fill(itself, 0).sum(1) / (len(chosen) - 1)).float()
+        # A product with zeros and ones reads the distances where they lie; to itself an image has distance zero.
+        kept = torch.zeros(len(nearest), device=nearest.device).index_fill(0, chosen, 1)
+        return torch.einsum("nkm,k->nm", nearest, kept)[chosen] / (len(chosen) - 1)
+    within = nearest[chosen[:, None], chosen]
+    itself = torch.eye(len(chosen), dtype=torch.bool, device=nearest.device)[..., None]
     if reduce == "max":
-        return within.masked_fill(itself, -math.inf).amax(1).float()
-    return within.masked_fill(itself, math.inf).amin(1).float()
+        return within.masked_fill(itself, -math.inf).amax(1)
+    return within.masked_fill(itself, math.inf).amin(1)
 
 
 def resampled_scores(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from anomaly_clustering.mic import MIC
 from anomaly_clustering.report import Report, write_report
 
 MARK = "assignments.csv"
+FILES = frozenset({MARK, "config.yaml", "metrics.json", "report.html"})
 METRICS = {
     "nmi": "NMI",
     "ari": "ARI",
@@ -33,16 +35,25 @@ RESAMPLED = ("nmi", "ari", "f1", "accuracy", "purity")
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
-    """Fail before the work if its result could not be written without losing something.
+    """Fail before the work if its result could not be written, or not without losing something.
 
     Raises:
         FileExistsError: the folder holds a run and `overwrite` is not set, or it holds anything else.
+        OSError: nothing can be written there.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    place = out.resolve()
+    parent = next(folder for folder in place.parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
+    if place == Path.cwd():
+        raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
+    if not place.exists():
         return
-    if not (out / MARK).is_file():
-        raise FileExistsError(f"{str(out)!r} exists and is not the folder of a run; choose another one with --out")
-    if not overwrite:
+    names = {path.name for path in place.iterdir()} if place.is_dir() else {place.name}
+    # One file more, and it is not ours to replace.
+    if names and not (MARK in names and names <= FILES):
+        raise FileExistsError(f"{str(out)!r} exists and holds more than a run; choose another folder with --out")
+    if names and not overwrite:
         raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
 
 
@@ -50,14 +61,20 @@ def check_free(out: Path, *, overwrite: bool) -> None:
 def whole_or_nothing(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """A folder to write to that becomes `out` when all went well, and leaves no trace otherwise."""
     check_free(out, overwrite=overwrite)
+    out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        new = Path(temporary) / "new"
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
         if out.exists():
-            out.rename(Path(temporary) / "old")
-        new.rename(out)
+            out.rename(old)
+        try:
+            new.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
 
 
 def write_run(
@@ -76,7 +93,7 @@ def write_run(
         mic: holds the grouping.
         datamodule: holds the images that were grouped.
         metrics: scores against known classes; empty where there are none.
-        config: how to repeat the run, as YAML.
+        config: the options of the run, as YAML.
         progress: wraps the images as they are drawn into the report.
     """
     grouping = mic.grouping
@@ -151,7 +168,8 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
 
 
 def _write_assignments(path: Path, grouping: Grouping, images: Sequence[Path], class_names: Sequence[str]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # Names of files need not be valid Unicode; what is not is written as it is.
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "cluster", "distance_to_center"])
         for image, target, cluster, distance in zip(

@@ -53,7 +53,8 @@ def _images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     outside = [other.resolve() for other in leave_out]
     images = [path for path in image_files(folder) if not any(path.resolve().is_relative_to(o) for o in outside)]
     if not images:
-        raise ValueError(f"{str(folder)!r} holds no images ({', '.join(sorted(EXTENSIONS))})")
+        beside = " beside the normal images and masks" if leave_out else ""
+        raise ValueError(f"{str(folder)!r} holds no images{beside} ({', '.join(sorted(EXTENSIONS))})")
     return images
 
 

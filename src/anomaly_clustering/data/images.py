@@ -1,5 +1,6 @@
 """Image files of any common kind in; RGB images and masks out, or an error that names the file."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,19 @@ class UnreadableImageError(ValueError):
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, hidden ones left out, in an order that does not depend on the file system."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    """All image files below a folder, also through links, in an order that does not depend on the file system.
+
+    Hidden files and folders are left out.
+    """
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = Path(place)
+        # A link may lead back to where it is.
+        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() not in seen]
+        seen |= {(here / name).resolve() for name in folders}
+        found += [here / name for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file())
 
 
 def read_image(path: Path) -> Image.Image:
