@@ -1,9 +1,12 @@
 """The paper's figures on real images and real weights, and the report of such a run in a browser. Minutes: slow."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import SHARED
 from lightning import Trainer
 from sklearn.cluster import AgglomerativeClustering
@@ -19,6 +22,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (DATA.is_dir() and RESNET18.is_file()), reason=f"no real data and weights at {SHARED}"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _all_cores() -> Iterator[None]:
+    """Unlike the tiny tensors of other tests, these are worth more than one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def run(weights: Weights) -> tuple[MIC, MTD, dict[str, float]]:
