@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from test_mic import folder, run_mic
 
 from anomaly_clustering import resampling
-from anomaly_clustering.nearest import Block, pairwise_nearest
+from anomaly_clustering.nearest import Block, Precision, pairwise_nearest
 from anomaly_clustering.resampling import all_nearest, mean_and_standard_error, rarity_within, subsets
 from anomaly_clustering.weights import Reduce, rarity
 
@@ -58,9 +58,9 @@ def test_resampled_scores_have_a_mean_and_an_error(photos: Path, options: dict[s
 def test_distances_between_patches_are_computed_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
 
-    def counted(bags: torch.Tensor) -> Iterator[Block]:
+    def counted(bags: torch.Tensor, precision: Precision) -> Iterator[Block]:
         passes.append(len(bags))
-        return pairwise_nearest(bags)
+        return pairwise_nearest(bags, precision)
 
     monkeypatch.setattr(resampling, "pairwise_nearest", counted)
     monkeypatch.setattr("anomaly_clustering.weights.pairwise_nearest", counted)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anomaly_clustering import pooling
 from anomaly_clustering.distances import OverPatches, Symmetrise, directed_distances, mean_mean, symmetric
+from anomaly_clustering.nearest import Precision
 from anomaly_clustering.ring import gather, ring
 from anomaly_clustering.weights import Shard
 
@@ -44,13 +45,17 @@ POOLING: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
 }
 
 
-def directed_rows(name: str, shard: Shard, advance: Callable[[int], object]) -> Float[Tensor, "n total"]:
+def directed_rows(
+    name: str, shard: Shard, precision: Precision, advance: Callable[[int], object]
+) -> Float[Tensor, "n total"]:
     """From the images of this process to those of all, one direction; `join` makes a distance of all rows together."""
     others = islice(ring(shard), 1, None)
     if name == "mean_mean":
         return mean_mean(shard.bags, positions=shard.positions, others=others, advance=advance)
     over_patches, _ = HAUSDORFF[name]
-    directed = directed_distances(shard.bags, positions=shard.positions, others=others, advance=advance)
+    directed = directed_distances(
+        shard.bags, positions=shard.positions, others=others, precision=precision, advance=advance
+    )
     return cast(Tensor, getattr(directed, over_patches))
 
 

@@ -7,12 +7,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.nearest import BLOCK, CLOSE, Block, nearest_blocks, pairwise_nearest, tiles
+from anomaly_clustering.nearest import Block, Precision, nearest_blocks, pairwise_nearest
+from anomaly_clustering.threads import in_order
 
 OverPatches = Literal["max", "mean", "min"]
 Symmetrise = Literal["max", "mean"]
 # Bags [R, P, D] and their positions [R] in the data set, R another for each part: a Shard of `weights` is one.
 Part = tuple[Float[Tensor, "_ _ d"], Int[Tensor, " _"]]
+# Distances between patches that are held at a time.
+BLOCK = 2**21
+# Squared distances below this share of the patches' squared length are dominated by rounding.
+CLOSE = 1e-3
 
 
 class DirectedDistances(NamedTuple):
@@ -34,6 +39,7 @@ def hausdorff(
     over_patches: OverPatches,
     symmetrise: Symmetrise = "max",
     *,
+    precision: Precision = "fp32",
     advance: Callable[[int], object] = lambda pairs: None,
 ) -> Float[Tensor, "n n"]:
     """Maximum or mean of d(Z_i, Z_j) and d(Z_j, Z_i), where d(Z_i, Z_j) is the maximum, mean or minimum over patches m
@@ -46,6 +52,7 @@ def hausdorff(
         bags: the images.
         over_patches: the operator of Eq. 3, before min.
         symmetrise: the operator of Eq. 2. With `over_patches` 'min' both directions, so both operators, are the same.
+        precision: of the search, see `nearest_blocks`.
         advance: is told how many pairs of images were compared, for a progress bar.
 
     Raises:
@@ -53,7 +60,8 @@ def hausdorff(
     """
     _check_name("over_patches", over_patches, OverPatches)
     _check_name("symmetrise", symmetrise, Symmetrise)
-    return symmetric(getattr(directed_distances(bags, advance=advance), over_patches), symmetrise)
+    directed = directed_distances(bags, precision=precision, advance=advance)
+    return symmetric(getattr(directed, over_patches), symmetrise)
 
 
 def directed_distances(
@@ -61,6 +69,7 @@ def directed_distances(
     *,
     positions: Int[Tensor, " n"] | None = None,
     others: Iterable[Part] = (),
+    precision: Precision = "fp32",
     advance: Callable[[int], object] = lambda pairs: None,
 ) -> DirectedDistances:
     """Maximum, mean and minimum over m of min over n of |z_m^i - z_n^j| (Eq. 3, Appendix C), in one pass over pairs.
@@ -69,17 +78,19 @@ def directed_distances(
         bags: the images, one row of the result each.
         positions: of `bags` in the data set; needed with `others`.
         others: further images, in parts that need not be in memory together.
+        precision: of the search, see `nearest_blocks`.
         advance: is told how many pairs of images were compared, for a progress bar.
 
     Returns:
         Rows in the order of `bags`; a column for each of all images, by position.
     """
-    own = _reduced(pairwise_nearest(bags), bags, len(bags), advance)
+    own = _reduced(pairwise_nearest(bags, precision), bags, len(bags), advance)
     # Zero by definition; rounding may have found another patch that is nearly the same.
     own.diagonal(dim1=1, dim2=2).zero_()
     parts = [(own, torch.arange(len(bags), device=bags.device) if positions is None else positions)]
     for references, where in others:
-        parts.append((_reduced(nearest_blocks(bags, references), bags, len(references), advance), where))
+        found = nearest_blocks(bags, references, precision)
+        parts.append((_reduced(found, bags, len(references), advance), where))
     return DirectedDistances(*_by_position(parts))
 
 
@@ -104,10 +115,17 @@ def mean_mean(
 
     Arguments, and rows and columns of the result, are those of `directed_distances`.
     """
-    own = symmetric(_reduced(_pairwise_means(bags), bags, len(bags), advance)[1], "mean")
+    own = bags.new_empty(len(bags), len(bags))
+    for rows, columns, means in _means(bags, bags, advance, upper=True):
+        own[rows, columns] = means
+        own[columns, rows] = means.T
+    own = symmetric(own, "mean")
     parts = [(own, torch.arange(len(bags), device=bags.device) if positions is None else positions)]
     for references, where in others:
-        parts.append((_reduced(_mean_blocks(bags, references), bags, len(references), advance)[1], where))
+        found = bags.new_empty(len(bags), len(references))
+        for rows, columns, means in _means(bags, references, advance):
+            found[rows, columns] = means
+        parts.append((found, where))
     return _by_position(parts)
 
 
@@ -134,21 +152,28 @@ def _by_position(parts: list[tuple[Float[Tensor, "*k n _"], Int[Tensor, " _"]]])
     return torch.cat(distances, dim=-1)[..., torch.cat(positions).argsort()]
 
 
-def _mean_blocks(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> Iterator[Block]:
-    """Mean over p of |queries[b, m] - references[r, p]|, block by block as `nearest_blocks`."""
-    for rows, columns in tiles(queries, references):
-        yield Block(rows, columns, _distances(queries[rows], references[columns]).mean(-1).transpose(1, 2))
+def _means(
+    queries: Float[Tensor, "b m d"],
+    references: Float[Tensor, "r p d"],
+    advance: Callable[[int], object],
+    *,
+    upper: bool = False,
+) -> Iterator[tuple[slice, slice, Float[Tensor, "rows columns"]]]:
+    """Mean over m and p of |queries[b, m] - references[r, p]|, tile by tile; with `upper` none below the diagonal."""
+    side = max(1, int((BLOCK / (queries.shape[1] * references.shape[1])) ** 0.5))
+    tiles = [
+        (slice(i, min(i + side, len(queries))), slice(j, min(j + side, len(references))))
+        for i in range(0, len(queries), side)
+        for j in range(i if upper else 0, len(references), side)
+    ]
 
+    def work(tile: tuple[slice, slice]) -> tuple[slice, slice, Float[Tensor, "rows columns"]]:
+        rows, columns = tile
+        return rows, columns, _distances(queries[rows], references[columns]).mean((1, 3))
 
-def _pairwise_means(bags: Float[Tensor, "n m d"]) -> Iterator[Block]:
-    """`_mean_blocks(bags, bags)`, both directions from one product."""
-    for rows, columns in tiles(bags, bags):
-        if rows.start > columns.start:
-            continue
-        distances = _distances(bags[rows], bags[columns])
-        yield Block(rows, columns, distances.mean(-1).transpose(1, 2))
-        if rows != columns:
-            yield Block(columns, rows, distances.mean(1).transpose(0, 1))
+    for rows, columns, means in in_order(work, tiles, device=queries.device):
+        yield rows, columns, means
+        advance(means.numel() * (2 if upper and rows != columns else 1))
 
 
 def _distances(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> Float[Tensor, "b m r p"]:

@@ -25,6 +25,7 @@ from anomaly_clustering.comparison import PATCHWISE, POOLING, Distance, bag_of_w
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.localisation import LocalisationAUROC
 from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.nearest import Precision
 from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.purity_curve import mean_auc, purity_curve, reduction_at
 from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
@@ -71,6 +72,8 @@ class MIC(LightningModule):
             classes.
         resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
             scores (Tables 9 and 10); distances between patches are computed once. On one process.
+        precision: of the matrix products that choose the nearest patches: 'fp32', 'bf16', or 'auto', which is 'bf16'
+            where the device computes with it. Distances to those chosen are exact in any case.
         seed: draws references, normal images and codebooks, and starts k-means and the like.
     """
 
@@ -94,11 +97,17 @@ class MIC(LightningModule):
         method: Method = "ward",
         num_clusters: int | Literal["auto"] | None = None,
         resamples: int = 0,
+        precision: Precision = "auto",
         seed: int = 0,
     ):
         super().__init__()
         check_tau(tau)
-        choices = {"weights": (weights, Weights), "distance": (distance, Distance), "method": (method, Method)}
+        choices = {
+            "weights": (weights, Weights),
+            "distance": (distance, Distance),
+            "method": (method, Method),
+            "precision": (precision, Precision),
+        }
         for name, (value, known) in choices.items():
             if value not in get_args(known):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
@@ -130,6 +139,7 @@ class MIC(LightningModule):
         self.method: Method = method
         self.num_clusters = num_clusters
         self.resamples = resamples
+        self.precision: Precision = precision
         self.seed = seed
         self.metrics = clustering_metrics()
         self.localisation = LocalisationAUROC()
@@ -216,9 +226,11 @@ class MIC(LightningModule):
 
     def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
         if self.normal_patches is not None:
-            part["scores"] = novelty(bags, self.normal_patches)
+            part["scores"] = novelty(bags, self.normal_patches, self.precision)
         elif self.references is not None:
-            part["scores"] = rarity(bags, self.reduce, positions=part["index"], references=[self.references])
+            part["scores"] = rarity(
+                bags, self.reduce, positions=part["index"], references=[self.references], precision=self.precision
+            )
         if "scores" in part and self.effective_patches is None:
             self._weigh(part, bags, soften(part.pop("scores"), self.tau, self.top_k))
         else:
@@ -282,7 +294,7 @@ class MIC(LightningModule):
             own["embeddings"] = bag_of_words(shard, self.seed)
         elif self.distance in PATCHWISE:
             with self._progress("Comparing images", pairs) as advance:
-                own["distance"] = directed_rows(self.distance, shard, advance)
+                own["distance"] = directed_rows(self.distance, shard, self.precision, advance)
         else:
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
@@ -294,8 +306,15 @@ class MIC(LightningModule):
 
     def _rarity(self, shard: Shard, advance: Callable[[int], object]) -> Float[Tensor, "n m"]:
         if not self.resamples:
-            return rarity(shard.bags, self.reduce, positions=shard.positions, references=ring(shard), advance=advance)
-        nearest = all_nearest(shard.bags, advance=advance)
+            return rarity(
+                shard.bags,
+                self.reduce,
+                positions=shard.positions,
+                references=ring(shard),
+                precision=self.precision,
+                advance=advance,
+            )
+        nearest = all_nearest(shard.bags, precision=self.precision, advance=advance)
         self.bags_and_nearest = shard.bags, nearest
         return rarity_within(nearest, torch.arange(len(nearest), device=nearest.device), self.reduce)
 

@@ -18,7 +18,7 @@ from anomaly_clustering.metrics import (
     normalized_mutual_information,
     purity,
 )
-from anomaly_clustering.nearest import pairwise_nearest
+from anomaly_clustering.nearest import Precision, pairwise_nearest
 from anomaly_clustering.weights import Reduce
 
 METRICS = {
@@ -41,7 +41,10 @@ def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Ite
 
 
 def all_nearest(
-    bags: Float[Tensor, "n m d"], *, advance: Callable[[int], object] = lambda pairs: None
+    bags: Float[Tensor, "n m d"],
+    *,
+    precision: Precision = "fp32",
+    advance: Callable[[int], object] = lambda pairs: None,
 ) -> Float[Tensor, "n n m"]:
     """For each patch of each image the distance to its nearest patch in each image, kept whole.
 
@@ -55,7 +58,7 @@ def all_nearest(
             f"{MOST_BYTES / 2**30:.0f} GiB are allowed"
         )
     nearest = bags.new_empty(n, n, m)
-    for rows, columns, distances in pairwise_nearest(bags):
+    for rows, columns, distances in pairwise_nearest(bags, precision):
         nearest[rows, columns] = distances
         advance(distances[..., 0].numel())
     nearest.diagonal().zero_()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from anomaly_clustering.nearest import BLOCK, Block, nearest_blocks, nearest_distances, pairwise_nearest
+from anomaly_clustering.nearest import Block, Precision, nearest_blocks, pairwise_nearest
 
 Reduce = Literal["mean", "max", "min"]
 
@@ -27,6 +27,7 @@ def rarity(
     *,
     positions: Int[Tensor, " n"] | None = None,
     references: Iterable[Shard] | None = None,
+    precision: Precision = "fp32",
     advance: Callable[[int], object] = lambda pairs: None,
 ) -> Float[Tensor, "n m"]:
     """Mean distance from each patch to its nearest patch in every other image (Eq. 5; max and min: Eq. 10).
@@ -37,6 +38,7 @@ def rarity(
         positions: of `bags` in the data set; needed with `references`.
         references: the images to compare with, in parts that need not be in memory together; an image is never compared
             with itself. All images of the data set give Eq. 5, some of them Eq. 7. By default `bags` themselves.
+        precision: of the search, see `nearest_blocks`.
         advance: is told how many pairs of images were compared, for a progress bar.
 
     Raises:
@@ -47,7 +49,8 @@ def rarity(
     fold = _Fold(bags, reduce)
     for shard in references or [Shard(bags, positions)]:
         # Bags against themselves take one product for both directions.
-        blocks = pairwise_nearest(bags) if shard.bags is bags else nearest_blocks(bags, shard.bags)
+        itself = shard.bags is bags
+        blocks = pairwise_nearest(bags, precision) if itself else nearest_blocks(bags, shard.bags, precision)
         for block in blocks:
             fold.add(block, is_self=positions[block.rows, None] == shard.positions[None, block.columns])
             advance(block.distances[..., 0].numel())
@@ -82,17 +85,26 @@ class _Fold:
         return (self.total / self.count if self.reduce == "mean" else self.total).float()
 
 
-def novelty(bags: Float[Tensor, "n m d"], normal_patches: Float[Tensor, "p d"]) -> Float[Tensor, "n m"]:
+def novelty(
+    bags: Float[Tensor, "n m d"], normal_patches: Float[Tensor, "p d"], precision: Precision = "fp32"
+) -> Float[Tensor, "n m"]:
     """Distance from each patch to the nearest patch of all normal images (Eq. 6).
+
+    Args:
+        precision: of the search, see `nearest_blocks`.
 
     Raises:
         ValueError: there are no normal patches.
     """
     if len(normal_patches) == 0:
         raise ValueError("novelty compares with normal images, but there are none")
+    # Cut into pieces of a bag's size. What is missing in the last is filled with patches that are there already.
+    missing = -len(normal_patches) % bags.shape[1]
+    filling = normal_patches[torch.arange(missing, device=bags.device) % len(normal_patches)]
+    references = (torch.cat([normal_patches, filling]) if missing else normal_patches).unflatten(0, (-1, bags.shape[1]))
     scores = bags.new_full(bags.shape[:2], torch.inf)
-    for part in normal_patches.split(max(1, BLOCK // bags.shape[1])):
-        scores = torch.minimum(scores, nearest_distances(bags, part[None])[:, 0])
+    for rows, _, distances in nearest_blocks(bags, references, precision):
+        torch.minimum(scores[rows], distances.amin(1), out=scores[rows])
     return scores
 
 
