@@ -23,7 +23,7 @@ from anomaly_clustering.run_folder import check_free, how_many, scores, write_ru
 # Not 'auto': Apple's MPS has no float64, which sums and scores need.
 ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
 # As in configs/mic/maps.yaml.
-EFFECTIVE_PATCHES = 50.0
+EFFECTIVE_PATCHES = 20.0
 
 EXAMPLES = """\
 examples:

@@ -50,7 +50,7 @@ def match_maps(images: Sequence[Path], folder: Path) -> list[Path]:
         if not fitting:
             raise FileNotFoundError(
                 f"the anomaly map of {str(image)!r} is missing: no file in {str(folder)!r} ends in "
-                f"{'/'.join(telling[0])!r} and {', '.join(sorted(EXTENSIONS))}"
+                f"{'/'.join(telling[0])!r} ({', '.join(sorted(EXTENSIONS))})"
             )
         longest = fitting[-1]
         if len(longest) > 1:
