@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,82 @@ def test_joined_layers_are_resized_to_the_finest(checkpoint: Path) -> None:
 def test_transformer_gives_its_tokens_as_a_map_at_any_size(vit: Path) -> None:
     backbone = Backbone("vit_tiny_patch16_224", checkpoint=vit)
     assert (backbone.layer, backbone.kernel_size) == ("blocks.6", 1)  # block 7 of 12
+    assert backbone.mean.flatten().tolist() == backbone.std.flatten().tolist() == [0.5, 0.5, 0.5]
     assert backbone(IMAGES).shape == (2, 192, 4, 6)
     assert len(backbone.network.blocks) == 7
+
+
+# Of Table 6 and Figures 10 and 11, then what came later: layer, channels, stride, kernel size.
+NETWORKS = {
+    "resnet18.a1_in1k": ("layer2", 128, 8, 3),
+    "resnet50.a1_in1k": ("layer2", 512, 8, 3),
+    "resnet101.a1h_in1k": ("layer2", 512, 8, 3),
+    "resnet152.a1h_in1k": ("layer2", 512, 8, 3),
+    "wide_resnet50_2.racm_in1k": ("layer2", 512, 8, 3),
+    "efficientnet_b0.ra_in1k": ("blocks.2", 40, 8, 3),
+    "efficientnet_b4.ra2_in1k": ("blocks.2", 56, 8, 3),
+    "tf_efficientnet_b7.ra_in1k": ("blocks.2", 80, 8, 3),
+    "vit_tiny_patch16_224.augreg_in21k_ft_in1k": ("blocks.6", 192, 16, 1),
+    "vit_small_patch16_224.augreg_in21k_ft_in1k": ("blocks.6", 384, 16, 1),
+    "vit_base_patch16_224.augreg_in21k_ft_in1k": ("blocks.6", 768, 16, 1),
+    "vit_large_patch16_224.augreg_in21k_ft_in1k": ("blocks.12", 1024, 16, 1),
+    "vit_small_patch8_224.dino": ("blocks.6", 384, 8, 1),
+    "vit_small_patch16_224.dino": ("blocks.6", 384, 16, 1),
+    "vit_base_patch8_224.dino": ("blocks.6", 768, 8, 1),
+    "vit_base_patch16_224.dino": ("blocks.6", 768, 16, 1),
+    "vit_small_patch14_dinov2.lvd142m": ("blocks.6", 384, 14, 1),
+    "vit_base_patch14_dinov2.lvd142m": ("blocks.6", 768, 14, 1),
+    "vit_large_patch14_dinov2.lvd142m": ("blocks.12", 1024, 14, 1),
+    "vit_small_patch16_dinov3.lvd1689m": ("blocks.6", 384, 16, 1),
+    "vit_base_patch16_dinov3.lvd1689m": ("blocks.6", 768, 16, 1),
+    "vit_large_patch16_dinov3.lvd1689m": ("blocks.12", 1024, 16, 1),
+}
+
+
+@pytest.fixture
+def no_memory() -> Iterator[torch.device]:
+    """Tensors are shapes without values, so that the largest network takes neither memory nor time."""
+    with torch.device("meta") as device:
+        yield device
+
+
+@pytest.mark.usefixtures("no_memory")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_table_6_and_later_ones_give_the_layer_of_the_paper(name: str, tmp_path: Path) -> None:
+    layer, channels, stride, kernel_size = NETWORKS[name]
+    torch.save(timm.create_model(name).state_dict(), tmp_path / "shapes.pth")
+    backbone = Backbone(name, checkpoint=tmp_path / "shapes.pth")
+    assert (backbone.layer, backbone.kernel_size) == (layer, kernel_size)
+    # ImageNet's statistics, but for ViTs of 'augreg', which were trained on images in [-1, 1].
+    half = (0.5, 0.5, 0.5)
+    normal = (half, half) if "augreg" in name else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    config = backbone.network.pretrained_cfg
+    assert (config["mean"], config["std"], config["hf_hub_id"]) == (*normal, f"timm/{name}")
+    size = 256 // stride * stride
+    assert backbone(torch.empty(1, 3, size, size)).shape == (1, channels, size // stride, size // stride)
+    if kernel_size == 1:  # A transformer.
+        with pytest.raises(ValueError, match=rf"{size + 2} pixels.*the {stride}-pixel patches.*image size to {size}$"):
+            backbone(torch.empty(1, 3, size + 2, size + 2))
+
+
+@pytest.mark.usefixtures("no_memory")
+@pytest.mark.parametrize(
+    ("name", "layer", "channels"),
+    [
+        ("wide_resnet50_2.racm_in1k", "layer4", 2048),
+        ("resnet18.a1_in1k", "layer4", 512),
+        ("efficientnet_b4.ra2_in1k", "blocks.6", 448),
+    ],
+)
+def test_last_layers_of_figure_9(name: str, layer: str, channels: int, tmp_path: Path) -> None:
+    torch.save(timm.create_model(name).state_dict(), tmp_path / "shapes.pth")
+    backbone = Backbone(name, layer=layer, checkpoint=tmp_path / "shapes.pth")
+    assert backbone(torch.empty(1, 3, 256, 256)).shape == (1, channels, 8, 8)
+
+
+def test_the_readme_names_the_networks() -> None:
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    assert [name for name in NETWORKS if f"`{name}`" not in readme] == []
 
 
 def test_transformer_says_which_size_fits(vit: Path) -> None:

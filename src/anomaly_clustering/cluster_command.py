@@ -22,12 +22,15 @@ from anomaly_clustering.run_folder import check_free, how_many, scores, write_ru
 
 # Not 'auto': Apple's MPS has no float64, which sums and scores need.
 ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
+# As in configs/mic/maps.yaml.
+EFFECTIVE_PATCHES = 20.0
 
 EXAMPLES = """\
 examples:
   anomaly-clustering cluster photos                       group the images below photos/
   anomaly-clustering cluster photos --clusters 6          ... into six groups
   anomaly-clustering cluster photos --normal good_ones    images known to be fine show what is new: groups better
+  anomaly-clustering cluster photos --maps DIR            weigh by the anomaly maps of another detector
   anomaly-clustering cluster --synthetic                  try it without images of your own
 
 Open report.html in the output folder with any browser. If the images lie in subfolders, these count as known defect
@@ -57,19 +60,22 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--synthetic", action="store_true", help="group generated images of a defective product instead")
     add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many groups, or auto (default)")
     add("--normal", type=Path, metavar="DIR", help="folder of images known to be free of defects")
+    add("--maps", type=Path, metavar="DIR", help="anomaly maps of another detector, one for each image")
     add("--backbone", default=EMBEDDED, metavar="NAME", help="network: embedded (default), or any of timm")
     add("--layer", metavar="NAME", help="layer of the network (default: that of the paper)")
     add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
     add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
-    add("--tau", type=float, default=0.02, help="smoothness of the weights (default 0.02)")
+    add("--tau", type=float, help="smoothness of the weights (default 0.02; chosen by itself with --maps)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     add("--out", type=Path, metavar="DIR", help="output folder (default: IMAGES-clusters, in this folder)")
     add("--overwrite", action="store_true", help="replace the run that the output folder holds")
     options = parser.parse_args(argv)
     if options.synthetic == (options.images is not None):
         parser.error("give a folder of images, or --synthetic for generated ones")
-    if options.synthetic and (options.normal or options.skip_unreadable):
-        parser.error("--normal and --skip-unreadable are for a folder of images, not for --synthetic")
+    if options.synthetic and (options.normal or options.maps or options.skip_unreadable):
+        parser.error("--normal, --maps and --skip-unreadable are for a folder of images, not for --synthetic")
+    if options.normal and options.maps:
+        parser.error("--normal and --maps are two ways to weigh patches; give one of them")
     return options
 
 
@@ -93,8 +99,10 @@ def cluster(argv: Sequence[str]) -> None:
         options.backbone,
         layer=options.layer,
         checkpoint=options.checkpoint,
-        weights="novelty" if options.normal else "rarity",
-        tau=options.tau,
+        weights="maps" if options.maps else "novelty" if options.normal else "rarity",
+        tau=0.02 if options.tau is None else options.tau,
+        # The scale of foreign maps is arbitrary, so no tau suits them all.
+        effective_patches=EFFECTIVE_PATCHES if options.maps and options.tau is None else None,
         num_clusters=options.clusters,
     )
     if options.backbone == EMBEDDED:
@@ -127,6 +135,7 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
     return Folder(
         options.images,
         normals=options.normal,
+        maps=options.maps,
         skip_unreadable=options.skip_unreadable,
         image_size=options.image_size,
     )

@@ -37,12 +37,13 @@ from anomaly_clustering.weights import (
     choose_tau,
     mask_weights,
     novelty,
+    patch_means,
     rarity,
     soften,
     weighted_average,
 )
 
-Weights = Literal["uniform", "rarity", "novelty", "mask"]
+Weights = Literal["uniform", "rarity", "novelty", "mask", "maps"]
 
 
 class MIC(LightningModule):
@@ -60,12 +61,14 @@ class MIC(LightningModule):
         distance: how two images are compared: by their 'weighted_average' (Eq. 1), by a Hausdorff distance between
             their patches (Table 5, Appendix C), or by one vector without weights (Table 9; 'holistic': Table 4).
         weights: of patches, for the weighted average: 'rarity' among the images to cluster (Eq. 5), 'novelty' against
-            the normal images (Eq. 6), ground-truth 'mask', or 'uniform' (the paper's 'average').
+            the normal images (Eq. 6), ground-truth 'mask', anomaly 'maps' of any other detector, or 'uniform' (the
+            paper's 'average').
         reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5).
         num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept.
         normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
-        effective_patches: choose tau such that so many patches count on average, whatever the network.
+        effective_patches: choose tau such that so many patches count on average, whatever the network, or
+            the scale of the maps.
         top_k: let only the k highest scores count (Eq. 9; with an infinite tau Eq. 8).
         method: the clustering (Table 2).
         num_clusters: how many groups; 'auto' takes the knee of the merge heights; by default as many as there are
@@ -119,7 +122,7 @@ class MIC(LightningModule):
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {num_clusters}")
         if resamples < 0 or resamples == 1:
             raise ValueError(f"resamples must be 0 (none) or at least 2, got {resamples}")
-        self.localises = distance == "weighted_average" and weights in ("rarity", "novelty")
+        self.localises = distance == "weighted_average" and weights in ("rarity", "novelty", "maps")
         if distance in PATCHWISE and method in ON_EMBEDDINGS:
             raise ValueError(
                 f"method {method!r} needs one vector an image, and distance {distance!r} has none; with it use one of "
@@ -222,6 +225,8 @@ class MIC(LightningModule):
         elif self.weights in ("uniform", "mask"):
             self._weigh(part, bags, self._known_weights(part, bags, batch))
         else:
+            if self.weights == "maps":
+                part["scores"] = self._map_scores(batch)
             self._keep_or_weigh(part, bags)
 
     def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
@@ -235,6 +240,11 @@ class MIC(LightningModule):
             self._weigh(part, bags, soften(part.pop("scores"), self.tau, self.top_k))
         else:
             part["bags"] = bags
+
+    def _map_scores(self, batch: Mapping[str, Any]) -> Float[Tensor, "b m"]:
+        if "map" not in batch:
+            raise ValueError("weights 'maps' need anomaly maps, but the data has none: give their folder as data.maps")
+        return patch_means(batch["map"], self.grid)
 
     def _weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"], weights: Float[Tensor, "b m"]) -> None:
         part["weights"] = weights

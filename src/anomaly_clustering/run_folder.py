@@ -124,6 +124,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
     weights = {
         "rarity": f"patches that are rare among the images count more (Eq. 5, tau {mic.tau:.3g})",
         "novelty": f"patches unlike {normals} normal images count more (Eq. 6, tau {mic.tau:.3g})",
+        "maps": f"patches that the anomaly maps of {datamodule.maps} mark count more (tau {mic.tau:.3g})",
         "mask": "patches marked by the ground-truth masks count",
         "uniform": "all patches count alike",
     }

@@ -163,6 +163,11 @@ def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
     return math.exp((low + high) / 2)
 
 
+def patch_means(maps: Float[Tensor, "n 1 height width"], grid: tuple[int, int]) -> Float[Tensor, "n m"]:
+    """Maps of pixels averaged over each patch of the grid, on their own scale: scores, if they are anomaly maps."""
+    return F.interpolate(maps, size=grid, mode="area").flatten(1)
+
+
 def mask_weights(
     masks: Float[Tensor, "n 1 height width"], grid: tuple[int, int]
 ) -> tuple[Float[Tensor, "n m"], Bool[Tensor, " n"]]:
@@ -171,7 +176,7 @@ def mask_weights(
     Returns:
         The weights, and whether each image has anything to weigh: where a mask is empty the weights are uniform.
     """
-    coverage = F.interpolate(masks, size=grid, mode="area").flatten(1)
+    coverage = patch_means(masks, grid)
     total = coverage.sum(1, keepdim=True)
     marked = total > 0
     share = coverage / total.clamp_min(torch.finfo(total.dtype).tiny)

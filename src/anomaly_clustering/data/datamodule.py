@@ -9,6 +9,7 @@ A batch is a dict:
     target  int [B], the defect type, -1 where unknown
     index   int [B], position in the data set
     mask    float [B, 1, H, W], share of each pixel that is defective; only where the source has masks
+    map     float [B, 1, H, W], how anomalous another detector finds each pixel; only where its maps are given
     path    list of B file names
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from PIL import Image
@@ -24,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from anomaly_clustering.data.images import read_image, read_mask
+from anomaly_clustering.data.maps import match_maps, read_map
 
 NUM_WORKERS = min(8, os.cpu_count() or 1)
 
@@ -35,6 +38,7 @@ class Record(NamedTuple):
     label: int | None = None
     mask: Path | None = None
     is_normal_train: bool = False
+    map: Path | None = None
 
 
 class Listing(NamedTuple):
@@ -73,13 +77,18 @@ class DefectImages(Dataset):
         }
         if self.has_masks:
             sample["mask"] = self._mask(record, image.size)
+        if record.map:
+            sample["map"] = self._resized(read_map(record.map))
         return sample
 
     def _mask(self, record: Record, size: tuple[int, int]) -> torch.Tensor:
         if record.mask is None:
             return torch.zeros(1, self.image_size, self.image_size)
-        mask = torch.from_numpy(read_mask(record.mask, size))[None]
-        return v2.functional.resize(mask, [self.image_size, self.image_size], antialias=True)
+        return self._resized(read_mask(record.mask, size))
+
+    def _resized(self, pixels: np.ndarray) -> torch.Tensor:
+        channel = torch.from_numpy(pixels)[None]
+        return v2.functional.resize(channel, [self.image_size, self.image_size], antialias=True)
 
 
 def evaluation_transform(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
@@ -93,6 +102,12 @@ def evaluation_transform(image_size: int) -> Callable[[Image.Image], torch.Tenso
     )
 
 
+def _with_maps(listing: Listing, folder: Path) -> Listing:
+    images = [record.image for record in listing.records if not record.is_normal_train]
+    maps = dict(zip(images, match_maps(images, folder), strict=True))
+    return listing._replace(records=[record._replace(map=maps.get(record.image)) for record in listing.records])
+
+
 class DefectDataModule(LightningDataModule):
     """Loaders over the images of any source.
 
@@ -103,6 +118,7 @@ class DefectDataModule(LightningDataModule):
     Args:
         source: returns the records and class names; called once in each process, in `setup`.
         prepare: downloads or generates what the source reads; called once on each machine, before `setup`.
+        maps: folder of the anomaly maps of another detector, one for each image to cluster; see `data.maps`.
         image_size: height and width in pixels to which images are resized.
         train_transform: PIL image -> tensor [3, H, W] for training; the evaluation transform if not given.
     """
@@ -112,6 +128,7 @@ class DefectDataModule(LightningDataModule):
         source: Callable[[], Listing],
         *,
         prepare: Callable[[], None] | None = None,
+        maps: Path | str | None = None,
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -122,6 +139,7 @@ class DefectDataModule(LightningDataModule):
             raise ValueError(f"image_size must be at least 32 pixels, got {image_size}")
         self.source = source
         self.prepare = prepare
+        self.maps = Path(maps) if maps else None
         self.image_size = image_size
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -134,7 +152,8 @@ class DefectDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         if self.listing is None:
-            self.listing = self.source()
+            listing = self.source()
+            self.listing = _with_maps(listing, self.maps) if self.maps else listing
             if not self.records:
                 raise ValueError("there are no images to cluster")
 

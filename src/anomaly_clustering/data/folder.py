@@ -17,15 +17,16 @@ def list_folder(
     *,
     normals: Path | None = None,
     masks: Path | None = None,
+    leave_out: Sequence[Path] = (),
     skip_unreadable: bool = False,
 ) -> Listing:
     """The images below `root`; the name of the first subfolder on the way to an image is its defect type.
 
     Images directly in `root` have no label. Masks have the path of their image relative to `root`, any extension,
-    and optionally `_mask` after the stem; images of a folder named good, normal or ok need none. `normals` and `masks`
-    may lie inside `root`.
+    and optionally `_mask` after the stem; images of a folder named good, normal or ok need none. `normals`,
+    `masks` and the folders to `leave_out` may lie inside `root`.
     """
-    images = _images(root, leave_out=[folder for folder in (normals, masks) if folder])
+    images = _images(root, leave_out=[*leave_out, *(folder for folder in (normals, masks) if folder)])
     normal_images = _images(normals) if normals else []
     notices: list[str] = []
     if skip_unreadable:
@@ -53,7 +54,7 @@ def _images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     outside = [other.resolve() for other in leave_out]
     images = [path for path in image_files(folder) if not any(path.resolve().is_relative_to(o) for o in outside)]
     if not images:
-        beside = " beside the normal images and masks" if leave_out else ""
+        beside = " beside the normal images, masks and maps" if leave_out else ""
         raise ValueError(f"{str(folder)!r} holds no images{beside} ({', '.join(sorted(EXTENSIONS))})")
     return images
 
@@ -87,6 +88,7 @@ class Folder(DefectDataModule):
         root: the images to cluster: PNG, JPEG, BMP, TIFF or WebP.
         normals: images known to be free of defects, for semi-supervised weights.
         masks: where the defects are, for mask weights and localisation.
+        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
         skip_unreadable: list damaged files and go on without them, where the default is to stop.
     """
 
@@ -96,6 +98,7 @@ class Folder(DefectDataModule):
         *,
         normals: Path | str | None = None,
         masks: Path | str | None = None,
+        maps: Path | str | None = None,
         skip_unreadable: bool = False,
         image_size: int = 256,
         batch_size: int = 32,
@@ -107,8 +110,10 @@ class Folder(DefectDataModule):
                 Path(root),
                 normals=Path(normals) if normals else None,
                 masks=Path(masks) if masks else None,
+                leave_out=[Path(maps)] if maps else [],
                 skip_unreadable=skip_unreadable,
             ),
+            maps=maps,
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

@@ -1,6 +1,7 @@
 """Image files of any common kind in; RGB images and masks out, or an error that names the file."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ class UnreadableImageError(ValueError):
     """A file that cannot be used as an image; the message names it and says why."""
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[Path]:
     """All image files below a folder, also through links, in an order that does not depend on the file system.
 
     Hidden files and folders are left out.
@@ -28,7 +29,7 @@ def image_files(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() not in seen]
         seen |= {(here / name).resolve() for name in folders}
         found += [here / name for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return sorted(path for path in found if path.suffix.lower() in extensions and path.is_file())
 
 
 def read_image(path: Path) -> Image.Image:
@@ -40,7 +41,7 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         UnreadableImageError: no image, damaged, of fewer than 8 pixels a side, or of floating-point pixels.
     """
-    image = ImageOps.exif_transpose(_decode(path))
+    image = ImageOps.exif_transpose(decode(path))
     if min(image.size) < MIN_SIDE:
         raise UnreadableImageError(
             f"{str(path)!r} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
@@ -62,7 +63,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
     Raises:
         UnreadableImageError: the mask is damaged, or its size is not that of its image.
     """
-    mask = ImageOps.exif_transpose(_decode(path))
+    mask = ImageOps.exif_transpose(decode(path))
     if mask.size != size:
         raise UnreadableImageError(
             f"mask {str(path)!r} has {mask.width}x{mask.height} pixels, but its image {size[0]}x{size[1]}"
@@ -72,7 +73,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
     return (levels > full / 2).astype(np.float32)
 
 
-def _decode(path: Path) -> Image.Image:
+def decode(path: Path) -> Image.Image:
+    """The first frame of an image file as it was saved, or an `UnreadableImageError`."""
     try:
         with Image.open(path) as image:
             image.load()

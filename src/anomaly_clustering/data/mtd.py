@@ -75,6 +75,7 @@ class MTD(DefectDataModule):
         normal_fraction: with split 'random', the share of the defect-free images that are normals.
         seed: with split 'random', draws them.
         download: fetch the archive if `root` does not exist.
+        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class MTD(DefectDataModule):
         normal_fraction: float = 0.8,
         seed: int = 0,
         download: bool = False,
+        maps: Path | str | None = None,
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -92,6 +94,7 @@ class MTD(DefectDataModule):
         super().__init__(
             partial(_list, Path(root), split, normal_fraction, seed),
             prepare=partial(provide, Path(root), url=URL, allowed=download, by_hand=BY_HAND, check=check_content),
+            maps=maps,
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

@@ -66,6 +66,7 @@ class MVTecAD(DefectDataModule):
         category: one of the 15; folders of the same layout under other names work as well.
         include_combined: keep the images that show several defect types at once.
         download: fetch the archive (4.9 GB) if `root` does not exist.
+        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class MVTecAD(DefectDataModule):
         *,
         include_combined: bool = False,
         download: bool = False,
+        maps: Path | str | None = None,
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -82,6 +84,7 @@ class MVTecAD(DefectDataModule):
         super().__init__(
             self._list,
             prepare=partial(provide, Path(root), url=URL, sha256=SHA256, allowed=download, by_hand=BY_HAND),
+            maps=maps,
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

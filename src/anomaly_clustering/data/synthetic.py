@@ -21,6 +21,7 @@ class Synthetic(DefectDataModule):
         normals: further images without defect, for semi-supervised weights.
         difficulty: from 0 (large, clear defects) to 1 (small, faint ones under changing light).
         seed: draws the images.
+        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Synthetic(DefectDataModule):
         normals: int = 24,
         difficulty: float = 0.5,
         seed: int = 0,
+        maps: Path | str | None = None,
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -48,6 +50,7 @@ class Synthetic(DefectDataModule):
                 difficulty=difficulty,
                 seed=seed,
             ),
+            maps=maps,
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

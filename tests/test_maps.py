@@ -1,0 +1,308 @@
+"""Anomaly maps of other detectors: how they are found, read and used as weights."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning import Trainer
+from PIL import Image
+from test_cli import ROOT, SMALL, refused
+
+from anomaly_clustering.cli import main
+from anomaly_clustering.data import Folder
+from anomaly_clustering.data.images import UnreadableImageError
+from anomaly_clustering.data.maps import match_maps, read_map
+from anomaly_clustering.data.synthetic_images import write_dataset
+from anomaly_clustering.mic import MIC
+from anomaly_clustering.weights import effective_patches
+
+VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def touched(*names: str) -> list[Path]:
+    paths = [Path(name) for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return paths
+
+
+# Which map belongs to which image.
+
+MVTEC = ("mvtec/bottle/test/good/000.png", "mvtec/bottle/test/broken/000.png", "mvtec/bottle/test/broken/001.png")
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "results/padim/mvtec/bottle/run/images/{type}/{name}.png",
+        "results/Padim/MVTec/bottle/latest/images/test/{type}/{name}.png",
+        "results/Patchcore/MVTecAD/bottle/v0/images/test/{type}/{name}.png",
+        "results/Patchcore/MVTecAD/bottle/latest/images/{type}/{name}.png",
+        "anomaly_maps/bottle/test/{type}/{name}.tiff",
+        "{type}/{name}.npy",
+    ],
+    ids=["anomalib 0", "anomalib 1", "anomalib 2", "anomalib without its data set", "MVTec AD", "types only"],
+)
+def test_maps_of_the_layouts_in_use_are_found(layout: str) -> None:
+    images = touched(*MVTEC)
+    maps = [Path("there") / layout.format(type=image.parent.name, name=image.stem) for image in images]
+    touched(*map(str, maps), "there/weights/model.ckpt", "there/images/curve.png")
+    assert match_maps(images, Path("there")) == maps
+
+
+def test_the_link_to_the_last_run_is_no_second_run() -> None:
+    """As anomalib leaves it: 'latest' leads to 'v0'."""
+    images = touched(*MVTEC)
+    maps = touched(*(f"run/v0/images/test/{image.parent.name}/{image.name}" for image in images))
+    Path("run/latest").symlink_to(Path("run/v0").absolute(), target_is_directory=True)
+    assert [path.resolve() for path in match_maps(images, Path("run"))] == [path.resolve() for path in maps]
+
+
+def test_names_that_all_differ_need_no_folders() -> None:
+    images = touched("photos/bar/a.jpg", "photos/bright/b.jpg")
+    touched("flat/a.npy", "flat/b.npy")
+    assert match_maps(images, Path("flat")) == [Path("flat/a.npy"), Path("flat/b.npy")]
+
+
+def test_the_longest_common_tail_wins() -> None:
+    images = touched("mvtec/bottle/test/good/000.png")
+    touched("maps/cable/test/good/000.png", "maps/bottle/train/good/000.png", "maps/bottle/test/good/000.png")
+    assert match_maps(images, Path("maps")) == [Path("maps/bottle/test/good/000.png")]
+
+
+def test_the_map_of_another_image_is_no_substitute() -> None:
+    images = touched(*MVTEC)
+    touched("maps/broken/000.png", "maps/broken/001.png")
+    with pytest.raises(
+        FileNotFoundError, match=r"test/good/000\.png' is missing: no file in 'maps' ends in 'good/000'"
+    ):
+        match_maps(images, Path("maps"))
+
+
+def test_two_runs_are_ambiguous() -> None:
+    images = touched(*MVTEC)
+    touched(*(f"maps/{run}/{image.parent.name}/{image.name}" for run in ("v0", "v1") for image in images))
+    with pytest.raises(
+        ValueError, match=r"2 anomaly maps fit '.*good/000\.png' alike, such as 'maps/v0/.*' and 'maps/v1"
+    ):
+        match_maps(images, Path("maps"))
+
+
+def test_images_that_differ_in_their_extension_only_are_named() -> None:
+    images = touched("photos/a.png", "photos/a.jpg")
+    touched("maps/a.npy")
+    with pytest.raises(ValueError, match=r"photos/a\.png' in its extension only"):
+        match_maps(images, Path("maps"))
+
+
+def test_folders_without_maps_are_named() -> None:
+    touched("empty/a.jpg", "photos/a.png")
+    with pytest.raises(ValueError, match=r"'empty' holds no anomaly maps \(\.npy, \.png, \.tif, \.tiff\)"):
+        match_maps([Path("photos/a.png")], Path("empty"))
+    with pytest.raises(FileNotFoundError, match="'absent' is not a folder of anomaly maps"):
+        match_maps([Path("photos/a.png")], Path("absent"))
+
+
+# What a map says.
+
+
+def test_every_format_keeps_its_values() -> None:
+    np.save("plain.npy", VALUES)
+    np.save("channel.npy", VALUES[None].astype(np.float16))
+    np.save("whole.npy", VALUES.astype(np.int64))
+    np.save("marked.npy", VALUES > 5)
+    Image.fromarray(VALUES.astype(np.uint8)).save("grey.png")
+    Image.fromarray((VALUES * 5000).astype(np.uint16)).save("deep.png")
+    Image.fromarray((VALUES * 5000).astype(np.uint16)).save("deep.tif")
+    Image.fromarray(VALUES - 0.5).save("float.tiff")
+    Image.fromarray(VALUES / 7).save("packed.tiff", compression="tiff_adobe_deflate")
+    expected = {"marked.npy": VALUES > 5, "deep.png": VALUES * 5000, "deep.tif": VALUES * 5000}
+    expected |= {"float.tiff": VALUES - 0.5, "packed.tiff": VALUES / 7}
+    for path in sorted(Path().iterdir()):
+        found = read_map(path)
+        assert found.dtype == np.float32
+        assert np.array_equal(found, expected.get(path.name, VALUES)), path
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA"])
+def test_colours_are_not_scores(mode: str) -> None:
+    Image.new(mode, (12, 16)).save("heat.png")
+    with pytest.raises(UnreadableImageError, match=rf"'heat\.png' is a picture in colours \({mode}\).*not scores"):
+        read_map(Path("heat.png"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("extension", [".npy", ".tif"])
+def test_values_that_are_not_finite_are_refused(extension: str, value: float) -> None:
+    values = np.where(VALUES == 5, value, VALUES.astype(np.float64))
+    if extension == ".npy":
+        np.save("map.npy", values)
+    else:
+        with np.errstate(over="ignore"):
+            Image.fromarray(values.astype(np.float32)).save("map.tif")
+    with pytest.raises(UnreadableImageError, match=r"'map\..*' holds values that are NaN or infinite"):
+        read_map(Path(f"map{extension}"))
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 4, 4)), np.zeros(4), np.zeros((0, 4)), np.float32(3), np.zeros((4, 4, 3))]
+)
+def test_arrays_of_another_shape_are_refused(array: np.ndarray) -> None:
+    np.save("map.npy", array)
+    with pytest.raises(UnreadableImageError, match=r"'map\.npy' must be of shape \[H, W\] or \[1, H, W\], got \("):
+        read_map(Path("map.npy"))
+
+
+def test_files_that_hold_no_map_are_named() -> None:
+    for name in ("text.npy", "text.png", "text.tif", "void.npy"):
+        Path(name).write_text("" if name == "void.npy" else "this is no map")
+        with pytest.raises(UnreadableImageError, match=name.replace(".", r"\.")) as raised:
+            read_map(Path(name))
+        assert "\n" not in str(raised.value)
+    np.save("objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save("complex.npy", VALUES * 1j)
+    for name in ("objects.npy", "complex.npy"):
+        with pytest.raises(UnreadableImageError, match=name):
+            read_map(Path(name))
+
+
+# Batches and weights.
+
+
+def save_maps(photos: Path, scale: float = 1.0) -> Path:
+    """A random map of 16x16 values for each image."""
+    rng = np.random.default_rng(0)
+    for image in sorted(photos.rglob("*.png")):
+        path = Path("maps") / image.parent.name / f"{image.stem}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, (scale * rng.random((16, 16)) ** 8).astype(np.float32))
+    return Path("maps")
+
+
+def run(data: Folder, **options: object) -> MIC:
+    mic = MIC("embedded", weights="maps", **options)  # type: ignore[arg-type]
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.validate(mic, datamodule=data, verbose=False)
+    return mic
+
+
+def folder(photos: Path, maps: Path, **options: object) -> Folder:
+    return Folder(photos, maps=maps, image_size=64, num_workers=0, **options)  # type: ignore[arg-type]
+
+
+def test_a_batch_holds_the_maps_at_the_size_of_the_images(photos: Path) -> None:
+    data = folder(photos, save_maps(photos, scale=1000.0))
+    data.setup()
+    batch = next(iter(data.test_dataloader()))
+    assert batch["map"].shape == (15, 1, 64, 64)
+    first = torch.from_numpy(np.load("maps/bar/0.npy"))
+    assert torch.allclose(batch["map"][0], F.interpolate(first[None, None], size=64, mode="bilinear")[0], rtol=1e-4)
+
+
+def test_maps_inside_the_folder_of_images_are_not_clustered(photos: Path) -> None:
+    for image in sorted(photos.rglob("*.png")):
+        path = photos / "maps" / image.parent.name / image.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(path)
+    data = folder(photos, photos / "maps", normals=photos / "good")
+    data.setup()
+    assert len(data.records) == 10
+    assert all(record.map and record.map.is_relative_to(photos / "maps") for record in data.records)
+    assert {record.map for record in data.normal_records} == {None}
+
+
+def test_the_scale_of_maps_does_not_matter_to_the_effective_number(photos: Path) -> None:
+    small = run(folder(photos, save_maps(photos)), effective_patches=8.0)
+    large = run(folder(photos, save_maps(photos, scale=1e4)), effective_patches=8.0)
+    weights = torch.from_numpy(small.grouping.weights)
+    assert effective_patches(weights.flatten(1)).mean() == pytest.approx(8, rel=1e-2)
+    assert torch.allclose(weights, torch.from_numpy(large.grouping.weights), atol=1e-4)
+    assert large.tau == pytest.approx(1e4 * small.tau, rel=1e-3)
+
+
+def test_weights_are_the_softmax_of_the_maps_on_the_patches(photos: Path) -> None:
+    data = folder(photos, save_maps(photos))
+    weights = torch.from_numpy(run(data, tau=0.3, top_k=5).grouping.weights).flatten(1)
+    assert ((weights > 0).sum(1) == 5).all()
+    scores = F.avg_pool2d(next(iter(data.test_dataloader()))["map"], 8).flatten(1)
+    top = scores.topk(5)
+    assert torch.allclose(weights.gather(1, top.indices), (top.values / 0.3).softmax(1), atol=1e-6)
+
+
+def test_maps_are_asked_for(photos: Path) -> None:
+    with pytest.raises(ValueError, match=r"need anomaly maps, but the data has none: give their folder as data\.maps"):
+        run(Folder(photos, image_size=64, num_workers=0))
+
+
+# The command line.
+
+
+@pytest.fixture
+def product() -> Path:
+    """A tiny synthetic product, and as maps of its test images their masks."""
+    write_dataset(Path("product"), per_class=4, normals=0, size=64, difficulty=0.0)
+    for image in sorted(Path("product/test").rglob("*.png")):
+        mask = Path("product/ground_truth") / image.parent.name / f"{image.stem}_mask.png"
+        path = Path("maps/images/test") / image.parent.name / image.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (Image.open(mask) if mask.is_file() else Image.new("L", (64, 64))).save(path)
+    return Path("product")
+
+
+def on_product(weights: str, *flags: str) -> list[str]:
+    return [
+        "test",
+        *("-c", str(ROOT / f"configs/mic/{weights}.yaml"), "-c", str(ROOT / "configs/data/mvtec.yaml")),
+        *("--data.root", ".", "--data.category", "product", "--data.image_size", "64", "--data.num_workers", "0"),
+        *("--model.backbone", "embedded", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
+        *("--out", f"by_{weights}", *flags),
+    ]
+
+
+def heat(run_folder: str) -> dict[str, np.ndarray]:
+    """The heat maps of a report by the names of the images: opacity grows with the weight."""
+    page = Path(run_folder, "report.html").read_text()
+    found = re.findall(r'class="photo"[^>]*alt="([^"]+)".*?class="heat"[^>]*base64,([^"]+)"', page, flags=re.DOTALL)
+    pictures = {name: Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA") for name, data in found}
+    return {name: np.asarray(picture)[..., 3].ravel().astype(int) for name, picture in pictures.items()}
+
+
+def test_masks_as_maps_rank_patches_as_mask_weights_do(product: Path) -> None:
+    main(on_product("mask"))
+    main(on_product("maps", "--data.maps", "maps", "--model.effective_patches", "null", "--model.tau", "60.0"))
+    by_mask, by_map = heat("by_mask"), heat("by_maps")
+    assert len(by_mask) == len(by_map) == 28
+    assert sum(levels.any() for levels in by_map.values()) == 24  # What is good has nothing to show.
+    for name, levels in by_mask.items():
+        order = np.lexsort((by_map[name], levels))
+        assert (np.diff(by_map[name][order]) >= 0).all()
+    metrics = json.loads(Path("by_maps/metrics.json").read_text())
+    assert metrics["localisation_auroc"] > 0.95
+    assert "patches that the anomaly maps of maps mark" in Path("by_maps/report.html").read_text()
+
+
+def test_cluster_takes_maps(photos: Path) -> None:
+    main(["cluster", str(photos), "--maps", str(save_maps(photos)), "--clusters", "3", *SMALL])
+    assert "patches that the anomaly maps of maps mark" in Path("photos-clusters/report.html").read_text()
+
+
+def test_bad_maps_end_in_one_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = save_maps(photos)
+    argv = ["cluster", str(photos), "--maps", str(maps), *SMALL]
+    assert "two ways to weigh patches" in refused([*argv, "--normal", str(photos / "good")], capsys)
+    np.save(maps / "bar" / "3.npy", np.full((4, 4), np.nan))
+    assert "'maps/bar/3.npy' holds values that are NaN or infinite" in refused(argv, capsys)
+    (maps / "bar" / "3.npy").unlink()
+    assert "bar/3.png' is missing: no file in 'maps' ends in 'bar/3'" in refused(argv, capsys)
