@@ -61,12 +61,15 @@ def test_imports_run_in_one_direction() -> None:
         "localisation": {"metrics"},
         "distances": {"nearest", "threads"},
         "backbone": set(),
+        "cache": set(),
+        "drawing": {"data"},
+        "features": {"backbone", "bags", "cache"},
         "weights": {"nearest"},
         "ring": {"weights"},
         "comparison": {"distances", "nearest", "pooling", "ring", "weights"},
         "mic": {
-            *("backbone", "bags", "clustering", "comparison", "grouping", "localisation", "metrics", "progress"),
-            *("nearest", "purity_curve", "resampling", "ring", "weights"),
+            *("backbone", "cache", "clustering", "comparison", "data", "drawing", "features", "grouping"),
+            *("localisation", "metrics", "nearest", "progress", "purity_curve", "resampling", "ring", "weights"),
         },
         "resampling": {"metrics", "nearest", "weights"},
     }

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from lightning import LightningModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from anomaly_clustering.backbone import Backbone
-from anomaly_clustering.bags import bag
+from anomaly_clustering.cache import Cache, digest
 from anomaly_clustering.clustering import (
     ON_DISTANCES,
     ON_EMBEDDINGS,
@@ -21,11 +21,14 @@ from anomaly_clustering.clustering import (
     cluster_distance,
     cluster_embeddings,
 )
-from anomaly_clustering.comparison import PATCHWISE, POOLING, Distance, bag_of_words, directed_rows, join
+from anomaly_clustering.comparison import HAUSDORFF, PATCHWISE, POOLING, Distance, bag_of_words, directed_rows, join
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.drawing import draw_normals, draw_references
+from anomaly_clustering.features import Features
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.localisation import LocalisationAUROC
 from anomaly_clustering.metrics import clustering_metrics
-from anomaly_clustering.nearest import Precision
+from anomaly_clustering.nearest import Precision, resolve
 from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.purity_curve import mean_auc, purity_curve, reduction_at
 from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
@@ -77,6 +80,8 @@ class MIC(LightningModule):
             scores (Tables 9 and 10); distances between patches are computed once. On one process.
         precision: of the matrix products that choose the nearest patches: 'fp32', 'bf16', or 'auto', which is 'bf16'
             where the device computes with it. Distances to those chosen are exact in any case.
+        cache: folder that keeps bags, and the results of comparing images, for runs to come: a sweep over tau or
+            clusterings embeds and compares once. It may be deleted at any time.
         seed: draws references, normal images and codebooks, and starts k-means and the like.
     """
 
@@ -101,6 +106,7 @@ class MIC(LightningModule):
         num_clusters: int | Literal["auto"] | None = None,
         resamples: int = 0,
         precision: Precision = "auto",
+        cache: Path | str | None = None,
         seed: int = 0,
     ):
         super().__init__()
@@ -130,7 +136,9 @@ class MIC(LightningModule):
             )
         self.save_hyperparameters()
         self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
-        self.kernel_size = kernel_size or self.backbone.kernel_size
+        self.notices: list[str] = []
+        self.cache = Cache(cache, self._notice) if cache else None
+        self.features = Features(self.backbone, kernel_size, self.cache)
         self.distance: Distance = distance
         self.weights: Weights = weights
         self.reduce: Reduce = reduce
@@ -146,7 +154,6 @@ class MIC(LightningModule):
         self.seed = seed
         self.metrics = clustering_metrics()
         self.localisation = LocalisationAUROC()
-        self.notices: list[str] = []
 
     # Lightning's hooks, the same for test, validate and predict.
 
@@ -199,27 +206,36 @@ class MIC(LightningModule):
         self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
         self.normal_patches: Tensor | None = None
         self.references: Shard | None = None
-        if self.distance != "weighted_average":
+        self.drawn = self._draw()
+        self.comparison_key = self._comparison_key()
+        self.known_comparison = self._known_comparison()
+        if self.drawn is None or self._data is None or self.known_comparison is not None:
             return
         if self.weights == "novelty":
-            self.normal_patches = self._normals()
-        elif self.weights == "rarity" and self.num_references is not None:
-            self.references = self._references(self.num_references)
+            bags = self._embed("Embedding normal images", self._data.normal_dataloader(), self.drawn)
+            self.normal_patches = bags.flatten(0, 1)
+        else:
+            bags = self._embed("Embedding references", self._data.test_dataloader(), self.drawn)
+            self.references = Shard(bags, self.drawn.to(self.device))
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
-        feature_map = self.backbone(batch["image"])
-        self.grid = (feature_map.shape[2], feature_map.shape[3])
         part = {"index": batch["index"], "target": batch["target"]}
         if "mask" in batch and self.localises:
             part["mask"] = batch["mask"] > 0.5
         self.parts.append(part)
         if self.distance == "holistic":
+            feature_map = self.backbone(batch["image"])
+            self.grid = (feature_map.shape[2], feature_map.shape[3])
             part["embeddings"] = feature_map.mean((2, 3))
             return
-        bags = bag(feature_map, self.kernel_size)
+        bags = self.features(batch)
+        self.grid = (bags.shape[1], bags.shape[2])
+        bags = bags.flatten(1, 2)
         if self.distance in POOLING:
             part["embeddings"] = POOLING[self.distance](bags, self.grid)
+        elif self.distance in PATCHWISE and self.known_comparison is not None:
+            part["distance"] = self.known_comparison[part["index"].cpu()].to(bags.device)
         elif self.distance != "weighted_average":
             part["bags"] = bags
         elif self.weights in ("uniform", "mask"):
@@ -230,14 +246,16 @@ class MIC(LightningModule):
             self._keep_or_weigh(part, bags)
 
     def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
-        if self.normal_patches is not None:
+        if self.known_comparison is not None:
+            part["scores"] = self.known_comparison[part["index"].cpu()].to(bags.device)
+        elif self.normal_patches is not None:
             part["scores"] = novelty(bags, self.normal_patches, self.precision)
         elif self.references is not None:
             part["scores"] = rarity(
                 bags, self.reduce, positions=part["index"], references=[self.references], precision=self.precision
             )
         if "scores" in part and self.effective_patches is None:
-            self._weigh(part, bags, soften(part.pop("scores"), self.tau, self.top_k))
+            self._weigh(part, bags, soften(part["scores"], self.tau, self.top_k))
         else:
             part["bags"] = bags
 
@@ -268,6 +286,8 @@ class MIC(LightningModule):
         own = {name: tensor[kept] for name, tensor in own.items()}
         if "bags" in own:
             self._compare(own)
+        self._remember_comparison(own)
+        own.pop("scores", None)
         self.own_masks = (own["index"], own.pop("mask")) if "mask" in own else None
         everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}
         order = everything["index"].argsort()
@@ -290,7 +310,7 @@ class MIC(LightningModule):
 
     def _note_empty_masks(self, index: Int[np.ndarray, " n"]) -> None:
         """Of images that should have a mask: what is known to be good may do without."""
-        records = getattr(getattr(self.trainer, "datamodule", None), "records", None)
+        records = self._data.records if self._data else None
         names = [str(records[i].image) for i in index if records[i].mask] if records else [f"image {i}" for i in index]
         if names:
             more = f" and {len(names) - 5} more" * (len(names) > 5)
@@ -309,7 +329,7 @@ class MIC(LightningModule):
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
                     own["scores"] = self._rarity(shard, advance)
-            scores = own.pop("scores")
+            scores = own["scores"]
             if self.effective_patches is not None:
                 self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
             self._weigh(own, shard.bags, soften(scores, self.tau, self.top_k))
@@ -393,54 +413,69 @@ class MIC(LightningModule):
     def _known_num_clusters(self) -> int:
         if isinstance(self.num_clusters, int):
             return self.num_clusters
-        num_classes = getattr(getattr(self.trainer, "datamodule", None), "num_classes", 0)
+        num_classes = getattr(self._data, "num_classes", 0)
         if num_classes < 2:
             raise ValueError(f"num_clusters must be given, or 'auto': the data has {num_classes} known classes")
         return num_classes
 
     def _check_num_clusters(self) -> None:
         """Fail before the work, not after it."""
-        records = getattr(getattr(self.trainer, "datamodule", None), "records", None)
+        records = getattr(self._data, "records", None)
         if records is not None and self.num_clusters != "auto" and self._known_num_clusters() > len(records):
             raise ValueError(
                 f"num_clusters must be between 2 and {len(records)} (the number of images), "
                 f"got {self._known_num_clusters()}"
             )
 
-    # Images beside those of the batch.
+    # What images are compared with, and results of comparing them that are known.
 
-    def _normals(self) -> Float[Tensor, "p d"]:
-        datamodule = getattr(self.trainer, "datamodule", None)
-        if datamodule is None or not datamodule.normal_records:
-            raise ValueError("weights 'novelty' compare with normal images, but the data has none")
-        total = len(datamodule.normal_records)
-        chosen = self._draw(total, max(1, round(self.normal_fraction * total)))
-        return self._embed("Embedding normal images", datamodule.normal_dataloader(), chosen).flatten(0, 1)
+    @property
+    def _data(self) -> DefectDataModule | None:
+        return getattr(self.trainer, "datamodule", None)
 
-    def _references(self, count: int) -> Shard:
-        datamodule = getattr(self.trainer, "datamodule", None)
-        if datamodule is None or count > len(datamodule.records):
-            total = len(datamodule.records) if datamodule else 0
-            raise ValueError(f"num_references must be at most {total} (the number of images), got {count}")
-        chosen = self._draw(len(datamodule.records), count)
-        return Shard(self._embed("Embedding references", datamodule.test_dataloader(), chosen), chosen.to(self.device))
+    def _draw(self) -> Int[Tensor, " count"] | None:
+        """Positions of the images to compare with, where these are not all."""
+        if self.distance == "weighted_average" and self.weights == "novelty":
+            return draw_normals(self._data, self.normal_fraction, self.seed)
+        if self.distance == "weighted_average" and self.weights == "rarity" and self.num_references is not None:
+            return draw_references(self._data, self.num_references, self.seed)
+        return None
 
-    def _draw(self, total: int, count: int) -> Int[Tensor, " count"]:
-        """Sorted positions, drawn by seed; all of them need no drawing."""
-        return torch.randperm(total, generator=torch.Generator().manual_seed(self.seed))[:count].sort().values
+    def _embed(self, description: str, loader: DataLoader[Any], drawn: Int[Tensor, " n"]) -> Float[Tensor, "n m d"]:
+        with self._progress(description, len(drawn)) as advance:
+            return self.features.of(loader, drawn, advance)
 
-    def _embed(
-        self, description: str, loader: DataLoader[Any], chosen: Int[Tensor, " count"]
-    ) -> Float[Tensor, "count m d"]:
-        images = DataLoader(
-            Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
+    def _comparison_key(self) -> str | None:
+        """Names all that the result of comparing the images depends on; None where nothing is compared, or kept."""
+        data, weighs = self._data, self.distance == "weighted_average" and self.weights in ("rarity", "novelty")
+        if not self.cache or not data or self.resamples or not (weighs or self.distance in PATCHWISE):
+            return None
+        size = [data.image_size] * 2
+        novel = weighs and self.weights == "novelty"
+        drawn = [] if self.drawn is None else self.drawn.tolist()
+        return digest(
+            images=[self.features.key(record.image, size) for record in data.records],
+            normals=[self.features.key(data.normal_records[i].image, size) for i in drawn if novel],
+            references=[i for i in drawn if not novel],
+            how=[self.weights, self.reduce] if weighs else HAUSDORFF.get(self.distance, [self.distance])[0],
+            precision=str(resolve(self.precision, self.device)),
         )
-        bags = []
-        with self._progress(description, len(chosen)) as advance:
-            for batch in images:
-                bags.append(bag(self.backbone(batch["image"].to(self.device)), self.kernel_size))
-                advance(len(batch["image"]))
-        return torch.cat(bags)
+
+    def _known_comparison(self) -> Tensor | None:
+        """Scores [N, M], or directed distances [N, N], by position."""
+        found = self.cache.load("comparisons", self.comparison_key) if self.cache and self.comparison_key else None
+        return found["result"] if found else None
+
+    def _remember_comparison(self, own: Mapping[str, Tensor]) -> None:
+        result = own.get("scores", own.get("distance"))
+        if not self.comparison_key or self.known_comparison is not None or result is None:
+            return
+        result, index = torch.cat(gather(result)), torch.cat(gather(own["index"]))
+        if self.cache and self.trainer.is_global_zero:
+            self.cache.save("comparisons", self.comparison_key, {"result": result[index.argsort()]})
+
+    def _notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def _progress(self, description: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
         shown = self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback)

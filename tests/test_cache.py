@@ -1,0 +1,185 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeImage
+from test_mic import folder, run_mic
+
+from anomaly_clustering import mic as module
+from anomaly_clustering.backbone import Backbone
+from anomaly_clustering.cache import Cache, digest, file_digest, tensors_digest
+from anomaly_clustering.data import Folder
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def cache(tmp_path: Path, notices: list[str]) -> Cache:
+    return Cache(tmp_path / "cache", notices.append)
+
+
+def test_names_follow_the_content(tmp_path: Path) -> None:
+    assert digest(a=1, b=[2]) == digest(b=[2], a=1) != digest(a=1, b=[3])
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"1")
+    other.write_bytes(b"1")
+    assert file_digest(one) == file_digest(other)
+    other.write_bytes(b"2")
+    assert file_digest(one) != file_digest(other)
+    weights = torch.randn(3)
+    assert tensors_digest({"w": weights}) == tensors_digest({"w": weights.clone()})
+    assert tensors_digest({"w": weights}) != tensors_digest({"w": weights + 1e-7})
+    assert tensors_digest({"w": weights}) != tensors_digest({"v": weights})
+
+
+def test_what_is_saved_is_loaded(cache: Cache, notices: list[str]) -> None:
+    assert cache.load("bags", "0123") is None
+    saved = {"bag": torch.randn(2, 3, 4), "other": torch.arange(5)[::2]}
+    cache.save("bags", "0123", saved)
+    loaded = cache.load("bags", "0123")
+    assert loaded is not None
+    assert all(torch.equal(loaded[name], saved[name]) for name in saved)
+    assert not notices
+    assert [path.suffix for path in cache.folder.rglob("*") if path.is_file()] == [".safetensors"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
+def test_damage_is_noticed(cache: Cache, notices: list[str], damage: str) -> None:
+    cache.save("bags", "0123", {"bag": torch.randn(50)})
+    path = next(cache.folder.rglob("*.safetensors"))
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(
+        {"cut": path.read_bytes()[:-7], "flipped": bytes(content), "empty": b"", "text": b"no tensors" * 20}[damage]
+    )
+    assert cache.load("bags", "0123") is None
+    assert len(notices) == 1
+    assert str(path) in notices[0]
+    assert "damaged" in notices[0]
+
+
+def test_a_write_that_fails_leaves_nothing(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.save("bags", "0123", {"bag": torch.zeros(1)})
+    assert not [path for path in cache.folder.rglob("*") if path.is_file()]
+
+
+class Counted:
+    """How many images were embedded, and how often they were compared."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.images = self.comparisons = 0
+        embed = Backbone.forward
+        monkeypatch.setattr(Backbone, "forward", lambda network, images: self._count(images) or embed(network, images))
+        for name in ("rarity", "novelty", "directed_rows"):
+            monkeypatch.setattr(module, name, self._counted(getattr(module, name)))
+
+    def _count(self, images: torch.Tensor) -> None:
+        self.images += len(images)
+
+    def _counted(self, function: Any) -> Any:
+        def counted(*args: Any, **options: Any) -> Any:
+            self.comparisons += 1
+            return function(*args, **options)
+
+        return counted
+
+    def since(self) -> tuple[int, int]:
+        found = self.images, self.comparisons
+        self.images = self.comparisons = 0
+        return found
+
+
+WAYS: list[dict[str, Any]] = [
+    {"weights": "rarity"},
+    {"weights": "rarity", "num_references": 6},
+    {"weights": "novelty", "normal_fraction": 0.5},
+    {"distance": "max_hausdorff"},
+    {"distance": "mean_mean"},
+]
+
+
+def with_normals(root: Path) -> Folder:
+    return folder(root, normals=root / "good")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_second_run_embeds_and_compares_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: dict[str, Any]
+) -> None:
+    data = with_normals(photos)
+    expected, _ = run_mic(data, num_clusters=3, **way)
+    counted = Counted(monkeypatch)
+    first, _ = run_mic(data, num_clusters=3, cache=tmp_path / "cache", **way)
+    assert min(counted.since()) > 0
+    second, _ = run_mic(data, num_clusters=3, cache=tmp_path / "cache", **way)
+    assert counted.since() == (0, 0)
+    for other in (first, second):
+        assert (other.grouping.labels == expected.grouping.labels).all()
+        assert np.allclose(other.grouping.weights, expected.grouping.weights, atol=1e-6)
+        assert not other.notices
+
+
+@pytest.mark.parametrize(
+    "change", [{"tau": 0.5}, {"effective_patches": 9.0}, {"top_k": 3}, {"method": "kmeans"}], ids=str
+)
+def test_a_sweep_computes_once_and_gives_what_it_gives_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    run_mic(folder(photos), cache=tmp_path / "cache")
+    expected, _ = run_mic(folder(photos), **change)
+    counted = Counted(monkeypatch)
+    found, _ = run_mic(folder(photos), cache=tmp_path / "cache", **change)
+    assert counted.since() == (0, 0)
+    assert (found.grouping.labels == expected.grouping.labels).all()
+    assert np.allclose(found.grouping.weights, expected.grouping.weights, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change", [{"reduce": "max"}, {"num_references": 6}, {"distance": "max_hausdorff"}, {"precision": "bf16"}], ids=str
+)
+def test_what_changes_a_comparison_is_compared_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    settings = {"precision": "fp32", "cache": tmp_path / "cache"}
+    run_mic(folder(photos), **settings)
+    counted = Counted(monkeypatch)
+    run_mic(folder(photos), **settings | change)
+    images, comparisons = counted.since()
+    assert images == 0
+    assert comparisons > 0
+
+
+@pytest.mark.parametrize("change", [{"kernel_size": 1}, {"layer": "blocks.1"}], ids=str)
+def test_what_changes_features_is_embedded_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    run_mic(folder(photos), cache=tmp_path / "cache")
+    counted = Counted(monkeypatch)
+    run_mic(folder(photos), cache=tmp_path / "cache", **change)
+    assert counted.since()[0] == 15
+
+
+def test_only_new_and_damaged_images_are_embedded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_image: MakeImage
+) -> None:
+    run_mic(folder(photos), cache=tmp_path / "cache")
+    make_image(photos / "bar" / "new.png", 2, seed=9)
+    damaged = next((tmp_path / "cache" / "bags").rglob("*.safetensors"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    expected, _ = run_mic(folder(photos))
+    counted = Counted(monkeypatch)
+    found, _ = run_mic(folder(photos), cache=tmp_path / "cache")
+    assert counted.since() == (2, 1)
+    assert (found.grouping.labels == expected.grouping.labels).all()
+    assert len(found.notices) == 1
+    assert str(damaged) in found.notices[0]
