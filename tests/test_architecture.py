@@ -60,6 +60,7 @@ def test_imports_run_in_one_direction() -> None:
         "purity_curve": {"metrics"},
         "localisation": {"metrics"},
         "distances": {"nearest", "threads"},
+        "approximate": set(),
         "backbone": set(),
         "cache": set(),
         "drawing": {"data"},
@@ -68,7 +69,17 @@ def test_imports_run_in_one_direction() -> None:
         "ring": {"weights"},
         "comparison": {"distances", "nearest", "pooling", "ring", "weights"},
         "mic": {
-            *("backbone", "cache", "clustering", "comparison", "data", "drawing", "features", "grouping"),
+            *(
+                "approximate",
+                "backbone",
+                "cache",
+                "clustering",
+                "comparison",
+                "data",
+                "drawing",
+                "features",
+                "grouping",
+            ),
             *("localisation", "metrics", "nearest", "progress", "purity_curve", "resampling", "ring", "weights"),
         },
         "resampling": {"metrics", "nearest", "weights"},
@@ -86,6 +97,7 @@ def test_each_library_has_its_room() -> None:
         found = {imported.split(".")[0] for imported in imports(path)}
         assert "wandb" not in found or name == "tracking"
         assert "timm" not in found or name == "backbone"
+        assert "faiss" not in found or name == "approximate"
         assert not found & {"baselines", "experiments"}
 
 

@@ -10,6 +10,7 @@ from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
+from anomaly_clustering import clustering
 from anomaly_clustering.clustering import (
     ON_DISTANCES,
     ON_EMBEDDINGS,
@@ -259,3 +260,12 @@ def test_largest_cluster_is_number_zero() -> None:
 def test_distance_to_the_mean_of_the_cluster() -> None:
     embeddings = np.array([[0.0, 0], [0, 2], [5, 5]])
     assert distance_to_center(embeddings, np.array([0, 0, 1])).tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("n", [2, 7, 60])
+def test_beyond_the_largest_set_the_merges_are_the_same(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)
+    expected, labels = ward(embeddings), cluster_embeddings(embeddings, min(n, 4))
+    monkeypatch.setattr(clustering, "LARGEST", 1)
+    assert np.allclose(ward(embeddings)[:, 2:], expected[:, 2:])
+    assert (cluster_embeddings(embeddings, min(n, 4)) == labels).all()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
+import fastcluster
 import kmedoids
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +18,8 @@ Method = Literal["ward", "single", "complete", "average", "kmeans", "kmedoids", 
 # From embeddings [N, D], or distances in scipy's condensed form (each pair once), K and a seed to labels [N].
 Partition = Callable[[Float[np.ndarray, "..."], int, int], Int[np.ndarray, " n"]]
 
+# Images up to which distances between all pairs are kept (64 MiB); beyond, Ward's method does without them.
+LARGEST = 4096
 # Starts of k-means and k-medoids, of which the best counts.
 STARTS = 10
 
@@ -28,7 +31,8 @@ def cluster_embeddings(
 
     'kmeans' and 'gmm' take the embeddings themselves, all others the Euclidean distances between them (Eq. 1). The
     linkages 'ward', 'single', 'complete' and 'average' draw no random numbers and give exactly K clusters; 'gmm' may
-    leave some empty, and so may the others where images coincide.
+    leave some empty, and so may the others where images coincide. Beyond 4096 images 'ward', 'kmeans' and 'gmm' need
+    memory for the embeddings only; the others need it for the distances between all pairs.
 
     Raises:
         ValueError: K is below 1 or above the number of images; fewer than 2 images, not finite, or all the same.
@@ -37,6 +41,8 @@ def cluster_embeddings(
     _check_embeddings(embeddings)
     _check_num_clusters(num_clusters, len(embeddings))
     points = embeddings.astype(np.float64)
+    if method == "ward":
+        return cut(ward(embeddings), num_clusters)
     if method in ON_EMBEDDINGS:
         return by_size(ON_EMBEDDINGS[method](points, num_clusters, seed))
     return by_size(ON_DISTANCES[method](pdist(points), num_clusters, seed))
@@ -66,11 +72,15 @@ def cluster_distance(
 def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4"]:
     """The merges of Ward's method, smallest growth of within-cluster variance first, as scipy's linkage matrix.
 
+    Beyond 4096 images they are found without the distances between all pairs (fastcluster's `linkage_vector`, Muellner
+    2013): the same merges, in memory that grows with N and time that grows with N^2 D.
+
     Raises:
         ValueError: fewer than 2 images, not finite, or all the same, so there is nothing to tell groups by.
     """
     _check_embeddings(embeddings)
-    return linkage(embeddings.astype(np.float64), method="ward")
+    points = embeddings.astype(np.float64)
+    return linkage(points, "ward") if len(points) <= LARGEST else fastcluster.linkage_vector(points, "ward")
 
 
 def _kmeans(points: Float[np.ndarray, "n d"], num_clusters: int, seed: int) -> Int[np.ndarray, " n"]:

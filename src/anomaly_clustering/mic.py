@@ -12,9 +12,11 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from anomaly_clustering.approximate import ApproximateIndex
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.cache import Cache, digest
 from anomaly_clustering.clustering import (
+    LARGEST,
     ON_DISTANCES,
     ON_EMBEDDINGS,
     Method,
@@ -69,6 +71,8 @@ class MIC(LightningModule):
         reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5).
         num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept.
         normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
+        approximate: let novelty find a near normal patch in place of the nearest, by FAISS (extra 'approximate'): with
+            many normal images a fraction of the time, for scores that are a little too high here and there.
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
         effective_patches: choose tau such that so many patches count on average, whatever the network, or
             the scale of the maps.
@@ -99,6 +103,7 @@ class MIC(LightningModule):
         reduce: Reduce = "mean",
         num_references: int | None = None,
         normal_fraction: float = 1.0,
+        approximate: bool = False,
         tau: float = 0.02,
         effective_patches: float | None = None,
         top_k: int | None = None,
@@ -122,6 +127,8 @@ class MIC(LightningModule):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
         if not 0 < normal_fraction <= 1:
             raise ValueError(f"normal_fraction must be above 0 and at most 1, got {normal_fraction}")
+        if approximate and weights != "novelty":
+            raise ValueError(f"approximate is for weights 'novelty', got {weights!r}")
         if num_references is not None and num_references < 2:
             raise ValueError(f"num_references must be at least 2, got {num_references}")
         if isinstance(num_clusters, int) and num_clusters < 2:
@@ -144,6 +151,7 @@ class MIC(LightningModule):
         self.reduce: Reduce = reduce
         self.num_references = num_references
         self.normal_fraction = normal_fraction
+        self.approximate = approximate
         self.tau = tau
         self.effective_patches = effective_patches
         self.top_k = top_k
@@ -204,7 +212,7 @@ class MIC(LightningModule):
             raise ValueError(f"resamples run on one process, got {self.trainer.world_size}")
         # What resampling starts from: bags and their nearest distances, where weights depend on the other images.
         self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
-        self.normal_patches: Tensor | None = None
+        self.novelty: Callable[[Tensor], Tensor] | None = None
         self.references: Shard | None = None
         self.drawn = self._draw()
         self.comparison_key = self._comparison_key()
@@ -213,7 +221,7 @@ class MIC(LightningModule):
             return
         if self.weights == "novelty":
             bags = self._embed("Embedding normal images", self._data.normal_dataloader(), self.drawn)
-            self.normal_patches = bags.flatten(0, 1)
+            self.novelty = self._novelty_against(bags.flatten(0, 1))
         else:
             bags = self._embed("Embedding references", self._data.test_dataloader(), self.drawn)
             self.references = Shard(bags, self.drawn.to(self.device))
@@ -248,8 +256,8 @@ class MIC(LightningModule):
     def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
         if self.known_comparison is not None:
             part["scores"] = self.known_comparison[part["index"].cpu()].to(bags.device)
-        elif self.normal_patches is not None:
-            part["scores"] = novelty(bags, self.normal_patches, self.precision)
+        elif self.novelty is not None:
+            part["scores"] = self.novelty(bags)
         elif self.references is not None:
             part["scores"] = rarity(
                 bags, self.reduce, positions=part["index"], references=[self.references], precision=self.precision
@@ -258,6 +266,11 @@ class MIC(LightningModule):
             self._weigh(part, bags, soften(part["scores"], self.tau, self.top_k))
         else:
             part["bags"] = bags
+
+    def _novelty_against(self, normal_patches: Float[Tensor, "p d"]) -> Callable[[Tensor], Tensor]:
+        if self.approximate:
+            return ApproximateIndex(normal_patches, seed=self.seed).novelty
+        return lambda bags: novelty(bags, normal_patches, self.precision)
 
     def _map_scores(self, batch: Mapping[str, Any]) -> Float[Tensor, "b m"]:
         if "map" not in batch:
@@ -364,6 +377,8 @@ class MIC(LightningModule):
     def _cluster(self, of_all: Mapping[str, np.ndarray]) -> Groups:
         num_clusters: NumClusters = "auto" if self.num_clusters == "auto" else self._known_num_clusters()
         if "distance" not in of_all:
+            if (n := len(of_all["embeddings"])) > LARGEST:
+                self._notice(f"{n} images: Ward's method does without distances between all pairs, which takes longer")
             return group_embeddings(of_all["embeddings"], num_clusters, self.method, seed=self.seed)
         distance = join(self.distance, torch.from_numpy(of_all["distance"]))
         return group_distance(distance.numpy(), num_clusters, self.method, seed=self.seed)
@@ -458,7 +473,9 @@ class MIC(LightningModule):
             normals=[self.features.key(data.normal_records[i].image, size) for i in drawn if novel],
             references=[i for i in drawn if not novel],
             how=[self.weights, self.reduce] if weighs else HAUSDORFF.get(self.distance, [self.distance])[0],
-            precision=str(resolve(self.precision, self.device)),
+            precision=f"approximate, seed {self.seed}"
+            if self.approximate
+            else str(resolve(self.precision, self.device)),
         )
 
     def _known_comparison(self) -> Tensor | None:
