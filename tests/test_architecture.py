@@ -14,6 +14,7 @@ MATH_MAY_IMPORT = {
     "numpy",
     "scipy",
     "sklearn",
+    "fastcluster",
     "kmedoids",
     "numba",
     "einops",

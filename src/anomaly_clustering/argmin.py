@@ -20,8 +20,8 @@ def exact_distances(product, left, right, to_right, to_left):
         product: integers [L, M, R, P], smallest where patches are nearest.
         left: [L, M, D].
         right: [R, P, D].
-        to_right: [R, L, M], is filled.
-        to_left: [R, L, P], is filled, or [R, 0, P] where only one direction is wanted.
+        to_right: [R, L, M], is lowered to the distances.
+        to_left: [R, L, P], is lowered too, or is [R, 0, P] where only one direction is wanted.
     """
     both_ways = to_left.shape[1] > 0
     column_of_row, row_of_column = np.empty(left.shape[1], np.int32), np.empty(right.shape[1], np.int32)
@@ -70,4 +70,4 @@ def _distances(patches, others, chosen, result):
         total = np.float32(0)
         for k in range(len(a)):
             total += (a[k] - b[k]) ** 2
-        result[m] = np.sqrt(total)
+        result[m] = min(result[m], np.sqrt(total))

@@ -8,6 +8,8 @@ never below the truth.
 """
 
 from collections.abc import Iterator
+from itertools import product as grid
+from math import isqrt
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -69,8 +71,10 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
     def work(task: _Task) -> list[Block]:
         rows, columns, factors = task
         if rows == columns:
-            to_right, _ = _nearest(bags[rows], bags[columns], factors, side)
-            to_right.diagonal().zero_()
+            to_right = bags.new_zeros(len(factors), len(factors), bags.shape[1])
+            if len(factors) > 1:
+                to_right, _ = _nearest(bags[rows], bags[columns], factors, side)
+                to_right.diagonal().zero_()
             return [Block(rows, columns, to_right)]
         to_right, to_left = _nearest(bags[rows], bags[columns], factors, side, both_ways=True)
         return [Block(rows, columns, to_right), Block(columns, rows, to_left)]
@@ -159,14 +163,17 @@ def _nearest(
     """From queries to references and back; back is empty (x = 0) unless `both_ways`."""
     (bags, m, _), (others, p, _) = queries.shape, references.shape
     left = _extend(queries, factors.dtype)
-    to_right = queries.new_empty(others, bags, m)
-    to_left = queries.new_empty(others, bags if both_ways else 0, p)
+    to_right = queries.new_full((others, bags, m), torch.inf)
+    to_left = queries.new_full((others, bags if both_ways else 0, p), torch.inf)
+    # Bags of more patches than a block holds meet in parts.
+    height, width = (m, p) if m * p <= BLOCK else (min(m, isqrt(BLOCK)), BLOCK // min(m, isqrt(BLOCK)))
     # Memory that was just written is in the cache, and memory that is new has to be found first.
-    room = left.new_empty(bags * m * min(side, others) * p)
-    for piece in _slices(0, others, side):
-        product = _product(left, factors[piece], room)
-        search = _on_processor if product.device.type == "cpu" else _on_accelerator
-        search(product, queries, references[piece], to_right[piece], to_left[piece])
+    room = left.new_empty(bags * height * min(side, others) * width)
+    search = _on_processor if queries.device.type == "cpu" else _on_accelerator
+    for piece, row, column in grid(_slices(0, others, side), _slices(0, m, height), _slices(0, p, width)):
+        product = _product(left[:, row], factors[piece, column], room)
+        patches = queries[:, row], references[piece, column]
+        search(product, *patches, to_right[piece, :, row], to_left[piece, :, column])
     return to_right.transpose(0, 1), to_left
 
 
@@ -192,7 +199,7 @@ def _on_processor(
     to_right: Float[Tensor, "r l m"],
     to_left: Float[Tensor, "r x p"],
 ) -> None:
-    """Fills `to_right` and, unless it is empty, `to_left`."""
+    """Lowers `to_right` and, unless it is empty, `to_left` to the distances."""
     # The order of their bits is that of the numbers. The few that rounding makes negative belong to patches that are
     # nearly the same, and still come first.
     bits = product.view({torch.float32: torch.int32, torch.bfloat16: torch.int16}[product.dtype])
@@ -208,9 +215,9 @@ def _on_accelerator(
     to_left: Float[Tensor, "r x p"],
 ) -> None:
     """The same, for any device."""
-    to_right.copy_(_distances(product.argmin(-1).permute(2, 0, 1), queries, references))
+    to_right.clamp_max_(_distances(product.argmin(-1).permute(2, 0, 1), queries, references))
     if to_left.numel():
-        to_left.copy_(_distances(product.argmin(1).permute(0, 1, 2), references, queries).transpose(0, 1))
+        to_left.clamp_max_(_distances(product.argmin(1), references, queries).transpose(0, 1))
 
 
 def _distances(
