@@ -28,13 +28,11 @@ from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.drawing import draw_normals, draw_references
 from anomaly_clustering.features import Features
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
-from anomaly_clustering.localisation import LocalisationAUROC
-from anomaly_clustering.metrics import clustering_metrics
 from anomaly_clustering.nearest import Precision, resolve
 from anomaly_clustering.progress import progress_bar
-from anomaly_clustering.purity_curve import mean_auc, purity_curve, reduction_at
 from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
 from anomaly_clustering.ring import first_copies, gather, ring
+from anomaly_clustering.scoring import Scorer
 from anomaly_clustering.weights import (
     Reduce,
     Shard,
@@ -160,8 +158,7 @@ class MIC(LightningModule):
         self.resamples = resamples
         self.precision: Precision = precision
         self.seed = seed
-        self.metrics = clustering_metrics()
-        self.localisation = LocalisationAUROC()
+        self.scorer = Scorer()
 
     # Lightning's hooks, the same for test, validate and predict.
 
@@ -385,25 +382,12 @@ class MIC(LightningModule):
 
     def _score(self) -> None:
         """Metrics against known classes, and of the weights against masks where there are any."""
-        scores: dict[str, Tensor] = {}
-        target = torch.from_numpy(self.grouping.target)
-        if (target >= 0).any():
-            self.metrics.reset()
-            # All processes hold all labels; each counts its share.
-            share = slice(self.trainer.global_rank, None, self.trainer.world_size)
-            arrays = (self.grouping.labels, self.grouping.target, self.grouping.index)
-            self.metrics.update(*(torch.from_numpy(array[share]).to(self.device) for array in arrays))
-            curve = purity_curve(self.grouping.groups.tree, target)
-            scores |= self.metrics.compute() | {"mauc": mean_auc(curve)}
-            scores |= {f"r@{purity:.0%}": reduction_at(curve, purity) for purity in (0.9, 0.95, 0.99)}
-            if self.resamples:
-                scores |= self._resampled()
+        share = slice(self.trainer.global_rank, None, self.trainer.world_size)
+        scores = self.scorer.against_classes(self.grouping, share)
+        if scores and self.resamples:
+            scores |= self._resampled()
         if self.own_masks:
-            index, masks = self.own_masks
-            maps = torch.from_numpy(self.grouping.weights[np.searchsorted(self.grouping.index, index.cpu().numpy())])
-            self.localisation.reset()
-            self.localisation.update(maps.to(self.device), masks.float(), index)
-            scores["localisation_auroc"] = self.localisation.compute()
+            scores |= self.scorer.against_masks(self.grouping, *self.own_masks)
         self.log_dict(scores, sync_dist=True)
 
     def _resampled(self) -> dict[str, Tensor]:

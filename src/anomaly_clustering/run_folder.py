@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.table import Table
 
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.grouping import Grouping
 from anomaly_clustering.mic import MIC
+from anomaly_clustering.nearest import resolve
 from anomaly_clustering.report import Report, write_report
 
 MARK = "assignments.csv"
@@ -133,10 +135,18 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
         "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
         "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
         "Images compared by": compared.get(mic.distance, mic.distance.replace("_", " ")),
+        "Nearest patches": _search(mic),
         "Clustering": mic.method,
         "Number of clusters": how_many(mic.grouping),
         **{title: f"{metrics[name]:.3f}" for name, title in METRICS.items() if name in metrics},
     }
+
+
+def _search(mic: MIC) -> str:
+    if mic.approximate:
+        return "approximately, by FAISS"
+    found = {torch.float32: "float32", torch.bfloat16: "bfloat16, measured in float32"}
+    return f"found in {found[resolve(mic.precision, mic.device)]}"
 
 
 def scores(metrics: Mapping[str, float]) -> Table:
