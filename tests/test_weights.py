@@ -150,6 +150,14 @@ def test_effective_number_is_checked() -> None:
         choose_tau(torch.rand(2, 64), 64.0)
 
 
+def test_images_without_differences_do_not_move_tau() -> None:
+    """Such as good ones in the anomaly maps of a detector that finds nothing in them."""
+    scores = torch.rand(8, 64)
+    with_flat = torch.cat([scores, torch.zeros(20, 64)])
+    assert choose_tau(with_flat, 10.0) == choose_tau(scores, 10.0)
+    assert choose_tau(torch.zeros(3, 64), 10.0) > 0
+
+
 def test_novelty_needs_normal_patches() -> None:
     with pytest.raises(ValueError, match="there are none"):
         novelty(bags(), torch.empty(0, 8))

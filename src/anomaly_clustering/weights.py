@@ -138,7 +138,7 @@ def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
 
 
 def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
-    """The tau at which the mean effective number of patches is `patches`.
+    """The tau at which the mean effective number of patches is `patches`, over the images whose scores differ at all.
 
     Needs no labels, and unlike tau itself does not depend on the scale of the scores, so that one value serves all
     backbones and the anomaly maps of any detector.
@@ -149,9 +149,10 @@ def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
     m = scores.shape[1]
     if not 1 < patches < m:
         raise ValueError(f"effective_patches must be above 1 and below {m} (the number of patches), got {patches}")
-    spread = float((scores.amax(1) - scores.amin(1)).max())
-    if spread == 0:
+    differences = scores.amax(1) - scores.amin(1)
+    if not differences.any():
         return 1.0
+    scores, spread = scores[differences > 0], float(differences.max())
     # The number grows with tau from 1 (or as many as share the highest score) to M.
     low, high = math.log(spread * 1e-6), math.log(spread * 1e6)
     for _ in range(60):
