@@ -290,10 +290,10 @@ class MIC(LightningModule):
 
     def _finish(self) -> None:
         """Bring together what the processes hold, cluster on the first, and let all know."""
-        own = {name: torch.cat([part[name] for part in self.parts]) for name in self.parts[0]}
-        self.parts.clear()
+        own = {name: _emptied(self.parts, name) for name in tuple(self.parts[0])}
         kept = first_copies(own["index"])
-        own = {name: tensor[kept] for name, tensor in own.items()}
+        if not kept.all():
+            own = {name: tensor[kept] for name, tensor in own.items()}
         if "bags" in own:
             self._compare(own)
         self._remember_comparison(own)
@@ -481,3 +481,12 @@ class MIC(LightningModule):
     def _progress(self, description: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
         shown = self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback)
         return progress_bar(description, total, shown=shown)
+
+
+def _emptied(parts: list[dict[str, Tensor]], name: str) -> Tensor:
+    """One tensor of all parts, which lose theirs on the way: bags are not held twice."""
+    lengths = [len(part[name]) for part in parts]
+    whole = parts[0][name].new_empty(sum(lengths), *parts[0][name].shape[1:])
+    for part, target in zip(parts, whole.split(lengths), strict=True):
+        target.copy_(part.pop(name))
+    return whole
