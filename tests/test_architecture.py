@@ -81,8 +81,9 @@ def test_imports_run_in_one_direction() -> None:
                 "features",
                 "grouping",
             ),
-            *("nearest", "progress", "resampling", "ring", "scoring", "weights"),
+            *("nearest", "progress", "resampling", "ring", "rows", "scoring", "weights"),
         },
+        "rows": set(),
         "scoring": {"grouping", "localisation", "metrics", "purity_curve"},
         "resampling": {"metrics", "nearest", "weights"},
     }

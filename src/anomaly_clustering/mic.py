@@ -1,5 +1,6 @@
 """Batches of images in; groups of images by type of defect out: the paper's method as a LightningModule."""
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -32,6 +33,7 @@ from anomaly_clustering.nearest import Precision, resolve
 from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
 from anomaly_clustering.ring import first_copies, gather, ring
+from anomaly_clustering.rows import Rows
 from anomaly_clustering.scoring import Scorer
 from anomaly_clustering.weights import (
     Reduce,
@@ -202,7 +204,7 @@ class MIC(LightningModule):
     # The method: before the images, with each batch of them, after them.
 
     def _start(self) -> None:
-        self.parts: list[dict[str, Tensor]] = []
+        self.rows = Rows(expected=math.ceil(len(self._data.records) / self.trainer.world_size) if self._data else 0)
         self.notices = []
         self._check_num_clusters()
         if self.resamples and self.trainer.world_size > 1:
@@ -228,15 +230,17 @@ class MIC(LightningModule):
         part = {"index": batch["index"], "target": batch["target"]}
         if "mask" in batch and self.localises:
             part["mask"] = batch["mask"] > 0.5
-        self.parts.append(part)
         if self.distance == "holistic":
             feature_map = self.backbone(batch["image"])
             self.grid = (feature_map.shape[2], feature_map.shape[3])
             part["embeddings"] = feature_map.mean((2, 3))
-            return
-        bags = self.features(batch)
-        self.grid = (bags.shape[1], bags.shape[2])
-        bags = bags.flatten(1, 2)
+        else:
+            bags = self.features(batch)
+            self.grid = (bags.shape[1], bags.shape[2])
+            self._keep_or_reduce(part, bags.flatten(1, 2), batch)
+        self.rows.append(part)
+
+    def _keep_or_reduce(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"], batch: Mapping[str, Any]) -> None:
         if self.distance in POOLING:
             part["embeddings"] = POOLING[self.distance](bags, self.grid)
         elif self.distance in PATCHWISE and self.known_comparison is not None:
@@ -290,7 +294,7 @@ class MIC(LightningModule):
 
     def _finish(self) -> None:
         """Bring together what the processes hold, cluster on the first, and let all know."""
-        own = {name: _emptied(self.parts, name) for name in tuple(self.parts[0])}
+        own = self.rows.taken()
         kept = first_copies(own["index"])
         if not kept.all():
             own = {name: tensor[kept] for name, tensor in own.items()}
@@ -481,12 +485,3 @@ class MIC(LightningModule):
     def _progress(self, description: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
         shown = self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback)
         return progress_bar(description, total, shown=shown)
-
-
-def _emptied(parts: list[dict[str, Tensor]], name: str) -> Tensor:
-    """One tensor of all parts, which lose theirs on the way: bags are not held twice."""
-    lengths = [len(part[name]) for part in parts]
-    whole = parts[0][name].new_empty(sum(lengths), *parts[0][name].shape[1:])
-    for part, target in zip(parts, whole.split(lengths), strict=True):
-        target.copy_(part.pop(name))
-    return whole

@@ -1,0 +1,39 @@
+"""Batches of named tensors in; one tensor for each name, with the rows of all batches, out."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Rows:
+    """Collects batches in memory that is taken once, so that nothing is held twice.
+
+    Small tensors kept from each batch one by one would also keep the memory between them from being used again.
+
+    Args:
+        expected: how many rows will come; more may come, at the price of a copy.
+    """
+
+    def __init__(self, expected: int):
+        self.expected = max(1, expected)
+        self.count = 0
+        self.tensors: dict[str, Tensor] = {}
+
+    def append(self, batch: Mapping[str, Tensor]) -> None:
+        """Rows of the same names in each batch."""
+        start, self.count = self.count, self.count + len(next(iter(batch.values())))
+        for name, rows in batch.items():
+            held = self.tensors.get(name)
+            if held is None:
+                held = rows.new_empty(max(self.expected, self.count), *rows.shape[1:])
+            elif len(held) < self.count:
+                held = torch.cat([held, held.new_empty(max(len(held), len(rows)), *rows.shape[1:])])
+            held[start : self.count] = rows
+            self.tensors[name] = held
+
+    def taken(self) -> dict[str, Tensor]:
+        """All rows so far; the collection is empty afterwards."""
+        found = {name: tensor[: self.count] for name, tensor in self.tensors.items()}
+        self.tensors, self.count = {}, 0
+        return found
