@@ -23,7 +23,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 # Numbers in a matrix product: 2^20 of bfloat16 are 2 MiB, about a core's share of the cache.
 BLOCK = 2**20
 # Products in a row that share their left factor.
-ROW = 8
+ROW = 12
 # Bytes of right factors that are kept at a time.
 FACTORS = 2**28
 
@@ -127,13 +127,17 @@ def _tasks(
     for part in _slices(0, len(references), max(kept, side)):
         extended = [_extend(references[piece], dtype, swap=True) for piece in _slices(part.start, part.stop, side)]
         factors = torch.cat(extended)
-        for rows in _slices(0, min(len(queries), part.stop) if upper else len(queries), side):
-            first = part.start
-            if upper and rows.start >= part.start:
-                yield _Task(rows, rows, factors[rows.start - part.start : rows.stop - part.start])
-                first = rows.stop
-            for columns in _slices(first, part.stop, ROW * side):
-                yield _Task(rows, columns, factors[columns.start - part.start : columns.stop - part.start])
+        # A few queries meet a few references before others come, which then are in the cache.
+        few = ROW * side
+        for band, columns in grid(_slices(0, len(queries), few), _slices(part.start, part.stop, few)):
+            for rows in _slices(band.start, band.stop, side):
+                start = columns.start
+                if upper and columns.start <= rows.start < columns.stop:
+                    yield _Task(rows, rows, factors[rows.start - part.start : rows.stop - part.start])
+                    start = rows.stop
+                if start < columns.stop and not (upper and rows.start >= columns.stop):
+                    others = slice(start, columns.stop)
+                    yield _Task(rows, others, factors[others.start - part.start : others.stop - part.start])
 
 
 def _slices(start: int, stop: int, step: int) -> list[slice]:
@@ -144,8 +148,8 @@ def _extend(bags: Float[Tensor, "n m d"], dtype: torch.dtype, *, swap: bool = Fa
     rounded = bags.to(dtype)
     rest = rounded.float().square().sum(-1, keepdim=True) / 2
     halves = []
-    # What bfloat16 leaves of a number goes into a second one, and what it leaves of that into a third.
-    for _ in range(1 if dtype == torch.float32 else 3):
+    # What bfloat16 leaves of a number goes into a second one.
+    for _ in range(1 if dtype == torch.float32 else 2):
         halves.append(rest.to(dtype))
         rest = rest - halves[-1]
     ones = [torch.ones_like(half) for half in halves]
