@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.backbone import Backbone
-from baselines.global_batch import whole_batch, world_size
+from baselines.global_batch import rank, whole_batch, world_size
 from baselines.views import Transform, Views
 
 BATCH_SIZE = 32
@@ -57,9 +57,8 @@ def frozen_features(
     network: nn.Module, images: Any, views: Sequence[Transform], *, device: torch.device, num_workers: int
 ) -> Float[Tensor, "n v d"]:
     """Features of views of all images; each process computes a share."""
-    rank = torch.distributed.get_rank() if world_size() > 1 else 0
     # Dealt out so that every process has one at least, where there are as many.
-    own = Subset(Views(images, views), range(rank, len(images), world_size()))
+    own = Subset(Views(images, views), range(rank(), len(images), world_size()))
     network.eval()
     found, index = [], []
     for batch in DataLoader(own, batch_size=BATCH_SIZE, num_workers=num_workers):

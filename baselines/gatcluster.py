@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
-from baselines.global_batch import of_first_process, share, share_batch_norm, whole_batch, world_size
+from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
 from baselines.views import Views
 
 Probabilities = Float[Tensor, "n k"]
@@ -226,7 +226,7 @@ class GATCluster(LightningModule):
         relation = relation_target(sharp, self.options.num_clusters, seed=self.options.seed)
         # k-means may differ from machine to machine.
         relation = of_first_process(relation)
-        start = self.trainer.global_rank * len(own)
+        start = rank() * len(own)
         return Targets(*(target[start : start + len(own)] for target in (balanced, sharp, relation)))
 
     def _grey(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:

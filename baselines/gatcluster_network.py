@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from baselines.global_batch import precise
+
 BackboneName = Literal["imagenet10", "small"]
 
 
@@ -41,11 +43,11 @@ class AttentionNetwork(nn.Module):
     def forward(self, images: Float[Tensor, "b 1 h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
         """Logits of the original branch and of the attended one."""
         maps = self.backbone(images)
-        theta = self.attention(maps.flatten(1)).float().sigmoid()
+        theta = precise(self.attention(maps.flatten(1))).sigmoid()
         features = self.feature_conv(maps)
         weights = gaussian(theta, self.side, width=self.width, official_indexing=self.official_indexing)
-        attended = torch.einsum("bchw,bhw->bc", features.float(), weights)
-        return self.original_head(features.mean((2, 3))).float(), self.attended_head(attended).float()
+        attended = torch.einsum("bchw,bhw->bc", features, weights.to(features))
+        return precise(self.original_head(features.mean((2, 3)))), precise(self.attended_head(attended))
 
 
 def gaussian(
@@ -59,7 +61,7 @@ def gaussian(
     row, column, delta = theta.unbind(1)
     if official_indexing:
         column = delta
-    place = torch.linspace(0, 1, side, device=theta.device)
+    place = torch.linspace(0, 1, side).to(theta)
     away = (place - row[:, None]).square()[:, :, None] + (place - column[:, None]).square()[:, None, :]
     return torch.exp(-away / (2 * width * delta + 1e-5)[:, None, None])
 

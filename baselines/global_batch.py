@@ -36,6 +36,10 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 def whole_batch(own: Tensor) -> Tensor:
     """Samples of all processes, first dimension, in the order of ranks; their numbers may differ."""
     if world_size() == 1:
@@ -50,6 +54,11 @@ def of_first_process(tensor: Tensor) -> Tensor:
     if world_size() > 1:
         dist.broadcast(tensor, 0)
     return tensor
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """In float32 at least: half precision tells neither 0.99 from 1 nor a small probability from 0."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def share(batch_size: int, num_images: int) -> int:
@@ -75,7 +84,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return maps
 
     def _normalised(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        x = input.float()
+        x = precise(input)
         count = _sum_of_all(x.new_tensor(float(x.numel() // x.shape[1])))
         mean = _sum_of_all(x.sum((0, 2, 3))) / count
         centred = x - mean[:, None, None]

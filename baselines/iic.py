@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
 from baselines.features import Pooled
-from baselines.global_batch import share, share_batch_norm, whole_batch, with_idle
+from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
 from baselines.views import Views
 
 Probabilities = Float[Tensor, "n k"]
@@ -31,14 +31,14 @@ SMALLEST = sys.float_info.epsilon
 
 
 def joint_distribution(first: Probabilities, second: Probabilities) -> Float[Tensor, "k k"]:
-    """P_cc' = 1/n sum_i p_c(x_i) p_c'(g x_i), made symmetric (Eq. 3)."""
+    """P_cc' = 1/n sum_i p_c(x_i) p_c'(g x_i), made symmetric (Eq. 2)."""
     joint = torch.einsum("nc,nd->cd", first, second)
     joint = (joint + joint.T) / 2
     return joint / joint.sum()
 
 
 def iic_loss(first: Probabilities, second: Probabilities, lamb: float = 1.0) -> Float[Tensor, ""]:
-    """Minus the mutual information of the clusters of two views, their entropies weighed by lamb (Eq. 2 and 5).
+    """Minus the mutual information of the clusters of two views, their entropies weighed by lamb (Eq. 3).
 
     -sum_cc' P_cc' (log P_cc' - lamb log P_c - lamb log P_c'), each probability at least the machine epsilon of float64.
     """
@@ -116,7 +116,8 @@ class IIC(LightningModule):
         repeats: second views of each image in a batch.
         crop: side of random crops as a share of the image (64 of 96 pixels for STL-10).
         input_size: side in pixels to which crops are resized.
-        flip: mirror second views at random.
+        flip: mirror second views at random (not for MNIST).
+        rotation: turn half of the second views by up to so many degrees (25 for MNIST).
         batch_size: images of all processes; at most all. A smaller last batch is kept, as the authors do.
         lr: of Adam.
         idle_momentum: the head whose turn it is not moves on by its momentum, as in the authors' version of torch.
@@ -141,6 +142,7 @@ class IIC(LightningModule):
         crop: float = 2 / 3,
         input_size: int = 224,
         flip: bool = True,
+        rotation: float = 0.0,
         batch_size: int = 140,
         lr: float = 1e-4,
         idle_momentum: bool = True,
@@ -167,6 +169,7 @@ class IIC(LightningModule):
         self.register_buffer("best_sub_head", torch.tensor(0))
         # Of the sub-heads of head B, over the last pass with it.
         self.register_buffer("losses", torch.zeros(sub_heads))
+        self.pass_losses: list[Tensor] = []
 
     @property
     def head(self) -> Literal["a", "b"]:
@@ -209,6 +212,7 @@ class IIC(LightningModule):
                 v2.RandomCrop(side),
                 v2.Resize(size, antialias=True),
                 v2.RandomHorizontalFlip(0.5 if options.flip else 0.0),
+                v2.RandomApply([v2.RandomRotation(options.rotation)], p=0.5 if options.rotation else 0.0),
                 v2.ColorJitter(0.4, 0.4, 0.4, 0.125),
             ]
         )
@@ -226,7 +230,7 @@ class IIC(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         if self.head == "b":
-            self.pass_losses: list[Tensor] = []
+            self.pass_losses.clear()
 
     def training_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         views = batch["views"]
@@ -253,7 +257,7 @@ class IIC(LightningModule):
 
     def _probabilities(self, images: Float[Tensor, "b 3 h w"], head: str) -> Float[Tensor, "b sub_heads k"]:
         features = self.trunk(network_input(images, self.options.input))
-        return torch.stack([sub_head(features).float() for sub_head in self.heads[head]], 1).softmax(2)
+        return precise(torch.stack([sub_head(features) for sub_head in self.heads[head]], 1)).softmax(2)
 
     # Evaluation: clusters of all images by the sub-head of head B that had the lowest loss.
 
@@ -269,7 +273,7 @@ class IIC(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        if self.head == "b" and getattr(self, "pass_losses", None):
+        if self.head == "b" and self.pass_losses:
             self.losses.copy_(torch.stack(self.pass_losses).sum(0))
             self.best_sub_head.copy_(self.losses.argmin())
         best = int(self.best_sub_head)

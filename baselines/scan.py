@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
 from baselines.features import Pooled, Standardised, frozen_features, read_features
-from baselines.global_batch import share, share_batch_norm, whole_batch, with_idle
+from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
 from baselines.views import (
     Augmentation,
@@ -261,7 +261,7 @@ class SCAN(LightningModule):
         strong = student(batch["views"][:, 1])
         with torch.autocast(self.device.type, enabled=False):
             # Of all processes, so that one without a confident sample takes part all the same.
-            probabilities, logits = whole_batch(weak.float().softmax(1)), whole_batch(strong.float())
+            probabilities, logits = whole_batch(precise(weak).softmax(1)), whole_batch(precise(strong))
             threshold, balance = self.options.threshold, self.options.class_balance
             self.log("confident", (probabilities.amax(1) > threshold).float().mean())
             return self_label_loss(probabilities, logits, threshold=threshold, class_balance=balance)
@@ -282,7 +282,7 @@ class SCAN(LightningModule):
         return self._probabilities(self.encoder(centre_crop(self.options.crop)(images)))
 
     def _probabilities(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
-        return torch.stack([head(self.standardised(features)).float() for head in self.heads], 1).softmax(2)
+        return precise(torch.stack([head(self.standardised(features)) for head in self.heads], 1)).softmax(2)
 
     def _predict(self, batch: Mapping[str, Any]) -> Float[Tensor, "b heads k"]:
         if self.clean is not None and (self.options.features or self.network_is_fixed):

@@ -37,7 +37,8 @@ def self_label_loss(
     if not class_balance:
         return F.cross_entropy(logits, label)
     counts = label.bincount(minlength=logits.shape[1])
-    return F.cross_entropy(logits, label, weight=torch.where(counts > 0, len(label) / counts.clamp_min(1), 1.0))
+    weight = torch.where(counts > 0, len(label) / counts.clamp_min(1), 1.0)
+    return F.cross_entropy(logits, label, weight=weight.to(logits))
 
 
 class WeightAverage:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
 from baselines.features import Pooled, Standardised, frozen_features, read_features
-from baselines.global_batch import share, whole_batch
+from baselines.global_batch import precise, share, whole_batch
 from baselines.views import Positions, centre_crop, draw, nearest_neighbours
 
 Probabilities = Float[Tensor, "n k"]
@@ -83,7 +83,7 @@ class TEMI(LightningModule):
         features: a .npy file of one vector an image to use in place of a network.
         standardise: features by their mean and overall deviation over the images.
         num_clusters: as many as there are classes by default.
-        heads: trained side by side; the one of lowest loss counts (16 in the README, 50 in the paper's largest runs).
+        heads: trained side by side; the one of lowest loss counts.
         neighbours: how many; never more than the other images. 'auto' is N // 2K (at most 50), for small data.
         beta: below one spreads clusters.
         temperature: of student and teacher.
@@ -217,7 +217,7 @@ class TEMI(LightningModule):
             average.lerp_(weight, 1 - self.options.momentum)
 
     def _probabilities(self, heads: nn.Module, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
-        return (heads(self.standardised(features)).float() / self.options.temperature).softmax(2)
+        return (precise(heads(self.standardised(features))) / self.options.temperature).softmax(2)
 
     # Evaluation: clusters of all images by the teacher's head of lowest loss.
 
