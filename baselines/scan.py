@@ -220,9 +220,8 @@ class SCAN(LightningModule):
     # Training.
 
     def on_train_epoch_start(self) -> None:
-        if self.network_is_fixed:
-            self.encoder.eval()
-        elif self.stage == 1 and not self.average.tensors:
+        self.encoder.train(not self.network_is_fixed)
+        if self.stage == 1 and not self.average.tensors:
             self._start_self_labelling()
 
     def training_step(self, batch: Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ def test_sobel_sees_edges_and_not_colours() -> None:
     across, down = network_input(image, "sobel")[0]
     assert across[3].abs().argmax() in (3, 4)
     assert across[3, 3].abs() == pytest.approx(4, abs=1e-3)
-    assert down[3, 1:-1].abs().max() == 0
+    assert down[3, 1:-1].abs().max() < 1e-6
     assert network_input(image, "rgb_sobel").shape == (1, 5, 8, 8)
     assert network_input(image, "rgb") is image
 

@@ -25,7 +25,7 @@ def test_exact_values(k: int) -> None:
 def test_with_beta_one_it_is_pointwise_mutual_information() -> None:
     student, teacher, marginal = torch.rand(7, 3).softmax(1), torch.rand(7, 3).softmax(1), torch.rand(3).softmax(0)
     expected = [
-        log(sum(s * t / m for s, t, m in zip(*row, marginal, strict=True)))
+        log(sum(s * t / m for s, t, m in zip(*row, marginal.tolist(), strict=True)))
         for row in zip(student, teacher, strict=True)
     ]
     found = pointwise_mutual_information(student, teacher, marginal, beta=1.0)

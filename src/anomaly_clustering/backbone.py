@@ -70,7 +70,7 @@ class Backbone(nn.Module):
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
-        self.requires_grad_(not frozen).eval()
+        self.requires_grad_(not frozen).train(not frozen)
 
     @property
     def channels(self) -> int:
