@@ -54,7 +54,7 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
         ValueError: neither is known, or it does not lie between 2 and the number of images.
     """
     datamodule = getattr(module.trainer, "datamodule", None)
-    found = given or getattr(datamodule, "num_classes", 0)
+    found: int = getattr(datamodule, "num_classes", 0) if given is None else given
     total = num_images(module)
     if given is None and found < 2:
         raise ValueError(f"num_clusters must be given: the data has {found} known classes")

@@ -54,11 +54,14 @@ def relation_target(sharp: Probabilities, num_clusters: int, *, seed: int) -> In
     Where k-means finds fewer clusters than asked, or one of less than a tenth of the mean size, all numbers differ:
     each image is related to itself alone.
     """
+    alone = torch.arange(len(sharp), device=sharp.device)
+    if len(sharp) < num_clusters:
+        return alone
     points = sharp.double().cpu().numpy()
     labels = torch.from_numpy(KMeans(num_clusters, n_init=20, random_state=seed).fit_predict(points)).long()
     sizes = labels.bincount(minlength=num_clusters)
     if sizes.min() < max(1, 0.1 * len(labels) / num_clusters):
-        labels = torch.arange(len(labels))
+        return alone
     return labels.to(sharp.device)
 
 

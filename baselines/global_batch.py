@@ -5,6 +5,7 @@ by all processes on the whole batch. The gradient of a process's own part is the
 processes, which DistributedDataParallel divides by: two processes train as one does.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -62,8 +63,8 @@ def precise(tensor: Tensor) -> Tensor:
 
 
 def share(batch_size: int, num_images: int) -> int:
-    """A process's share of a batch of the whole training, which holds at most all images and at least one a process."""
-    return max(1, min(batch_size, num_images) // world_size())
+    """A process's share of a batch of the whole training, which holds at most all images."""
+    return math.ceil(min(batch_size, num_images) / world_size())
 
 
 def with_idle(loss: Float[Tensor, ""], idle: Iterable[nn.Parameter]) -> Float[Tensor, ""]:

@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torchvision
@@ -160,7 +160,8 @@ class IIC(LightningModule):
         self.options: Any = self.hparams
         if pretrained:
             network = Pooled(pretrained, checkpoint=Path(checkpoint) if checkpoint else None, frozen=False)
-            self.trunk, self.channels = network, network.channels
+            self.trunk: nn.Module = network
+            self.channels = network.channels
         else:
             self.trunk, self.channels = scratch_network(trunk, CHANNELS[input], small_stem=small_stem)
         self.evaluation = Evaluation()
@@ -257,7 +258,9 @@ class IIC(LightningModule):
 
     def _probabilities(self, images: Float[Tensor, "b 3 h w"], head: str) -> Float[Tensor, "b sub_heads k"]:
         features = self.trunk(network_input(images, self.options.input))
-        return precise(torch.stack([sub_head(features) for sub_head in self.heads[head]], 1)).softmax(2)
+        return precise(
+            torch.stack([sub_head(features) for sub_head in cast(nn.ModuleList, self.heads[head])], 1)
+        ).softmax(2)
 
     # Evaluation: clusters of all images by the sub-head of head B that had the lowest loss.
 

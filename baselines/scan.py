@@ -9,31 +9,21 @@ Defaults are the authors' for ImageNet-50 (their `scan_imagenet_50` and `selflab
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from baselines import views
 from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
 from baselines.features import Pooled, Standardised, frozen_features, read_features
 from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
-from baselines.views import (
-    Augmentation,
-    NeighbourPairs,
-    Positions,
-    Transform,
-    Views,
-    augmentation,
-    centre_crop,
-    draw,
-    nearest_neighbours,
-    neighbour_purity,
-)
+from baselines.views import Augmentation, NeighbourPairs, Positions, Transform, Views
 
 Probabilities = Float[Tensor, "n k"]
 # The evaluation compares with itself and so many neighbours.
@@ -66,10 +56,10 @@ class SCAN(LightningModule):
         checkpoint: local file of weights.
         features: a .npy file of one vector an image to use in place of a network; step 3 is then impossible.
         num_clusters: as many as there are classes by default.
-        scan_epochs, selflabel_epochs: of steps 2 and 3. The paper does not say after which its figures are taken: those
+        scan_epochs, selflabel_epochs: of steps 2 and 3. The paper does not say after which its figures are taken; those
             at the end of step 2 are reported as `last_of_stage_0`.
         train: in step 2, the 'heads' alone or 'all'.
-        heads: trained side by side in step 2; the one of lowest loss counts.
+        heads: side by side in step 2; the one of lowest loss counts.
         neighbours: how many; never more than the other images. 'auto' is N // 2K (at most 50), for small data where
             a class has fewer than 50 images.
         entropy_weight: of equally large clusters.
@@ -80,12 +70,9 @@ class SCAN(LightningModule):
         crop: side in pixels of what the network sees, of images that the data module has resized to a square (the
             authors resize the shorter side to 256).
         batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
-        optimizer, lr, weight_decay: of step 2.
-        selflabel_optimizer, selflabel_lr, selflabel_weight_decay: of step 3.
-        threshold: probability above which a sample is confident.
-        class_balance: weigh classes in step 3.
-        ema: the moving average of weights in step 3: 'writeback' as in the authors' code (each step shrinks to a
-            thousandth), 'teacher' to predict with, or 'off'; see `WeightAverage`.
+        optimizer, lr, weight_decay: of step 2; with `selflabel_` before, of step 3.
+        threshold, class_balance: of step 3, see `self_label_loss`.
+        ema, ema_decay: moving average of weights in step 3, see `WeightAverage`.
     """
 
     def __init__(
@@ -119,9 +106,7 @@ class SCAN(LightningModule):
     ):
         super().__init__()
         if features and (selflabel_epochs or train == "all"):
-            raise ValueError(
-                "with given features there is no network to train: set selflabel_epochs 0 and train 'heads'"
-            )
+            raise ValueError("given features leave no network to train: set selflabel_epochs 0 and train 'heads'")
         if cached_views and train == "all":
             raise ValueError("cached_views are features of a frozen network; with train 'all' set them to 0")
         # All arguments above, which a checkpoint holds too.
@@ -134,10 +119,11 @@ class SCAN(LightningModule):
         self.evaluation = Evaluation()
         self.head: Tensor
         self.register_buffer("head", torch.tensor(0))
-        self.neighbours: Int[Tensor, "n k"] | None = None
+        # Int[Tensor, "n k"], Float[Tensor, "n d"] and Float[Tensor, "n v d"] from the start of a training:
+        self.neighbours: Any = None
         # Features of all images: as they are, and augmented, where the network does not change.
-        self.clean: Float[Tensor, "n d"] | None = None
-        self.bank: Float[Tensor, "n v d"] | None = None
+        self.clean: Any = None
+        self.bank: Any = None
         # The epoch and head of step 2 that step 3 starts from.
         self.best: dict[str, Any] = {"loss": float("inf")}
         self.average = WeightAverage(ema, ema_decay)
@@ -162,7 +148,7 @@ class SCAN(LightningModule):
             if options.features:
                 self.clean = read_features(Path(options.features), num_images(self))
                 options.dim = self.clean.shape[1]
-        channels = options.dim if options.features else self.encoder.channels
+        channels = options.dim if options.features else cast(int, self.encoder.channels)
         self.standardised = Standardised(channels)
         self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
 
@@ -170,32 +156,31 @@ class SCAN(LightningModule):
         options, images = self.options, clean_images(self)
         share_batch_norm(self.encoder)
         # Images come in another way in step 3.
-        self.trainer.reload_dataloaders_every_n_epochs = 1 if options.selflabel_epochs else 0
+        self.trainer.reload_dataloaders_every_n_epochs = int(options.selflabel_epochs > 0)  # type: ignore[attr-defined]
 
-        def features(*views: Transform) -> Float[Tensor, "n v d"]:
-            return frozen_features(self.encoder, images, views, device=self.device, num_workers=num_workers(self))
+        def features(*transforms: Transform) -> Tensor:
+            return frozen_features(self.encoder, images, transforms, device=self.device, num_workers=num_workers(self))
 
         if options.features:
             self.clean = self.clean.to(self.device)
             self.bank = self.clean[:, None]
         elif options.train == "heads" or self.neighbours is None:
-            self.clean = features(centre_crop(options.crop))[:, 0]
-        if options.standardise and self.current_epoch == 0:
-            self.standardised.fit(self.clean)
+            self.clean = features(views.centre_crop(options.crop))[:, 0]
+        # A training that is resumed has them in its checkpoint.
         if self.neighbours is None:
-            total = len(images)
-            auto = max(1, total // (2 * options.num_clusters))
-            k = min(50, auto) if options.neighbours == "auto" else options.neighbours
-            self.neighbours = nearest_neighbours(self.clean, min(k, total - 1))
+            k = views.num_neighbours(options.neighbours, len(images), options.num_clusters)
+            self.neighbours = views.nearest_neighbours(self.clean, k)
+            if options.standardise:
+                self.standardised.fit(self.clean)
         self.neighbours = self.neighbours.to(self.device)
         if options.cached_views and self.stage == 0:
-            self.bank = features(*[augmentation(options.augmentation, options.crop)] * options.cached_views)
+            self.bank = features(*[views.augmentation(options.augmentation, options.crop)] * options.cached_views)
 
     def train_dataloader(self) -> DataLoader[Any]:
         options, images = self.options, clean_images(self)
-        augment = augmentation(options.augmentation, options.crop)
+        augment = views.augmentation(options.augmentation, options.crop)
         if self.stage == 1:
-            data: Any = Views(images, [centre_crop(options.crop), augmentation("strong", options.crop)])
+            data: Any = Views(images, [views.centre_crop(options.crop), views.augmentation("strong", options.crop)])
         elif self.bank is not None:
             data = Positions(len(images))
         else:
@@ -237,21 +222,17 @@ class SCAN(LightningModule):
 
     def _scan_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         if self.bank is not None:
-            pair = (batch["index"], draw(self.neighbours[batch["index"]]))
+            pair = (batch["index"], views.draw(self.neighbours[batch["index"]]))
             which = torch.randint(self.bank.shape[1], (2, len(batch["index"])), device=self.device)
-            views = [self.bank[index, view] for index, view in zip(pair, which, strict=True)]
+            features = [self.bank[index, view] for index, view in zip(pair, which, strict=True)]
         else:
             with torch.set_grad_enabled(not self.network_is_fixed):
-                views = [self.encoder(batch["views"][:, i]) for i in range(2)]
-        anchors, neighbours = (whole_batch(self._probabilities(view)) for view in views)
+                features = [self.encoder(batch["views"][:, i]) for i in range(2)]
+        anchors, neighbours = (whole_batch(self._probabilities(part)).unbind(1) for part in features)
         with torch.autocast(self.device.type, enabled=False):
-            # The sum over heads, not their mean.
-            return torch.stack(
-                [
-                    scan_loss(anchors[:, h], neighbours[:, h], self.options.entropy_weight)
-                    for h in range(self.options.heads)
-                ]
-            ).sum()
+            weight = self.options.entropy_weight
+            losses = [scan_loss(a, n, weight) for a, n in zip(anchors, neighbours, strict=True)]
+            return torch.stack(losses).sum()  # Not their mean, says the authors' code.
 
     def _self_label_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         student = nn.Sequential(self.encoder, self.standardised, self.heads[int(self.head)])
@@ -278,7 +259,7 @@ class SCAN(LightningModule):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b heads k"]:
         """Probabilities of each head."""
-        return self._probabilities(self.encoder(centre_crop(self.options.crop)(images)))
+        return self._probabilities(self.encoder(views.centre_crop(self.options.crop)(images)))
 
     def _probabilities(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
         return precise(torch.stack([head(self.standardised(features)) for head in self.heads], 1)).softmax(2)
@@ -309,7 +290,7 @@ class SCAN(LightningModule):
         self.evaluation.log_scores(self, heads[best].argmax(1), images, losses[best])
         self.log("stage", float(self.stage))
         if (images["target"] >= 0).all():
-            self.log("neighbour_purity", neighbour_purity(self.neighbours, images["target"]))
+            self.log("neighbour_purity", views.neighbour_purity(self.neighbours, images["target"]))
 
     def _remember(self, losses: Float[Tensor, " heads"]) -> None:
         """Keep the weights of the best epoch and head of step 2 so far; of the network only where it is trained."""

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
 from baselines.features import Pooled, Standardised, frozen_features, read_features
 from baselines.global_batch import precise, share, whole_batch
-from baselines.views import Positions, centre_crop, draw, nearest_neighbours
+from baselines.views import Positions, centre_crop, draw, nearest_neighbours, num_neighbours
 
 Probabilities = Float[Tensor, "n k"]
 
@@ -157,10 +157,9 @@ class TEMI(LightningModule):
             self.clean = frozen_features(self.encoder, images, views, device=self.device, num_workers=workers)[:, 0]
         if options.standardise:
             self.standardised.fit(self.clean)
-        auto = min(50, max(1, len(images) // (2 * options.num_clusters)))
-        k = auto if options.neighbours == "auto" else options.neighbours
         # The authors draw from the first k of the list, which the image itself heads.
-        self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, min(k, len(images) - 1))[:, :k]
+        k = num_neighbours(options.neighbours, len(images), options.num_clusters)
+        self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, k)[:, :k]
 
     def train_dataloader(self) -> DataLoader[Any]:
         total = num_images(self)
@@ -170,7 +169,7 @@ class TEMI(LightningModule):
     def configure_optimizers(self) -> Any:
         options = self.options
         parameters = list(self.student.parameters())
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim > 1]},
             {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
         ]

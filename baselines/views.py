@@ -77,6 +77,12 @@ def nearest_neighbours(features: Float[Tensor, "n d"], k: int) -> Int[Tensor, "n
     return similarity.topk(k + 1).indices
 
 
+def num_neighbours(given: int | Literal["auto"], num_images: int, num_clusters: int) -> int:
+    """At most the other images; 'auto' is half of a class of mean size, at most 50."""
+    k = min(50, max(1, num_images // (2 * num_clusters))) if given == "auto" else given
+    return min(k, num_images - 1)
+
+
 def draw(choices: Int[Tensor, "b k"]) -> Int[Tensor, " b"]:
     """One of each row, uniformly."""
     which = torch.randint(choices.shape[1], (len(choices), 1), device=choices.device)

@@ -71,6 +71,7 @@ def test_related_are_those_that_k_means_puts_together() -> None:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_is_related_to_itself_alone_where_a_cluster_is_empty_or_tiny() -> None:
     assert len(relation_target(torch.eye(2).repeat(10, 1), 3, seed=0).unique()) == 20
+    assert len(relation_target(torch.eye(3)[:2], 3, seed=0).unique()) == 2
     outlier = torch.cat([torch.eye(3)[:2].repeat(30, 1), torch.eye(3)[2:]])
     assert len(relation_target(outlier, 3, seed=0).unique()) == 61
 
