@@ -8,6 +8,7 @@ Defaults are the authors' for ImageNet-50 (their `scan_imagenet_50` and `selflab
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -26,8 +27,6 @@ from baselines.self_labelling import Average, WeightAverage, self_label_loss
 from baselines.views import Augmentation, NeighbourPairs, Positions, Transform, Views
 
 Probabilities = Float[Tensor, "n k"]
-# The evaluation compares with itself and so many neighbours.
-VALIDATION_NEIGHBOURS = 5
 
 
 def consistency(anchors: Probabilities, neighbours: Probabilities) -> Float[Tensor, ""]:
@@ -51,24 +50,18 @@ class SCAN(LightningModule):
     """Semantic clustering by adopting nearest neighbours. Run it with `fit`, for `scan_epochs` + `selflabel_epochs`.
 
     Args:
-        backbone: network of timm whose last map is averaged, or 'embedded' (EfficientNet-Lite0).
-            'resnet50.tv_in1k' is torchvision's IMAGENET1K_V1.
+        backbone: network of timm, the default with torchvision's IMAGENET1K_V1, or 'embedded' (EfficientNet-Lite0).
         checkpoint: local file of weights.
-        features: a .npy file of one vector an image to use in place of a network; step 3 is then impossible.
+        features: .npy file of a vector an image, in place of a network; step 3 is then impossible.
         num_clusters: as many as there are classes by default.
-        scan_epochs, selflabel_epochs: of steps 2 and 3. The paper does not say after which its figures are taken; those
-            at the end of step 2 are reported as `last_of_stage_0`.
-        train: in step 2, the 'heads' alone or 'all'.
-        heads: side by side in step 2; the one of lowest loss counts.
-        neighbours: how many; never more than the other images. 'auto' is N // 2K (at most 50), for small data where
-            a class has fewer than 50 images.
-        entropy_weight: of equally large clusters.
-        augmentation: of step 2.
+        scan_epochs, selflabel_epochs: of steps 2 and 3. The paper does not say after which its figures are taken; the
+            end of step 2 is reported too, as `last_of_stage_0`.
+        train, heads: in step 2, the 'heads' alone or 'all'; how many heads, of which that of lowest loss counts.
+        neighbours: how many; at most all others. 'auto', N // 2K but at most 50, suits classes of fewer images.
+        entropy_weight, augmentation: of step 2.
         standardise: features by their mean and overall deviation over the images, see `Standardised`.
-        cached_views: augment each image so many times, once, and keep the features: step 2 takes minutes on a CPU. 0
-            augments anew in every epoch, as the authors do.
-        crop: side in pixels of what the network sees, of images that the data module has resized to a square (the
-            authors resize the shorter side to 256).
+        cached_views: draw from so many augmented views of each image, computed once; 0: anew in every epoch.
+        crop: side in pixels of what the network sees, of images resized to a square (the authors: the shorter side).
         batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
         optimizer, lr, weight_decay: of step 2; with `selflabel_` before, of step 3.
         threshold, class_balance: of step 3, see `self_label_loss`.
@@ -124,14 +117,13 @@ class SCAN(LightningModule):
         # Features of all images: as they are, and augmented, where the network does not change.
         self.clean: Any = None
         self.bank: Any = None
-        # The epoch and head of step 2 that step 3 starts from.
-        self.best: dict[str, Any] = {"loss": float("inf")}
+        self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
         self.average = WeightAverage(ema, ema_decay)
 
     @property
     def stage(self) -> int:
         """0 in step 2 of the paper, 1 in step 3."""
-        return int(self.current_epoch >= self.options.scan_epochs)
+        return int(self.options.selflabel_epochs > 0 and self.current_epoch >= self.options.scan_epochs)
 
     @property
     def network_is_fixed(self) -> bool:
@@ -173,17 +165,18 @@ class SCAN(LightningModule):
             if options.standardise:
                 self.standardised.fit(self.clean)
         self.neighbours = self.neighbours.to(self.device)
+        self.average.to(self.device)
         if options.cached_views and self.stage == 0:
             self.bank = features(*[views.augmentation(options.augmentation, options.crop)] * options.cached_views)
 
     def train_dataloader(self) -> DataLoader[Any]:
         options, images = self.options, clean_images(self)
-        augment = views.augmentation(options.augmentation, options.crop)
         if self.stage == 1:
             data: Any = Views(images, [views.centre_crop(options.crop), views.augmentation("strong", options.crop)])
         elif self.bank is not None:
             data = Positions(len(images))
         else:
+            augment = views.augmentation(options.augmentation, options.crop)
             data = NeighbourPairs(images, augment, self.neighbours.cpu())
         return DataLoader(
             data,
@@ -195,11 +188,12 @@ class SCAN(LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         options = self.options
+        make: dict[str, Any] = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}
         trained = self.heads if options.train == "heads" else self
-        found = [_optimizer(options.optimizer, trained, options.lr, options.weight_decay)]
+        found = [make[options.optimizer](trained.parameters(), options.lr, weight_decay=options.weight_decay)]
         if options.selflabel_epochs:
-            decay = options.selflabel_weight_decay
-            found.append(_optimizer(options.selflabel_optimizer, self, options.selflabel_lr, decay))
+            second, lr, decay = options.selflabel_optimizer, options.selflabel_lr, options.selflabel_weight_decay
+            found.append(make[second](self.parameters(), lr, weight_decay=decay))
         return found
 
     # Training.
@@ -207,7 +201,8 @@ class SCAN(LightningModule):
     def on_train_epoch_start(self) -> None:
         self.encoder.train(not self.network_is_fixed)
         if self.stage == 1 and not self.average.tensors:
-            self._start_self_labelling()
+            self.load_state_dict(self.best.get("state", {}), strict=False)
+            self.average.start(self._student())
 
     def training_step(self, batch: Mapping[str, Any]) -> None:
         optimizers = self.optimizers()
@@ -230,9 +225,8 @@ class SCAN(LightningModule):
                 features = [self.encoder(batch["views"][:, i]) for i in range(2)]
         anchors, neighbours = (whole_batch(self._probabilities(part)).unbind(1) for part in features)
         with torch.autocast(self.device.type, enabled=False):
-            weight = self.options.entropy_weight
-            losses = [scan_loss(a, n, weight) for a, n in zip(anchors, neighbours, strict=True)]
-            return torch.stack(losses).sum()  # Not their mean, says the authors' code.
+            losses = [scan_loss(*pair, self.options.entropy_weight) for pair in zip(anchors, neighbours, strict=True)]
+            return torch.stack(losses).sum()  # Not their mean, in the authors' code.
 
     def _self_label_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         student = nn.Sequential(self.encoder, self.standardised, self.heads[int(self.head)])
@@ -245,11 +239,6 @@ class SCAN(LightningModule):
             threshold, balance = self.options.threshold, self.options.class_balance
             self.log("confident", (probabilities.amax(1) > threshold).float().mean())
             return self_label_loss(probabilities, logits, threshold=threshold, class_balance=balance)
-
-    def _start_self_labelling(self) -> None:
-        if "state" in self.best:
-            self.load_state_dict(self.best["state"], strict=False)
-        self.average.start(self._student())
 
     def _student(self) -> dict[str, Tensor]:
         kept = ("encoder.", f"heads.{int(self.head)}.")
@@ -278,11 +267,11 @@ class SCAN(LightningModule):
         images = self.evaluation.all_images()
         if self.neighbours is None or len(images["index"]) < len(self.neighbours):
             return  # Lightning's sanity check.
-        near = self.neighbours[:, : VALIDATION_NEIGHBOURS + 1]
+        # Each image with itself and its five nearest; both terms weigh alike here.
+        near = self.neighbours[:, :6]
         heads = images["probabilities"].unbind(1)
-        losses = torch.stack(
-            [scan_loss(p.repeat_interleave(near.shape[1], 0), p[near.flatten()], entropy_weight=1.0) for p in heads]
-        )
+        pairs = ((p.repeat_interleave(near.shape[1], 0), p[near.flatten()]) for p in heads)
+        losses = torch.stack([scan_loss(*pair, entropy_weight=1.0) for pair in pairs])
         if self.stage == 0:
             self.head.copy_(losses.argmin())
             self._remember(losses)
@@ -296,7 +285,7 @@ class SCAN(LightningModule):
         """Keep the weights of the best epoch and head of step 2 so far; of the network only where it is trained."""
         if not self.options.selflabel_epochs or not losses.min() < self.best["loss"]:
             return
-        kept = ("heads.", "head") if self.options.train == "heads" else ("heads.", "head", "encoder.")
+        kept = ("head",) if self.options.train == "heads" else ("head", "encoder.")
         state = {name: tensor.clone() for name, tensor in self.state_dict().items() if name.startswith(kept)}
         self.best = {"loss": float(losses.min()), "state": state}
 
@@ -310,9 +299,3 @@ class SCAN(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         kept = checkpoint["scan"]
         self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]
-
-
-def _optimizer(name: str, trained: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    if name == "adam":
-        return torch.optim.Adam(trained.parameters(), lr, weight_decay=weight_decay)
-    return torch.optim.SGD(trained.parameters(), lr, momentum=0.9, weight_decay=weight_decay)

@@ -59,6 +59,9 @@ class WeightAverage:
     def start(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
+    def to(self, device: torch.device) -> None:
+        self.tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+
     @torch.no_grad()
     def update(self, tensors: Mapping[str, Tensor]) -> None:
         """After a step.
