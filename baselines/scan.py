@@ -51,8 +51,7 @@ class SCAN(LightningModule):
 
     Args:
         backbone: network of timm, the default with torchvision's IMAGENET1K_V1, or 'embedded' (EfficientNet-Lite0).
-        checkpoint: local file of weights.
-        features: .npy file of a vector an image, in place of a network; step 3 is then impossible.
+        checkpoint, features: local file of weights; or .npy file of a vector an image, then without network and step 3.
         num_clusters: as many as there are classes by default.
         scan_epochs, selflabel_epochs: of steps 2 and 3. The paper does not say after which its figures are taken; the
             end of step 2 is reported too, as `last_of_stage_0`.
@@ -235,10 +234,10 @@ class SCAN(LightningModule):
         strong = student(batch["views"][:, 1])
         with torch.autocast(self.device.type, enabled=False):
             # Of all processes, so that one without a confident sample takes part all the same.
-            probabilities, logits = whole_batch(precise(weak).softmax(1)), whole_batch(precise(strong))
+            weak, strong = whole_batch(precise(weak).softmax(1)), whole_batch(precise(strong))
             threshold, balance = self.options.threshold, self.options.class_balance
-            self.log("confident", (probabilities.amax(1) > threshold).float().mean())
-            return self_label_loss(probabilities, logits, threshold=threshold, class_balance=balance)
+            self.log("confident", (weak.amax(1) > threshold).float().mean())
+            return self_label_loss(weak, strong, threshold=threshold, class_balance=balance)
 
     def _student(self) -> dict[str, Tensor]:
         kept = ("encoder.", f"heads.{int(self.head)}.")
