@@ -67,8 +67,10 @@ def gaussian(
 
 
 def imagenet10(features: int) -> nn.Sequential:
-    """The authors' for ImageNet-10, without padding: eleven 3x3 convolutions and one 1x1; 3,105,310 parameters with ten
-    features."""
+    """The authors' for ImageNet-10, without padding: eleven 3x3 convolutions and one 1x1.
+
+    3,105,310 parameters with ten features.
+    """
     layers: list[nn.Module] = []
     before = 1
     for channels in (64, 128, 256):

@@ -1,4 +1,4 @@
-"""The name of a timm network, or a local checkpoint, in; a frozen network from images to one feature map out.
+"""The name of a timm network, or a local checkpoint, in; a network from images to one feature map out.
 
 The one place that knows timm, weight files and what a network expects of its input.
 """
