@@ -21,6 +21,8 @@ MATH_MAY_IMPORT = {
     "jaxtyping",
     "anomaly_clustering",
 }
+BASELINES = {path.stem: path for path in (SOURCE.parents[1] / "baselines").glob("*.py")}
+METHODS = {"gatcluster", "iic", "scan", "temi"}
 
 
 def imports(path: Path) -> set[str]:
@@ -66,6 +68,8 @@ def test_imports_run_in_one_direction() -> None:
         "cache": set(),
         "drawing": {"data"},
         "features": {"backbone", "bags", "cache"},
+        "last_and_best": set(),
+        "training_folder": {"data", "last_and_best", "run_folder"},
         "weights": {"nearest"},
         "ring": {"weights"},
         "comparison": {"distances", "nearest", "pooling", "ring", "weights"},
@@ -95,6 +99,14 @@ def test_imports_run_in_one_direction() -> None:
             assert own(path) <= {name.split(".")[0]}, f"{name} imports {own(path)}"
 
 
+def test_baselines_stand_on_data_metrics_and_backbone_and_never_on_each_other() -> None:
+    for name, path in BASELINES.items():
+        assert own(path) <= {"data", "metrics", "backbone"}, f"{name} imports {own(path)}"
+        beside = {imported.partition(".")[2] for imported in imports(path) if imported.startswith("baselines.")}
+        assert name == "__init__" or not beside & METHODS, f"{name} imports {beside}"
+        assert len(path.read_text().splitlines()) <= 300, name
+
+
 def test_each_library_has_its_room() -> None:
     for name, path in MODULES.items():
         found = {imported.split(".")[0] for imported in imports(path)}
@@ -104,7 +116,7 @@ def test_each_library_has_its_room() -> None:
         assert not found & {"baselines", "experiments"}
 
 
-@pytest.mark.parametrize("path", MODULES.values(), ids=MODULES)
+@pytest.mark.parametrize("path", [*MODULES.values(), *BASELINES.values()], ids=[*MODULES, *BASELINES])
 def test_the_first_line_says_what_a_file_is_for(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring

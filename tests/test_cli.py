@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -352,6 +353,69 @@ def test_unknown_flags_fail(photos: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_unknown_network(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no network 'resnet18x'" in refused(["cluster", str(flat_photos), "--backbone", "resnet18x"], capsys)
+
+
+def scan(photos: Path, *flags: str) -> list[str]:
+    return [
+        *("fit", "--model", "baselines.SCAN", "--model.backbone", "embedded", "--model.crop", "64"),
+        *("--model.neighbours", "auto", "--model.selflabel_epochs", "0", "--model.cached_views", "2"),
+        *("--data", "anomaly_clustering.data.Folder", "--data.root", str(photos), "--data.image_size", "64"),
+        *("--data.num_workers", "0", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", *flags),
+    ]
+
+
+def test_fit_leaves_a_folder_that_can_be_gone_on_with(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(scan(photos, "--trainer.max_epochs", "2"))
+    out = Path("runs/fit")
+    names = {"assignments.csv", "checkpoints", "config.yaml", "epochs.csv", "metrics.json"}
+    assert {path.name for path in out.iterdir()} == names
+    assert [row["path"] for row in rows(out)] == sorted(str(path) for path in photos.rglob("*.png"))
+    assert {row["label"] for row in rows(out)} == {"good", "bright", "bar"}
+    assert "best by accuracy (oracle)" in capsys.readouterr().out
+    assert "already holds a training; go on with it with --ckpt_path last" in refused(scan(photos), capsys)
+    main(scan(photos, "--trainer.max_epochs", "3", "--ckpt_path", "last"))
+    assert json.loads((out / "metrics.json").read_text())["last"]["epoch"] == 2
+    main(scan(photos, "--trainer.max_epochs", "1", "--overwrite"))
+    assert json.loads((out / "metrics.json").read_text())["last"]["epoch"] == 0
+
+
+def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(scan(photos, "--ckpt_path", "last"), capsys)
+    assert "there is no training in 'runs/fit' to go on with" in line
+    assert "num_clusters must be between 2 and 15" in refused(scan(photos, "--model.num_clusters", "16"), capsys)
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("x")
+    assert "holds more than a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
+
+
+def test_the_readmes_own_method_is_trained_and_scored(photos: Path) -> None:
+    (code,) = re.findall(r"```python\n# my_method.py\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    Path("my_method.py").write_text(code)
+    argv = [
+        "fit",
+        "--model",
+        "my_method.MyModule",
+        "--data",
+        "anomaly_clustering.data.Folder",
+        "--data.root",
+        str(photos),
+    ]
+    main([*argv, "--data.image_size", "64", "--data.num_workers", "0", "--trainer.max_epochs", "2"])
+    assert len(rows(Path("runs/fit"))) == 15
+    assert json.loads(Path("runs/fit/metrics.json").read_text())["best_by_accuracy"]["accuracy"] >= 1 / 3
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs" / "baselines").glob("*.yaml")), ids=lambda path: path.stem)
+def test_configs_of_baselines_parse_and_say_what_to_expect(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = "\n".join(line for line in config.read_text().splitlines() if line.startswith("#"))
+    command = "test" if config.stem.startswith("frozen") else "fit"
+    assert "Table" in header
+    assert "expected" in header
+    assert f"# anomaly-clustering {command} -c configs/baselines/{config.name} -c configs/data/mtd.yaml" in header
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "-c", str(config), "-c", str(ROOT / "configs/data/mtd.yaml"), "--print_config"])
+    assert exit_.value.code == 0
+    assert "class_path" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs" / "mic").glob("*.yaml")), ids=lambda path: path.stem)

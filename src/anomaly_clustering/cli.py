@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import yaml
 from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -18,13 +19,24 @@ from rich.progress import track
 
 from anomaly_clustering.cluster_command import ACCELERATOR, cluster
 from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.last_and_best import LastAndBest
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.run_folder import check_free, scores, write_run
+from anomaly_clustering.training_folder import (
+    CHECKPOINTS,
+    EPOCHS,
+    check_free_to_train,
+    clear,
+    predicted,
+    training_scores,
+    write_training,
+)
 
 DESCRIPTION = """Group images of one product by type of defect, without labels.
 
 For a folder of images:    anomaly-clustering cluster IMAGES    (--help after 'cluster' tells more)
 For the paper's methods:   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml
+For deep clustering:       anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml
 """
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
@@ -81,7 +93,17 @@ class CommandLine(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.out = config.out or Path("runs") / str(self.subcommand)
-        check_free(self.out, overwrite=config.overwrite)
+        if self.subcommand != "fit":
+            check_free(self.out, overwrite=config.overwrite)
+            return
+        check_free_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
+        self.epochs = LastAndBest(self.out / EPOCHS)
+        checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, save_last=True, save_top_k=0)
+        self.trainer_defaults["callbacks"] = [self.epochs, checkpoints]
+
+    def before_fit(self) -> None:
+        if self.config.fit.overwrite and not self.config.fit.ckpt_path:
+            clear(self.out)
 
     def before_test(self) -> None:
         if isinstance(self.model, MIC):
@@ -90,6 +112,24 @@ class CommandLine(LightningCLI):
     def before_validate(self) -> None:
         if isinstance(self.model, MIC):
             self.config_init.validate.verbose = False
+
+    def after_fit(self) -> None:
+        table = predicted(self.trainer, self.model)
+        if not self.trainer.is_global_zero:
+            return
+        self._dump_config()
+        chosen = self.epochs.chosen()
+        write_training(
+            self.out,
+            table,
+            self.datamodule,
+            chosen=chosen,
+            config=yaml.safe_dump(self.config_dump, sort_keys=False),
+        )
+        console = Console()
+        if chosen:
+            console.print(training_scores(chosen))
+        console.print(f"Results are in {self.out}", markup=False, highlight=False, soft_wrap=True)
 
     def after_test(self) -> None:
         self._write()

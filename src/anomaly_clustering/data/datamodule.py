@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
@@ -113,7 +114,8 @@ class DefectDataModule(LightningDataModule):
 
     The setting is transductive: `train_dataloader` gives the very images that are clustered, shuffled and with
     `train_transform`; `test_dataloader`, `val_dataloader` and `predict_dataloader` give them in a fixed order. No label
-    reaches training unless a method reads `target`.
+    reaches training unless a method reads `target`. A LightningModule that learns from pairs of images, or in batches
+    of its own, has a `train_dataloader`, which then comes first; `val_dataloader().dataset` is what it starts from.
 
     Args:
         source: returns the records and class names; called once in each process, in `setup`.
@@ -188,6 +190,9 @@ class DefectDataModule(LightningDataModule):
         return self.listing
 
     def train_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        module = self.trainer.lightning_module if self.trainer else None
+        if module is not None and is_overridden("train_dataloader", module):
+            return module.train_dataloader()
         return self._loader(self.records, transform=self.train_transform, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Mapping[str, Any]]:

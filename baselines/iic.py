@@ -1,0 +1,292 @@
+"""Two views of each image in; clusters that tell most about one view from the other out.
+
+IIC, Invariant Information Clustering (Ji, Henriques, Vedaldi, ICCV 2019). Defaults are the authors' for STL-10 (their
+run 569, commit b7602b7), with the ResNet-50 of 'Anomaly Clustering', Appendix C.1, for images of 224 pixels.
+"""
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import torch
+import torchvision
+from jaxtyping import Float
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
+from baselines.features import Pooled
+from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
+from baselines.views import Views
+
+Probabilities = Float[Tensor, "n k"]
+Input = Literal["sobel", "rgb_sobel", "rgb"]
+Trunk = Literal["resnet50", "resnet34", "resnet18", "conv3"]
+CHANNELS: dict[Input, int] = {"sobel": 2, "rgb_sobel": 5, "rgb": 3}
+SMALLEST = sys.float_info.epsilon
+
+
+def joint_distribution(first: Probabilities, second: Probabilities) -> Float[Tensor, "k k"]:
+    """P_cc' = 1/n sum_i p_c(x_i) p_c'(g x_i), made symmetric (Eq. 2)."""
+    joint = torch.einsum("nc,nd->cd", first, second)
+    joint = (joint + joint.T) / 2
+    return joint / joint.sum()
+
+
+def iic_loss(first: Probabilities, second: Probabilities, lamb: float = 1.0) -> Float[Tensor, ""]:
+    """Minus the mutual information of the clusters of two views, their entropies weighed by lamb (Eq. 3).
+
+    -sum_cc' P_cc' (log P_cc' - lamb log P_c - lamb log P_c'), each probability at least the machine epsilon of float64.
+    """
+    joint = joint_distribution(first, second)
+    rows, columns = joint.sum(1, keepdim=True), joint.sum(0, keepdim=True)
+    joint, rows, columns = (p.clamp_min(SMALLEST) for p in (joint, rows, columns))
+    return -(joint * (joint.log() - lamb * rows.log() - lamb * columns.log())).sum()
+
+
+def network_input(images: Float[Tensor, "b 3 h w"], kind: Input) -> Float[Tensor, "b c h w"]:
+    """What the network sees: edges of the grey image (Sobel, two channels), the colours, or both."""
+    if kind == "rgb":
+        return images
+    grey = v2.functional.rgb_to_grayscale(images)
+    across = images.new_tensor([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
+    edges = nn.functional.conv2d(grey, torch.stack([across, across.T])[:, None], padding=1)
+    return edges if kind == "sobel" else torch.cat([images, edges], 1)
+
+
+def scratch_network(name: Trunk, channels: int, *, small_stem: bool) -> tuple[nn.Module, int]:
+    """A network from scratch, and the length of its output.
+
+    Args:
+        small_stem: the authors' for small images, 3x3 with stride 1 and 2x2 pooling, in place of ImageNet's 7x7.
+    """
+    if name == "conv3":
+        widths = (channels, 64, 128, 256)
+        blocks = [
+            layer
+            for i in range(3)
+            for layer in (
+                nn.Conv2d(widths[i], widths[i + 1], 3, padding=1, bias=False),
+                nn.BatchNorm2d(widths[i + 1]),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            )
+        ]
+        network = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        return network, widths[-1]
+    # Initialised as the authors do: Kaiming normal by fan out, batch normalisation one and zero.
+    resnet = torchvision.models.get_model(name, weights=None)
+    length = resnet.fc.in_features
+    resnet.fc = nn.Identity()
+    size, stride, padding = (3, 1, 1) if small_stem else (7, 2, 3)
+    resnet.conv1 = nn.Conv2d(channels, 64, size, stride, padding, bias=False)
+    nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if small_stem:
+        resnet.maxpool = nn.MaxPool2d(2, 2)
+    return resnet, length
+
+
+class IIC(LightningModule):
+    """Invariant information clustering. Run it with `fit`.
+
+    One epoch of the trainer is one pass over the images with one of two heads: A clusters more finely than asked and
+    shapes the features, B gives the clusters. An epoch of the authors is `head_a_epochs` + `head_b_epochs` passes.
+
+    Args:
+        num_clusters: as many as there are classes by default.
+        overclustering: clusters of head A for each of head B (7 for STL-10 and CIFAR-10, 5 for MNIST). The loss of A
+            cannot fall below -log of them, nor below -log of the number of images, where it has learnt all by heart.
+        sub_heads: of each head; that of lowest loss over the images counts.
+        head_a_epochs, head_b_epochs: passes in turn.
+        head_b_first: which of the two begins.
+        lamb: weight of the entropies of single views.
+        trunk: the network; 'conv3' (three convolutions) is for images as small as digits.
+        small_stem: for input of up to about 100 pixels.
+        pretrained: in place of `trunk` a network of timm with its ImageNet weights, or 'embedded'; needs input 'rgb'.
+            The paper does not say whether it started from ImageNet; the authors of IIC start from scratch.
+        checkpoint: local file of weights for `pretrained`.
+        input: 'sobel' as the authors; note that it hides defects that only have another colour.
+        repeats: second views of each image in a batch.
+        crop: side of random crops as a share of the image (64 of 96 pixels for STL-10).
+        input_size: side in pixels to which crops are resized.
+        flip: mirror second views at random (not for MNIST).
+        rotation: turn half of the second views by up to so many degrees (25 for MNIST).
+        batch_size: images of all processes; at most all. A smaller last batch is kept, as the authors do.
+        lr: of Adam.
+        idle_momentum: the head whose turn it is not moves on by its momentum, as in the authors' version of torch.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_clusters: int | None = None,
+        overclustering: int = 7,
+        sub_heads: int = 5,
+        head_a_epochs: int = 1,
+        head_b_epochs: int = 1,
+        head_b_first: bool = False,
+        lamb: float = 1.0,
+        trunk: Trunk = "resnet50",
+        small_stem: bool = False,
+        pretrained: str | None = None,
+        checkpoint: str | None = None,
+        input: Input = "sobel",
+        repeats: int = 5,
+        crop: float = 2 / 3,
+        input_size: int = 224,
+        flip: bool = True,
+        rotation: float = 0.0,
+        batch_size: int = 140,
+        lr: float = 1e-4,
+        idle_momentum: bool = True,
+    ):
+        super().__init__()
+        for name, value, known in (("trunk", trunk, Trunk), ("input", input, Input)):
+            if value not in get_args(known):
+                raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
+        if pretrained and input != "rgb":
+            raise ValueError(f"pretrained networks see colours: with {pretrained!r} input must be 'rgb', got {input!r}")
+        if not 0 < crop <= 1:
+            raise ValueError(f"crop is a share of the image above 0 and at most 1, got {crop}")
+        # All arguments above, which a checkpoint holds too.
+        self.save_hyperparameters()
+        self.options: Any = self.hparams
+        if pretrained:
+            network = Pooled(pretrained, checkpoint=Path(checkpoint) if checkpoint else None, frozen=False)
+            self.trunk: nn.Module = network
+            self.channels = network.channels
+        else:
+            self.trunk, self.channels = scratch_network(trunk, CHANNELS[input], small_stem=small_stem)
+        self.evaluation = Evaluation()
+        self.best_sub_head: Tensor
+        self.losses: Tensor
+        self.register_buffer("best_sub_head", torch.tensor(0))
+        # Of the sub-heads of head B, over the last pass with it.
+        self.register_buffer("losses", torch.zeros(sub_heads))
+        self.pass_losses: list[Tensor] = []
+
+    @property
+    def head(self) -> Literal["a", "b"]:
+        """Whose turn it is in this pass."""
+        options = self.options
+        place = self.current_epoch % (options.head_a_epochs + options.head_b_epochs)
+        if options.head_b_first:
+            return "b" if place < options.head_b_epochs else "a"
+        return "a" if place < options.head_a_epochs else "b"
+
+    def configure_model(self) -> None:
+        if hasattr(self, "heads"):
+            return
+        options = self.options
+        if self._trainer is not None:
+            options.num_clusters = known_num_clusters(self, options.num_clusters)
+        sizes = {"a": options.overclustering * options.num_clusters, "b": options.num_clusters}
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.ModuleList(nn.Linear(self.channels, size) for _ in range(options.sub_heads))
+                for name, size in sizes.items()
+            }
+        )
+        for parameter_name, parameter in self.heads.named_parameters():
+            if parameter_name.endswith("weight"):
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
+
+    def on_fit_start(self) -> None:
+        share_batch_norm(self.trunk)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        options, images = self.options, clean_images(self)
+        side = math.floor(options.crop * clean_size(images))
+        size = [options.input_size, options.input_size]
+        first = v2.Compose([v2.RandomCrop(side), v2.Resize(size, antialias=True)])
+        second = v2.Compose(
+            [
+                v2.RandomCrop(side),
+                v2.Resize(size, antialias=True),
+                v2.RandomHorizontalFlip(0.5 if options.flip else 0.0),
+                v2.RandomApply([v2.RandomRotation(options.rotation)], p=0.5 if options.rotation else 0.0),
+                v2.ColorJitter(0.4, 0.4, 0.4, 0.125),
+            ]
+        )
+        return DataLoader(
+            Views(images, [first] + [second] * options.repeats),
+            batch_size=share(options.batch_size, len(images)),
+            shuffle=True,
+            num_workers=num_workers(self),
+        )
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), self.options.lr)
+
+    # Training.
+
+    def on_train_epoch_start(self) -> None:
+        if self.head == "b":
+            self.pass_losses.clear()
+
+    def training_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
+        views = batch["views"]
+        repeats = views.shape[1] - 1
+        first = self._probabilities(views[:, 0], self.head).repeat_interleave(repeats, 0)
+        second = self._probabilities(views[:, 1:].flatten(0, 1), self.head)
+        first, second = whole_batch(first), whole_batch(second)
+        with torch.autocast(self.device.type, enabled=False):
+            losses = torch.stack(
+                [iic_loss(first[:, h], second[:, h], self.options.lamb) for h in range(first.shape[1])]
+            )
+        if self.head == "b":
+            self.pass_losses.append(losses.detach())
+        self.log(f"train_loss_{self.head}", losses.mean().detach(), prog_bar=True)
+        return with_idle(losses.mean(), self._idle())
+
+    def _idle(self) -> list[nn.Parameter]:
+        return list(self.heads["b" if self.head == "a" else "a"].parameters())
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if not self.options.idle_momentum:
+            for parameter in self._idle():
+                parameter.grad = None
+
+    def _probabilities(self, images: Float[Tensor, "b 3 h w"], head: str) -> Float[Tensor, "b sub_heads k"]:
+        features = self.trunk(network_input(images, self.options.input))
+        return precise(
+            torch.stack([sub_head(features) for sub_head in cast(nn.ModuleList, self.heads[head])], 1)
+        ).softmax(2)
+
+    # Evaluation: clusters of all images by the sub-head of head B that had the lowest loss.
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b sub_heads k"]:
+        """Probabilities of each sub-head of head B, for the middle of the images."""
+        side = math.floor(self.options.crop * min(images.shape[-2:]))
+        size = [self.options.input_size, self.options.input_size]
+        middle = v2.functional.resize(v2.functional.center_crop(images, [side, side]), size, antialias=True)
+        return self._probabilities(middle, "b")
+
+    def validation_step(self, batch: Mapping[str, Any]) -> None:
+        self.evaluation.collect(batch, labels=self(batch["image"]).argmax(2))
+
+    def on_validation_epoch_end(self) -> None:
+        images = self.evaluation.all_images()
+        if self.head == "b" and self.pass_losses:
+            self.losses.copy_(torch.stack(self.pass_losses).sum(0))
+            self.best_sub_head.copy_(self.losses.argmin())
+        best = int(self.best_sub_head)
+        self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
+
+    def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        confidence, label = self(batch["image"])[:, int(self.best_sub_head)].max(1)
+        return {"index": batch["index"], "label": label, "confidence": confidence}
+
+
+def clean_size(images: Any) -> int:
+    """The shorter side of the images in pixels."""
+    return min(images[0]["image"].shape[-2:])

@@ -1,0 +1,300 @@
+"""Nearest neighbours by pretrained features in; clusters that neighbours share out.
+
+SCAN (Van Gansbeke et al., ECCV 2020). Its step 1, self-supervised pretraining, is replaced by ImageNet weights as in
+'Anomaly Clustering', Appendix C.1. Step 2 learns heads such that neighbours agree and clusters are equally large; step
+3 learns from what is confident (self_labelling.py).
+
+Defaults are the authors' for ImageNet-50 (their `scan_imagenet_50` and `selflabel_imagenet_50`, commit 952ec31).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from baselines import views
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
+from baselines.features import Pooled, Standardised, frozen_features, read_features
+from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
+from baselines.self_labelling import Average, WeightAverage, self_label_loss
+from baselines.views import Augmentation, NeighbourPairs, Positions, Transform, Views
+
+Probabilities = Float[Tensor, "n k"]
+
+
+def consistency(anchors: Probabilities, neighbours: Probabilities) -> Float[Tensor, ""]:
+    """-1/n sum_i log <p(x_i), p(x_n(i))>, each logarithm at least -100 (first term of Eq. 2)."""
+    agreement = (anchors * neighbours).sum(1).clamp(0, 1)
+    return F.binary_cross_entropy(agreement, torch.ones_like(agreement))
+
+
+def entropy_of_mean(probabilities: Probabilities) -> Float[Tensor, ""]:
+    """-sum_k m_k log m_k of the mean m: log K where clusters are equally large (second term of Eq. 2)."""
+    mean = probabilities.mean(0).clamp_min(1e-8)
+    return -(mean * mean.log()).sum()
+
+
+def scan_loss(anchors: Probabilities, neighbours: Probabilities, entropy_weight: float = 5.0) -> Float[Tensor, ""]:
+    """Neighbours agree, clusters are equally large (Eq. 2)."""
+    return consistency(anchors, neighbours) - entropy_weight * entropy_of_mean(anchors)
+
+
+class SCAN(LightningModule):
+    """Semantic clustering by adopting nearest neighbours. Run it with `fit`, for `scan_epochs` + `selflabel_epochs`.
+
+    Args:
+        backbone: network of timm, the default with torchvision's IMAGENET1K_V1, or 'embedded' (EfficientNet-Lite0).
+        checkpoint, features: local file of weights; or .npy file of a vector an image, then without network and step 3.
+        num_clusters: as many as there are classes by default.
+        scan_epochs, selflabel_epochs: of steps 2 and 3. The paper does not say after which its figures are taken; the
+            end of step 2 is reported too, as `last_of_stage_0`.
+        train, heads: in step 2, the 'heads' alone or 'all'; how many heads, of which that of lowest loss counts.
+        neighbours: how many; at most all others. 'auto', N // 2K but at most 50, suits classes of fewer images.
+        entropy_weight, augmentation: of step 2.
+        standardise: features by their mean and overall deviation over the images, see `Standardised`.
+        cached_views: draw from so many augmented views of each image, computed once; 0: anew in every epoch.
+        crop: side in pixels of what the network sees, of images resized to a square (the authors: the shorter side).
+        batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
+        optimizer, lr, weight_decay: of step 2; with `selflabel_` before, of step 3.
+        threshold, class_balance: of step 3, see `self_label_loss`.
+        ema, ema_decay: moving average of weights in step 3, see `WeightAverage`.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50.tv_in1k",
+        *,
+        checkpoint: str | None = None,
+        features: str | None = None,
+        num_clusters: int | None = None,
+        scan_epochs: int = 100,
+        selflabel_epochs: int = 25,
+        train: Literal["heads", "all"] = "heads",
+        heads: int = 10,
+        neighbours: int | Literal["auto"] = 50,
+        entropy_weight: float = 5.0,
+        augmentation: Augmentation = "simclr",
+        standardise: bool = False,
+        cached_views: int = 0,
+        crop: int = 224,
+        batch_size: int = 512,
+        optimizer: Literal["sgd", "adam"] = "sgd",
+        lr: float = 5.0,
+        weight_decay: float = 0.0,
+        selflabel_optimizer: Literal["sgd", "adam"] = "sgd",
+        selflabel_lr: float = 0.03,
+        selflabel_weight_decay: float = 0.0,
+        threshold: float = 0.99,
+        class_balance: bool = False,
+        ema: Average = "writeback",
+        ema_decay: float = 0.999,
+    ):
+        super().__init__()
+        if features and (selflabel_epochs or train == "all"):
+            raise ValueError("given features leave no network to train: set selflabel_epochs 0 and train 'heads'")
+        if cached_views and train == "all":
+            raise ValueError("cached_views are features of a frozen network; with train 'all' set them to 0")
+        # All arguments above, which a checkpoint holds too.
+        self.save_hyperparameters()
+        self.options: Any = self.hparams
+        self.automatic_optimization = False
+        frozen = train == "heads" and not selflabel_epochs
+        weights = Path(checkpoint) if checkpoint else None
+        self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights, frozen=frozen)
+        self.evaluation = Evaluation()
+        self.head: Tensor
+        self.register_buffer("head", torch.tensor(0))
+        # Int[Tensor, "n k"], Float[Tensor, "n d"] and Float[Tensor, "n v d"] from the start of a training:
+        self.neighbours: Any = None
+        # Features of all images: as they are, and augmented, where the network does not change.
+        self.clean: Any = None
+        self.bank: Any = None
+        self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
+        self.average = WeightAverage(ema, ema_decay)
+
+    @property
+    def stage(self) -> int:
+        """0 in step 2 of the paper, 1 in step 3."""
+        return int(self.options.selflabel_epochs > 0 and self.current_epoch >= self.options.scan_epochs)
+
+    @property
+    def network_is_fixed(self) -> bool:
+        return self.options.train == "heads" and self.stage == 0
+
+    # Before training: heads, neighbours, and the features that will not change.
+
+    def configure_model(self) -> None:
+        if hasattr(self, "heads"):
+            return
+        options = self.options
+        if self._trainer is not None:
+            options.num_clusters = known_num_clusters(self, options.num_clusters)
+            if options.features:
+                self.clean = read_features(Path(options.features), num_images(self))
+                options.dim = self.clean.shape[1]
+        channels = options.dim if options.features else cast(int, self.encoder.channels)
+        self.standardised = Standardised(channels)
+        self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
+
+    def on_fit_start(self) -> None:
+        options, images = self.options, clean_images(self)
+        share_batch_norm(self.encoder)
+        # Images come in another way in step 3.
+        self.trainer.reload_dataloaders_every_n_epochs = int(options.selflabel_epochs > 0)  # type: ignore[attr-defined]
+
+        def features(*transforms: Transform) -> Tensor:
+            return frozen_features(self.encoder, images, transforms, device=self.device, num_workers=num_workers(self))
+
+        if options.features:
+            self.clean = self.clean.to(self.device)
+            self.bank = self.clean[:, None]
+        elif options.train == "heads" or self.neighbours is None:
+            self.clean = features(views.centre_crop(options.crop))[:, 0]
+        # A training that is resumed has them in its checkpoint.
+        if self.neighbours is None:
+            k = views.num_neighbours(options.neighbours, len(images), options.num_clusters)
+            self.neighbours = views.nearest_neighbours(self.clean, k)
+            if options.standardise:
+                self.standardised.fit(self.clean)
+        self.neighbours = self.neighbours.to(self.device)
+        self.average.to(self.device)
+        if options.cached_views and self.stage == 0:
+            self.bank = features(*[views.augmentation(options.augmentation, options.crop)] * options.cached_views)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        options, images = self.options, clean_images(self)
+        if self.stage == 1:
+            data: Any = Views(images, [views.centre_crop(options.crop), views.augmentation("strong", options.crop)])
+        elif self.bank is not None:
+            data = Positions(len(images))
+        else:
+            augment = views.augmentation(options.augmentation, options.crop)
+            data = NeighbourPairs(images, augment, self.neighbours.cpu())
+        return DataLoader(
+            data,
+            batch_size=share(options.batch_size, len(images)),
+            shuffle=True,
+            drop_last=len(images) > options.batch_size,
+            num_workers=0 if isinstance(data, Positions) else num_workers(self),
+        )
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        options = self.options
+        make: dict[str, Any] = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}
+        trained = self.heads if options.train == "heads" else self
+        found = [make[options.optimizer](trained.parameters(), options.lr, weight_decay=options.weight_decay)]
+        if options.selflabel_epochs:
+            second, lr, decay = options.selflabel_optimizer, options.selflabel_lr, options.selflabel_weight_decay
+            found.append(make[second](self.parameters(), lr, weight_decay=decay))
+        return found
+
+    # Training.
+
+    def on_train_epoch_start(self) -> None:
+        self.encoder.train(not self.network_is_fixed)
+        if self.stage == 1 and not self.average.tensors:
+            self.load_state_dict(self.best.get("state", {}), strict=False)
+            self.average.start(self._student())
+
+    def training_step(self, batch: Mapping[str, Any]) -> None:
+        optimizers = self.optimizers()
+        optimizer = optimizers[self.stage] if isinstance(optimizers, list) else optimizers
+        loss = self._scan_step(batch) if self.stage == 0 else self._self_label_step(batch)
+        optimizer.zero_grad()
+        self.manual_backward(with_idle(loss, (p for p in self.parameters() if p.requires_grad)))
+        optimizer.step()
+        if self.stage == 1:
+            self.average.update(self._student())
+        self.log("train_loss", loss.detach(), prog_bar=True)
+
+    def _scan_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
+        if self.bank is not None:
+            pair = (batch["index"], views.draw(self.neighbours[batch["index"]]))
+            which = torch.randint(self.bank.shape[1], (2, len(batch["index"])), device=self.device)
+            features = [self.bank[index, view] for index, view in zip(pair, which, strict=True)]
+        else:
+            with torch.set_grad_enabled(not self.network_is_fixed):
+                features = [self.encoder(batch["views"][:, i]) for i in range(2)]
+        anchors, neighbours = (whole_batch(self._probabilities(part)).unbind(1) for part in features)
+        with torch.autocast(self.device.type, enabled=False):
+            losses = [scan_loss(*pair, self.options.entropy_weight) for pair in zip(anchors, neighbours, strict=True)]
+            return torch.stack(losses).sum()  # Not their mean, in the authors' code.
+
+    def _self_label_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
+        student = nn.Sequential(self.encoder, self.standardised, self.heads[int(self.head)])
+        with torch.no_grad():
+            weak = student(batch["views"][:, 0])
+        strong = student(batch["views"][:, 1])
+        with torch.autocast(self.device.type, enabled=False):
+            # Of all processes, so that one without a confident sample takes part all the same.
+            weak, strong = whole_batch(precise(weak).softmax(1)), whole_batch(precise(strong))
+            threshold, balance = self.options.threshold, self.options.class_balance
+            self.log("confident", (weak.amax(1) > threshold).float().mean())
+            return self_label_loss(weak, strong, threshold=threshold, class_balance=balance)
+
+    def _student(self) -> dict[str, Tensor]:
+        kept = ("encoder.", f"heads.{int(self.head)}.")
+        return {name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if name.startswith(kept)}
+
+    # Evaluation: clusters of all images by the head of lowest loss.
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b heads k"]:
+        """Probabilities of each head."""
+        return self._probabilities(self.encoder(views.centre_crop(self.options.crop)(images)))
+
+    def _probabilities(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
+        return precise(torch.stack([head(self.standardised(features)) for head in self.heads], 1)).softmax(2)
+
+    def _predict(self, batch: Mapping[str, Any]) -> Float[Tensor, "b heads k"]:
+        if self.clean is not None and (self.options.features or self.network_is_fixed):
+            return self._probabilities(self.clean.to(self.device)[batch["index"]])
+        if self.average.tensors and self.options.ema == "teacher":
+            return torch.func.functional_call(self, self.average.tensors, (batch["image"],))
+        return self(batch["image"])
+
+    def validation_step(self, batch: Mapping[str, Any]) -> None:
+        self.evaluation.collect(batch, probabilities=self._predict(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        images = self.evaluation.all_images()
+        if self.neighbours is None or len(images["index"]) < len(self.neighbours):
+            return  # Lightning's sanity check.
+        # Each image with itself and its five nearest; both terms weigh alike here.
+        near = self.neighbours[:, :6]
+        heads = images["probabilities"].unbind(1)
+        pairs = ((p.repeat_interleave(near.shape[1], 0), p[near.flatten()]) for p in heads)
+        losses = torch.stack([scan_loss(*pair, entropy_weight=1.0) for pair in pairs])
+        if self.stage == 0:
+            self.head.copy_(losses.argmin())
+            self._remember(losses)
+        best = int(self.head)
+        self.evaluation.log_scores(self, heads[best].argmax(1), images, losses[best])
+        self.log("stage", float(self.stage))
+        if (images["target"] >= 0).all():
+            self.log("neighbour_purity", views.neighbour_purity(self.neighbours, images["target"]))
+
+    def _remember(self, losses: Float[Tensor, " heads"]) -> None:
+        """Keep the weights of the best epoch and head of step 2 so far; of the network only where it is trained."""
+        if not self.options.selflabel_epochs or not losses.min() < self.best["loss"]:
+            return
+        kept = ("head",) if self.options.train == "heads" else ("head", "encoder.")
+        state = {name: tensor.clone() for name, tensor in self.state_dict().items() if name.startswith(kept)}
+        self.best = {"loss": float(losses.min()), "state": state}
+
+    def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        confidence, label = self._predict(batch)[:, int(self.head)].max(1)
+        return {"index": batch["index"], "label": label, "confidence": confidence}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["scan"] = {"neighbours": self.neighbours, "best": self.best, "average": self.average.tensors}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint["scan"]
+        self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]

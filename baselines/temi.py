@@ -1,0 +1,243 @@
+"""Pairs of neighbours by frozen features in; clusters that an ensemble of heads agrees on out.
+
+TEMI (Adaloglou, Michels, Kalisch, Kollmann: 'Exploring the Limits of Deep Image Clustering using Pretrained Models',
+BMVC 2023). A teacher, the moving average of the student, gives the targets; what two neighbours share is measured by
+pointwise mutual information, and pairs that the teachers hold for unlike weigh little. Defaults are those of the
+authors' README (commit 3c00b24) for CIFAR-10, with the features as they come from the network.
+"""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from jaxtyping import Float, Int
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
+from baselines.features import Pooled, Standardised, frozen_features, read_features
+from baselines.global_batch import precise, share, whole_batch
+from baselines.views import Positions, centre_crop, draw, nearest_neighbours, num_neighbours
+
+Probabilities = Float[Tensor, "n k"]
+
+
+def pointwise_mutual_information(
+    student: Probabilities, teacher: Probabilities, marginal: Float[Tensor, " k"], beta: float = 0.6
+) -> Float[Tensor, " n"]:
+    """log sum_c (q_s(c|x) q_t(c|x'))^beta / q_t(c) of each pair; beta < 1 keeps clusters from dying out."""
+    return ((student * teacher).pow(beta) / marginal).sum(1).log()
+
+
+def pair_weight(first: Float[Tensor, "n heads k"], second: Float[Tensor, "n heads k"]) -> Float[Tensor, " n"]:
+    """How probably two images share a cluster, by the teachers' mean: sum_c q_t(c|x) q_t(c|x')."""
+    return (first * second).sum(2).mean(1)
+
+
+def temi_loss(
+    students: tuple[Probabilities, Probabilities],
+    teachers: tuple[Probabilities, Probabilities],
+    marginal: Float[Tensor, " k"],
+    weight: Float[Tensor, " n"],
+    beta: float = 0.6,
+) -> Float[Tensor, ""]:
+    """Minus the weighed information of one head: student on one image, teacher on the other, both ways."""
+    information = [pointwise_mutual_information(students[i], teachers[1 - i], marginal, beta) for i in range(2)]
+    return -(weight * (information[0] + information[1]) / 2).mean()
+
+
+class Heads(nn.Module):
+    """Heads side by side, each a layer, GELU, a bottleneck of unit length, and clusters as directions in it.
+
+    The weight of each cluster is a direction and a length, as in DINO's head; lengths begin at one.
+    """
+
+    def __init__(self, channels: int, num_clusters: int, count: int, *, hidden: int = 512, bottleneck: int = 256):
+        super().__init__()
+        self.into = nn.ModuleList(
+            nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)) for _ in range(count)
+        )
+        for module in self.into.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        self.direction = nn.Parameter(torch.randn(count, num_clusters, bottleneck))
+        self.length = nn.Parameter(torch.ones(count, num_clusters))
+
+    def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
+        """Logits."""
+        points = nn.functional.normalize(torch.stack([into(features) for into in self.into], 1), dim=2)
+        clusters = nn.functional.normalize(self.direction, dim=2) * self.length[:, :, None]
+        return torch.einsum("bhd,hkd->bhk", points, clusters)
+
+
+class TEMI(LightningModule):
+    """Clustering heads on frozen features. Run it with `fit`.
+
+    Args:
+        backbone: network of timm whose last map is averaged, or 'embedded' (EfficientNet-Lite0).
+        checkpoint: local file of weights.
+        features: a .npy file of one vector an image to use in place of a network.
+        standardise: features by their mean and overall deviation over the images.
+        num_clusters: as many as there are classes by default.
+        heads: trained side by side; the one of lowest loss counts.
+        neighbours: how many; never more than the other images. 'auto' is N // 2K (at most 50), for small data.
+        beta: below one spreads clusters.
+        temperature: of student and teacher.
+        momentum: of the teacher's moving average, in each step.
+        marginal_momentum: of the moving average of how large clusters are.
+        crop: side in pixels of what the network sees.
+        batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
+        lr: of AdamW for 256 images; it grows with the batch.
+        warmup_epochs: in which the learning rate rises.
+        weight_decay: of weights, not of biases.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50.tv_in1k",
+        *,
+        checkpoint: str | None = None,
+        features: str | None = None,
+        standardise: bool = False,
+        num_clusters: int | None = None,
+        heads: int = 16,
+        neighbours: int | Literal["auto"] = 50,
+        beta: float = 0.6,
+        temperature: float = 0.1,
+        momentum: float = 0.996,
+        marginal_momentum: float = 0.9,
+        crop: int = 224,
+        batch_size: int = 1024,
+        lr: float = 1e-4,
+        warmup_epochs: int = 20,
+        weight_decay: float = 1e-4,
+    ):
+        super().__init__()
+        # All arguments above, which a checkpoint holds too.
+        self.save_hyperparameters()
+        self.options: Any = self.hparams
+        weights = Path(checkpoint) if checkpoint else None
+        self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights)
+        self.evaluation = Evaluation()
+        self.head: Tensor
+        self.register_buffer("head", torch.tensor(0))
+        self.clean: Tensor | None = None
+        self.losses: list[Tensor] = []
+
+    # Before training: features and neighbours, which do not change.
+
+    def configure_model(self) -> None:
+        if hasattr(self, "student"):
+            return
+        options = self.options
+        if self._trainer is not None:
+            options.num_clusters = known_num_clusters(self, options.num_clusters)
+            if options.features:
+                self.clean = read_features(Path(options.features), num_images(self))
+                options.dim = self.clean.shape[1]
+        channels = options.dim if options.features else cast(Pooled, self.encoder).channels
+        self.standardised = Standardised(channels)
+        self.student = Heads(channels, options.num_clusters, options.heads)
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.marginal: Tensor
+        self.register_buffer("marginal", torch.full((options.heads, options.num_clusters), 1 / options.num_clusters))
+
+    def on_fit_start(self) -> None:
+        options, images = self.options, clean_images(self)
+        # DistributedDataParallel has given the students of all processes the same weights, and buffers.
+        if options.features:
+            self.clean = cast(Tensor, self.clean).to(self.device)
+        else:
+            views = [centre_crop(options.crop)]
+            workers = num_workers(self)
+            self.clean = frozen_features(self.encoder, images, views, device=self.device, num_workers=workers)[:, 0]
+        if options.standardise:
+            self.standardised.fit(self.clean)
+        # The authors draw from the first k of the list, which the image itself heads.
+        k = num_neighbours(options.neighbours, len(images), options.num_clusters)
+        self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, k)[:, :k]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        total = num_images(self)
+        size = share(self.options.batch_size, total)
+        return DataLoader(Positions(total), size, shuffle=True, drop_last=total > self.options.batch_size)
+
+    def configure_optimizers(self) -> Any:
+        options = self.options
+        parameters = list(self.student.parameters())
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        ]
+        lr = options.lr * min(options.batch_size, num_images(self)) / 256
+        optimizer = torch.optim.AdamW(groups, lr, weight_decay=options.weight_decay)
+        rise = torch.optim.lr_scheduler.LinearLR(
+            optimizer, 1 / max(1, options.warmup_epochs), 1.0, options.warmup_epochs
+        )
+        return {"optimizer": optimizer, "lr_scheduler": rise}
+
+    # Training.
+
+    def training_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
+        features = cast(Tensor, self.clean)
+        pair = [features[batch["index"]], features[draw(self.neighbours[batch["index"]])]]
+        students = [whole_batch(self._probabilities(self.student, part)) for part in pair]
+        with torch.no_grad():
+            teachers = [whole_batch(self._probabilities(self.teacher, part)) for part in pair]
+        with torch.autocast(self.device.type, enabled=False):
+            self.marginal.lerp_(torch.cat(teachers).mean(0), 1 - self.options.marginal_momentum)
+            weight = pair_weight(teachers[0], teachers[1])
+            losses = torch.stack(
+                [
+                    temi_loss(
+                        (students[0][:, h], students[1][:, h]),
+                        (teachers[0][:, h], teachers[1][:, h]),
+                        self.marginal[h].clone(),
+                        weight,
+                        self.options.beta,
+                    )
+                    for h in range(self.options.heads)
+                ]
+            )
+        self.losses.append(losses.detach())
+        self.log("train_loss", losses.mean().detach(), prog_bar=True)
+        return losses.mean()
+
+    @torch.no_grad()
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """The teacher follows the student."""
+        with torch.enable_grad():
+            super().optimizer_step(*args, **kwargs)
+        for average, weight in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+            average.lerp_(weight, 1 - self.options.momentum)
+
+    def _probabilities(self, heads: nn.Module, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
+        return (precise(heads(self.standardised(features))) / self.options.temperature).softmax(2)
+
+    # Evaluation: clusters of all images by the teacher's head of lowest loss.
+
+    def _predict(self, batch: Mapping[str, Any]) -> Float[Tensor, "b heads k"]:
+        if self.clean is not None:
+            features = self.clean.to(self.device)[batch["index"]]
+        else:
+            features = self.encoder(centre_crop(self.options.crop)(batch["image"]))
+        return self._probabilities(self.teacher, features)
+
+    def validation_step(self, batch: Mapping[str, Any]) -> None:
+        self.evaluation.collect(batch, labels=self._predict(batch).argmax(2))
+
+    def on_validation_epoch_end(self) -> None:
+        images = self.evaluation.all_images()
+        losses = torch.stack(self.losses).mean(0) if self.losses else torch.zeros(len(self.student.into))
+        self.losses.clear()
+        self.head.copy_(losses.argmin())
+        best = int(self.head)
+        self.evaluation.log_scores(self, images["labels"][:, best], images, losses[best])
+
+    def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        confidence, label = self._predict(batch)[:, int(self.head)].max(1)
+        return {"index": batch["index"], "label": label, "confidence": confidence}
