@@ -34,8 +34,8 @@ class Backbone(nn.Module):
         name: any network of timm that gives its intermediate features, such as 'resnet18' or
             'wide_resnet50_2.racm_in1k'; or 'embedded', the ImageNet EfficientNet-Lite0 that is installed with this
             package and needs no network connection.
-        layer: timm's name of the layer, such as 'layer2' or 'blocks.6'; several joined by '+' are resized to the
-            finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
+        layer: timm's name of the layer, such as 'layer2' or 'blocks.6', or 'last'; several joined by '+' are resized to
+            the finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
             3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of 24).
         checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
             local cache, or downloaded once.
@@ -56,7 +56,7 @@ class Backbone(nn.Module):
             raise ValueError(f"backbone {EMBEDDED!r} comes with its weights; name the network of {str(checkpoint)!r}")
         self.name = name
         self.network = _create(_EMBEDDED_NETWORK if name == EMBEDDED else name)
-        self.layer = layer or _default_layer(self.network)
+        self.layer = _layer(self.network, layer)
         self.indices = _indices(self.network, self.layer)
         self.kernel_size = 1 if _is_transformer(self.network) else 3
         complete = set(self.network.state_dict())
@@ -114,6 +114,12 @@ def _create(name: str) -> Network:
 
 def _is_transformer(network: Network) -> bool:
     return hasattr(network, "dynamic_img_size")
+
+
+def _layer(network: Network, layer: str | None) -> str:
+    if layer == "last":
+        return network.feature_info[-1]["module"]
+    return layer or _default_layer(network)
 
 
 def _default_layer(network: Network) -> str:

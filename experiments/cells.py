@@ -1,0 +1,182 @@
+"""A method, a category and a seed in; a cell, which is one run: its configuration and the name of its result, out.
+
+Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versions, commit, duration) and `KEY.npz`
+(labels, tree and the like), where KEY is a hash of the configuration and of the data and weights that it names.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from pydoc import locate
+from typing import IO, Any, cast
+
+import numpy as np
+import yaml
+
+from experiments.categories import Category, file_digest, fingerprint, load
+from experiments.compute import Outcome, resolve
+from experiments.methods import REPOSITORY, Method
+
+MIC_CLASS = "anomaly_clustering.mic.MIC"
+# Where things lie and how fast they are read changes no result.
+INCIDENTAL = ("root", "num_workers", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all cells of a command share."""
+
+    data_root: Path | None = None
+    backbone: str = "wide_resnet50_2.racm_in1k"
+    checkpoint: Path | None = None
+    image_size: int = 256
+    num_workers: int = 0
+    tau: float | None = None
+    last_layer: str = "last"
+    resamples: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells results of one setting from those of another."""
+        parts = [self.backbone, f"{self.image_size}px" if self.image_size != 256 else ""]
+        return "-".join([*filter(None, parts), *([f"tau{self.tau:g}"] if self.tau is not None else [])])
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One run."""
+
+    method: str
+    category: Category
+    seed: int
+    config: dict[str, Any]
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.category}, seed {self.seed}"
+
+
+def cell(name: str, method: Method, category: Category, seed: int, settings: Settings) -> Cell:
+    """The run of a method on a category.
+
+    Raises:
+        FileNotFoundError: the file of weights does not exist.
+    """
+    config = yaml.safe_load((REPOSITORY / method.config).read_text())
+    model = config["model"]
+    own = model.get("init_args") or {}
+    model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
+    if model["init_args"].get("layer") == "last":
+        model["init_args"]["layer"] = settings.last_layer
+    data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
+    data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data)
+    config |= {"data": data, "seed_everything": seed}
+    resolve(config)  # Fails here, before any work, if an argument is unknown.
+    return Cell(name, category, seed, config, _key(config, category, settings))
+
+
+def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
+    """Arguments of MIC; modules of other classes have their own."""
+    if class_path != MIC_CLASS:
+        return {}
+    options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
+    if settings.checkpoint:
+        options["checkpoint"] = str(settings.checkpoint)
+    if settings.tau is not None:
+        options["tau"] = settings.tau
+    if settings.resamples:
+        options["resamples"] = settings.resamples
+    return options
+
+
+def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> str:
+    model = config["model"]
+    checkpoint = model["init_args"].get("checkpoint")
+    identity = {
+        **_plain(config),
+        "model": {**model, "init_args": _plain(_unusual(model["class_path"], model["init_args"]))},
+        "of": [fingerprint(category, settings.data_root), file_digest(Path(checkpoint)) if checkpoint else None],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _unusual(class_path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without arguments that are the default anyway: two tables may write the same run in two ways."""
+    known = signature(cast(type, locate(class_path))).parameters
+    return {name: value for name, value in options.items() if name not in known or known[name].default != value}
+
+
+def _plain(config: Any) -> Any:
+    """Without what changes no result."""
+    if isinstance(config, Mapping):
+        return {name: _plain(value) for name, value in config.items() if name not in INCIDENTAL}
+    return [_plain(value) for value in config] if isinstance(config, list | tuple) else config
+
+
+class Store:
+    """Results of cells in a folder; a file appears there only when whole."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def read(self, cell: Cell) -> dict[str, Any] | None:
+        """The result of a cell, unless it is missing or a default that it was computed with has changed since."""
+        path = self.folder / f"{cell.key}.json"
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record if _agree(record["config"], resolve(cell.config)) else None
+
+    def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
+        """What the figures are drawn from."""
+        with np.load(self.folder / f"{cell.key}.npz") as file:
+            return dict(file)
+
+    def write(self, cell: Cell, outcome: Outcome) -> None:
+        """Keep a result; the JSON file comes last and makes the cell finished."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _whole(self.folder / f"{cell.key}.npz") as file:
+            np.savez_compressed(file, **outcome.arrays)
+        identity = {"method": cell.method, "dataset": cell.category.dataset, "category": cell.category.name}
+        record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
+        with _whole(self.folder / f"{cell.key}.json") as file:
+            file.write((json.dumps(record, indent=2) + "\n").encode())
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every finished cell, whatever its configuration."""
+        return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]
+
+
+def _agree(then: Any, now: Any) -> bool:
+    """Whether two resolved configurations say the same where both say something."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        shared = then.keys() & now.keys() - set(INCIDENTAL)
+        return all(_agree(then[name], now[name]) for name in shared)
+    return bool(then == now)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name when it is complete."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    Path(file.name).replace(path)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that is either there or not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _whole(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,173 @@
+"""The configuration of a run in; its metrics, labels and circumstances out. Runs on whatever machine it is sent to."""
+
+import logging
+import os
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.mic import MIC
+from experiments.methods import REPOSITORY
+
+# Lightning's chatter and files are of no use where hundreds of runs are one table.
+QUIET = {
+    "devices": 1,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+PACKAGES = ("anomaly-clustering", "torch", "torchvision", "lightning", "timm", "scikit-learn", "scipy", "numpy")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of a run: `record` as JSON, `arrays` as NumPy's."""
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def compute(config: dict[str, Any]) -> Outcome:
+    """Run a module on a DataModule: `fit` if it has a training step, `test` if not.
+
+    Args:
+        config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
+    """
+    started = time.perf_counter()
+    _quiet()
+    # Asked for here and not at import: each process may see a GPU of its own.
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    seed_everything(config["seed_everything"], workers=True, verbose=False)
+    parsed = _parser().parse_object(config)
+    objects = _parser().instantiate(parsed)
+    given = {name: value for name, value in objects.trainer.items() if value is not None}
+    trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": False})
+    module, data = objects.model, objects.data
+    trained = is_overridden("training_step", module, LightningModule)
+    if trained:
+        trainer.fit(module, datamodule=data)
+    else:
+        trainer.test(module, datamodule=data, verbose=False)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module, data)
+    if not isinstance(module, MIC):
+        metrics |= _scores(arrays)
+    record = {
+        "metrics": metrics,
+        "config": resolve(config),
+        "num_images": len(arrays["labels"]),
+        "notices": [*getattr(data, "notices", ()), *getattr(module, "notices", ())],
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "commit": _commit(),
+        "device": torch.cuda.get_device_name() if accelerator == "cuda" else _processor(),
+        "duration_s": round(time.perf_counter() - started, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Outcome(record, arrays)
+
+
+def _grouping(mic: MIC) -> dict[str, np.ndarray]:
+    """Labels, true classes and merges of MIC, and the weights of patches where it has chosen any."""
+    grouping = mic.grouping
+    arrays = {"index": grouping.index, "labels": grouping.labels, "target": grouping.target}
+    arrays |= {"tree": grouping.groups.tree, "distances": grouping.groups.distances}
+    if mic.distance == "weighted_average" and mic.weights != "uniform":
+        arrays["weights"] = grouping.weights.astype(np.float16)
+    return arrays
+
+
+def _predicted(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> dict[str, np.ndarray]:
+    """Labels of any module whose `predict_step` gives 'index' and 'label' of a batch, in the order of the data set."""
+    batches = trainer.predict(module, datamodule=data)
+    assert batches is not None
+    index, labels = (torch.cat([batch[name] for batch in batches]).cpu() for name in ("index", "label"))
+    order = index.argsort()
+    target = np.array([-1 if record.label is None else record.label for record in data.records])  # type: ignore[attr-defined]
+    return {"index": index[order].numpy(), "labels": labels[order].numpy(), "target": target[index[order].numpy()]}
+
+
+def _scores(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The evaluator that all methods share, on the labels that a method gives in the end."""
+    metrics = clustering_metrics()
+    metrics.update(torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["target"]))
+    return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of module and DataModule with all defaults filled in.
+
+    Raises:
+        ValueError: a class cannot be found, or an argument is not one of its.
+    """
+    parser = _parser()
+    complete = parser.parse_object({**config})
+    plain = complete.as_dict() if hasattr(complete, "as_dict") else dict(complete)
+    return {name: _plain(plain[name]) for name in ("model", "data", "seed_everything")} | {
+        "trainer": config.get("trainer") or {}
+    }
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+@lru_cache(maxsize=1)
+def _parser() -> LightningArgumentParser:
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
+    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
+    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_argument("--seed_everything", type=int, default=0)
+    return parser
+
+
+def _quiet() -> None:
+    """Hide what Lightning says of itself, hundreds of times over."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    """The name of the processor, and how many of its cores there are."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+@lru_cache(maxsize=1)
+def _commit() -> str | None:
+    """Of the clone that the code runs from, '+' where it differs from it; None outside a clone."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
