@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from experiments.categories import MVTEC, MTD, SYNTHETIC, by_name
+from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name
 from experiments.cells import Settings
 from experiments.command import Command, make
 from experiments.executors import Name
@@ -68,6 +68,8 @@ def _command(argv: list[str] | None) -> Command:
     for name in ("seeds", "workers"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+    if options.checkpoint and not options.checkpoint.is_file():
+        raise FileNotFoundError(f"checkpoint {str(options.checkpoint)!r} does not exist")
     known = {str(category): category for category in (*MVTEC, MTD, SYNTHETIC)}
     settings = Settings(
         data_root=options.data_root,

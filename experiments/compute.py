@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import ArgumentError
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -47,6 +48,9 @@ def compute(config: dict[str, Any]) -> Outcome:
 
     Args:
         config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
+
+    Raises:
+        ValueError: see `resolve`.
     """
     started = time.perf_counter()
     _quiet()
@@ -114,12 +118,15 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a class cannot be found, or an argument is not one of its.
     """
-    parser = _parser()
-    complete = parser.parse_object({**config})
-    plain = complete.as_dict() if hasattr(complete, "as_dict") else dict(complete)
-    return {name: _plain(plain[name]) for name in ("model", "data", "seed_everything")} | {
-        "trainer": config.get("trainer") or {}
-    }
+    try:
+        complete = _parser().parse_object({**config}).as_dict()
+    except ArgumentError as error:
+        # Types that are none of the user's business stand around what is wrong.
+        noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise ValueError(" ".join(line.lstrip("- ") for line in lines if not line.startswith(noise))) from None
+    parts = {name: _plain(complete[name]) for name in ("model", "data", "seed_everything")}
+    return parts | {"trainer": config.get("trainer") or {}}
 
 
 def _plain(value: Any) -> Any:

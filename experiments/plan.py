@@ -32,9 +32,7 @@ class Plan:
         return sorted(unique.values(), key=lambda cell: (categories.index(cell.category), _features(cell)))
 
 
-def make_plan(
-    methods: Mapping[str, Method], categories: Iterable[Category], seeds: int, settings: Settings
-) -> Plan:
+def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], seeds: int, settings: Settings) -> Plan:
     """The cells of all methods on all categories."""
     plan = Plan()
     for category in categories:
@@ -46,7 +44,7 @@ def make_plan(
                 try:
                     plan.cells[name, category] = _seeded(name, method, category, seeds, settings)
                 except (ValueError, OSError, ImportError) as error:
-                    plan.unavailable[name] = str(error).splitlines()[0]
+                    plan.unavailable[name] = str(error)
     return plan
 
 
@@ -85,7 +83,11 @@ def estimate(cells: Sequence[Cell], store: Store) -> float | None:
 
     def seconds(cell: Cell) -> float:
         alike = (
-            [record for record in known if (record["method"], record["dataset"]) == (cell.method, cell.category.dataset)],
+            [
+                record
+                for record in known
+                if (record["method"], record["dataset"]) == (cell.method, cell.category.dataset)
+            ],
             [record for record in known if record["method"] == cell.method],
             known,
         )

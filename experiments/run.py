@@ -11,7 +11,12 @@ Report = Callable[[Cell, Outcome | None], None]
 
 
 def run(
-    cells: Sequence[Cell], store: Store, executor: Executor, *, at_a_time: int, report: Report = lambda cell, outcome: None
+    cells: Sequence[Cell],
+    store: Store,
+    executor: Executor,
+    *,
+    at_a_time: int,
+    report: Report = lambda cell, outcome: None,
 ) -> dict[Cell, str]:
     """Compute cells and keep each as soon as it is done; one that fails does not stop the others.
 

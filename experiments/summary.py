@@ -79,7 +79,9 @@ def _entry(
 def _of_seeds(records: Sequence[Mapping[str, Any]], metric: str) -> Number | None:
     """Mean and standard error over seeds; of a run on random subsets the mean and standard error over these."""
     scores = [record["metrics"] for record in records]
-    resampled = [Number(score[f"{metric}_mean"], score[f"{metric}_se"]) for score in scores if f"{metric}_mean" in score]
+    resampled = [
+        Number(score[f"{metric}_mean"], score[f"{metric}_se"]) for score in scores if f"{metric}_mean" in score
+    ]
     if resampled:
         return _mean(resampled)
     values = [score[metric] for score in scores if metric in score]

@@ -58,9 +58,7 @@ def _without(methods: Mapping[str, Method], *names: str) -> dict[str, Method]:
 TABLES: dict[str, Table] = {
     "table1": Table("Distances between images, clustered by Ward", DISTANCES, note=WARD_NOTE),
     "table2": Table("Clustering methods, NMI", {**CLUSTERINGS, **DEEP}, metrics=("nmi",), note=WARD_NOTE),
-    "table3": Table(
-        "Purity of clusters", DISTANCES, metrics=("mauc", "r@90%", "r@95%", "r@99%"), note=WARD_NOTE
-    ),
+    "table3": Table("Purity of clusters", DISTANCES, metrics=("mauc", "r@90%", "r@95%", "r@99%"), note=WARD_NOTE),
     "table4": Table(
         "One vector against patches of the last layer, NMI",
         LAST_LAYER,

@@ -38,7 +38,11 @@ def test_means_of_table_7_are_those_of_table_1(group) -> None:
 
 def test_tables_print_the_same_run_alike() -> None:
     everywhere: dict[Key, dict[str, float]] = {}
-    aliases = {"Ward (maxH)": "Maximum Hausdorff", "Ward (WA)": "Weighted Average", "Rarity by mean": "Weighted Average"}
+    aliases = {
+        "Ward (maxH)": "Maximum Hausdorff",
+        "Ward (WA)": "Weighted Average",
+        "Rarity by mean": "Weighted Average",
+    }
     aliases["Hausdorff max-min (max)"] = "Maximum Hausdorff"
     for name in ("table1", "table2", "table5", "table7", "table8", "section4_3"):
         for key, number in published(name).items():

@@ -35,8 +35,9 @@ class Backbone(nn.Module):
             'wide_resnet50_2.racm_in1k'; or 'embedded', the ImageNet EfficientNet-Lite0 that is installed with this
             package and needs no network connection.
         layer: timm's name of the layer, such as 'layer2' or 'blocks.6', or 'last'; several joined by '+' are resized to
-            the finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
-            3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of 24).
+            the finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet,
+            'Reduction 3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of
+            24).
         checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
             local cache, or downloaded once.
 
