@@ -10,9 +10,10 @@ from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name
 from experiments.cells import Settings
 from experiments.command import Command, make
 from experiments.executors import Name
+from experiments.figures import FIGURES, Network
 from experiments.tables import TABLES
 
-KNOWN = (*TABLES,)
+KNOWN = (*TABLES, *FIGURES)
 EXAMPLES = """\
 DIR holds the data sets: mvtec (or the 15 category folders) and mtd (or the MT_* folders). What is not there is said to
 be missing in the table. What was computed once is kept below --out and never computed again.
@@ -51,7 +52,8 @@ def _command(argv: list[str] | None) -> Command:
     add("--out", type=Path, default=Path("runs/experiments"), metavar="DIR", help="results (default runs/experiments)")
     add("--backbone", default=Settings.backbone, metavar="NAME", help="embedded, or any of timm (default: the paper's)")
     add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
-    add("--last-layer", default="last", metavar="NAME", help="of Table 4 and Figure 9, if not the network's last")
+    add("--last-layer", default="last", metavar="NAME", help="of the network, for Table 4, if its weights end early")
+    add("--backbones", nargs="+", default=[], metavar="NETWORK", help="of Figures 9 to 11: NAME[@LAST_LAYER][=FILE]")
     add("--image-size", type=int, default=256, metavar="PIXELS")
     add("--tau", type=float, help="smoothness of the weights (default: the method's)")
     add("--resamples", type=int, default=100, metavar="N", help="random subsets in Tables 9 and 10 (default 100)")
@@ -73,6 +75,7 @@ def _command(argv: list[str] | None) -> Command:
     known = {str(category): category for category in (*MVTEC, MTD, SYNTHETIC)}
     settings = Settings(
         data_root=options.data_root,
+        synthetic=options.data == "synthetic",
         backbone=options.backbone,
         checkpoint=options.checkpoint,
         image_size=options.image_size,
@@ -84,9 +87,9 @@ def _command(argv: list[str] | None) -> Command:
     return Command(
         names=options.names,
         settings=settings,
-        synthetic=options.data == "synthetic",
         out=options.out,
         seeds=options.seeds,
+        networks=[_network(text) for text in options.backbones],
         only=options.only,
         categories=by_name(options.categories, known),
         dry_run=options.dry_run,
@@ -95,6 +98,12 @@ def _command(argv: list[str] | None) -> Command:
         address=options.address,
         parameters=dict(text.split("=", 1) for text in options.parameter),
     )
+
+
+def _network(text: str) -> Network:
+    name, _, file = text.partition("=")
+    name, _, last_layer = name.partition("@")
+    return Network(name, file or None, last_layer or "last")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Settings:
     """What all cells of a command share."""
 
     data_root: Path | None = None
+    synthetic: bool = False
     backbone: str = "wide_resnet50_2.racm_in1k"
     checkpoint: Path | None = None
     image_size: int = 256
@@ -44,8 +45,9 @@ class Settings:
     @property
     def name(self) -> str:
         """What tells results of one setting from those of another."""
-        parts = [self.backbone, f"{self.image_size}px" if self.image_size != 256 else ""]
-        return "-".join([*filter(None, parts), *([f"tau{self.tau:g}"] if self.tau is not None else [])])
+        size = f"{self.image_size}px" if self.image_size != 256 else ""
+        tau = f"tau{self.tau:g}" if self.tau is not None else ""
+        return "-".join(filter(None, ["synthetic" * self.synthetic, self.backbone, size, tau]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     if model["init_args"].get("layer") == "last":
         model["init_args"]["layer"] = settings.last_layer
     data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
-    data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data)
+    data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data.get(category.dataset, {}))
     config |= {"data": data, "seed_everything": seed}
     resolve(config)  # Fails here, before any work, if an argument is unknown.
     return Cell(name, category, seed, config, _key(config, category, settings))
@@ -175,8 +177,8 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
     Path(file.name).replace(path)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that is either there or not."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either there or not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _whole(path) as file:
-        file.write(text.encode())
+        file.write(content)

@@ -7,15 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from experiments.categories import MVTEC, SYNTHETIC, Category, single
-from experiments.cells import Cell, Settings, Store, write_whole
+from anomaly_clustering.backbone import Backbone
+from experiments.categories import SYNTHETIC, Category
+from experiments.cells import MIC_CLASS, Cell, Settings, Store
 from experiments.compute import Outcome
 from experiments.executors import Name, open_executor
+from experiments.figures import FIGURES, Network
+from experiments.found import Found
+from experiments.methods import Method
+from experiments.output import absent, write_figure, write_table
 from experiments.plan import Plan, estimate, make_plan
-from experiments.published import published
 from experiments.run import run
-from experiments.summary import LEGEND, Results, as_csv, entries, markdown
-from experiments.tables import TABLES, Table
+from experiments.tables import TABLES
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,9 @@ class Command:
 
     names: Sequence[str]
     settings: Settings
-    synthetic: bool = False
     out: Path = Path("runs/experiments")
     seeds: int = 1
+    networks: Sequence[Network] = ()
     only: Sequence[str] = ()
     categories: Sequence[Category] = ()
     dry_run: bool = False
@@ -37,55 +40,103 @@ class Command:
 
 
 def make(command: Command) -> int:
-    """Compute what is missing, then print and write each table; 1 if cells failed."""
+    """Compute what is missing, then print and write each table and figure; 1 if cells failed."""
     store = Store(command.out / "cells")
     failed: dict[str, str] = {}
     for name in command.names:
-        table = _table(name, command)
-        plan = _plan(table, command)
-        missing = [cell for cell in _chosen(plan, table, command) if not store.read(cell) and cell.key not in failed]
+        plan = plan_of(name, command)
+        missing = [cell for cell in _chosen(plan, command) if not store.read(cell) and cell.key not in failed]
         if command.dry_run:
             _list(name, missing, plan, store)
             continue
-        failed |= _compute(missing, store, command)
-        _write_table(name, table, plan, store, command, failed)
+        failed |= _compute(_with_weights(missing, plan), store, command)
+        text = write(name, Found(plan, store, command.settings), command, failed)
+        print(text, flush=True)
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _table(name: str, command: Command) -> Table:
-    table = TABLES[name]
-    return replace(table, groups=(single(SYNTHETIC),)) if command.synthetic else table
+def write(name: str, found: Found, command: Command, failed: Mapping[str, str]) -> str:
+    """Write a table or figure as far as it was measured; the text to print."""
+    if name in TABLES:
+        return write_table(name, TABLES[name], found, command.out, failed)
+    return write_figure(name, FIGURES[name], command.networks or FIGURES[name].networks, found, command.out, failed)
 
 
-def _plan(table: Table, command: Command) -> Plan:
-    categories = dict.fromkeys(member for group in table.groups for member in group.members)
-    settings = command.settings if table.resample else replace(command.settings, resamples=0)
-    return make_plan(table.methods, categories, command.seeds, settings)
+def plan_of(name: str, command: Command) -> Plan:
+    """The cells of a table or figure.
+
+    Raises:
+        ValueError: `--only` names no method of it.
+    """
+    settings, methods = command.settings, methods_of(name, command)
+    categories: Sequence[Category]
+    if name in TABLES:
+        settings = settings if TABLES[name].resample else replace(settings, resamples=0)
+        categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
+    else:
+        settings, categories = replace(settings, resamples=0), FIGURES[name].categories
+    return make_plan(methods, [SYNTHETIC] if settings.synthetic else categories, command.seeds, settings)
 
 
-def _chosen(plan: Plan, table: Table, command: Command) -> list[Cell]:
+def methods_of(name: str, command: Command) -> Mapping[str, Method]:
+    """The rows of a table, or what a figure is drawn from."""
+    if name in TABLES:
+        return TABLES[name].methods
+    return FIGURES[name].methods(command.settings, command.networks or FIGURES[name].networks)
+
+
+def _chosen(plan: Plan, command: Command) -> list[Cell]:
     """The cells that --only and --categories leave."""
     begins = tuple(name.lower() for name in command.only)
-    if begins and not any(name.lower().startswith(begins) for name in table.methods):
-        raise ValueError(f"--only {' '.join(command.only)}: no method begins so; there are {list(table.methods)}")
-    return [
-        cell
-        for cell in plan.once()
-        if (not begins or cell.method.lower().startswith(begins))
-        and (not command.categories or cell.category in command.categories)
-    ]
+    methods = dict.fromkeys([*(method for method, _ in plan.cells), *plan.unavailable])
+    if begins and methods and not any(name.lower().startswith(begins) for name in methods):
+        raise ValueError(f"--only {' '.join(command.only)}: no method begins so; there are {list(methods)}")
+    wanted = {
+        cell.key
+        for (name, category), cells in plan.cells.items()
+        for cell in cells
+        if (not begins or name.lower().startswith(begins))
+        and (not command.categories or category in command.categories)
+    }
+    return [cell for cell in plan.once() if cell.key in wanted]
 
 
 def _list(name: str, missing: Sequence[Cell], plan: Plan, store: Store) -> None:
     for cell in missing:
         print(f"  {cell}")
-    for what, why in _absent(plan).items():
+    for what, why in absent(plan).items():
         print(f"  missing: {what}: {why}")
     seconds = estimate(missing, store)
     took = "unknown, since nothing was measured yet" if seconds is None else str(timedelta(seconds=round(seconds)))
     print(f"{name}: {len(missing)} of {len(plan.once())} runs to compute; one after the other they take {took}")
+
+
+def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
+    """Cells whose network can be had; the methods of the others are put down as unavailable."""
+    problems: dict[tuple[str, ...], str | None] = {}
+    ready = []
+    for cell in cells:
+        model = cell.config["model"]
+        if model["class_path"] == MIC_CLASS:
+            options = [model["init_args"].get(name) for name in ("backbone", "layer", "checkpoint")]
+            network = tuple(map(str, options))
+            if network not in problems:
+                problems[network] = _problem(*options)
+            if why := problems[network]:
+                plan.unavailable[cell.method] = why
+                continue
+        ready.append(cell)
+    return ready
+
+
+def _problem(name: str, layer: str | None, checkpoint: str | None) -> str | None:
+    try:
+        Backbone(name, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
 
 
 def _compute(cells: Sequence[Cell], store: Store, command: Command) -> dict[str, str]:
@@ -112,58 +163,3 @@ def _compute(cells: Sequence[Cell], store: Store, command: Command) -> dict[str,
     ) as (executor, at_a_time):
         failed = run(cells, store, executor, at_a_time=at_a_time, report=report)
     return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
-
-
-def _write_table(
-    name: str, table: Table, plan: Plan, store: Store, command: Command, failed: Mapping[str, str]
-) -> None:
-    results: Results = {
-        place: [record for cell in cells if (record := store.read(cell))] for place, cells in plan.cells.items()
-    }
-    found = entries(table, {} if command.synthetic else published(name), results)
-    file = command.out / "tables" / file_name(name, command)
-    number = name.removeprefix("table")
-    title = f"Table {number}. {table.title}" if number.isdecimal() else table.title
-    text = "\n\n".join(
-        [
-            f"# {title}{' (synthetic set, not the data of the paper)' * command.synthetic}",
-            _circumstances(plan, store, command, failed),
-            LEGEND,
-            markdown(table, found),
-            table.note.format(resamples=command.settings.resamples),
-        ]
-    )
-    write_whole(file.with_name(f"{file.name}.md"), text.rstrip() + "\n")
-    write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, found))
-    print(f"{text}\n\nWritten to {file}.md and .csv", flush=True)
-
-
-def file_name(name: str, command: Command) -> str:
-    """Of what comes out, without ending: results of one setting do not replace those of another."""
-    return f"{name}-{'synthetic-' * command.synthetic}{command.settings.name}"
-
-
-def _circumstances(plan: Plan, store: Store, command: Command, failed: Mapping[str, str]) -> str:
-    """What was measured with what, and what was not."""
-    cells = plan.once()
-    records = [record for cell in cells if (record := store.read(cell))]
-    settings = command.settings
-    weights = f" from {settings.checkpoint.name}" if settings.checkpoint else ""
-    lines = [
-        f"Measured with {settings.backbone}{weights} on images of {settings.image_size} pixels: "
-        f"{len(records)} of {len(cells)} runs.",
-        *(f"Missing: {what} ({why})." for what, why in _absent(plan).items()),
-    ]
-    if broken := [cell for cell in cells if cell.key in failed]:
-        lines.append(f"Failed: {'; '.join(map(str, broken))}.")
-    return "\n".join(lines)
-
-
-def _absent(plan: Plan) -> dict[str, str]:
-    """Categories and methods that cannot be measured, those with the same reason together."""
-    reasons: dict[str, list[str]] = {}
-    whole = set(MVTEC) <= plan.missing.keys()
-    categories = {category.dataset if whole else str(category): why for category, why in plan.missing.items()}
-    for what, why in (categories | plan.unavailable).items():
-        reasons.setdefault(why, []).append(what)
-    return {", ".join(names): why for why, names in reasons.items()}

@@ -1,6 +1,7 @@
 """The configuration of a run in; its metrics, labels and circumstances out. Runs on whatever machine it is sent to."""
 
 import logging
+import math
 import os
 import platform
 import subprocess
@@ -130,11 +131,13 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """As JSON has it, which knows no infinity."""
     if isinstance(value, Mapping):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

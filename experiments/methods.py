@@ -16,13 +16,13 @@ class Method:
         config: YAML with the module as for the command line (`model`, and `trainer` or `data` where needed), relative
             to the repository.
         options: arguments of the module that differ from the file.
-        data: arguments of the DataModule that differ from those of the table.
+        data: arguments of the DataModule of a data set that differ from those of the table.
         prefix: of the metrics that count, such as 'best_' for the best epoch of a method that is trained.
     """
 
     config: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     prefix: str = ""
 
 

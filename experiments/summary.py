@@ -71,9 +71,15 @@ def _entry(
     results: Results,
 ) -> Entry:
     prefix = method.prefix if method else ""
-    found = [_of_seeds(results.get((name, member), ()), prefix + metric) for member in group.members]
+    ours, measured = group_mean(results, name, group, prefix + metric)
+    return Entry(metric, name, group, ours, measured, of_group(numbers, name, group, metric))
+
+
+def group_mean(results: Results, method: str, group: Group, metric: str) -> tuple[Number | None, int]:
+    """Plain mean over the categories that were measured, and how many these are."""
+    found = [_of_seeds(results.get((method, member), ()), metric) for member in group.members]
     ours = [number for number in found if number]
-    return Entry(metric, name, group, _mean(ours), len(ours), of_group(numbers, name, group, metric))
+    return _mean(ours), len(ours)
 
 
 def _of_seeds(records: Sequence[Mapping[str, Any]], metric: str) -> Number | None:

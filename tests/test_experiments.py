@@ -77,7 +77,7 @@ def test_a_cell_tells_how_it_came_about(root: Path, out: Path) -> None:
     assert len(record["commit"]) in (40, 41)
     assert record["duration_s"] > 0
     arrays = Store(out / "cells").arrays(
-        cell("", DISTANCES[record["method"]], MVTEC[0], 0, Settings(root, "embedded", image_size=64))
+        cell("", DISTANCES[record["method"]], MVTEC[0], 0, Settings(root, backbone="embedded", image_size=64))
     )
     assert arrays["weights"].shape == (9, 8, 8)
     assert len(arrays["tree"]) == 8
@@ -199,7 +199,7 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         "unknown option": with_options(WEIGHTED, taux=0.1),
         "fine": WEIGHTED,
     }
-    plan = make_plan(methods, [MVTEC[0], MTD], 1, Settings(root, "embedded"))
+    plan = make_plan(methods, [MVTEC[0], MTD], 1, Settings(root, backbone="embedded"))
     assert "there is no configs/baselines/absent.yaml" in plan.unavailable["absent"]
     assert "'taux' is not accepted" in plan.unavailable["unknown option"]
     assert [cell.method for cell in plan.once()] == ["fine"]
@@ -224,7 +224,7 @@ def test_wrong_options_say_so(
 
 
 def test_cells_that_share_features_are_neighbours() -> None:
-    settings = Settings(backbone="embedded")
+    settings = Settings(synthetic=True, backbone="embedded")
     cells = make_plan(tables.TABLES["table8"].methods, [SYNTHETIC], 1, settings).once()
     distances = [cell.config["model"]["init_args"].get("distance") for cell in cells]
     assert sum(a != b for a, b in itertools.pairwise(distances)) == 1
