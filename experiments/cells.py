@@ -7,7 +7,6 @@ Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versi
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from inspect import signature
 from pathlib import Path
 from pydoc import locate
 from typing import IO, Any, cast
+from uuid import uuid4
 
 import numpy as np
 import yaml
@@ -166,15 +166,15 @@ def _agree(then: Any, now: Any) -> bool:
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears under its name when it is complete."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        try:
+    part = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:

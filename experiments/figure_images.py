@@ -113,7 +113,7 @@ def _image(data: DefectDataModule, position: int) -> Image.Image:
 
 
 def gallery(found: Found, method: str) -> Figure:
-    """Each category cut into 16 clusters: name and purity of the majority; others framed red, several defects orange."""
+    """Each category cut into 16 clusters; images not of the majority framed red, of several defect types orange."""
     figure = Figure(figsize=(2 * SHOWN, 0.2 + 9.6 * len(found.categories)), layout="constrained")
     parts = figure.subfigures(len(found.categories), 1, squeeze=False)[:, 0]
     for part, category in zip(parts, found.categories, strict=True):

@@ -35,7 +35,6 @@ def sensitivity(
     *,
     xlabel: Mapping[str, str],
     dotted: Mapping[str, str] | None = None,
-    logarithmic: bool = True,
 ) -> Figure:
     """NMI against an option.
 
@@ -50,8 +49,9 @@ def sensitivity(
             _curve(axes, found, group, methods, colour)
             if dotted and (level := group_mean(found.results, dotted[title], group, "nmi")[0]):
                 axes.axhline(level.value, color=colour, linestyle=":", label=f"{group.name}, {dotted[title]}")
-        if logarithmic:
-            axes.set_xscale("log")
+        axes.set_xscale("log")
+        axes.set_xticks(list(methods), [f"{value:g}" for value in methods], fontsize=7)
+        axes.minorticks_off()
         axes.set(xlabel=xlabel[title], ylabel="NMI")
         axes.legend(fontsize=7)
     return figure

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
+from typing import Any
 
 from experiments.categories import MVTEC, SYNTHETIC, single
 from experiments.cells import write_whole
@@ -44,7 +46,8 @@ def write_figure(
     if not found.categories:
         return f"{text}\n\nThere is nothing to draw."
     drawing = figure.draw(found, networks)
-    drawing.suptitle(_title(name, figure.title, found).removeprefix("# "), fontsize=10)
+    title = _title(name, figure.title, found).removeprefix("# ")
+    drawing.suptitle(fill(title, int(12 * drawing.get_figwidth())), fontsize=10)
     file = file_of(name, found, out)
     for ending in ("png", "svg"):
         buffer = BytesIO()
@@ -81,11 +84,13 @@ def circumstances(found: Found, failed: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _network(options: Mapping[str, str]) -> str:
+def _network(options: Mapping[str, Any]) -> str:
     """The network of MIC; modules of other classes name theirs in their configuration."""
     if "backbone" not in options:
         return "networks of their own"
-    return options["backbone"] + (f" ({Path(options['checkpoint']).name})" if options.get("checkpoint") else "")
+    details = [Path(options["checkpoint"]).name] if options.get("checkpoint") else []
+    details += [options["layer"]] if options["layer"] not in (None, "last") else []
+    return options["backbone"] + (f" ({', '.join(details)})" if details else "")
 
 
 def absent(plan: Plan) -> dict[str, str]:
