@@ -11,6 +11,7 @@ from experiments.cells import Settings
 from experiments.command import Command, make
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
+from experiments.follow import Mode
 from experiments.tables import TABLES
 
 KNOWN = (*TABLES, *FIGURES)
@@ -66,6 +67,8 @@ def _command(argv: list[str] | None) -> Command:
     add("--address", metavar="URL", help="of a Dask scheduler; without it one is started here")
     add("--parameter", nargs="*", default=[], metavar="NAME=VALUE", help="of submitit, such as slurm_partition=gpu")
     add("--num-workers", type=int, default=0, metavar="N", help="processes that load the images of a cell (default 0)")
+    add("--wandb", choices=get_args(Mode), default="off", help="log runs to Weights & Biases (default off)")
+    add("--artefacts", action="store_true", help="write contact sheets, heat maps and confusion of each run to --out")
     options = parser.parse_args(argv)
     for name in ("seeds", "workers"):
         if getattr(options, name) < 1:
@@ -97,6 +100,8 @@ def _command(argv: list[str] | None) -> Command:
         workers=options.workers,
         address=options.address,
         parameters=dict(text.split("=", 1) for text in options.parameter),
+        wandb=options.wandb,
+        artefacts=options.artefacts,
     )
 
 

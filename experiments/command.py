@@ -13,9 +13,10 @@ from experiments.cells import MIC_CLASS, Cell, Settings, Store
 from experiments.compute import Outcome
 from experiments.executors import Name, open_executor
 from experiments.figures import FIGURES, Network
+from experiments.follow import Followed, Mode, log_summary
 from experiments.found import Found
 from experiments.methods import Method
-from experiments.output import absent, write_figure, write_table
+from experiments.output import absent, per_category, write_figure, write_table
 from experiments.plan import Plan, estimate, make_plan
 from experiments.run import run
 from experiments.tables import TABLES
@@ -37,6 +38,8 @@ class Command:
     workers: int = 1
     address: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    wandb: Mode = "off"
+    artefacts: bool = False
 
 
 def make(command: Command) -> int:
@@ -49,9 +52,13 @@ def make(command: Command) -> int:
         if command.dry_run:
             _list(name, missing, plan, store)
             continue
-        failed |= _compute(_with_weights(missing, plan), store, command)
-        text = write(name, Found(plan, store, command.settings), command, failed)
-        print(text, flush=True)
+        failed |= _compute(name, _with_weights(missing, plan), store, command)
+        found = Found(plan, store, command.settings)
+        print(write(name, found, command, failed), flush=True)
+        if command.wandb != "off":
+            log_summary(
+                _followed(name, "summary", name, 0, f"{name}-{found.settings.name}", command), *per_category(found)
+            )
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0
@@ -139,7 +146,7 @@ def _problem(name: str, layer: str | None, checkpoint: str | None) -> str | None
     return None
 
 
-def _compute(cells: Sequence[Cell], store: Store, command: Command) -> dict[str, str]:
+def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -> dict[str, str]:
     """Tracebacks of those that failed, by key."""
     if not cells:
         return {}
@@ -154,6 +161,11 @@ def _compute(cells: Sequence[Cell], store: Store, command: Command) -> dict[str,
             result = f"NMI {metrics.get('nmi', float('nan')):.3f} in {outcome.record['duration_s']:.1f} s"
         print(f"[{done}/{len(cells)}] {cell}: {result}", file=sys.stderr, flush=True)
 
+    def followed(cell: Cell) -> Followed | None:
+        if command.wandb == "off" and not command.artefacts:
+            return None
+        return _followed(name, cell.method, str(cell.category), cell.seed, cell.key, command)
+
     with open_executor(
         command.executor,
         workers=min(command.workers, len(cells)),
@@ -161,5 +173,10 @@ def _compute(cells: Sequence[Cell], store: Store, command: Command) -> dict[str,
         folder=command.out / "submitit",
         parameters=dict(command.parameters),
     ) as (executor, at_a_time):
-        failed = run(cells, store, executor, at_a_time=at_a_time, report=report)
+        failed = run(cells, store, executor, at_a_time=at_a_time, report=report, followed=followed)
     return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
+
+
+def _followed(name: str, method: str, category: str, seed: int, id: str, command: Command) -> Followed:
+    artefacts = command.out / "artefacts" / id if command.artefacts else None
+    return Followed(command.wandb, name, method, category, seed, id, command.out, artefacts)

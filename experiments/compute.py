@@ -18,12 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 from jsonargparse import ArgumentError
-from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from anomaly_clustering.last_and_best import LastAndBest
 from anomaly_clustering.metrics import clustering_metrics
 from anomaly_clustering.mic import MIC
+from anomaly_clustering.training_folder import predicted
+from experiments.follow import Followed, follow
 from experiments.methods import REPOSITORY
 
 # Lightning's chatter and files are of no use where hundreds of runs are one table.
@@ -44,11 +47,12 @@ class Outcome:
     arrays: dict[str, np.ndarray]
 
 
-def compute(config: dict[str, Any]) -> Outcome:
+def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome:
     """Run a module on a DataModule: `fit` if it has a training step, `test` if not.
 
     Args:
         config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
+        followed: where else the run is seen.
 
     Raises:
         ValueError: see `resolve`.
@@ -61,20 +65,23 @@ def compute(config: dict[str, Any]) -> Outcome:
     parsed = _parser().parse_object(config)
     objects = _parser().instantiate(parsed)
     given = {name: value for name, value in objects.trainer.items() if value is not None}
-    trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": False})
-    module, data = objects.model, objects.data
-    trained = is_overridden("training_step", module, LightningModule)
-    if trained:
-        trainer.fit(module, datamodule=data)
-    else:
-        trainer.test(module, datamodule=data, verbose=False)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module, data)
+    module, data, epochs = objects.model, objects.data, LastAndBest()
+    resolved = resolve(config)
+    with follow(followed, resolved) as (logger, callbacks):
+        callbacks = [*_listed(given.pop("callbacks", None)), epochs, *callbacks]
+        trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": logger, "callbacks": callbacks})
+        if is_overridden("training_step", module, LightningModule):
+            trainer.fit(module, datamodule=data)
+        else:
+            trainer.test(module, datamodule=data, verbose=False)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
     if not isinstance(module, MIC):
-        metrics |= _scores(arrays)
+        best = epochs.chosen().get("best_by_accuracy", {})
+        metrics |= {f"best_{name}": float(value) for name, value in best.items()} | _scores(arrays)
     record = {
         "metrics": metrics,
-        "config": resolve(config),
+        "config": resolved,
         "num_images": len(arrays["labels"]),
         "notices": [*getattr(data, "notices", ()), *getattr(module, "notices", ())],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -96,14 +103,22 @@ def _grouping(mic: MIC) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _predicted(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> dict[str, np.ndarray]:
-    """Labels of any module whose `predict_step` gives 'index' and 'label' of a batch, in the order of the data set."""
-    batches = trainer.predict(module, datamodule=data)
-    assert batches is not None
-    index, labels = (torch.cat([batch[name] for batch in batches]).cpu() for name in ("index", "label"))
-    order = index.argsort()
-    target = np.array([-1 if record.label is None else record.label for record in data.records])  # type: ignore[attr-defined]
-    return {"index": index[order].numpy(), "labels": labels[order].numpy(), "target": target[index[order].numpy()]}
+def _predicted(trainer: Trainer, module: LightningModule) -> dict[str, np.ndarray]:
+    """Labels that a module predicts, in the order of the data set."""
+    table = predicted(trainer, module)
+    if table is None:
+        raise ValueError(
+            f"{type(module).__name__} must have a predict_step that returns 'index' and 'label' of a batch"
+        )
+    records = trainer.datamodule.records  # type: ignore[attr-defined]
+    index, labels = (np.array([row[name] for row in table]) for name in ("index", "label"))
+    target = np.array([-1 if records[i].label is None else records[i].label for i in index])
+    return {"index": index, "labels": labels, "target": target}
+
+
+def _listed(callbacks: Callback | list[Callback] | None) -> list[Callback]:
+    """As YAML may give them."""
+    return callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
 
 
 def _scores(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -84,6 +84,17 @@ def circumstances(found: Found, failed: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
+def per_category(found: Found) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of all runs, one value each: for W&B."""
+    records = [record for records in found.results.values() for record in records]
+    metrics = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    identity = ["method", "dataset", "category", "seed"]
+    rows = [
+        [*(record[name] for name in identity), *(record["metrics"].get(name) for name in metrics)] for record in records
+    ]
+    return [*identity, *metrics], rows
+
+
 def _network(options: Mapping[str, Any]) -> str:
     """The network of MIC; modules of other classes name theirs in their configuration."""
     if "backbone" not in options:

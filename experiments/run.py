@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
 from experiments.cells import Cell, Store
 from experiments.compute import Outcome, compute
+from experiments.follow import Followed
 
 Report = Callable[[Cell, Outcome | None], None]
 
@@ -17,12 +18,14 @@ def run(
     *,
     at_a_time: int,
     report: Report = lambda cell, outcome: None,
+    followed: Callable[[Cell], Followed | None] = lambda cell: None,
 ) -> dict[Cell, str]:
     """Compute cells and keep each as soon as it is done; one that fails does not stop the others.
 
     Args:
         at_a_time: how many the executor is given before the first of them is done.
         report: is told of each cell with its outcome, None where it failed.
+        followed: where else a cell is seen.
 
     Returns:
         Tracebacks of cells that failed.
@@ -33,7 +36,7 @@ def run(
 
     def fill() -> None:
         while len(running) < at_a_time and (cell := next(waiting, None)):
-            running[executor.submit(compute, cell.config)] = cell
+            running[executor.submit(compute, cell.config, followed(cell))] = cell
 
     fill()
     while running:

@@ -7,7 +7,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from anomaly_clustering.metrics import matched_accuracy, normalized_mutual_information
+from anomaly_clustering.metrics import clustering_metrics
 
 
 class Brightness(LightningModule):
@@ -18,7 +18,7 @@ class Brightness(LightningModule):
         self.save_hyperparameters()
         self.learning_rate = learning_rate
         self.levels = torch.nn.Parameter(torch.rand(clusters))
-        self.best = -1.0
+        self.metrics = clustering_metrics()
 
     def forward(self, images: Tensor) -> Tensor:
         return (images.mean((1, 2, 3))[:, None] - self.levels).abs()
@@ -36,10 +36,9 @@ class Brightness(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         preds, target = (torch.cat(parts) for parts in zip(*self.seen, strict=True))
-        nmi = normalized_mutual_information(preds, target)
-        if (accuracy := float(matched_accuracy(preds, target))) > self.best:
-            self.best, self.best_nmi = accuracy, nmi
-        self.log_dict({"nmi": nmi, "best_nmi": self.best_nmi}, sync_dist=True)
+        self.metrics.reset()
+        self.metrics.update(preds, target)
+        self.log_dict(self.metrics.compute())
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         return {"index": batch["index"], "path": batch["path"], "label": self(batch["image"]).argmin(1)}

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Literal, NoReturn
 
 import yaml
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -77,11 +77,27 @@ class CommandLine(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
         parser.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
+        parser.add_argument(
+            "--wandb", type=Literal["off", "online", "offline"], default="off", help="log the run to Weights & Biases"
+        )
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.out = config.out or Path("runs") / str(self.subcommand)
         check_free(self.out, overwrite=config.overwrite)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        mode = self.config[self.subcommand].wandb
+        if mode == "off":
+            return super().instantiate_trainer(**kwargs)
+        # Here, since importing W&B takes a second.
+        from anomaly_clustering.tracking import Track, describe, wandb_logger
+
+        self._dump_config()
+        run = describe(str(self.subcommand), self.config_dump)
+        trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
+        trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
+        return trainer
 
     def before_test(self) -> None:
         if isinstance(self.model, MIC):

@@ -1,0 +1,74 @@
+"""What a module logs at each validation in; a table of all epochs, and the last and the best of them, out."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+Row = Mapping[str, int | float]
+
+
+class LastAndBest(Callback):
+    """Follows a training in the metrics that its module logs in every validation epoch.
+
+    The module logs those of `clustering_metrics()`, and under `loss` what it would choose an epoch by without labels.
+    The paper reports the last epoch and the best by accuracy (Table 2).
+
+    Args:
+        table: a CSV file that holds a row for each epoch so far, at any time.
+    """
+
+    def __init__(self, table: Path | None = None):
+        self.table = table
+        self.rows: list[Row] = []
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        # A training that is resumed may have gone on after its last checkpoint.
+        self.rows = [row for row in self.rows if row["epoch"] < trainer.current_epoch]
+        self.rows.append({"epoch": trainer.current_epoch, **metrics})
+        if self.table and trainer.is_global_zero:
+            self._write(self.table)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+    def chosen(self) -> dict[str, Row]:
+        """The epochs to report, by why they were chosen; empty without a validation epoch.
+
+        `last`; `best_by_accuracy` (the labels choose: an oracle); `best_by_loss` (no label chooses); of a training in
+        stages, which logs `stage`, `last_of_stage_0` and so on for those that are over. Of equal epochs the first.
+        """
+        if not self.rows:
+            return {}
+        chosen = {"last": self.rows[-1]}
+        if with_accuracy := [row for row in self.rows if "accuracy" in row]:
+            chosen["best_by_accuracy"] = max(with_accuracy, key=lambda row: row["accuracy"])
+        if with_loss := [row for row in self.rows if "loss" in row]:
+            chosen["best_by_loss"] = min(with_loss, key=lambda row: row["loss"])
+        stages = [row["stage"] for row in self.rows if "stage" in row]
+        for stage in sorted(set(stages)):
+            if stage < stages[-1]:
+                chosen[f"last_of_stage_{stage:.0f}"] = [row for row in self.rows if row.get("stage") == stage][-1]
+        return chosen
+
+    def _write(self, table: Path) -> None:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        partial = table.with_name(f".{table.name}")
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(names))
+            writer.writeheader()
+            writer.writerows(
+                {name: value if name == "epoch" else f"{value:.6g}" for name, value in row.items()} for row in self.rows
+            )
+        os.replace(partial, table)
