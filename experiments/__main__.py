@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import yaml
+
 from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name
 from experiments.cells import Settings
 from experiments.command import Command, make
@@ -58,6 +60,8 @@ def _command(argv: list[str] | None) -> Command:
     add("--image-size", type=int, default=256, metavar="PIXELS")
     add("--tau", type=float, help="smoothness of the weights (default: the method's)")
     add("--resamples", type=int, default=100, metavar="N", help="random subsets in Tables 9 and 10 (default 100)")
+    add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
+    add("--trained", nargs="+", default=[], metavar="NAME=VALUE", help="their options, such as max_epochs=100")
     add("--seeds", type=int, default=1, metavar="N", help="runs of each method that draws random numbers (default 1)")
     add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
@@ -86,6 +90,8 @@ def _command(argv: list[str] | None) -> Command:
         tau=options.tau,
         last_layer=options.last_layer,
         resamples=options.resamples,
+        preset=options.preset,
+        trained={name: yaml.safe_load(value) for name, value in _pairs(options.trained)},
     )
     return Command(
         names=options.names,
@@ -99,10 +105,16 @@ def _command(argv: list[str] | None) -> Command:
         executor=options.executor,
         workers=options.workers,
         address=options.address,
-        parameters=dict(text.split("=", 1) for text in options.parameter),
+        parameters=dict(_pairs(options.parameter)),
         wandb=options.wandb,
         artefacts=options.artefacts,
     )
+
+
+def _pairs(texts: list[str]) -> list[list[str]]:
+    if wrong := [text for text in texts if "=" not in text]:
+        raise ValueError(f"{wrong[0]!r} is not of the form NAME=VALUE")
+    return [text.split("=", 1) for text in texts]
 
 
 def _network(text: str) -> Network:

@@ -9,11 +9,11 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from inspect import signature
+from dataclasses import dataclass, field
+from inspect import Parameter, signature
 from pathlib import Path
 from pydoc import locate
-from typing import IO, Any, cast
+from typing import IO, Any
 from uuid import uuid4
 
 import numpy as np
@@ -30,7 +30,13 @@ INCIDENTAL = ("root", "num_workers", "checkpoint")
 
 @dataclass(frozen=True)
 class Settings:
-    """What all cells of a command share."""
+    """What all cells of a command share.
+
+    Args:
+        last_layer: what 'last' means for the network, whose weights may end early.
+        preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
+        trained: arguments of these methods, each for those that know it; 'max_epochs' is the Trainer's.
+    """
 
     data_root: Path | None = None
     synthetic: bool = False
@@ -41,13 +47,15 @@ class Settings:
     tau: float | None = None
     last_layer: str = "last"
     resamples: int = 0
+    preset: str = ""
+    trained: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What tells results of one setting from those of another."""
         size = f"{self.image_size}px" if self.image_size != 256 else ""
         tau = f"tau{self.tau:g}" if self.tau is not None else ""
-        return "-".join(filter(None, ["synthetic" * self.synthetic, self.backbone, size, tau]))
+        return "-".join(filter(None, ["synthetic" * self.synthetic, self.backbone, size, tau, self.preset]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +78,12 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     Raises:
         FileNotFoundError: the file of weights does not exist.
     """
-    config = yaml.safe_load((REPOSITORY / method.config).read_text())
+    config = yaml.safe_load(file_of(method, settings).read_text())
     model = config["model"]
     own = model.get("init_args") or {}
     model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
+    if model["class_path"] != MIC_CLASS and "max_epochs" in settings.trained:
+        config["trainer"] = {**(config.get("trainer") or {}), "max_epochs": settings.trained["max_epochs"]}
     if model["init_args"].get("layer") == "last":
         model["init_args"]["layer"] = settings.last_layer
     data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
@@ -86,7 +96,8 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
 def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     """Arguments of MIC; modules of other classes have their own."""
     if class_path != MIC_CLASS:
-        return {}
+        known = _parameters(class_path)
+        return {name: value for name, value in settings.trained.items() if name in known}
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
         options["checkpoint"] = str(settings.checkpoint)
@@ -110,8 +121,27 @@ def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> s
 
 def _unusual(class_path: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Without arguments that are the default anyway: two tables may write the same run in two ways."""
-    known = signature(cast(type, locate(class_path))).parameters
+    known = _parameters(class_path)
     return {name: value for name, value in options.items() if name not in known or known[name].default != value}
+
+
+def _parameters(class_path: str) -> Mapping[str, Parameter]:
+    """Of the class's constructor.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    found = locate(class_path)
+    if not isinstance(found, type):
+        raise ValueError(f"there is no class {class_path!r}")
+    return signature(found).parameters
+
+
+def file_of(method: Method, settings: Settings) -> Path:
+    """Its configuration: of the preset, if there is one."""
+    path = REPOSITORY / method.config
+    preset = path.with_stem(f"{path.stem}_{settings.preset}")
+    return preset if settings.preset and preset.is_file() else path
 
 
 def _plain(config: Any) -> Any:
