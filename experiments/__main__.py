@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import get_args
@@ -10,13 +11,13 @@ import yaml
 
 from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name
 from experiments.cells import Settings
-from experiments.command import Command, make
+from experiments.command import REPRODUCTION, Command, make
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
 from experiments.follow import Mode
 from experiments.tables import TABLES
 
-KNOWN = (*TABLES, *FIGURES)
+KNOWN = (*TABLES, *FIGURES, REPRODUCTION)
 EXAMPLES = """\
 DIR holds the data sets: mvtec (or the 15 category folders) and mtd (or the MT_* folders). What is not there is said to
 be missing in the table. What was computed once is kept below --out and never computed again.
@@ -26,6 +27,7 @@ be missing in the table. What was computed once is kept below --out and never co
   python -m experiments table8 --data-root DIR --executor processes --workers 4
   python -m experiments table8 --data-root DIR --executor dask --address tcp://host:8786
   python -m experiments table1 --data synthetic --backbone embedded  without any data
+  python -m experiments reproduction --data-root DIR                 REPRODUCTION.md of all that is finished
 """
 
 
@@ -73,6 +75,7 @@ def _command(argv: list[str] | None) -> Command:
     add("--num-workers", type=int, default=0, metavar="N", help="processes that load the images of a cell (default 0)")
     add("--wandb", choices=get_args(Mode), default="off", help="log runs to Weights & Biases (default off)")
     add("--artefacts", action="store_true", help="write contact sheets, heat maps and confusion of each run to --out")
+    add("--report", type=Path, default=Path("REPRODUCTION.md"), metavar="FILE", help="what 'reproduction' writes")
     options = parser.parse_args(argv)
     for name in ("seeds", "workers"):
         if getattr(options, name) < 1:
@@ -108,7 +111,14 @@ def _command(argv: list[str] | None) -> Command:
         parameters=dict(_pairs(options.parameter)),
         wandb=options.wandb,
         artefacts=options.artefacts,
+        report=options.report,
+        flags=shlex.join(_flags(sys.argv[1:] if argv is None else argv, options.names)),
     )
+
+
+def _flags(argv: list[str], names: list[str]) -> list[str]:
+    """The options of a command as they were given, without the names of tables."""
+    return [text for text in argv if text not in names]
 
 
 def _pairs(texts: list[str]) -> list[list[str]]:

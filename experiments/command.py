@@ -18,8 +18,11 @@ from experiments.found import Found
 from experiments.methods import Method
 from experiments.output import absent, per_category, write_figure, write_table
 from experiments.plan import Plan, estimate, make_plan
+from experiments.reproduction import write_reproduction
 from experiments.run import run
 from experiments.tables import TABLES
+
+REPRODUCTION = "reproduction"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Command:
     parameters: dict[str, Any] = field(default_factory=dict)
     wandb: Mode = "off"
     artefacts: bool = False
+    report: Path = Path("REPRODUCTION.md")
+    flags: str = ""
 
 
 def make(command: Command) -> int:
@@ -47,6 +52,9 @@ def make(command: Command) -> int:
     store = Store(command.out / "cells")
     failed: dict[str, str] = {}
     for name in command.names:
+        if name == REPRODUCTION:
+            _reproduce(store, command)
+            continue
         plan = plan_of(name, command)
         missing = [cell for cell in _chosen(plan, command) if not store.read(cell) and cell.key not in failed]
         if command.dry_run:
@@ -62,6 +70,16 @@ def make(command: Command) -> int:
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _reproduce(store: Store, command: Command) -> None:
+    write_reproduction(
+        lambda name: Found(plan_of(name, command), store, command.settings),
+        lambda name, found: write(name, found, command, {}),
+        flags=command.flags,
+        out=command.report,
+    )
+    print(f"Written to {command.report}")
 
 
 def write(name: str, found: Found, command: Command, failed: Mapping[str, str]) -> str:

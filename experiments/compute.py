@@ -1,5 +1,6 @@
 """The configuration of a run in; its metrics, labels and circumstances out. Runs on whatever machine it is sent to."""
 
+import json
 import logging
 import math
 import os
@@ -36,6 +37,7 @@ QUIET = {
     "enable_progress_bar": False,
     "enable_model_summary": False,
 }
+PARTS = {"model": LightningModule, "data": LightningDataModule}
 PACKAGES = ("anomaly-clustering", "torch", "torchvision", "lightning", "timm", "scikit-learn", "scipy", "numpy")
 
 
@@ -134,15 +136,24 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a class cannot be found, or an argument is not one of its.
     """
+    parts = {name: _resolved(name, json.dumps(config[name], sort_keys=True)) for name in ("model", "data")}
+    return {**parts, "seed_everything": config["seed_everything"], "trainer": config.get("trainer") or {}}
+
+
+@lru_cache(maxsize=4096)
+def _resolved(name: str, part: str) -> dict[str, Any]:
+    """A table has many runs but few modules and categories; each is looked at once."""
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(PARTS[name], name, subclass_mode=True)
     try:
-        complete = _parser().parse_object({**config}).as_dict()
+        complete: dict[str, Any] = parser.parse_object({name: json.loads(part)}).as_dict()
     except ArgumentError as error:
         # Types that are none of the user's business stand around what is wrong.
         noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
         lines = [line.strip() for line in str(error).splitlines()]
         raise ValueError(" ".join(line.lstrip("- ") for line in lines if not line.startswith(noise))) from None
-    parts = {name: _plain(complete[name]) for name in ("model", "data", "seed_everything")}
-    return parts | {"trainer": config.get("trainer") or {}}
+    plain: dict[str, Any] = _plain(complete[name])
+    return plain
 
 
 def _plain(value: Any) -> Any:
@@ -159,8 +170,8 @@ def _plain(value: Any) -> Any:
 @lru_cache(maxsize=1)
 def _parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(exit_on_error=False)
-    parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
-    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
+    for name, kind in PARTS.items():
+        parser.add_lightning_class_args(kind, name, subclass_mode=True)
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_argument("--seed_everything", type=int, default=0)
     return parser
