@@ -21,6 +21,7 @@ from timm.models import get_pretrained_cfg, load_state_dict
 from torch import Tensor, nn
 
 EMBEDDED = "embedded"
+LAST = "last"
 # timm's networks have methods and attributes that nn.Module does not declare.
 Network = Any
 _EMBEDDED_NETWORK = "tf_efficientnet_lite0"
@@ -28,18 +29,19 @@ _OFFLINE = f"Give a local checkpoint (.safetensors, .pth), or use the network th
 
 
 class Backbone(nn.Module):
-    """A pretrained network, cut behind one layer and frozen; layers behind the cut are neither kept nor computed.
+    """A pretrained network, cut behind one layer; layers behind the cut are neither kept nor computed.
 
     Args:
         name: any network of timm that gives its intermediate features, such as 'resnet18' or
             'wide_resnet50_2.racm_in1k'; or 'embedded', the ImageNet EfficientNet-Lite0 that is installed with this
             package and needs no network connection.
-        layer: timm's name of the layer, such as 'layer2' or 'blocks.6', or 'last'; several joined by '+' are resized to
-            the finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet,
-            'Reduction 3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of
-            24).
+        layer: timm's name of the layer, such as 'layer2' or 'blocks.6'; several joined by '+' are resized to the
+            finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
+            3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of 24). 'last' is
+            that before the classifier's pooling.
         checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
             local cache, or downloaded once.
+        frozen: never train it; batch normalisation then keeps to the statistics of the pretraining.
 
     Attributes:
         name: of the network.
@@ -51,13 +53,14 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, layer: str | None = None, checkpoint: Path | None = None):
+    def __init__(self, name: str, *, layer: str | None = None, checkpoint: Path | None = None, frozen: bool = True):
         super().__init__()
         if name == EMBEDDED and checkpoint:
             raise ValueError(f"backbone {EMBEDDED!r} comes with its weights; name the network of {str(checkpoint)!r}")
         self.name = name
         self.network = _create(_EMBEDDED_NETWORK if name == EMBEDDED else name)
-        self.layer = _layer(self.network, layer)
+        self.frozen = frozen
+        self.layer = _default_layer(self.network) if layer is None else _named(self.network, layer)
         self.indices = _indices(self.network, self.layer)
         self.kernel_size = 1 if _is_transformer(self.network) else 3
         complete = set(self.network.state_dict())
@@ -67,11 +70,16 @@ class Backbone(nn.Module):
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
-        self.requires_grad_(False).eval()
+        self.requires_grad_(not frozen).train(not frozen)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the feature map."""
+        return sum(self.network.feature_info[i]["num_chs"] for i in self.indices)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Stay in evaluation mode: the statistics of batch normalisation are part of the pretrained weights."""
-        return super().train(False)
+        """A frozen network stays in evaluation mode: its batch normalisation is part of the pretrained weights."""
+        return super().train(mode and not self.frozen)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
         """The feature map of images in [0, 1].
@@ -117,17 +125,15 @@ def _is_transformer(network: Network) -> bool:
     return hasattr(network, "dynamic_img_size")
 
 
-def _layer(network: Network, layer: str | None) -> str:
-    if layer == "last":
-        return network.feature_info[-1]["module"]
-    return layer or _default_layer(network)
-
-
 def _default_layer(network: Network) -> str:
     layers = network.feature_info
     if _is_transformer(network):
         return layers[len(layers) // 2]["module"]
     return min(layers, key=lambda layer: abs(layer["reduction"] - 8))["module"]
+
+
+def _named(network: Network, layer: str) -> str:
+    return network.feature_info[-1]["module"] if layer == LAST else layer
 
 
 def _indices(network: Network, layer: str) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-Row = Mapping[str, int | float]
+Row = Mapping[str, float | int]
 
 
 class LastAndBest(Callback):

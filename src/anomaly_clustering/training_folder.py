@@ -126,9 +126,9 @@ def _replace(path: Path, text: str) -> None:
 def training_scores(chosen: Mapping[str, Row]) -> Table:
     """The reported epochs as a table to print."""
     names = [name for name in METRICS if any(name in row for row in chosen.values())]
-    table = Table("", "epoch", *(METRICS[name] for name in names))
+    table = Table("epoch chosen", "epoch", *(METRICS[name] for name in names))
     for title, row in chosen.items():
-        oracle = " (oracle: the labels chose)" if title == "best_by_accuracy" else ""
+        oracle = " (oracle)" if title == "best_by_accuracy" else ""
         values = (f"{row[name]:.3f}" if name in row else "" for name in names)
         table.add_row(title.replace("_", " ") + oracle, f"{row['epoch']:.0f}", *values)
     return table
