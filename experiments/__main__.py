@@ -112,13 +112,13 @@ def _command(argv: list[str] | None) -> Command:
         wandb=options.wandb,
         artefacts=options.artefacts,
         report=options.report,
-        flags=shlex.join(_flags(sys.argv[1:] if argv is None else argv, options.names)),
+        flags=shlex.join(_flags(sys.argv[1:] if argv is None else argv, options)),
     )
 
 
-def _flags(argv: list[str], names: list[str]) -> list[str]:
-    """The options of a command as they were given, without the names of tables."""
-    return [text for text in argv if text not in names]
+def _flags(argv: list[str], options: argparse.Namespace) -> list[str]:
+    """The options of a command as they were given, for another table."""
+    return [text for text in argv if text not in (*options.names, "--report", str(options.report))]
 
 
 def _pairs(texts: list[str]) -> list[list[str]]:

@@ -27,7 +27,10 @@ class Plan:
 
     def once(self) -> list[Cell]:
         """All cells, each once, those that compare the same features in the same way beside each other."""
-        unique = {cell.key: cell for cells in self.cells.values() for cell in cells}
+        unique: dict[str, Cell] = {}
+        for cells in self.cells.values():
+            for cell in cells:
+                unique.setdefault(cell.key, cell)
         categories = list(dict.fromkeys(category for _, category in self.cells))
         return sorted(unique.values(), key=lambda cell: (categories.index(cell.category), _features(cell)))
 

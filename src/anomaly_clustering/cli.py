@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments[:1] == ["cluster"]:
             cluster(arguments[1:])
         else:
-            CommandLine(
+            command = CommandLine(
                 LightningModule,
                 LightningDataModule,
                 subclass_mode_model=True,
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
                 args=arguments,
             )
+            command.finish()
     except KeyboardInterrupt:
         print("error: interrupted; nothing was written", file=sys.stderr)
         sys.exit(130)
@@ -98,6 +99,13 @@ class CommandLine(LightningCLI):
         trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
         trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
         return trainer
+
+    def finish(self) -> None:
+        """End the run that W&B holds, or a second command of this process would go on with it."""
+        if self.config[self.subcommand].wandb != "off":
+            from anomaly_clustering.tracking import finish
+
+            finish()
 
     def before_test(self) -> None:
         if isinstance(self.model, MIC):
