@@ -29,8 +29,8 @@ class Plan:
         """All cells, each once, those that compare the same features in the same way beside each other."""
         unique: dict[str, Cell] = {}
         for cells in self.cells.values():
-            for cell in cells:
-                unique.setdefault(cell.key, cell)
+            for run in cells:
+                unique.setdefault(run.key, run)
         categories = list(dict.fromkeys(category for _, category in self.cells))
         return sorted(unique.values(), key=lambda cell: (categories.index(cell.category), _features(cell)))
 
