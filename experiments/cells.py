@@ -174,7 +174,7 @@ class Store:
         """Keep a result; the JSON file comes last and makes the cell finished."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with _whole(self.folder / f"{cell.key}.npz") as file:
-            np.savez_compressed(file, **outcome.arrays)
+            np.savez_compressed(file, **outcome.arrays)  # type: ignore[arg-type]
         identity = {"method": cell.method, "dataset": cell.category.dataset, "category": cell.category.name}
         record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
         with _whole(self.folder / f"{cell.key}.json") as file:

@@ -100,7 +100,7 @@ def _network(options: Mapping[str, Any]) -> str:
     if "backbone" not in options:
         return "networks of their own"
     details = [Path(options["checkpoint"]).name] if options.get("checkpoint") else []
-    details += [options["layer"]] if options["layer"] not in (None, "last") else []
+    details += [options["layer"]] if options.get("layer") not in (None, "last") else []
     return options["backbone"] + (f" ({', '.join(details)})" if details else "")
 
 

@@ -44,7 +44,8 @@ def write_reproduction(
         out: the file, which is written whole.
     """
     remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
-    parts, records = [], {}
+    parts: list[str] = []
+    records: dict[str, Mapping[str, Any]] = {}
     for name in (*TABLES, *FIGURES):
         found = found_of(name)
         measured = {record["key"]: record for some in found.results.values() for record in some}

@@ -90,7 +90,7 @@ def wandb_logger(mode: Mode, run: Run, *, folder: Path = Path()) -> WandbLogger 
         config=dict(run.config),
         settings=wandb.Settings(silent=True, console="off"),
         # Without a connection W&B continues nothing; that the id is the same suffices.
-        **({"resume": None} if mode == "offline" else {}),
+        resume=None if mode == "offline" else "allow",
     )
 
 
@@ -184,13 +184,13 @@ def _log(logger: WandbLogger, clusters: Clusters, summary: Mapping[str, Any]) ->
         [wandb.Image(thumbnail), *row]
         for thumbnail, row in zip(clusters.thumbnails, clusters.assignments(), strict=True)
     ]
-    columns = ["image", "path", "class", "cluster", "matched_class"]
+    columns: list[str | int] = ["image", "path", "class", "cluster", "matched_class"]
     media["assignments"] = wandb.Table(columns=columns, data=rows)
     media["summary"] = wandb.Table(columns=list(summary), data=[list(summary.values())])
     if clusters.class_names:
         names, counts = clusters.matched_confusion()
         lines = [[name, *map(int, line)] for name, line in zip(names, counts, strict=True)]
-        media["confusion"] = wandb.Table(columns=["cluster", *clusters.class_names], data=lines)
+        media["confusion"] = wandb.Table(columns=list[str | int](["cluster", *clusters.class_names]), data=lines)
         media["confusion_matrix"] = wandb.Image(draw_confusion(names, clusters.class_names, counts))
     run.log(media)
     run.summary.update({f"final/{name}": value for name, value in clusters.scores.items()})
