@@ -37,7 +37,10 @@ QUIET = {
     "enable_progress_bar": False,
     "enable_model_summary": False,
 }
-PARTS: dict[str, type[LightningModule] | type[LightningDataModule]] = {"model": LightningModule, "data": LightningDataModule}
+PARTS: dict[str, type[LightningModule] | type[LightningDataModule]] = {
+    "model": LightningModule,
+    "data": LightningDataModule,
+}
 PACKAGES = ("anomaly-clustering", "torch", "torchvision", "lightning", "timm", "scikit-learn", "scipy", "numpy")
 
 

@@ -61,7 +61,12 @@ class Read:
                 self.history.append(row)
 
     def _update(self, into: dict[str, Any], items: Any) -> None:
-        into |= {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+        for item in items:
+            *outer, last = item.nested_key or [item.key]
+            place = into
+            for name in outer:
+                place = place.setdefault(name, {})
+            place[last] = json.loads(item.value_json)
 
     def media(self, name: str) -> Path:
         (row,) = [row for row in self.history if name in row]

@@ -81,7 +81,8 @@ def wandb_logger(mode: Mode, run: Run, *, folder: Path = Path()) -> WandbLogger 
     return WandbLogger(
         name=f"{run.method}, {run.category}, seed {run.seed}",
         project=os.environ.get("WANDB_PROJECT", PROJECT),
-        save_dir=os.environ.get("WANDB_DIR", folder),
+        # Absolute: the process that writes for Wsave_dir=os.environ.get("WANDB_DIR", folder),B may have been started elsewhere.
+        save_dir=Path(os.environ.get("WANDB_DIR", folder)).resolve(),
         id=run.identity,
         mode=mode,
         group=run.experiment,
