@@ -47,6 +47,7 @@ class Read:
 
         (file,) = folder.glob("run-*.wandb")
         self.folder, self.config, self.summary, self.history = folder, {}, {}, []
+        self.staged: dict[str, dict[str, Path]] = {}
         for data in records(file.read_bytes()):
             record = Record()
             record.ParseFromString(data)
@@ -55,6 +56,9 @@ class Read:
                 self._update(self.config, record.run.config.update)
             self._update(self.config, record.config.update)
             self._update(self.summary, record.summary.update)
+            if record.HasField("artifact"):
+                entries = {entry.path: Path(entry.local_path) for entry in record.artifact.manifest.contents}
+                self.staged[record.artifact.name.rpartition("-")[2]] = entries
             if record.HasField("history"):
                 row: dict[str, Any] = {}
                 self._update(row, record.history.item)
@@ -89,6 +93,7 @@ def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("WANDB")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb" / "data"))
 
 
 def command(photos: Path, *flags: str) -> list[str]:
@@ -105,7 +110,10 @@ def assert_holds_clusters(run: Read, *, images: int, heat_maps: bool) -> None:
     columns, rows = run.table("assignments")
     assert columns == ["image", "path", "class", "cluster", "matched_class"]
     assert len(rows) == images
-    assert all((run.folder / "files" / row[0]["path"]).is_file() for row in rows)
+    # What cannot be in the table itself waits in W&B's folder, from where it would be synced.
+    thumbnails = [path for name, path in run.staged["assignments"].items() if name.endswith(".png")]
+    assert len(thumbnails) == images
+    assert all(path.is_relative_to(run.folder.parent) and max(Image.open(path).size) == 64 for path in thumbnails)
     clusters = sorted({row[3] for row in rows})
     for cluster in clusters:
         for kind in ("clusters", "heat_maps") if heat_maps else ("clusters",):

@@ -77,12 +77,15 @@ def wandb_logger(mode: Mode, run: Run, *, folder: Path = Path()) -> WandbLogger 
     """
     if mode == "off":
         return None
-    folder.mkdir(parents=True, exist_ok=True)
+    # Absolute: the process that writes for W&B may have been started elsewhere.
+    place = Path(os.environ.get("WANDB_DIR", folder)).resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    # Thumbnails of tables wait here to be synced; W&B would put them into the user's home.
+    os.environ.setdefault("WANDB_DATA_DIR", str(place / "wandb" / "data"))
     return WandbLogger(
         name=f"{run.method}, {run.category}, seed {run.seed}",
         project=os.environ.get("WANDB_PROJECT", PROJECT),
-        # Absolute: the process that writes for Wsave_dir=os.environ.get("WANDB_DIR", folder),B may have been started elsewhere.
-        save_dir=Path(os.environ.get("WANDB_DIR", folder)).resolve(),
+        save_dir=place,
         id=run.identity,
         mode=mode,
         group=run.experiment,
