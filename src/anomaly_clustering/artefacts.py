@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.metrics import ClusteringMetric, clustering_metrics
 from anomaly_clustering.report.confusion import confusion, match
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 
@@ -40,12 +41,16 @@ class Clusters:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Of the evaluator that all methods share; empty where no class is known."""
-        if not (self.target >= 0).any():
+        """Of the evaluator that all methods share; empty where no class is known.
+
+        The functions, not the metrics of torchmetrics: these would wait for other processes, which have nothing to say.
+        """
+        known = self.target >= 0
+        if not known.any():
             return {}
-        metrics = clustering_metrics()
-        metrics.update(torch.from_numpy(self.labels), torch.from_numpy(self.target))
-        return {name: float(value) for name, value in metrics.compute().items()}
+        preds, target = torch.from_numpy(self.labels[known]), torch.from_numpy(self.target[known])
+        metrics = cast(Mapping[str, ClusteringMetric], clustering_metrics())
+        return {name: float(metric.function(preds, target)) for name, metric in metrics.items()}
 
     @cached_property
     def thumbnails(self) -> list[Image.Image]:
