@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_tracking
 from conftest import MakeImage
 
 from anomaly_clustering.data.mvtec import CATEGORIES
@@ -237,3 +238,31 @@ def test_labels_of_a_trained_method_are_those_of_its_predictions(root: Path) -> 
     outcome = compute.compute(config | {"trainer": {"max_epochs": 1}})
     assert outcome.arrays["target"].tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert np.unique(outcome.arrays["labels"]).max() <= 1
+
+
+def test_runs_are_seen_in_wandb_and_on_disk(
+    root: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
+    config = tmp_path / "brightness.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
+    methods = {"Brightness": Method(str(config)), "Weighted Average": WEIGHTED}
+    monkeypatch.setitem(command.TABLES, "table8", tables.Table("Own", methods, metrics=("nmi",)))
+    assert run(root, out, "--categories", "tile", "--wandb", "offline", "--artefacts", table="table8") == 0
+    keys = {record["method"]: record["key"] for record in records(out)}
+    seen = {read.run.job_type: read for read in test_tracking.runs(out)}
+    assert seen.keys() == {"Brightness", "Weighted Average", "summary"}
+    for method, key in keys.items():
+        read = seen[method]
+        assert (read.run.run_id, read.run.run_group, list(read.run.tags)) == (key, "table8", ["tile", "seed 0"])
+        assert read.config["data"]["init_args"]["category"] == "tile"
+        assert len(read.values("nmi")) == (2 if method == "Brightness" else 1)
+        assert {"assignments", "confusion", "summary", "confusion_matrix"} <= {
+            name for row in read.history for name in row
+        }
+        assert (out / "artefacts" / key / "confusion.png").is_file()
+    columns, rows = seen["summary"].table("per_category")
+    assert {(row[columns.index("method")], row[columns.index("category")]) for row in rows} == {
+        ("Brightness", "tile"),
+        ("Weighted Average", "tile"),
+    }
