@@ -63,7 +63,13 @@ def _command(argv: list[str] | None) -> Command:
     add("--tau", type=float, help="smoothness of the weights (default: the method's)")
     add("--resamples", type=int, default=100, metavar="N", help="random subsets in Tables 9 and 10 (default 100)")
     add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
-    add("--trained", nargs="+", default=[], metavar="NAME=VALUE", help="their options, such as max_epochs=100")
+    add(
+        "--trained",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="their options: max_epochs=100 SCAN.backbone=resnet18",
+    )
     add("--seeds", type=int, default=1, metavar="N", help="runs of each method that draws random numbers (default 1)")
     add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")

@@ -35,7 +35,8 @@ class Settings:
     Args:
         last_layer: what 'last' means for the network, whose weights may end early.
         preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
-        trained: arguments of these methods, each for those that know it; 'max_epochs' is the Trainer's.
+        trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; 'max_epochs'
+            is the Trainer's.
     """
 
     data_root: Path | None = None
@@ -97,7 +98,9 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     """Arguments of MIC; modules of other classes have their own."""
     if class_path != MIC_CLASS:
         known = _parameters(class_path)
-        return {name: value for name, value in settings.trained.items() if name in known}
+        whose = ("", class_path.rpartition(".")[2])
+        given = {name.rpartition(".")[::2]: value for name, value in settings.trained.items()}
+        return {name: value for (method, name), value in given.items() if name in known and method in whose}
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
         options["checkpoint"] = str(settings.checkpoint)

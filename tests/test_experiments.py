@@ -266,3 +266,15 @@ def test_runs_are_seen_in_wandb_and_on_disk(
         ("Brightness", "tile"),
         ("Weighted Average", "tile"),
     }
+
+
+def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
+    config, small = tmp_path / "own.yaml", tmp_path / "own_small_data.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
+    small.write_text("model: {class_path: baseline.Brightness, init_args: {clusters: 2}}\ntrainer: {max_epochs: 9}\n")
+    trained = {"max_epochs": 5, "Brightness.learning_rate": 0.5, "Other.clusters": 7, "unknown": 1}
+    settings = Settings(root, image_size=64, preset="small_data", trained=trained)
+    found = cell("own", Method(str(config)), MVTEC[0], 0, settings).config
+    assert found["model"]["init_args"] == {"clusters": 2, "learning_rate": 0.5}
+    assert found["trainer"] == {"max_epochs": 5}
+    assert settings.name.endswith("small_data")
