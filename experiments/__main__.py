@@ -70,6 +70,7 @@ def _command(argv: list[str] | None) -> Command:
         metavar="NAME=VALUE",
         help="their options: max_epochs=100 SCAN.backbone=resnet18",
     )
+    add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
     add("--seeds", type=int, default=1, metavar="N", help="runs of each method that draws random numbers (default 1)")
     add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
@@ -99,6 +100,7 @@ def _command(argv: list[str] | None) -> Command:
         tau=options.tau,
         last_layer=options.last_layer,
         resamples=options.resamples,
+        cache=options.cache,
         preset=options.preset,
         trained={name: yaml.safe_load(value) for name, value in _pairs(options.trained)},
     )

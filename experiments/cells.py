@@ -25,7 +25,7 @@ from experiments.methods import REPOSITORY, Method
 
 MIC_CLASS = "anomaly_clustering.mic.MIC"
 # Where things lie and how fast they are read changes no result.
-INCIDENTAL = ("root", "num_workers", "checkpoint")
+INCIDENTAL = ("root", "num_workers", "checkpoint", "cache")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Settings:
 
     Args:
         last_layer: what 'last' means for the network, whose weights may end early.
+        cache: where MIC keeps features and nearest patches, for cells that share them.
         preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
         trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; 'max_epochs'
             is the Trainer's.
@@ -48,6 +49,7 @@ class Settings:
     tau: float | None = None
     last_layer: str = "last"
     resamples: int = 0
+    cache: Path | None = None
     preset: str = ""
     trained: Mapping[str, Any] = field(default_factory=dict)
 
@@ -106,6 +108,8 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
         options["checkpoint"] = str(settings.checkpoint)
     if settings.tau is not None:
         options["tau"] = settings.tau
+    if settings.cache:
+        options["cache"] = str(settings.cache)
     if settings.resamples:
         options["resamples"] = settings.resamples
     return options
