@@ -23,6 +23,7 @@ MATH_MAY_IMPORT = {
 }
 BASELINES = {path.stem: path for path in (SOURCE.parents[1] / "baselines").glob("*.py")}
 METHODS = {"gatcluster", "iic", "scan", "temi"}
+EXPERIMENTS = sorted((SOURCE.parents[1] / "experiments").glob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
@@ -90,6 +91,8 @@ def test_imports_run_in_one_direction() -> None:
         "rows": set(),
         "scoring": {"grouping", "localisation", "metrics", "purity_curve"},
         "resampling": {"metrics", "nearest", "weights"},
+        "artefacts": {"data", "metrics", "report"},
+        "tracking": {"artefacts", "data", "mic", "ring"},
     }
     assert {module: own(MODULES[module]) for module in allowed} == {
         module: own(MODULES[module]) & may for module, may in allowed.items()
@@ -108,6 +111,8 @@ def test_baselines_stand_on_data_metrics_and_backbone_and_never_on_each_other() 
 
 
 def test_each_library_has_its_room() -> None:
+    for path in EXPERIMENTS:
+        assert not {"wandb", "timm"} & {imported.split(".")[0] for imported in imports(path)}, path
     for name, path in MODULES.items():
         found = {imported.split(".")[0] for imported in imports(path)}
         assert "wandb" not in found or name == "tracking"
@@ -117,6 +122,7 @@ def test_each_library_has_its_room() -> None:
 
 
 @pytest.mark.parametrize("path", [*MODULES.values(), *BASELINES.values()], ids=[*MODULES, *BASELINES])
+@pytest.mark.parametrize("path", [*MODULES.values(), *EXPERIMENTS], ids=str)
 def test_the_first_line_says_what_a_file_is_for(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring

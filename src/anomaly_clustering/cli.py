@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Literal, NoReturn
 
 import yaml
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments[:1] == ["cluster"]:
             cluster(arguments[1:])
         else:
-            CommandLine(
+            command = CommandLine(
                 LightningModule,
                 LightningDataModule,
                 subclass_mode_model=True,
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
                 args=arguments,
             )
+            command.finish()
     except KeyboardInterrupt:
         print("error: interrupted; nothing was written", file=sys.stderr)
         sys.exit(130)
@@ -89,6 +90,9 @@ class CommandLine(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
         parser.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
+        parser.add_argument(
+            "--wandb", type=Literal["off", "online", "offline"], default="off", help="log the run to Weights & Biases"
+        )
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
@@ -104,6 +108,26 @@ class CommandLine(LightningCLI):
     def before_fit(self) -> None:
         if self.config.fit.overwrite and not self.config.fit.ckpt_path:
             clear(self.out)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        mode = self.config[self.subcommand].wandb
+        if mode == "off":
+            return super().instantiate_trainer(**kwargs)
+        # Here, since importing W&B takes a second.
+        from anomaly_clustering.tracking import Track, describe, wandb_logger
+
+        self._dump_config()
+        run = describe(str(self.subcommand), self.config_dump)
+        trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
+        trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
+        return trainer
+
+    def finish(self) -> None:
+        """End the run that W&B holds, or a second command of this process would go on with it."""
+        if self.config[self.subcommand].wandb != "off":
+            from anomaly_clustering.tracking import finish
+
+            finish()
 
     def before_test(self) -> None:
         if isinstance(self.model, MIC):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Int
+from scipy.optimize import linear_sum_assignment
 
 
 def confusion(
@@ -18,3 +19,11 @@ def purity(counts: Int[np.ndarray, "k c"]) -> float | None:
     """Share of the images that are of their cluster's most frequent class; None where no class is known."""
     total = counts.sum()
     return float(counts.max(axis=1).sum() / total) if total else None
+
+
+def match(counts: Int[np.ndarray, "k c"]) -> Int[np.ndarray, " k"]:
+    """The class that each cluster is matched to one to one, so that most images agree; -1 where none is left."""
+    matched = np.full(len(counts), -1)
+    clusters, classes = linear_sum_assignment(counts, maximize=True)
+    matched[clusters] = classes
+    return matched

@@ -33,14 +33,18 @@ def heat_map(weights: Float[np.ndarray, "h w"]) -> str:
     The mean is the weight of every patch of an image in which nothing stands out, so what weighs no more than that is
     transparent, and so is the whole map of an image with uniform weights.
     """
-    excess = np.clip(weights - weights.mean(), 0, None)
-    if excess.max() <= SMALLEST_EXCESS * weights.mean():
-        excess = np.zeros_like(weights)
-    heat = excess / (excess.max() or 1)
     # A palette takes a quarter of the bytes of RGBA pixels, and 64 levels are more than the eye tells apart here.
-    image = Image.fromarray(np.round(heat * (HEAT_LEVELS - 1)).astype(np.uint8))
+    image = Image.fromarray(np.round(excess(weights) * (HEAT_LEVELS - 1)).astype(np.uint8))
     image.putpalette(_palette(), "RGBA")
     return _data_uri(image, "PNG")
+
+
+def excess(weights: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """(w - mean) / (max - mean), clipped at 0; all 0 where nothing stands out."""
+    above = np.clip(weights - weights.mean(), 0, None)
+    if above.max() <= SMALLEST_EXCESS * weights.mean():
+        above = np.zeros_like(weights)
+    return above / (above.max() or 1)
 
 
 def _palette() -> bytes:

@@ -1,0 +1,221 @@
+"""A method, a category and a seed in; a cell, which is one run: its configuration and the name of its result, out.
+
+Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versions, commit, duration) and `KEY.npz`
+(labels, tree and the like), where KEY is a hash of the configuration and of the data and weights that it names.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from inspect import Parameter, signature
+from pathlib import Path
+from pydoc import locate
+from typing import IO, Any
+from uuid import uuid4
+
+import numpy as np
+import yaml
+
+from experiments.categories import Category, file_digest, fingerprint, load
+from experiments.compute import Outcome, resolve
+from experiments.methods import REPOSITORY, Method
+
+MIC_CLASS = "anomaly_clustering.mic.MIC"
+# Where things lie and how fast they are read changes no result.
+INCIDENTAL = ("root", "num_workers", "checkpoint", "cache")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all cells of a command share.
+
+    Args:
+        last_layer: what 'last' means for the network, whose weights may end early.
+        cache: where MIC keeps features and nearest patches, for cells that share them.
+        preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
+        trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; 'max_epochs'
+            is the Trainer's.
+    """
+
+    data_root: Path | None = None
+    synthetic: bool = False
+    backbone: str = "wide_resnet50_2.racm_in1k"
+    checkpoint: Path | None = None
+    image_size: int = 256
+    num_workers: int = 0
+    tau: float | None = None
+    last_layer: str = "last"
+    resamples: int = 0
+    cache: Path | None = None
+    preset: str = ""
+    trained: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tells results of one setting from those of another."""
+        size = f"{self.image_size}px" if self.image_size != 256 else ""
+        tau = f"tau{self.tau:g}" if self.tau is not None else ""
+        return "-".join(filter(None, ["synthetic" * self.synthetic, self.backbone, size, tau, self.preset]))
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One run."""
+
+    method: str
+    category: Category
+    seed: int
+    config: dict[str, Any]
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.category}, seed {self.seed}"
+
+
+def cell(name: str, method: Method, category: Category, seed: int, settings: Settings) -> Cell:
+    """The run of a method on a category.
+
+    Raises:
+        FileNotFoundError: the file of weights does not exist.
+    """
+    config = yaml.safe_load(file_of(method, settings).read_text())
+    model = config["model"]
+    own = model.get("init_args") or {}
+    model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
+    if model["class_path"] != MIC_CLASS and "max_epochs" in settings.trained:
+        config["trainer"] = {**(config.get("trainer") or {}), "max_epochs": settings.trained["max_epochs"]}
+    if model["init_args"].get("layer") == "last":
+        model["init_args"]["layer"] = settings.last_layer
+    data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
+    data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data.get(category.dataset, {}))
+    config |= {"data": data, "seed_everything": seed}
+    resolve(config)  # Fails here, before any work, if an argument is unknown.
+    return Cell(name, category, seed, config, _key(config, category, settings))
+
+
+def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
+    """Arguments of MIC; modules of other classes have their own."""
+    if class_path != MIC_CLASS:
+        known = _parameters(class_path)
+        whose = ("", class_path.rpartition(".")[2])
+        given = {name.rpartition(".")[::2]: value for name, value in settings.trained.items()}
+        return {name: value for (method, name), value in given.items() if name in known and method in whose}
+    options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
+    if settings.checkpoint:
+        options["checkpoint"] = str(settings.checkpoint)
+    if settings.tau is not None:
+        options["tau"] = settings.tau
+    if settings.cache:
+        options["cache"] = str(settings.cache)
+    if settings.resamples:
+        options["resamples"] = settings.resamples
+    return options
+
+
+def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> str:
+    model = config["model"]
+    checkpoint = model["init_args"].get("checkpoint")
+    identity = {
+        **_plain(config),
+        "model": {**model, "init_args": _plain(_unusual(model["class_path"], model["init_args"]))},
+        "of": [fingerprint(category, settings.data_root), file_digest(Path(checkpoint)) if checkpoint else None],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _unusual(class_path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without arguments that are the default anyway: two tables may write the same run in two ways."""
+    known = _parameters(class_path)
+    return {name: value for name, value in options.items() if name not in known or known[name].default != value}
+
+
+def _parameters(class_path: str) -> Mapping[str, Parameter]:
+    """Of the class's constructor.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    found = locate(class_path)
+    if not isinstance(found, type):
+        raise ValueError(f"there is no class {class_path!r}")
+    return signature(found).parameters
+
+
+def file_of(method: Method, settings: Settings) -> Path:
+    """Its configuration: of the preset, if there is one."""
+    path = REPOSITORY / method.config
+    preset = path.with_stem(f"{path.stem}_{settings.preset}")
+    return preset if settings.preset and preset.is_file() else path
+
+
+def _plain(config: Any) -> Any:
+    """Without what changes no result."""
+    if isinstance(config, Mapping):
+        return {name: _plain(value) for name, value in config.items() if name not in INCIDENTAL}
+    return [_plain(value) for value in config] if isinstance(config, list | tuple) else config
+
+
+class Store:
+    """Results of cells in a folder; a file appears there only when whole."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def read(self, cell: Cell) -> dict[str, Any] | None:
+        """The result of a cell, unless it is missing or a default that it was computed with has changed since."""
+        path = self.folder / f"{cell.key}.json"
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record if _agree(record["config"], resolve(cell.config)) else None
+
+    def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
+        """What the figures are drawn from."""
+        with np.load(self.folder / f"{cell.key}.npz") as file:
+            return dict(file)
+
+    def write(self, cell: Cell, outcome: Outcome) -> None:
+        """Keep a result; the JSON file comes last and makes the cell finished."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _whole(self.folder / f"{cell.key}.npz") as file:
+            np.savez_compressed(file, **outcome.arrays)  # type: ignore[arg-type]
+        identity = {"method": cell.method, "dataset": cell.category.dataset, "category": cell.category.name}
+        record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
+        with _whole(self.folder / f"{cell.key}.json") as file:
+            file.write((json.dumps(record, indent=2) + "\n").encode())
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every finished cell, whatever its configuration."""
+        return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]
+
+
+def _agree(then: Any, now: Any) -> bool:
+    """Whether two resolved configurations say the same where both say something."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        shared = then.keys() & now.keys() - set(INCIDENTAL)
+        return all(_agree(then[name], now[name]) for name in shared)
+    return bool(then == now)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name when it is complete."""
+    part = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either there or not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _whole(path) as file:
+        file.write(content)

@@ -1,0 +1,200 @@
+"""Options of a command in; its cells computed, its tables and figures printed and written."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from anomaly_clustering.backbone import Backbone
+from experiments.categories import SYNTHETIC, Category
+from experiments.cells import MIC_CLASS, Cell, Settings, Store
+from experiments.compute import Outcome
+from experiments.executors import Name, open_executor
+from experiments.figures import FIGURES, Network
+from experiments.follow import Followed, Mode, log_summary
+from experiments.found import Found
+from experiments.methods import Method
+from experiments.output import absent, per_category, write_figure, write_table
+from experiments.plan import Plan, estimate, make_plan
+from experiments.reproduction import write_reproduction
+from experiments.run import run
+from experiments.tables import TABLES
+
+REPRODUCTION = "reproduction"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What was asked for."""
+
+    names: Sequence[str]
+    settings: Settings
+    out: Path = Path("runs/experiments")
+    seeds: int = 1
+    networks: Sequence[Network] = ()
+    only: Sequence[str] = ()
+    categories: Sequence[Category] = ()
+    dry_run: bool = False
+    executor: Name = "inprocess"
+    workers: int = 1
+    address: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    wandb: Mode = "off"
+    artefacts: bool = False
+    report: Path = Path("REPRODUCTION.md")
+    flags: str = ""
+
+
+def make(command: Command) -> int:
+    """Compute what is missing, then print and write each table and figure; 1 if cells failed."""
+    store = Store(command.out / "cells")
+    failed: dict[str, str] = {}
+    for name in command.names:
+        if name == REPRODUCTION:
+            _reproduce(store, command)
+            continue
+        plan = plan_of(name, command)
+        missing = [cell for cell in _chosen(plan, command) if not store.read(cell) and cell.key not in failed]
+        if command.dry_run:
+            _list(name, missing, plan, store)
+            continue
+        failed |= _compute(name, _with_weights(missing, plan), store, command)
+        found = Found(plan, store, command.settings)
+        print(write(name, found, command, failed), flush=True)
+        if command.wandb != "off":
+            log_summary(
+                _followed(name, "summary", name, 0, f"{name}-{found.settings.name}", command), *per_category(found)
+            )
+    for text in failed.values():
+        print(f"\n{text}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _reproduce(store: Store, command: Command) -> None:
+    write_reproduction(
+        lambda name: Found(plan_of(name, command), store, command.settings),
+        lambda name, found: write(name, found, command, {}),
+        flags=command.flags,
+        out=command.report,
+    )
+    print(f"Written to {command.report}")
+
+
+def write(name: str, found: Found, command: Command, failed: Mapping[str, str]) -> str:
+    """Write a table or figure as far as it was measured; the text to print."""
+    if name in TABLES:
+        return write_table(name, TABLES[name], found, command.out, failed)
+    return write_figure(name, FIGURES[name], command.networks or FIGURES[name].networks, found, command.out, failed)
+
+
+def plan_of(name: str, command: Command) -> Plan:
+    """The cells of a table or figure.
+
+    Raises:
+        ValueError: `--only` names no method of it.
+    """
+    settings, methods = command.settings, methods_of(name, command)
+    categories: Sequence[Category]
+    if name in TABLES:
+        settings = settings if TABLES[name].resample else replace(settings, resamples=0)
+        categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
+    else:
+        settings, categories = replace(settings, resamples=0), FIGURES[name].categories
+    return make_plan(methods, [SYNTHETIC] if settings.synthetic else categories, command.seeds, settings)
+
+
+def methods_of(name: str, command: Command) -> Mapping[str, Method]:
+    """The rows of a table, or what a figure is drawn from."""
+    if name in TABLES:
+        return TABLES[name].methods
+    return FIGURES[name].methods(command.settings, command.networks or FIGURES[name].networks)
+
+
+def _chosen(plan: Plan, command: Command) -> list[Cell]:
+    """The cells that --only and --categories leave."""
+    begins = tuple(name.lower() for name in command.only)
+    methods = dict.fromkeys([*(method for method, _ in plan.cells), *plan.unavailable])
+    if begins and methods and not any(name.lower().startswith(begins) for name in methods):
+        raise ValueError(f"--only {' '.join(command.only)}: no method begins so; there are {list(methods)}")
+    wanted = {
+        cell.key
+        for (name, category), cells in plan.cells.items()
+        for cell in cells
+        if (not begins or name.lower().startswith(begins))
+        and (not command.categories or category in command.categories)
+    }
+    return [cell for cell in plan.once() if cell.key in wanted]
+
+
+def _list(name: str, missing: Sequence[Cell], plan: Plan, store: Store) -> None:
+    for cell in missing:
+        print(f"  {cell}")
+    for what, why in absent(plan).items():
+        print(f"  missing: {what}: {why}")
+    seconds = estimate(missing, store)
+    took = "unknown, since nothing was measured yet" if seconds is None else str(timedelta(seconds=round(seconds)))
+    print(f"{name}: {len(missing)} of {len(plan.once())} runs to compute; one after the other they take {took}")
+
+
+def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
+    """Cells whose network can be had; the methods of the others are put down as unavailable."""
+    problems: dict[tuple[str, ...], str | None] = {}
+    ready = []
+    for cell in cells:
+        model = cell.config["model"]
+        if model["class_path"] == MIC_CLASS:
+            options = [model["init_args"].get(name) for name in ("backbone", "layer", "checkpoint")]
+            network = tuple(map(str, options))
+            if network not in problems:
+                problems[network] = _problem(*options)
+            if why := problems[network]:
+                plan.unavailable[cell.method] = why
+                continue
+        ready.append(cell)
+    return ready
+
+
+def _problem(name: str, layer: str | None, checkpoint: str | None) -> str | None:
+    try:
+        Backbone(name, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -> dict[str, str]:
+    """Tracebacks of those that failed, by key."""
+    if not cells:
+        return {}
+    done = 0
+
+    def report(cell: Cell, outcome: Outcome | None) -> None:
+        nonlocal done
+        done += 1
+        result = "failed"
+        if outcome:
+            metrics = outcome.record["metrics"]
+            result = f"NMI {metrics.get('nmi', float('nan')):.3f} in {outcome.record['duration_s']:.1f} s"
+        print(f"[{done}/{len(cells)}] {cell}: {result}", file=sys.stderr, flush=True)
+
+    def followed(cell: Cell) -> Followed | None:
+        if command.wandb == "off" and not command.artefacts:
+            return None
+        return _followed(name, cell.method, str(cell.category), cell.seed, cell.key, command)
+
+    with open_executor(
+        command.executor,
+        workers=min(command.workers, len(cells)),
+        address=command.address,
+        folder=command.out / "submitit",
+        parameters=dict(command.parameters),
+    ) as (executor, at_a_time):
+        failed = run(cells, store, executor, at_a_time=at_a_time, report=report, followed=followed)
+    return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
+
+
+def _followed(name: str, method: str, category: str, seed: int, id: str, command: Command) -> Followed:
+    artefacts = command.out / "artefacts" / id if command.artefacts else None
+    return Followed(command.wandb, name, method, category, seed, id, command.out, artefacts)

@@ -1,0 +1,212 @@
+"""The configuration of a run in; its metrics, labels and circumstances out. Runs on whatever machine it is sent to."""
+
+import json
+import logging
+import math
+import os
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jsonargparse import ArgumentError
+from lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from anomaly_clustering.last_and_best import LastAndBest
+from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.mic import MIC
+from anomaly_clustering.training_folder import predicted
+from experiments.follow import Followed, follow
+from experiments.methods import REPOSITORY
+
+# Lightning's chatter and files are of no use where hundreds of runs are one table.
+QUIET = {
+    "devices": 1,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+PARTS: dict[str, type[LightningModule] | type[LightningDataModule]] = {
+    "model": LightningModule,
+    "data": LightningDataModule,
+}
+PACKAGES = ("anomaly-clustering", "torch", "torchvision", "lightning", "timm", "scikit-learn", "scipy", "numpy")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of a run: `record` as JSON, `arrays` as NumPy's."""
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome:
+    """Run a module on a DataModule: `fit` if it has a training step, `test` if not.
+
+    Args:
+        config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
+        followed: where else the run is seen.
+
+    Raises:
+        ValueError: see `resolve`.
+    """
+    started = time.perf_counter()
+    _quiet()
+    # Asked for here and not at import: each process may see a GPU of its own.
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    seed_everything(config["seed_everything"], workers=True, verbose=False)
+    parsed = _parser().parse_object(config)
+    objects = _parser().instantiate(parsed)
+    given = {name: value for name, value in objects.trainer.items() if value is not None}
+    module, data, epochs = objects.model, objects.data, LastAndBest()
+    resolved = resolve(config)
+    with follow(followed, resolved) as (logger, callbacks):
+        callbacks = [*_listed(given.pop("callbacks", None)), epochs, *callbacks]
+        trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": logger, "callbacks": callbacks})
+        if is_overridden("training_step", module, LightningModule):
+            trainer.fit(module, datamodule=data)
+        else:
+            trainer.test(module, datamodule=data, verbose=False)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
+    if not isinstance(module, MIC):
+        best = epochs.chosen().get("best_by_accuracy", {})
+        metrics |= {f"best_{name}": float(value) for name, value in best.items()} | _scores(arrays)
+    record = {
+        "metrics": metrics,
+        "config": resolved,
+        "num_images": len(arrays["labels"]),
+        "notices": [*getattr(data, "notices", ()), *getattr(module, "notices", ())],
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "commit": _commit(),
+        "device": torch.cuda.get_device_name() if accelerator == "cuda" else _processor(),
+        "duration_s": round(time.perf_counter() - started, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Outcome(record, arrays)
+
+
+def _grouping(mic: MIC) -> dict[str, np.ndarray]:
+    """Labels, true classes and merges of MIC, and the weights of patches where it has chosen any."""
+    grouping = mic.grouping
+    arrays = {"index": grouping.index, "labels": grouping.labels, "target": grouping.target}
+    arrays |= {"tree": grouping.groups.tree, "distances": grouping.groups.distances}
+    if mic.distance == "weighted_average" and mic.weights != "uniform":
+        arrays["weights"] = grouping.weights.astype(np.float16)
+    return arrays
+
+
+def _predicted(trainer: Trainer, module: LightningModule) -> dict[str, np.ndarray]:
+    """Labels that a module predicts, in the order of the data set."""
+    table = predicted(trainer, module)
+    if table is None:
+        raise ValueError(
+            f"{type(module).__name__} must have a predict_step that returns 'index' and 'label' of a batch"
+        )
+    records = trainer.datamodule.records  # type: ignore[attr-defined]
+    index, labels = (np.array([row[name] for row in table]) for name in ("index", "label"))
+    target = np.array([-1 if records[i].label is None else records[i].label for i in index])
+    return {"index": index, "labels": labels, "target": target}
+
+
+def _listed(callbacks: Callback | list[Callback] | None) -> list[Callback]:
+    """As YAML may give them."""
+    return callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+
+
+def _scores(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The evaluator that all methods share, on the labels that a method gives in the end."""
+    metrics = clustering_metrics()
+    metrics.update(torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["target"]))
+    return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of module and DataModule with all defaults filled in.
+
+    Raises:
+        ValueError: a class cannot be found, or an argument is not one of its.
+    """
+    parts = {name: _resolved(name, json.dumps(config[name], sort_keys=True)) for name in ("model", "data")}
+    return {**parts, "seed_everything": config["seed_everything"], "trainer": config.get("trainer") or {}}
+
+
+@lru_cache(maxsize=4096)
+def _resolved(name: str, part: str) -> dict[str, Any]:
+    """A table has many runs but few modules and categories; each is looked at once."""
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(PARTS[name], name, subclass_mode=True)
+    try:
+        complete: dict[str, Any] = parser.parse_object({name: json.loads(part)}).as_dict()
+    except ArgumentError as error:
+        # Types that are none of the user's business stand around what is wrong.
+        noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise ValueError(" ".join(line.lstrip("- ") for line in lines if not line.startswith(noise))) from None
+    plain: dict[str, Any] = _plain(complete[name])
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, which knows no infinity."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+@lru_cache(maxsize=1)
+def _parser() -> LightningArgumentParser:
+    parser = LightningArgumentParser(exit_on_error=False)
+    for name, kind in PARTS.items():
+        parser.add_lightning_class_args(kind, name, subclass_mode=True)
+    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_argument("--seed_everything", type=int, default=0)
+    return parser
+
+
+def _quiet() -> None:
+    """Hide what Lightning says of itself, hundreds of times over."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    """The name of the processor, and how many of its cores there are."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+@lru_cache(maxsize=1)
+def _commit() -> str | None:
+    """Of the clone that the code runs from, '+' where it differs from it; None outside a clone."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

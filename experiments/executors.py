@@ -1,0 +1,186 @@
+"""Where cells run: executors with the interface of `concurrent.futures`, for this process, many, Dask or SLURM.
+
+A worker that is killed loses the cell that it computes; that cell is tried once more, on another worker.
+"""
+
+import multiprocessing
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+Name = Literal["inprocess", "processes", "dask", "submitit"]
+ATTEMPTS = 2
+
+
+class InProcess(Executor):
+    """Computes in `submit`, before it returns."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class LocalProcesses(Executor):
+    """Processes of this machine; each has one GPU to itself, where there are any, and its share of the cores.
+
+    A pool of one process each, since a pool is broken as a whole when one of its processes is killed.
+    """
+
+    def __init__(self, workers: int):
+        self.threads = ThreadPoolExecutor(workers)
+        self.pools: dict[int, ProcessPoolExecutor] = {}
+        self.workers = workers
+        self.free: queue.Queue[int] = queue.Queue()
+        for number in range(workers):
+            self.pools[number] = self._pool(number)
+            self.free.put(number)
+
+    def _pool(self, number: int) -> ProcessPoolExecutor:
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, mp_context=spawn, initializer=_start_worker, initargs=(number, self.workers))
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        return self.threads.submit(self._run, fn, *args, **kwargs)
+
+    def _run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        number = self.free.get()
+
+        def attempt() -> T:
+            try:
+                return self.pools[number].submit(fn, *args, **kwargs).result()
+            except BrokenProcessPool:
+                self.pools[number] = self._pool(number)
+                raise
+
+        try:
+            return _twice(attempt, BrokenProcessPool)
+        finally:
+            self.free.put(number)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.threads.shutdown(wait, cancel_futures=cancel_futures)
+        for pool in self.pools.values():
+            pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _start_worker(number: int, workers: int) -> None:
+    """First thing in a process: its GPU, its cores, and that it ends with the command that started it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    import torch  # Here, since the other executors should not wait for it.
+
+    if gpus := torch.cuda.device_count():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[number % gpus]
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+class Submitit(Executor):
+    """Jobs of SLURM, of which at most so many are queued at a time.
+
+    Args:
+        folder: for job scripts, pickled results and logs; all machines see it.
+        cluster: 'slurm', or 'local' to try it without one.
+        parameters: of `submitit.AutoExecutor`, such as `slurm_partition` or `timeout_min`.
+    """
+
+    def __init__(self, folder: Path, workers: int, *, cluster: str = "slurm", parameters: dict[str, Any] | None = None):
+        import submitit
+
+        self.threads = ThreadPoolExecutor(workers)
+        self.jobs = submitit.AutoExecutor(folder, cluster=cluster)
+        self.jobs.update_parameters(**{"name": "anomaly-clustering", "timeout_min": 240, **(parameters or {})})
+        self.died = submitit.core.utils.UncompletedJobError
+        self.lock = threading.Lock()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        return self.threads.submit(self._run, fn, *args, **kwargs)
+
+    def _run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        def attempt() -> T:
+            with self.lock:
+                job = self.jobs.submit(fn, *args, **kwargs)
+            result: T = job.result()
+            return result
+
+        return _twice(attempt, self.died)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.threads.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _twice(attempt: Callable[[], T], died: type[BaseException]) -> T:
+    """Once more if the worker died; what the function itself raises is raised at once."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except died:
+            continue
+    return attempt()
+
+
+@contextmanager
+def open_executor(
+    name: Name, *, workers: int, address: str | None, folder: Path, parameters: dict[str, Any]
+) -> Iterator[tuple[Executor, int]]:
+    """An executor, and how many cells it can take at a time.
+
+    Args:
+        workers: processes on this machine, or jobs in SLURM's queue.
+        address: of a Dask scheduler; without it one is started on this machine.
+        folder: where submitit keeps its files.
+        parameters: of submitit.
+    """
+    if name == "dask":
+        with _dask(address, workers) as both:
+            yield both
+        return
+    executor: Executor
+    if name == "processes":
+        executor = LocalProcesses(workers)
+    elif name == "submitit":
+        cluster = parameters.pop("cluster", "slurm")
+        executor = Submitit(folder, workers, cluster=cluster, parameters=parameters)
+    else:
+        executor, workers = InProcess(), 1
+    try:
+        yield executor, workers
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _dask(address: str | None, workers: int) -> Iterator[tuple[Executor, int]]:
+    from distributed import Client, LocalCluster
+
+    cluster = None if address else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    with Client(address or cluster) as client:
+        # A task whose worker died is given to another one so many times; Dask's default is three.
+        client.run_on_scheduler(_allow_failures, ATTEMPTS - 1)
+        threads = sum(client.nthreads().values())
+        try:
+            yield client.get_executor(pure=False), max(2 * threads, 1)
+        finally:
+            if cluster:
+                cluster.close()
+
+
+def _allow_failures(count: int, dask_scheduler: Any) -> None:
+    dask_scheduler.allowed_failures = count

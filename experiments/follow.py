@@ -1,0 +1,65 @@
+"""Where a run is seen beside its table, in; a logger and callbacks for the Trainer, ended with the run, out."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning import Callback
+from lightning.pytorch.loggers import Logger
+
+Mode = Literal["off", "online", "offline"]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A run that W&B logs, or whose artefacts are written to a folder.
+
+    Args:
+        experiment, method, category, seed, id: see `tracking.Run`.
+        folder: below which W&B keeps its files.
+        artefacts: folder for contact sheets and the like.
+    """
+
+    wandb: Mode
+    experiment: str
+    method: str
+    category: str
+    seed: int
+    id: str
+    folder: Path
+    artefacts: Path | None = None
+
+
+@contextmanager
+def follow(
+    followed: Followed | None, config: Mapping[str, Any]
+) -> Iterator[tuple[Logger | Literal[False], list[Callback]]]:
+    """Nothing where nobody looks; a run that fails is marked so.
+
+    Args:
+        config: resolved.
+    """
+    if followed is None:
+        yield False, []
+        return
+    # Here, since importing W&B takes a second.
+    from anomaly_clustering.tracking import Run, Track, finish, wandb_logger
+
+    run = Run(followed.experiment, followed.method, followed.category, followed.seed, config, followed.id)
+    logger = wandb_logger(followed.wandb, run, folder=followed.folder)
+    try:
+        yield logger or False, [Track(run, followed.artefacts)]
+    except BaseException:
+        finish(failed=True)
+        raise
+    finish()
+
+
+def log_summary(followed: Followed, columns: list[str], rows: list[list[Any]]) -> None:
+    """The table of an experiment as a W&B run of its own."""
+    from anomaly_clustering.tracking import Run, log_table
+
+    run = Run(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
+    log_table(followed.wandb, run, columns, rows, folder=followed.folder)

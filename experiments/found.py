@@ -1,0 +1,62 @@
+"""A plan and the store in; what figures are drawn from out: numbers, arrays and images of finished cells."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pydoc import locate
+from typing import Any
+
+import numpy as np
+
+from anomaly_clustering.data import DefectDataModule
+from experiments.categories import MTD, OBJECT, SYNTHETIC, TEXTURE, Category, Group, single
+from experiments.cells import Cell, Settings, Store
+from experiments.plan import Plan
+from experiments.summary import Results
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured for a table or figure."""
+
+    plan: Plan
+    store: Store
+    settings: Settings
+
+    @cached_property
+    def results(self) -> Results:
+        """Of each method on each category the finished runs."""
+        return {
+            place: [record for cell in cells if (record := self.store.read(cell))]
+            for place, cells in self.plan.cells.items()
+        }
+
+    @cached_property
+    def categories(self) -> list[Category]:
+        """Those on which something was measured."""
+        return list(dict.fromkeys(category for (_, category), records in self.results.items() if records))
+
+    @property
+    def groups(self) -> list[Group]:
+        """Of which curves and bars are the means, those with a measured category."""
+        known = (single(SYNTHETIC),) if self.settings.synthetic else (OBJECT, TEXTURE, single(MTD))
+        return [group for group in known if set(group.members) & set(self.categories)]
+
+    def cell(self, method: str, category: Category) -> Cell | None:
+        """The first finished run of a method on a category."""
+        cells = self.plan.cells.get((method, category), [])
+        return next((cell for cell in cells if self.store.read(cell)), None)
+
+    def arrays(self, method: str, category: Category) -> dict[str, np.ndarray] | None:
+        """Of that run."""
+        cell = self.cell(method, category)
+        return self.store.arrays(cell) if cell else None
+
+    def data(self, method: str, category: Category) -> DefectDataModule:
+        """Its images."""
+        cell = self.cell(method, category)
+        assert cell is not None, f"{method} was not measured on {category}"
+        config: dict[str, Any] = cell.config["data"]
+        data = locate(config["class_path"])(**config["init_args"])  # type: ignore[operator]
+        data.prepare_data()
+        data.setup()
+        return data

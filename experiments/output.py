@@ -1,0 +1,114 @@
+"""What was found for a table or figure in; its files, and the text to print, out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from experiments.categories import MVTEC, SYNTHETIC, single
+from experiments.cells import write_whole
+from experiments.figures import Figure, Network
+from experiments.found import Found
+from experiments.plan import Plan
+from experiments.published import published
+from experiments.summary import LEGEND, as_csv, entries, markdown
+from experiments.tables import Table
+
+
+def write_table(name: str, table: Table, found: Found, out: Path, failed: Mapping[str, str]) -> str:
+    """Write a table as Markdown and CSV; the Markdown, and where it lies."""
+    synthetic = found.settings.synthetic
+    if synthetic:
+        table = replace(table, groups=(single(SYNTHETIC),))
+    numbers = entries(table, {} if synthetic else published(name), found.results)
+    text = "\n\n".join(
+        [
+            _title(name, table.title, found),
+            circumstances(found, failed),
+            LEGEND,
+            markdown(table, numbers),
+            table.note.format(resamples=found.settings.resamples),
+        ]
+    ).rstrip()
+    file = file_of(name, found, out)
+    write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
+    write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
+    return f"{text}\n\nWritten to {file}.md and .csv"
+
+
+def write_figure(
+    name: str, figure: Figure, networks: Sequence[Network], found: Found, out: Path, failed: Mapping[str, str]
+) -> str:
+    """Write a figure as PNG and SVG, and what it shows beside it; that text, and where they lie."""
+    text = "\n\n".join([_title(name, figure.title, found), circumstances(found, failed), figure.note]).rstrip()
+    if not found.categories:
+        return f"{text}\n\nThere is nothing to draw."
+    drawing = figure.draw(found, networks)
+    title = _title(name, figure.title, found).removeprefix("# ")
+    drawing.suptitle(fill(title, int(12 * drawing.get_figwidth())), fontsize=10)
+    file = file_of(name, found, out)
+    for ending in ("png", "svg"):
+        buffer = BytesIO()
+        drawing.savefig(buffer, format=ending, dpi=140)
+        write_whole(file.with_name(f"{file.name}.{ending}"), buffer.getvalue())
+    write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
+    return f"{text}\n\nWritten to {file}.png, .svg and .md"
+
+
+def file_of(name: str, found: Found, out: Path) -> Path:
+    """Without ending: results of one setting do not replace those of another."""
+    return out / ("figures" if name.startswith("figure") else "tables") / f"{name}-{found.settings.name}"
+
+
+def _title(name: str, title: str, found: Found) -> str:
+    kind = name.rstrip("0123456789")
+    number = f"{kind.capitalize()} {name.removeprefix(kind)}. " if kind != name else ""
+    return f"# {number}{title}{' (synthetic set, not the data of the paper)' * found.settings.synthetic}"
+
+
+def circumstances(found: Found, failed: Mapping[str, str]) -> str:
+    """What was measured with what, and what was not."""
+    cells = found.plan.once()
+    records = {record["key"]: record for records in found.results.values() for record in records}
+    networks = sorted({_network(record["config"]["model"]["init_args"]) for record in records.values()})
+    size = found.settings.image_size
+    lines = [
+        f"Measured on images of {size} pixels with {', '.join(networks) or found.settings.backbone}: "
+        f"{len(records)} of {len(cells)} runs.",
+        *(f"Missing: {what} ({why})." for what, why in absent(found.plan).items()),
+    ]
+    if broken := [cell for cell in cells if cell.key in failed]:
+        lines.append(f"Failed: {'; '.join(map(str, broken))}.")
+    return "\n".join(lines)
+
+
+def per_category(found: Found) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of all runs, one value each: for W&B."""
+    records = [record for records in found.results.values() for record in records]
+    metrics = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    identity = ["method", "dataset", "category", "seed"]
+    rows = [
+        [*(record[name] for name in identity), *(record["metrics"].get(name) for name in metrics)] for record in records
+    ]
+    return [*identity, *metrics], rows
+
+
+def _network(options: Mapping[str, Any]) -> str:
+    """The network of MIC; modules of other classes name theirs in their configuration."""
+    if "backbone" not in options:
+        return "networks of their own"
+    details = [Path(options["checkpoint"]).name] if options.get("checkpoint") else []
+    details += [options["layer"]] if options.get("layer") not in (None, "last") else []
+    return options["backbone"] + (f" ({', '.join(details)})" if details else "")
+
+
+def absent(plan: Plan) -> dict[str, str]:
+    """Categories and methods that cannot be measured, those with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    whole = set(MVTEC) <= plan.missing.keys()
+    categories = {category.dataset if whole else str(category): why for category, why in plan.missing.items()}
+    for what, why in (categories | plan.unavailable).items():
+        reasons.setdefault(why, []).append(what)
+    return {", ".join(names): why for why, names in reasons.items()}

@@ -1,0 +1,99 @@
+"""Methods, categories and seeds in; the cells to compute out, with what cannot be computed and why."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from experiments.categories import Category, why_missing
+from experiments.cells import MIC_CLASS, Cell, Settings, Store, cell
+from experiments.compute import resolve
+from experiments.methods import REPOSITORY, Method
+
+DRAWING = ("kmeans", "kmedoids", "gmm", "spectral")
+
+
+@dataclass
+class Plan:
+    """What a table or figure is made of."""
+
+    cells: dict[tuple[str, Category], list[Cell]] = field(default_factory=dict)
+    """One for each seed."""
+    missing: dict[Category, str] = field(default_factory=dict)
+    """Categories that are not there."""
+    unavailable: dict[str, str] = field(default_factory=dict)
+    """Methods that cannot be configured."""
+
+    def once(self) -> list[Cell]:
+        """All cells, each once, those that compare the same features in the same way beside each other."""
+        unique: dict[str, Cell] = {}
+        for cells in self.cells.values():
+            for run in cells:
+                unique.setdefault(run.key, run)
+        categories = list(dict.fromkeys(category for _, category in self.cells))
+        return sorted(unique.values(), key=lambda cell: (categories.index(cell.category), _features(cell)))
+
+
+def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], seeds: int, settings: Settings) -> Plan:
+    """The cells of all methods on all categories."""
+    plan = Plan()
+    for category in categories:
+        if why := why_missing(category, settings.data_root):
+            plan.missing[category] = why
+            continue
+        for name, method in methods.items():
+            if name not in plan.unavailable:
+                try:
+                    plan.cells[name, category] = _seeded(name, method, category, seeds, settings)
+                except (ValueError, OSError, ImportError) as error:
+                    plan.unavailable[name] = str(error)
+    return plan
+
+
+def _seeded(name: str, method: Method, category: Category, seeds: int, settings: Settings) -> list[Cell]:
+    if not (REPOSITORY / method.config).is_file():
+        raise FileNotFoundError(f"there is no {method.config}")
+    first = cell(name, method, category, 0, settings)
+    count = seeds if _draws(resolve(first.config)["model"]) else 1
+    return [first, *(cell(name, method, category, seed, settings) for seed in range(1, count))]
+
+
+def _draws(model: Mapping[str, Any]) -> bool:
+    """Whether another seed could give another result."""
+    options = model["init_args"]
+    return bool(
+        model["class_path"] != MIC_CLASS
+        or options["method"] in DRAWING
+        or options["distance"] == "bag_of_words"
+        or options["num_references"]
+        or options["normal_fraction"] < 1
+    )
+
+
+def _features(cell: Cell) -> str:
+    """All that comes before the clustering."""
+    model = cell.config["model"]
+    options = {name: value for name, value in model["init_args"].items() if name not in ("method", "tau", "top_k")}
+    return json.dumps([model["class_path"], options], sort_keys=True)
+
+
+def estimate(cells: Sequence[Cell], store: Store) -> float | None:
+    """Seconds that cells will take one after the other, as like ones took; None where nothing was measured yet."""
+    known = store.all()
+    if not known:
+        return None
+
+    def seconds(cell: Cell) -> float:
+        alike = (
+            [
+                record
+                for record in known
+                if (record["method"], record["dataset"]) == (cell.method, cell.category.dataset)
+            ],
+            [record for record in known if record["method"] == cell.method],
+            known,
+        )
+        return fmean(record["duration_s"] for record in next(filter(None, alike)))
+
+    return sum(map(seconds, cells))

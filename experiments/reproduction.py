@@ -1,0 +1,94 @@
+"""Finished cells in; `REPRODUCTION.md` out: every table and figure as far as it was measured, with its command."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.cells import write_whole
+from experiments.figures import FIGURES
+from experiments.found import Found
+from experiments.output import file_of
+from experiments.tables import TABLES
+
+# By name of a table or figure: where and why it differs from the paper. Written by hand.
+REMARKS = Path(__file__).with_name("remarks.yaml")
+HEAD = """# Reproduction
+
+Results as measured, beside those that the paper prints. This file is written by `python -m experiments reproduction`
+out of finished runs; remarks on differences are kept in `experiments/remarks.yaml`. Nothing here was typed in.
+
+{circumstances}
+
+How the paper's silences were settled, and what that means for every number below:
+
+{conventions}
+"""
+
+
+def write_reproduction(
+    found_of: Callable[[str], Found],
+    write: Callable[[str, Found], str],
+    *,
+    flags: str,
+    out: Path,
+) -> None:
+    """Write every table and figure anew without computing any run, and all of them into one file.
+
+    Args:
+        found_of: what was measured for a name.
+        write: a table or figure; its text.
+        flags: options of the command that all have in common.
+        out: the file, which is written whole.
+    """
+    remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
+    parts: list[str] = []
+    records: dict[str, Mapping[str, Any]] = {}
+    for name in (*TABLES, *FIGURES):
+        found = found_of(name)
+        measured = {record["key"]: record for some in found.results.values() for record in some}
+        records |= measured
+        parts.append(_part(name, found, measured, write, remarks.get(name, ""), flags, out))
+    head = HEAD.format(circumstances=_circumstances(list(records.values())), conventions=remarks["conventions"].strip())
+    write_whole(out, ("\n\n".join([head.strip(), *parts]) + "\n").encode())
+
+
+def _part(
+    name: str,
+    found: Found,
+    measured: Mapping[str, Mapping[str, Any]],
+    write: Callable[[str, Found], str],
+    remark: str,
+    flags: str,
+    out: Path,
+) -> str:
+    text, _, _ = write(name, found).rpartition("\n\n")  # The last line says where it was written.
+    text = f"#{text}".replace("\n### ", "\n#### ")
+    lines = [f"    python -m experiments {name} {flags}".rstrip(), remark.strip()]
+    if not measured:
+        title = text.splitlines()[0]
+        return "\n\n".join([title, "Not measured yet.", *filter(None, lines)])
+    if name in FIGURES:
+        picture = os.path.relpath(f"{file_of(name, found, found.store.folder.parent)}.png", out.parent)
+        lines.append(f"![{name}]({Path(picture).as_posix()})")
+    return "\n\n".join([text, *filter(None, lines)])
+
+
+def _circumstances(records: Sequence[Mapping[str, Any]]) -> str:
+    """What the runs were computed with, each said once."""
+    if not records:
+        return "No run is finished yet."
+    commits = sorted({record["commit"] or "unknown" for record in records})
+    versions = sorted({f"{name} {version}" for record in records for name, version in record["versions"].items()})
+    return "\n".join(
+        [
+            f"- {len(records)} runs, {sum(record['duration_s'] for record in records) / 3600:.2f} hours in all, "
+            f"finished {min(record['finished'] for record in records)[:10]} to "
+            f"{max(record['finished'] for record in records)[:10]}",
+            f"- on {', '.join(sorted({record['device'] for record in records}))}",
+            f"- with {', '.join(versions)}",
+            f"- commit {', '.join(commits)} (+: with changes)",
+        ]
+    )

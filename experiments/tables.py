@@ -1,0 +1,104 @@
+"""The paper's tables as rows and columns of configuration.
+
+A method is added to a table by a YAML file of its own and one line here:
+
+    "My method": Method("configs/my_method.yaml"),
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from experiments.categories import GROUPS, MEANS, MTD, MVTEC, OBJECT, TEXTURE, Group, single
+from experiments.methods import (
+    CLUSTERINGS,
+    DEEP,
+    DISTANCES,
+    LAST_LAYER,
+    MASK,
+    POOLINGS,
+    VARIANTS,
+    Method,
+)
+
+SCORES = ("nmi", "ari", "f1")
+WARD_NOTE = (
+    "Ward on a Hausdorff distance, which is not Euclidean, is the Lance-Williams recurrence on the given distances, as "
+    "scipy's linkage does it."
+)
+RESAMPLED_NOTE = (
+    "Mean and standard error over {resamples} random subsets of 90% of the images. The paper's numbers for MTD and for "
+    "the deep methods are single runs on all images."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Methods measured on groups of categories, by some metrics.
+
+    Args:
+        metrics: of which each gets a block of its own.
+        by_category: categories are the rows and methods the columns, not methods the rows and groups the columns.
+        resample: measure on random subsets (Tables 9 and 10).
+        note: what a reader of the numbers should know.
+    """
+
+    title: str
+    methods: Mapping[str, Method]
+    metrics: tuple[str, ...] = SCORES
+    groups: tuple[Group, ...] = GROUPS
+    by_category: bool = False
+    resample: bool = False
+    note: str = ""
+
+
+def _without(methods: Mapping[str, Method], *names: str) -> dict[str, Method]:
+    return {name: method for name, method in methods.items() if not name.startswith(names)}
+
+
+TABLES: dict[str, Table] = {
+    "table1": Table("Distances between images, clustered by Ward", DISTANCES, note=WARD_NOTE),
+    "table2": Table("Clustering methods, NMI", {**CLUSTERINGS, **DEEP}, metrics=("nmi",), note=WARD_NOTE),
+    "table3": Table("Purity of clusters", DISTANCES, metrics=("mauc", "r@90%", "r@95%", "r@99%"), note=WARD_NOTE),
+    "table4": Table(
+        "One vector against patches of the last layer, NMI",
+        LAST_LAYER,
+        metrics=("nmi",),
+        note="Patches of the last layer are taken as they are: without average pooling, as section 5.1 says.",
+    ),
+    "table5": Table("Variants of Hausdorff distance and of rarity, NMI", VARIANTS, metrics=("nmi",), note=WARD_NOTE),
+    "table7": Table(
+        "Distances between images, by category",
+        {**DISTANCES, "Weighted Average (mask)": MASK},
+        groups=(*map(single, (*MVTEC, MTD)), OBJECT, TEXTURE, *MEANS),
+        by_category=True,
+        note=WARD_NOTE,
+    ),
+    "table8": Table(
+        "Clustering methods",
+        {
+            **_without(CLUSTERINGS, "k-medoids"),
+            **DEEP,
+        },
+        note=f"{WARD_NOTE} The F1 of SCAN is printed alike for object and texture, probably a misprint.",
+    ),
+    "table9": Table(
+        "Pooling against patches, on random subsets",
+        {**DISTANCES, **POOLINGS},
+        resample=True,
+        note=f"{RESAMPLED_NOTE} {WARD_NOTE}",
+    ),
+    "table10": Table(
+        "Clustering methods on random subsets, NMI",
+        {**CLUSTERINGS, **DEEP},
+        metrics=("nmi",),
+        resample=True,
+        note=f"{RESAMPLED_NOTE} {WARD_NOTE}",
+    ),
+    "later": Table(
+        "Later methods on the same protocol, as published",
+        {name: method for name, method in DISTANCES.items() if name.startswith("Weighted")},
+        metrics=("nmi", "ari", "accuracy"),
+        groups=(MEANS[0], single(MTD)),
+        note="What these papers call F1 is micro F1, that is matched accuracy.",
+    ),
+}

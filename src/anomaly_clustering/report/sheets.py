@@ -1,0 +1,43 @@
+"""Images, and patch weights over them, in; pictures of many images at a glance out: contact sheets and overlays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import colormaps
+from PIL import Image, ImageOps
+
+from anomaly_clustering.report.pictures import excess
+
+FRAME = 0.04  # of the side of an image
+
+
+def overlay(image: Image.Image, weights: Float[np.ndarray, "h w"]) -> Image.Image:
+    """The image with its weights over it, as in the report: what weighs no more than the mean is left as it is."""
+    heat = Image.fromarray(excess(weights).astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
+    level = np.clip(np.asarray(heat), 0, 1)
+    colours = colormaps["inferno"](0.3 + 0.65 * level)[..., :3] * 255
+    opacity = 0.8 * np.sqrt(level)[..., None]
+    blended = np.asarray(image.convert("RGB")) * (1 - opacity) + colours * opacity
+    return Image.fromarray(np.round(blended).astype(np.uint8))
+
+
+def contact_sheet(
+    images: Sequence[Image.Image], *, columns: int, side: int = 96, frames: Sequence[str | None] | None = None
+) -> Image.Image:
+    """Images in rows, each scaled to fit a square.
+
+    Args:
+        columns: images in a row.
+        side: of the square in pixels.
+        frames: for each image the colour of a frame around it, or None.
+    """
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * side, rows * side), "white")
+    for position, image in enumerate(images):
+        colour = frames[position] if frames else None
+        width = max(2, round(FRAME * side))
+        tile = ImageOps.pad(image.convert("RGB"), (side - 2 * width, side - 2 * width), color="white")
+        tile = ImageOps.expand(tile, width, colour or "white")
+        sheet.paste(tile, (position % columns * side, position // columns * side))
+    return sheet

@@ -1,0 +1,164 @@
+"""Executors under fire: workers that are killed, functions that fail, commands that end without warning."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from experiments.executors import InProcess, LocalProcesses, Name, open_executor
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def die(folder: Path, times: int) -> int:
+    """Kill this process as often as said, then tell how often it was called."""
+    called = len(list(folder.iterdir()))
+    (folder / str(called)).touch()
+    if called < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return called + 1
+
+
+def test_in_process_computes_at_once(tmp_path: Path) -> None:
+    executor = InProcess()
+    assert executor.submit(add, 1, b=2).result(timeout=0) == 3
+    assert "broken" in str(executor.submit(fail, "broken").exception(timeout=0))
+
+
+@pytest.mark.parametrize("name", ["processes", "dask", "submitit"])
+def test_executors_compute_fail_and_outlive_a_killed_worker(
+    name: Name, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Jobs of submitit start from nothing.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    if name != "processes":
+        pytest.importorskip("distributed" if name == "dask" else name)
+    (tmp_path / "calls").mkdir()
+    with open_executor(name, workers=2, address=None, folder=tmp_path / "jobs", parameters={"cluster": "local"}) as (
+        executor,
+        at_a_time,
+    ):
+        assert at_a_time >= 2
+        killed = executor.submit(die, tmp_path / "calls", 1)
+        sums = [executor.submit(add, i, i) for i in range(3)]
+        broken = executor.submit(fail, "says why")
+        assert [future.result(timeout=120) for future in sums] == [0, 2, 4]
+        assert "says why" in str(broken.exception(timeout=120))
+        assert killed.result(timeout=120) == 2
+
+
+def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
+    executor: Executor = LocalProcesses(1)
+    (tmp_path / "calls").mkdir()
+    try:
+        with pytest.raises(BrokenProcessPool):
+            executor.submit(die, tmp_path / "calls", 5).result(timeout=120)
+        assert len(list((tmp_path / "calls").iterdir())) == 2
+        assert executor.submit(add, 1, 1).result(timeout=120) == 2
+    finally:
+        executor.shutdown()
+
+
+def start(out: Path, cache: Path, *flags: str) -> subprocess.Popen[str]:
+    """Table 8 on the synthetic set, which is twelve cells."""
+    arguments = ["table8", "--data", "synthetic", "--backbone", "embedded", "--image-size", "64", "--out", str(out)]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments", *arguments, *flags],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    for _ in range(2400):
+        if condition():
+            return
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    raise AssertionError("waited two minutes in vain")
+
+
+def finished(out: Path) -> dict[str, int]:
+    """Every finished cell, readable, with the time it was written."""
+    paths = list((out / "cells").glob("*.json")) if out.exists() else []
+    assert all(json.loads(path.read_text())["metrics"] for path in paths)
+    assert all(path.with_suffix(".npz").is_file() for path in paths)
+    return {path.name: path.stat().st_mtime_ns for path in paths}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [(), pytest.param(("--executor", "processes", "--workers", "2"), marks=pytest.mark.slow)],
+    ids=["inprocess", "processes"],
+)
+def test_kill_9_then_the_same_command(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    out = tmp_path / "out"
+    process = start(out, tmp_path, *flags)
+    wait_for(lambda: len(finished(out)) >= 3, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = finished(out)
+    assert 3 <= len(before) < 12
+    again = start(out, tmp_path, *flags)
+    errors = again.communicate(timeout=300)[1]
+    assert again.returncode == 0, errors
+    assert f"[{12 - len(before)}/{12 - len(before)}]" in errors
+    after = finished(out)
+    assert len(after) == 12
+    assert before.items() <= after.items()
+
+
+@pytest.mark.slow
+def test_two_dask_workers_one_of_them_killed(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    scheduler_file, out = tmp_path / "scheduler.json", tmp_path / "out"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def dask(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stderr=subprocess.DEVNULL)
+
+    scheduler = dask("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(scheduler_file))
+    workers = []
+    try:
+        wait_for(scheduler_file.is_file, scheduler)
+        address = json.loads(scheduler_file.read_text())["address"]
+        flags = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
+        workers = [dask("dask_worker", address, *flags) for _ in range(2)]
+        process = start(out, tmp_path, "--executor", "dask", "--address", address)
+        wait_for(lambda: len(finished(out)) >= 2, process)
+        before = finished(out)
+        workers[0].kill()
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, errors
+        assert len(finished(out)) == 12
+        assert before.items() <= finished(out).items()
+    finally:
+        for started in (*workers, scheduler):
+            started.kill()
+            started.wait()

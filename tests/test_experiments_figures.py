@@ -1,0 +1,107 @@
+"""Every figure from tiny images, and the report over all that is finished."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeImage
+from PIL import Image
+
+from experiments.__main__ import main
+from experiments.categories import MTD, MVTEC
+from experiments.cells import Settings
+from experiments.figures import FIGURES, Network
+from experiments.plan import make_plan
+from experiments.tables import TABLES
+
+SMALL = ["--backbone", "embedded", "--image-size", "32"]
+
+
+@pytest.fixture
+def root(tmp_path: Path, make_image: MakeImage) -> Path:
+    """One category of MVTec AD, with images of several defects at once."""
+    folder = tmp_path / "data" / "cable"
+    for seed in range(3):
+        make_image(folder / "train" / "good" / f"{seed}.png", seed=100 + seed)
+        for kind, name in enumerate(("good", "bright", "bar", "combined")):
+            make_image(folder / "test" / name / f"{seed}.png", kind, seed=seed)
+            if kind:
+                mask = np.zeros((64, 64), np.uint8)
+                mask[:32, :32] = 255
+                path = folder / "ground_truth" / name / f"{seed}_mask.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(mask).save(path)
+    return tmp_path / "data"
+
+
+def test_all_figures_are_there() -> None:
+    assert list(FIGURES) == [f"figure{number}" for number in range(3, 14)]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_cells_of_figures_can_be_configured(name: str, tmp_path: Path, root: Path) -> None:
+    figure = FIGURES[name]
+    methods = figure.methods(Settings(), figure.networks)
+    plan = make_plan(methods, [MVTEC[1]], 1, Settings(root, backbone="embedded"))
+    assert not plan.unavailable
+    assert len(plan.once()) >= len(methods) - 1  # A mean over images is the default and counts once.
+
+
+@pytest.mark.parametrize("name", ["figure3", "figure5", "figure12", "figure13"])
+def test_figures_are_drawn(name: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main([name, "--data-root", str(root), "--out", str(out), *SMALL]) == 0
+    assert "Missing: " in capsys.readouterr().out
+    picture = np.asarray(Image.open(out / "figures" / f"{name}-embedded-32px.png").convert("L"))
+    assert min(picture.shape) > 200
+    assert picture.std() > 10
+    assert (out / "figures" / f"{name}-embedded-32px.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["figure4", "figure6", "figure7", "figure8", "figure9", "figure10", "figure11"])
+def test_curves_and_bars_are_drawn(name: str, root: Path, tmp_path: Path) -> None:
+    flags = ["--backbones", "embedded"] if FIGURES[name].networks else []
+    assert main([name, "--data-root", str(root), "--out", str(tmp_path), *SMALL, *flags]) == 0
+    assert (tmp_path / "figures" / f"{name}-embedded-32px.png").is_file()
+
+
+def test_a_network_without_weights_is_missing(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "weights.safetensors"
+    other.write_bytes(b"none")
+    flags = ["--backbones", "embedded", f"resnet18={other}", "--only", "embedded: average", "resnet18: average"]
+    assert main(["figure10", "--data-root", str(root), "--out", str(tmp_path), *SMALL, *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "Missing: resnet18: Average (checkpoint" in printed
+    assert "is not a file of weights" in printed
+
+
+def test_networks_are_read_from_the_command_line(root: Path) -> None:
+    file = root / "cable" / "test" / "good" / "0.png"
+    methods = FIGURES["figure9"].methods(Settings(), [Network("resnet18", str(file), "layer3")])
+    plan = make_plan(methods, [MVTEC[1]], 1, Settings(root))
+    layers = {cell.config["model"]["init_args"]["layer"] for cell in plan.once()}
+    assert layers == {"layer3"}
+
+
+def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) -> None:
+    report = tmp_path / "REPRODUCTION.md"
+    flags = ["--data-root", str(root), "--out", str(tmp_path / "out"), *SMALL]
+    assert main(["reproduction", *flags, "--report", str(report)]) == 0
+    assert "No run is finished yet." in report.read_text()
+    main(["table1", *flags])
+    main(["figure13", *flags, "--only", "average"])
+    cells = sorted((tmp_path / "out" / "cells").iterdir())
+    assert main(["reproduction", *flags, "--report", str(report)]) == 0
+    text = report.read_text()
+    assert sorted((tmp_path / "out" / "cells").iterdir()) == cells
+    assert f"    python -m experiments table1 --data-root {root}" in text
+    assert "## Table 1. " in text
+    assert "(1/10) [.244]" in text
+    assert "## Figure 3. Weights over images\n\nNot measured yet." not in text  # Shares runs with Table 1.
+    assert "## Table 9. Pooling against patches, on random subsets\n\nNot measured yet." in text
+    (picture,) = [line for line in text.splitlines() if line.startswith("![figure13]")]
+    assert (tmp_path / picture.partition("(")[2].rstrip(")")).is_file()
+    assert "- 4 runs, " in text
+    assert str(MTD) in text
+    assert all(f"python -m experiments {name} " in text for name in (*TABLES, *FIGURES))

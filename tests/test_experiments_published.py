@@ -1,0 +1,68 @@
+"""What the paper printed, and that the copies of it agree with each other as far as the paper does."""
+
+import pytest
+
+from experiments.categories import GROUPS, MEANS, MVTEC, OBJECT, TEXTURE, single
+from experiments.published import FOLDER, Key, of_group, published
+from experiments.tables import TABLES
+
+NAMES = [path.stem for path in sorted(FOLDER.glob("*.csv"))]
+
+
+def test_all_tables_and_the_later_results_are_there() -> None:
+    assert {f"table{number}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 10)} | {"later"} <= set(NAMES)
+    assert len(published("table7")) == 16 * 5 * 3
+    assert len(published("table8")) == (12 + 6) * 3 * 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_possible_and_of_methods_that_are_measured(name: str) -> None:
+    for key, number in published(name).items():
+        assert -0.02 <= number.value <= 1, key
+        assert key.category in {"", "object", "texture", "all", *(category.name for category in MVTEC)}
+        if name.startswith("table"):
+            assert key.method in TABLES[name].methods
+            assert key.metric in TABLES[name].metrics
+
+
+@pytest.mark.parametrize("group", [OBJECT, TEXTURE], ids=str)
+def test_means_of_table_7_are_those_of_table_1(group) -> None:
+    for method in TABLES["table1"].methods:
+        for metric in ("nmi", "ari", "f1"):
+            printed = of_group(published("table1"), method, group, metric)
+            mean = of_group(published("table7"), method, group, metric)
+            assert printed is not None
+            assert mean is not None
+            assert mean.value == pytest.approx(printed.value, abs=0.0016)
+
+
+def test_tables_print_the_same_run_alike() -> None:
+    everywhere: dict[Key, dict[str, float]] = {}
+    aliases = {
+        "Ward (maxH)": "Maximum Hausdorff",
+        "Ward (WA)": "Weighted Average",
+        "Rarity by mean": "Weighted Average",
+    }
+    aliases["Hausdorff max-min (max)"] = "Maximum Hausdorff"
+    for name in ("table1", "table2", "table5", "table7", "table8", "section4_3"):
+        for key, number in published(name).items():
+            same = key._replace(method=aliases.get(key.method, key.method))
+            everywhere.setdefault(same, {})[name] = number.value
+    repeated = {key: values for key, values in everywhere.items() if len(values) > 1}
+    assert len(repeated) > 40
+    assert not {key: values for key, values in repeated.items() if max(values.values()) - min(values.values()) > 1e-9}
+
+
+def test_a_mean_of_parts_is_weighted_by_their_size() -> None:
+    found = of_group(published("table1"), "Average", MEANS[0], "nmi")
+    assert found is not None
+    assert found.value == pytest.approx((10 * 0.244 + 5 * 0.273) / 15)
+    assert of_group(published("table1"), "Average", MEANS[1], "nmi").value == pytest.approx(  # type: ignore[union-attr]
+        (10 * 0.244 + 5 * 0.273 + 0.065) / 16
+    )
+    assert of_group(published("table9"), "Average", GROUPS[2], "nmi") is None
+    assert of_group(published("table7"), "Average", single(MVTEC[0]), "nmi").value == 0.426  # type: ignore[union-attr]
+
+
+def test_nothing_is_known_of_a_table_without_numbers() -> None:
+    assert published("figure6") == {}
