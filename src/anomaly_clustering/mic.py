@@ -43,6 +43,10 @@ from anomaly_clustering.weights import (
 
 Weights = Literal["uniform", "rarity", "novelty", "mask"]
 
+# What later images are compared with: so many images, and so many patches of normal images.
+KEPT_IMAGES = 64
+KEPT_PATCHES = 2**16
+
 
 class MIC(LightningModule):
     """Multiple instance clustering (Sohn et al., WACV 2023): the paper's method and all it is compared with but deep
@@ -186,12 +190,16 @@ class MIC(LightningModule):
         self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
         self.normal_patches: Tensor | None = None
         self.references: Shard | None = None
+        # A sample of what patches were compared with, for images that come later; None where they were not compared.
+        self.reference_bags: Float[Tensor, "r p d"] | None = None
         if self.distance != "weighted_average":
             return
         if self.weights == "novelty":
             self.normal_patches = self._normals()
+            self.reference_bags = self.normal_patches[self._draw(len(self.normal_patches), KEPT_PATCHES)][None].half()
         elif self.weights == "rarity" and self.num_references is not None:
             self.references = self._references(self.num_references)
+            self.reference_bags = self.references.bags[self._draw(self.num_references, KEPT_IMAGES)].half()
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
@@ -287,6 +295,7 @@ class MIC(LightningModule):
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
                     own["scores"] = self._rarity(shard, advance)
+                self.reference_bags = self._sample(shard)
             scores = own.pop("scores")
             if self.effective_patches is not None:
                 self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
@@ -298,6 +307,13 @@ class MIC(LightningModule):
         nearest = all_nearest(shard.bags, advance=advance)
         self.bags_and_nearest = shard.bags, nearest
         return rarity_within(nearest, torch.arange(len(nearest), device=nearest.device), self.reduce)
+
+    def _sample(self, shard: Shard) -> Float[Tensor, "r m d"]:
+        """Bags of some of the images of all processes, drawn by seed, in the order of the data set."""
+        positions = torch.cat(gather(shard.positions)).sort().values
+        own = torch.isin(shard.positions, positions[self._draw(len(positions), KEPT_IMAGES).to(positions.device)])
+        bags, order = torch.cat(gather(shard.bags[own])), torch.cat(gather(shard.positions[own])).argsort()
+        return bags[order].half()
 
     def _cluster_once(self, of_all: Mapping[str, np.ndarray]) -> Groups:
         """On the first process; all get its result, or fail as it does."""
