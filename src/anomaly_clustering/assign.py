@@ -1,10 +1,11 @@
-"""Bags of new images and what a run left behind in; the cluster of each, its distance, and whether it fits none, out."""
+"""Bags of new images and what a run left behind in; cluster and distance of each, and whether it fits none, out."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from anomaly_clustering.weights import Reduce, Shard, novelty, rarity, soften
@@ -74,9 +75,9 @@ def assign(
     exact = embeddings.astype(np.float64)
     means = np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))])
     farthest = np.linalg.norm(exact - means[inverse], axis=1).max()
-    to_means = np.linalg.norm(new[:, None].astype(np.float64) - means, axis=2)
+    points = new.astype(np.float64)
+    to_means = cdist(points, means)
     cluster = to_means.argmin(1)
     distances = to_means.min(1)
-    to_images = np.linalg.norm(new[:, None].astype(np.float64) - exact, axis=2)
-    nearest = np.where(inverse == cluster[:, None], to_images, np.inf).argmin(1)
+    nearest = np.where(inverse == cluster[:, None], cdist(points, exact), np.inf).argmin(1)
     return Assignment(numbers[cluster], distances, nearest, distances > farthest)

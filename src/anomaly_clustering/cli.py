@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.progress import track
 
+from anomaly_clustering.assign_command import assign_images
 from anomaly_clustering.cluster_command import ACCELERATOR, cluster
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.export_command import export_labels
@@ -27,9 +28,10 @@ DESCRIPTION = """Group images of one product by type of defect, without labels.
 For a folder of images:    anomaly-clustering cluster IMAGES    (--help after 'cluster' tells more)
 Then, in its report, name the groups, and:
                            anomaly-clustering export --labels labels.csv
+For images that come later: anomaly-clustering assign NEW_IMAGES --run DIR
 For the paper's methods:   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml
 """
-COMMANDS = {"cluster": cluster, "export": export_labels}
+COMMANDS = {"cluster": cluster, "assign": assign_images, "export": export_labels}
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 

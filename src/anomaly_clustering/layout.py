@@ -49,5 +49,7 @@ def place_among(
     new: Float[np.ndarray, "k d"], embeddings: Float[np.ndarray, "n d"], places: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "k 2"]:
     """Places of later images on a map that is there: the mean of their 3 nearest, by inverse distance."""
+    if not len(new):
+        return places[:0]
     regressor = KNeighborsRegressor(min(NEIGHBOURS, len(embeddings)), weights="distance")
     return regressor.fit(embeddings, places).predict(new)

@@ -32,6 +32,10 @@ class Recipe:
     tau: float
     top_k: int | None
 
+    @property
+    def checkpoint_path(self) -> Path | None:
+        return Path(self.checkpoint) if self.checkpoint else None
+
 
 @dataclass(frozen=True)
 class StoredRun:
