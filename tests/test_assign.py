@@ -12,10 +12,10 @@ from conftest import MakeImage
 from PIL import Image
 from test_cli import configured
 
-from anomaly_clustering.assign import assign, weights_against
+from anomaly_clustering.assign import assign, scores_against
 from anomaly_clustering.cli import main
 from anomaly_clustering.stored_run import load_run
-from anomaly_clustering.weights import novelty, rarity, soften
+from anomaly_clustering.weights import novelty, rarity
 
 SMALL = ["--image-size", "64"]
 
@@ -30,6 +30,9 @@ def test_the_nearest_mean_wins_and_what_is_beyond_all_images_is_unknown() -> Non
     assert found.nearest[4] == 3
     # The images of cluster 3 are the farthest from their mean, by 2.
     assert found.unknown.tolist() == [False, False, True, False, True]
+    scores, new_scores = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.31, 0.29, np.nan, np.nan, 0.1])
+    found = assign(new, embeddings, np.array([5, 5, 3, 3]), new_scores=new_scores, scores=scores)
+    assert found.unknown.tolist() == [True, False, True, False, True]
 
 
 def test_an_image_of_the_run_is_never_unknown_and_goes_to_the_nearest_mean() -> None:
@@ -42,19 +45,17 @@ def test_an_image_of_the_run_is_never_unknown_and_goes_to_the_nearest_mean() -> 
     assert found.nearest.tolist() == list(range(60))
 
 
-def test_weights_are_those_of_eq_7_and_6_against_what_was_kept() -> None:
+def test_scores_are_those_of_eq_7_and_6_against_what_was_kept() -> None:
     bags = torch.nn.functional.normalize(torch.randn(5, 6, 4), dim=-1)
     new, references = bags[:2], bags[2:]
     # Rarity of an image among itself and the references is rarity against the references.
     among = torch.stack([rarity(torch.cat([image[None], references]))[0] for image in new])
-    found = weights_against(new, references, weights="rarity", tau=0.1)
-    torch.testing.assert_close(found, soften(among, 0.1))
+    torch.testing.assert_close(scores_against(new, references, weights="rarity"), among)
     patches = references.flatten(0, 1)
-    found = weights_against(new, patches[None], weights="novelty", tau=0.1)
-    torch.testing.assert_close(found, soften(novelty(new, patches), 0.1))
-    assert (weights_against(new, None, weights="uniform", tau=0.1) == 1 / 6).all()
+    torch.testing.assert_close(scores_against(new, patches[None], weights="novelty"), novelty(new, patches))
+    assert scores_against(new, None, weights="uniform") is None
     with pytest.raises(ValueError, match="not by 'mask'"):
-        weights_against(new, None, weights="mask", tau=0.1)
+        scores_against(new, None, weights="mask")
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_saved_and_loaded_it_is_the_same(
     fitted.save(tmp_path / "clusterer.safetensors")
     loaded = AnomalyClusterer.load(tmp_path / "clusterer.safetensors")
     assert loaded.get_params() == fitted.get_params()
-    for name in ("labels_", "weights_", "embeddings_", "children_", "distances_", "references_"):
+    for name in ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_"):
         assert (getattr(loaded, name) == getattr(fitted, name)).all(), name
     assert (loaded.predict(flat_photos) == fitted.labels_).all()
     new = [make_image(tmp_path / "new" / "a.png", 2, seed=9)]

@@ -28,8 +28,8 @@ from anomaly_clustering.stored_run import StoredRun, load_run
 DESCRIPTION = """\
 Assign new images to the clusters of a run, and show them in its report. A new image is weighed against images that the
 run has kept, and goes to the cluster with the nearest mean. It is marked as unknown if it is farther from that mean
-than any image of the run is from the mean of its own cluster. An image of the run itself, told by the content of its
-file, keeps the cluster that it has."""
+than any image of the run is from the mean of its own cluster, or if its patches are more unusual on average than those
+of any image of the run. An image of the run itself, told by the content of its file, keeps the cluster that it has."""
 
 
 class Clusters(NamedTuple):
@@ -67,7 +67,13 @@ def assign_images(argv: Sequence[str]) -> None:
     seen = load_later(options.run, run, clusters.embeddings)
     later, of_run = add_images(run, seen, [record.image for record in listing.records])
     # All of them, also those of earlier calls: clusters may have been corrected since.
-    found = assign(later.embeddings, clusters.embeddings, clusters.labels)
+    found = assign(
+        later.embeddings,
+        clusters.embeddings,
+        clusters.labels,
+        new_scores=later.mean_scores,
+        scores=run.mean_scores,
+    )
     rows = [*_rows_of_run(run, clusters, of_run), *_new_rows(clusters, later, found)]
     _write(options.run, run, later, found, rows)
     _print(listing.notices, rows, options.run)
@@ -143,5 +149,5 @@ def _print(notices: Sequence[str], rows: Sequence[Row], folder: Path) -> None:
     console.print(table)
     same = sum(bool(row.same_as) for row in rows)
     console.print(f"{len(rows)} images, {same} of them of the run itself", highlight=False)
-    console.print(f"Unknown, farther out than any image of the run: {sum(r.unknown for r in rows)}", highlight=False)
+    console.print(f"Unknown, out of the range of the run: {sum(row.unknown for row in rows)}", highlight=False)
     console.print(f"Look at {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

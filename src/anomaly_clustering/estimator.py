@@ -33,7 +33,7 @@ from anomaly_clustering.stored_run import Recipe
 ImageLike = Path | str | Image.Image | Tensor
 # A folder, or images one by one.
 Images = Path | str | Sequence[ImageLike] | Tensor
-FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_")
+FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_")
 ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -58,6 +58,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         embeddings_: weighted averages, float [N, D].
         children_: merges of Ward's method, int [N - 1, 2], as in scikit-learn's AgglomerativeClustering.
         distances_: height of each merge, float [N - 1].
+        mean_scores_: how unusual the patches of each image are on average, float [N].
         references_: patches that new images are compared with, in half precision.
         digests_: SHA-256 of each image's pixels as the network saw them.
         recipe_: how new images are weighed.
@@ -125,6 +126,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.embeddings_ = cast(np.ndarray, grouping.embeddings)
         self.children_ = grouping.groups.tree[:, :2].astype(np.int64)
         self.distances_ = grouping.groups.tree[:, 2].copy()
+        self.mean_scores_ = grouping.mean_scores
         self.references_ = cast(Tensor, mic.reference_bags).cpu().numpy()
         self.digests_ = pixels.digests
         self.recipe_ = Recipe(
@@ -158,11 +160,13 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         pixels = _Images(images, self.image_size)
         batches = (batch["image"] for batch in DataLoader(pixels, batch_size=self.batch_size))
-        _, embeddings = embed_new(batches, self.recipe_, self.references_, device=ACCELERATOR)
+        new = embed_new(batches, self.recipe_, self.references_, device=ACCELERATOR)
         position = {value: i for i, value in reversed(list(enumerate(self.digests_)))}
         known = np.array([position.get(value, -1) for value in pixels.digests])
         own = np.flatnonzero(known >= 0)
-        found = assign(embeddings, self.embeddings_, self.labels_)
+        found = assign(
+            new.embeddings, self.embeddings_, self.labels_, new_scores=new.mean_scores, scores=self.mean_scores_
+        )
         # What was fitted stays where it is, though another mean may be nearer.
         found.labels[own], found.nearest[own], found.unknown[own] = self.labels_[known[own]], known[own], False
         found.distances[own] = distance_to_center(self.embeddings_, self.labels_)[known[own]]
@@ -175,7 +179,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             NotFittedError: `fit` was not called.
         """
         check_is_fitted(self)
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in (*FITTED, "references_")}
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
         rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
         Path(file).write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=str)}))
 
@@ -192,7 +196,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
                 raise ValueError(f"{str(file)!r} holds no AnomalyClusterer")
             rest = json.loads(described)
             estimator = cls(**rest["params"])
-            for name in (*FITTED, "references_"):
+            for name in FITTED:
                 setattr(estimator, name, content.get_tensor(name))
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
         estimator.digests_ = rest["digests"]

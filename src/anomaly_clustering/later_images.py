@@ -30,23 +30,29 @@ class LaterImages:
     digests: Sequence[str]
     weights: Float[np.ndarray, "k h w"]
     embeddings: Float[np.ndarray, "k d"]
+    mean_scores: Float[np.ndarray, " k"]
 
     def save(self, folder: Path) -> None:
         """Write them to the folder of the run, weights in half precision, as those of the run."""
         names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests})
-        arrays = {"weights": self.weights.astype(np.float16), "embeddings": self.embeddings}
+        arrays = {"embeddings": self.embeddings, "mean_scores": self.mean_scores}
+        arrays["weights"] = self.weights.astype(np.float16)
         (folder / LATER).write_bytes(save(arrays, metadata={"images": names}))
 
 
 def load_later(folder: Path, run: StoredRun, embeddings: Float[np.ndarray, "n d"]) -> LaterImages:
     """What earlier calls have assigned to a run; nothing where there were none."""
     if not (folder / LATER).is_file():
-        return LaterImages([], [], run.weights[:0].astype(np.float32), embeddings[:0])
+        return LaterImages([], [], run.weights[:0].astype(np.float32), embeddings[:0], run.mean_scores[:0])
     with safe_open(folder / LATER, "numpy") as file:
         names = json.loads(file.metadata()["images"])
-        paths = [Path(path) for path in names["paths"]]
-        weights = file.get_tensor("weights").astype(np.float32)
-        return LaterImages(paths, names["digests"], weights, file.get_tensor("embeddings"))
+        return LaterImages(
+            [Path(path) for path in names["paths"]],
+            names["digests"],
+            file.get_tensor("weights").astype(np.float32),
+            file.get_tensor("embeddings"),
+            file.get_tensor("mean_scores"),
+        )
 
 
 def add_images(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, int]]:
@@ -63,7 +69,7 @@ def add_images(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tup
     if not new:
         return seen, indices
     paths = sorted(new.values())
-    weights, embeddings = embed_new(
+    found = embed_new(
         _batches(paths, run.recipe.image_size),
         run.recipe,
         run.references,
@@ -72,8 +78,9 @@ def add_images(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tup
     later = LaterImages(
         [*seen.paths, *paths],
         [*seen.digests, *(contents[path] for path in paths)],
-        np.concatenate([seen.weights, weights]),
-        np.concatenate([seen.embeddings, embeddings]),
+        np.concatenate([seen.weights, found.weights]),
+        np.concatenate([seen.embeddings, found.embeddings]),
+        np.concatenate([seen.mean_scores, found.mean_scores]),
     )
     return later, indices
 

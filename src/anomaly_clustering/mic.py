@@ -44,7 +44,7 @@ from anomaly_clustering.weights import (
 Weights = Literal["uniform", "rarity", "novelty", "mask"]
 
 # What later images are compared with: so many images, and so many patches of normal images.
-KEPT_IMAGES = 64
+KEPT_IMAGES = 32
 KEPT_PATCHES = 2**16
 
 
@@ -225,8 +225,13 @@ class MIC(LightningModule):
     def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
         if self.normal_patches is not None:
             part["scores"] = novelty(bags, self.normal_patches)
+            # Against fewer patches all distances are larger, so those of later images would not compare with these.
+            kept = cast(Tensor, self.reference_bags)[0]
+            every = len(kept) == len(self.normal_patches)
+            part["mean_scores"] = (part["scores"] if every else novelty(bags, kept.to(bags))).mean(1)
         elif self.references is not None:
             part["scores"] = rarity(bags, self.reduce, positions=part["index"], references=[self.references])
+            part["mean_scores"] = self._mean_scores(part["scores"])
         if "scores" in part and self.effective_patches is None:
             self._weigh(part, bags, soften(part.pop("scores"), self.tau, self.top_k))
         else:
@@ -272,6 +277,7 @@ class MIC(LightningModule):
             if "distance" in of_all
             else None,
             groups=groups,
+            mean_scores=of_all.get("mean_scores", np.full(len(order), np.nan, dtype=np.float32)),
         )
 
     def _note_empty_masks(self, index: Int[np.ndarray, " n"]) -> None:
@@ -296,6 +302,7 @@ class MIC(LightningModule):
                 with self._progress("Comparing images", pairs) as advance:
                     own["scores"] = self._rarity(shard, advance)
                 self.reference_bags = self._sample(shard)
+                own["mean_scores"] = self._mean_scores(own["scores"])
             scores = own.pop("scores")
             if self.effective_patches is not None:
                 self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
@@ -307,6 +314,10 @@ class MIC(LightningModule):
         nearest = all_nearest(shard.bags, advance=advance)
         self.bags_and_nearest = shard.bags, nearest
         return rarity_within(nearest, torch.arange(len(nearest), device=nearest.device), self.reduce)
+
+    def _mean_scores(self, scores: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+        """Comparable with those against a sample of the references, except for their maximum or minimum."""
+        return scores.mean(1) if self.reduce == "mean" else scores.new_full((len(scores),), torch.nan)
 
     def _sample(self, shard: Shard) -> Float[Tensor, "r m d"]:
         """Bags of some of the images of all processes, drawn by seed, in the order of the data set."""

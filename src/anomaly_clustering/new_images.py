@@ -1,18 +1,27 @@
 """Images that are not of a run in; their weights and embeddings, made against what the run left behind, out."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from anomaly_clustering.assign import weights_against
+from anomaly_clustering.assign import scores_against
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.bags import bag
 from anomaly_clustering.stored_run import Recipe
-from anomaly_clustering.weights import Reduce, weighted_average
+from anomaly_clustering.weights import Reduce, soften, weighted_average
+
+
+class NewImages(NamedTuple):
+    """One entry an image."""
+
+    weights: Float[np.ndarray, "k h w"]
+    embeddings: Float[np.ndarray, "k d"]
+    mean_scores: Float[np.ndarray, " k"]
+    """How unusual its patches are on average; NaN where weights are uniform."""
 
 
 @torch.inference_mode()
@@ -22,8 +31,8 @@ def embed_new(
     references: Float[np.ndarray, "r p d"] | None,
     *,
     device: torch.device | str = "cpu",
-) -> tuple[Float[np.ndarray, "k h w"], Float[np.ndarray, "k d"]]:
-    """Weights and embeddings of images, made as those of the run were, but for comparing with its references only.
+) -> NewImages:
+    """Embed images as those of the run were embedded, but for comparing them with its references only.
 
     Args:
         batches: images in [0, 1].
@@ -40,18 +49,16 @@ def embed_new(
         )
     backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=recipe.checkpoint_path).to(device)
     patches = None if references is None else torch.from_numpy(references).to(device)
-    all_weights, embeddings = [], []
+    parts = []
     for images in batches:
         feature_map = backbone(images.to(device))
         bags = bag(feature_map, recipe.kernel_size)
-        weights = weights_against(
-            bags,
-            patches,
-            weights=recipe.weights,
-            reduce=cast(Reduce, recipe.reduce),
-            tau=recipe.tau,
-            top_k=recipe.top_k,
-        )
-        all_weights.append(weights.unflatten(1, feature_map.shape[2:]).cpu())
-        embeddings.append(weighted_average(bags, weights).cpu())
-    return torch.cat(all_weights).numpy(), torch.cat(embeddings).numpy()
+        scores = scores_against(bags, patches, weights=recipe.weights, reduce=cast(Reduce, recipe.reduce))
+        if scores is None:
+            mean_scores = bags.new_full((len(bags),), torch.nan)
+            weights = bags.new_full(bags.shape[:2], 1 / bags.shape[1])
+        else:
+            mean_scores = scores.mean(1)
+            weights = soften(scores, recipe.tau, recipe.top_k)
+        parts.append((weights.unflatten(1, feature_map.shape[2:]), weighted_average(bags, weights), mean_scores))
+    return NewImages(*(torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True)))

@@ -157,6 +157,7 @@ def _stored(
         weights=grouping.weights.astype(np.float16),
         tree=grouping.groups.tree,
         places=places,
+        mean_scores=grouping.mean_scores,
         embeddings=grouping.embeddings,
         references=None if mic.reference_bags is None else mic.reference_bags.cpu().numpy(),
     )

@@ -60,6 +60,7 @@ class StoredRun:
     weights: Float16[np.ndarray, "n h w"]
     tree: Float[np.ndarray, "n_minus_1 4"]
     places: Float[np.ndarray, "n 2"]
+    mean_scores: Float[np.ndarray, " n"]  # how unusual the patches are on average; NaN where that is not known
     embeddings: Float[np.ndarray, "n d"] | None  # None where images were compared patch by patch
     references: Float16[np.ndarray, "r p d"] | None  # bags that patches of new images are compared with
 
