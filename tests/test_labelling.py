@@ -168,6 +168,35 @@ def test_a_later_image_goes_where_the_one_it_resembles_goes_until_it_is_moved_it
     assert galleries(tab) == {2: {0, 2, 3, 4, 5}, 0: {1, 7}, 3: {6}, -1: {8}}
 
 
+def test_the_lens_and_the_strength_of_heat_maps(open_report):
+    tab = open_report(planted())
+    tile(tab, 5).press("Enter")
+    frames = tab.locator("dialog .frame")
+    width = frames.first.bounding_box()["width"]
+    tab.keyboard.press("+")
+    assert [frame.bounding_box()["width"] for frame in frames.all()] == pytest.approx([2 * width] * 2, rel=0.01)
+    panes = tab.locator(".pane")
+    panes.first.evaluate("pane => pane.scrollTo(40, 0)")
+    tab.wait_for_function("document.querySelectorAll('.pane')[1].scrollLeft === 40")
+    tab.locator("dialog .opacity").fill("40")
+    heat = tab.locator("dialog .heat")
+    tab.wait_for_function("Math.abs(getComputedStyle(document.querySelector('dialog .heat')).opacity - 0.4) < 0.01")
+    assert heat.count() == 1
+    assert tab.locator(".bar .opacity").input_value() == "40"
+
+
+def test_a_frame_on_the_map_selects_what_is_in_it(open_report):
+    tab = open_report(planted())
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    # Images 0, 2 and 3 lie at the left edge of the map, 5 below them.
+    tab.mouse.move(box["x"] + 0.12 * box["width"], box["y"] + 0.2 * box["height"])
+    tab.mouse.up()
+    chosen = tab.locator("figure.selected").evaluate_all("figures => figures.map(figure => figure.dataset.index)")
+    assert sorted(chosen) == ["0", "2", "3"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_axe_finds_nothing_to_object_to(open_report, scheme, width):

@@ -43,7 +43,9 @@ from anomaly_clustering.weights import (
 
 Weights = Literal["uniform", "rarity", "novelty", "mask"]
 
-# What later images are compared with: so many images, and so many patches of normal images.
+# What later images are compared with: so many images, and so many patches of normal images. On MTD (ResNet-18) 16 and
+# 32 images give embeddings at a median distance of .087 and .082 from those that all 582 others give, where images are
+# at .36 from the mean of their cluster.
 KEPT_IMAGES = 32
 KEPT_PATCHES = 2**16
 

@@ -41,7 +41,8 @@ function neighbour(figure, leaving) {
 
 function toggleUnsure(images) {
   const value = !images.every((i) => labels.unsure.has(i));
-  decide({ do: "unsure", images, value }, `${plural(images.length, "image")} ${value ? "marked as" : "no longer"} unsure`);
+  const said = `${plural(images.length, "image")} ${value ? "marked as" : "no longer"} unsure`;
+  decide({ do: "unsure", images, value }, said);
 }
 
 const subject = (i) => (selected.has(i) ? [...selected] : [i]);
@@ -52,7 +53,8 @@ main.addEventListener("change", ({ target }) => {
   if (target.matches(".naming")) {
     const cluster = clusterOf(target), name = target.value.trim();
     if (name === (labels.names.get(cluster) ?? "")) return;
-    const said = name ? `Named ${titleOf(labels, cluster)} ${name}` : `${titleOf(labels, cluster)} has no name any more`;
+    const before = titleOf(labels, cluster);
+    const said = name ? `Named ${before} ${name}` : `${before} has no name any more`;
     decide({ do: "name", cluster, name }, said);
   }
   if (target.matches("[data-do='merge']") && target.value !== "") {

@@ -28,11 +28,11 @@ function save(name, text, type) {
   say(`Saved ${name}`);
 }
 
-document.getElementById("save-csv").addEventListener("click", () => save("labels.csv", csvOf(rowsToExport()), "text/csv"));
-document.getElementById("save-json").addEventListener("click", () =>
+byId("save-csv").addEventListener("click", () => save("labels.csv", csvOf(rowsToExport()), "text/csv"));
+byId("save-json").addEventListener("click", () =>
   save("labels.json", jsonOf(rowsToExport()), "application/json"));
 
-document.getElementById("load").addEventListener("change", async ({ target }) => {
+byId("load").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   target.value = "";
   if (!file) return;

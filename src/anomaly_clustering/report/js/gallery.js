@@ -6,7 +6,9 @@ const strip = document.querySelector("nav ul");
 const figures = [];
 for (const figure of document.querySelectorAll("figure[data-index]")) figures[figure.dataset.index] = figure;
 const sections = new Map();
-for (const section of document.querySelectorAll("section[data-cluster]")) sections.set(Number(section.dataset.cluster), section);
+for (const section of document.querySelectorAll("section[data-cluster]")) {
+  sections.set(Number(section.dataset.cluster), section);
+}
 const pattern = [...sections.values()][0].cloneNode(true);
 pattern.querySelector(".gallery").replaceChildren();
 

@@ -1,4 +1,4 @@
-// The run's clusters and a list of decisions in; which image is where, and what it is called, out. Nothing is drawn here.
+// The run's clusters and a list of decisions in; where each image is, and what it is called, out. Nothing is drawn.
 
 const UNKNOWN = -1;  // The group of later images that are unlike those of the run.
 const FOLLOWS = -2;  // A later image stays with the image of the run that it is most like, until it is moved itself.

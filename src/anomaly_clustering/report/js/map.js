@@ -63,7 +63,9 @@ canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
   tip.style.top = `${offsetY + 12}px`;
 });
 canvas.addEventListener("pointerup", ({ offsetX, offsetY }) => {
-  const [left, right] = [frame.x, offsetX].sort((a, b) => a - b), [top, bottom] = [frame.y, offsetY].sort((a, b) => a - b);
+  if (!frame) return;
+  const [left, right] = [frame.x, offsetX].sort((a, b) => a - b);
+  const [top, bottom] = [frame.y, offsetY].sort((a, b) => a - b);
   frame = null;
   if (right - left < 4 && bottom - top < 4) {
     const image = nearest(offsetX, offsetY);

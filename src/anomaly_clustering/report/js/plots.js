@@ -18,7 +18,8 @@ function curve({ title, points, best }) {
   const low = Math.min(...values), high = Math.max(...values);
   const x = (k) => left + ((k - 1) / Math.max(1, MOST - 1)) * (width - 2 * left);
   const y = (value) => 8 + (1 - (value - low) / (high - low || 1)) * (height - bottom - 12);
-  const plot = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title} over the number of clusters` });
+  const name = `${title} over the number of clusters`;
+  const plot = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name });
   plot.append(
     svg("line", { class: "axis", x1: left, x2: width - left, y1: height - bottom, y2: height - bottom }),
     svg("text", { x: left, y: height - 5 }, "1"),

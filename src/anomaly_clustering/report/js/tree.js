@@ -1,4 +1,4 @@
-// The dendrogram: images of the run are nodes 0 to n - 1, merge number i makes node n + i, as in scipy's linkage matrix.
+// The dendrogram: images of the run are nodes 0 to n - 1, merge i makes node n + i, as in scipy's linkage matrix.
 
 const numLeaves = run.tree.length + 1;
 const ROOT = 2 * numLeaves - 2;

@@ -21,13 +21,14 @@ function show(image) {
   right.replaceChildren(heated);
 
   const others = imagesIn(figure.parentElement);
-  const known = figure.querySelector(".class");
+  const known = figure.querySelector(".class span")?.textContent;
+  const differs = "differs" in figure.dataset ? " differs" : "";
   byId("view-name").textContent = figure.querySelector(".name").textContent;
   byId("view-about").textContent = [
     titleOf(labels, labels.of[image]),
     `${others.indexOf(image) + 1} of ${others.length} from its centre outwards`,
     `distance ${figure.dataset.distance}`,
-    ...(known ? [known.textContent.replace("differs", "").trim() + ("differs" in figure.dataset ? " differs" : "")] : []),
+    ...(known ? [known + differs] : []),
     ...(labels.unsure.has(image) ? ["unsure"] : []),
   ].join(" · ");
 }
