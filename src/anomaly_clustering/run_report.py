@@ -49,7 +49,7 @@ def draw_report(
         title=run.title,
         paths=paths,
         read=read_image,
-        names=short_names(paths),
+        names=[*short_names(run.paths), *short_names(later.paths)],
         labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
         distances=np.append(run.distances, later.distances),
         weights=np.concatenate([run.weights, later.weights]).astype(np.float32),
@@ -68,6 +68,8 @@ def draw_report(
 
 def short_names(images: Sequence[Path]) -> list[str]:
     """Names without the part of the path that all have in common."""
+    if not images:
+        return []
     folders = {image.parent for image in images}
     shared = next(
         (folder for folder in [images[0].parent, *images[0].parents] if all(f.is_relative_to(folder) for f in folders)),
