@@ -1,6 +1,7 @@
 """Shapes in annotations are checked while the tests run; fixtures make small folders of images."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,38 @@ def flat_photos(tmp_path: Path, make_image: MakeImage) -> Path:
         for seed in range(5):
             make_image(tmp_path / "flat" / f"{kind}{seed}.png", kind, seed=seed)
     return tmp_path / "flat"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("the browser test needs chromium, chromium-browser or google-chrome on the PATH; found none")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        instance = driver.chromium.launch(executable_path=executable, args=quiet)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def open_report(browser, tmp_path) -> Iterator[Callable]:
+    """Opens a report from its file and fails where the page complained, showed an alert or asked for a resource."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("dialog", lambda dialog: (complaints.append(f"alert {dialog.message}"), dialog.dismiss()))
+    tab.on("request", lambda request: request.url.startswith(("file:", "data:")) or complaints.append(request.url))
+
+    def open_page(report):
+        from anomaly_clustering.report import write_report
+
+        write_report(tmp_path / "report.html", report)
+        tab.goto((tmp_path / "report.html").as_uri())
+        return tab
+
+    yield open_page
+    tab.close()
+    assert complaints == []

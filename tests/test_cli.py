@@ -69,6 +69,7 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
         "config.yaml",
         "metrics.json",
         "report.html",
+        "run.safetensors",
     ]
     table = rows(out)
     assert [row["path"] for row in table] == sorted(str(path) for path in photos.rglob("*.png"))
@@ -341,7 +342,7 @@ def test_hostile_file_names(flat_photos: Path) -> None:
                 scripts.append(tag)
 
     Parser().feed(Path("flat-clusters/report.html").read_text())
-    assert scripts == ["script"]
+    assert scripts == ["script", "script"]
 
 
 def test_unknown_flags_fail(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,11 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 
 def test_python_usage(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
-    # That of a method of one's own is tested with the command line.
-    (code,) = re.findall(r"```python\n(?!# my_method.py)(.*?)```", README, flags=re.DOTALL)
     names: dict[str, object] = {}
-    exec(code, names)
+    # That of a method of one's own is tested with the command line.
+    for code in re.findall(r"```python\n(?!# my_method.py)(.*?)```", README, flags=re.DOTALL):
+        exec(code, names)
+    assert names["clusterer"].n_clusters_ == 6  # type: ignore[attr-defined]
     assert names["mic"].grouping.num_clusters == 6  # type: ignore[attr-defined]
 
 

@@ -55,6 +55,16 @@ def test_a_run_with_something_beside_it_is_never_replaced(tmp_path: Path) -> Non
     assert (tmp_path / "run" / "photo.png").read_text() == "mine"
 
 
+def test_thumbnails_are_part_of_a_run_and_other_pictures_are_not(tmp_path: Path) -> None:
+    write(tmp_path / "run", "first")
+    (tmp_path / "run" / "thumbnails").mkdir()
+    (tmp_path / "run" / "thumbnails" / "12.jpg").write_text("ours")
+    check_free(tmp_path / "run", overwrite=True)
+    (tmp_path / "run" / "thumbnails" / "holiday.jpg").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds more than a run"):
+        check_free(tmp_path / "run", overwrite=True)
+
+
 def test_places_that_cannot_be_written_to_are_found_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command line in, runs out: `cluster`, and LightningCLI's `fit`, `validate`, `test` and `predict`."""
+"""The command line in, runs out: `cluster` and what follows it, LightningCLI's `fit`, `validate`, `test`, `predict`."""
 
 import logging
 import os
@@ -17,8 +17,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.progress import track
 
+from anomaly_clustering.assign_command import assign_images
 from anomaly_clustering.cluster_command import ACCELERATOR, cluster
 from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.export_command import export_labels
 from anomaly_clustering.last_and_best import LastAndBest
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.run_folder import check_free, scores, write_run
@@ -35,9 +37,13 @@ from anomaly_clustering.training_folder import (
 DESCRIPTION = """Group images of one product by type of defect, without labels.
 
 For a folder of images:    anomaly-clustering cluster IMAGES    (--help after 'cluster' tells more)
+Then, in its report, name the groups, and:
+                           anomaly-clustering export --labels labels.csv
+For images that come later: anomaly-clustering assign NEW_IMAGES --run DIR
 For the paper's methods:   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml
 For deep clustering:       anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml
 """
+COMMANDS = {"cluster": cluster, "assign": assign_images, "export": export_labels}
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 
@@ -49,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found.
     sys.path.insert(0, os.getcwd())
     try:
-        if arguments[:1] == ["cluster"]:
-            cluster(arguments[1:])
+        if arguments[0] in COMMANDS:
+            COMMANDS[arguments[0]](arguments[1:])
         else:
             command = CommandLine(
                 LightningModule,

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from rich.table import Table
 from anomaly_clustering.backbone import EMBEDDED
 from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
 from anomaly_clustering.mic import MIC
+from anomaly_clustering.parser import Parser
 from anomaly_clustering.report import confusion
 from anomaly_clustering.run_folder import check_free, how_many, scores, write_run
 
@@ -38,13 +38,6 @@ types and the report compares the groups with them; they play no part in the gro
 
 The embedded network works offline at once. WideResNet-50 groups better: --backbone wide_resnet50_2, downloaded once,
 or given as a file with --checkpoint."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:

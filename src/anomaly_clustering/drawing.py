@@ -7,12 +7,17 @@ from torch import Tensor
 from anomaly_clustering.data.datamodule import DefectDataModule
 
 
+def draw(total: int, count: int, seed: int) -> Int[Tensor, " count"]:
+    """So many of a number of positions, or all if there are fewer; sorted."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+
+
 def draw_normals(data: DefectDataModule | None, fraction: float, seed: int) -> Int[Tensor, " count"]:
     """Of the normal images (Eq. 6, Figure 8)."""
     total = len(data.normal_records) if data else 0
     if total == 0:
         raise ValueError("weights 'novelty' compare with normal images, but the data has none")
-    return _draw(total, max(1, round(fraction * total)), seed)
+    return draw(total, max(1, round(fraction * total)), seed)
 
 
 def draw_references(data: DefectDataModule | None, count: int, seed: int) -> Int[Tensor, " count"]:
@@ -20,9 +25,4 @@ def draw_references(data: DefectDataModule | None, count: int, seed: int) -> Int
     total = len(data.records) if data else 0
     if count > total:
         raise ValueError(f"num_references must be at most {total} (the number of images), got {count}")
-    return _draw(total, count, seed)
-
-
-def _draw(total: int, count: int, seed: int) -> Int[Tensor, " count"]:
-    """Sorted; all of them need no drawing."""
-    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+    return draw(total, count, seed)

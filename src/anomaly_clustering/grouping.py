@@ -80,6 +80,8 @@ class Grouping:
     distance: Float[np.ndarray, "n n"] | None
     """Between images that were compared patch by patch, else None: then it is that of the embeddings."""
     groups: Groups
+    mean_scores: Float[np.ndarray, " n"]
+    """How unusual the patches of an image are on average, as new images can be scored; NaN where they cannot."""
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)

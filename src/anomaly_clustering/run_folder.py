@@ -1,4 +1,5 @@
-"""The result of a run in; a folder with `assignments.csv`, `metrics.json`, `config.yaml` and `report.html` out."""
+"""The result of a run in; a folder with `assignments.csv`, `metrics.json`, `config.yaml`, `report.html` and
+`run.safetensors`, all that the report is drawn from and that places new images, out."""
 
 import csv
 import json
@@ -8,18 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.table import Table
 
+from anomaly_clustering.curves import MOST_FOR_SILHOUETTE, curves
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.data.images import read_image
+from anomaly_clustering.distances import euclidean
 from anomaly_clustering.grouping import Grouping
+from anomaly_clustering.layout import layout
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.nearest import resolve
-from anomaly_clustering.report import Report, write_report
+from anomaly_clustering.report import THUMBNAILS
+from anomaly_clustering.run_report import PAGE, draw_report
+from anomaly_clustering.stored_run import FILE, Recipe, StoredRun, digest
 
 MARK = "assignments.csv"
-FILES = frozenset({MARK, "config.yaml", "metrics.json", "report.html"})
+ASSIGNED = "assigned.csv"
+LATER = "assigned.safetensors"
+FILES = frozenset({MARK, "config.yaml", "metrics.json", PAGE, FILE, ASSIGNED, LATER, THUMBNAILS})
 METRICS = {
     "nmi": "NMI",
     "ari": "ARI",
@@ -53,10 +61,14 @@ def check_free(out: Path, *, overwrite: bool) -> None:
         return
     names = {path.name for path in place.iterdir()} if place.is_dir() else {place.name}
     # One file more, and it is not ours to replace.
-    if names and not (MARK in names and names <= FILES):
+    if names and not (MARK in names and names <= FILES and _are_ours(place / THUMBNAILS)):
         raise FileExistsError(f"{str(out)!r} exists and holds more than a run; choose another folder with --out")
     if names and not overwrite:
         raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
+
+
+def _are_ours(thumbnails: Path) -> bool:
+    return all(path.stem.isdecimal() and path.suffix in (".jpg", ".png") for path in thumbnails.glob("*"))
 
 
 @contextmanager
@@ -105,20 +117,51 @@ def write_run(
         (folder / "config.yaml").write_text(config)
         _write_assignments(folder / MARK, grouping, images, datamodule.class_names)
         _write_metrics(folder / "metrics.json", grouping, metrics, notices)
-        report = Report(
-            title=out.name,
-            paths=images,
-            read=read_image,
-            names=_short(images),
-            labels=grouping.labels,
-            distances=grouping.groups.distances,
-            weights=grouping.weights,
-            target=grouping.target,
-            class_names=datamodule.class_names,
-            facts=_facts(mic, datamodule, metrics),
-            notices=notices,
-        )
-        write_report(folder / "report.html", report, progress=progress)
+        run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
+        run.save(folder)
+        draw_report(folder, run, progress=progress)
+
+
+def _stored(
+    title: str, mic: MIC, datamodule: DefectDataModule, *, facts: dict[str, str], notices: Sequence[str]
+) -> StoredRun:
+    grouping = mic.grouping
+    images = [datamodule.records[i].image for i in grouping.index]
+    distance = grouping.distance
+    if distance is None and grouping.embeddings is not None and len(images) <= MOST_FOR_SILHOUETTE:
+        distance = euclidean(torch.from_numpy(grouping.embeddings)).numpy()
+    places, map_name = layout(grouping.embeddings, grouping.distance, seed=mic.seed)
+    return StoredRun(
+        title=title,
+        recipe=Recipe(
+            backbone=mic.backbone.name,
+            layer=mic.backbone.layer,
+            checkpoint=mic.hparams["checkpoint"] and str(Path(mic.hparams["checkpoint"]).resolve()),
+            kernel_size=mic.features.kernel_size,
+            image_size=datamodule.image_size,
+            distance=mic.distance,
+            weights=mic.weights,
+            reduce=mic.reduce,
+            tau=mic.tau,
+            top_k=mic.top_k,
+        ),
+        paths=images,
+        digests=[digest(image) for image in images],
+        class_names=list(datamodule.class_names),
+        facts=facts,
+        notices=list(notices),
+        curves=curves(grouping.groups.tree, distance, grouping.target),
+        map_name=map_name,
+        target=grouping.target,
+        labels=grouping.labels,
+        distances=grouping.groups.distances,
+        weights=grouping.weights.astype(np.float16),
+        tree=grouping.groups.tree,
+        places=places,
+        mean_scores=grouping.mean_scores,
+        embeddings=grouping.embeddings,
+        references=None if mic.reference_bags is None else mic.reference_bags.cpu().numpy(),
+    )
 
 
 def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
@@ -187,12 +230,3 @@ def _write_assignments(path: Path, grouping: Grouping, images: Sequence[Path], c
             images, grouping.target, grouping.labels, grouping.groups.distances, strict=True
         ):
             table.writerow([image, class_names[target] if target >= 0 else "", cluster, f"{distance:.6f}"])
-
-
-def _short(images: Sequence[Path]) -> list[str]:
-    """Names without the part of the path that all have in common."""
-    folders = {image.parent for image in images}
-    shared = next(
-        folder for folder in [images[0].parent, *images[0].parents] if all(f.is_relative_to(folder) for f in folders)
-    )
-    return [image.relative_to(shared).as_posix() for image in images]

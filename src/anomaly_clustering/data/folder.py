@@ -26,8 +26,8 @@ def list_folder(
     and optionally `_mask` after the stem; images of a folder named good, normal or ok need none. `normals`,
     `masks` and the folders to `leave_out` may lie inside `root`.
     """
-    images = _images(root, leave_out=[*leave_out, *(folder for folder in (normals, masks) if folder)])
-    normal_images = _images(normals) if normals else []
+    images = list_images(root, leave_out=[*leave_out, *(folder for folder in (normals, masks) if folder)])
+    normal_images = list_images(normals) if normals else []
     notices: list[str] = []
     if skip_unreadable:
         images, bad = _readable(images)
@@ -39,14 +39,15 @@ def list_folder(
         Record(
             image,
             class_names.index(types[image]) if image in types else None,
-            _mask(image, root, masks) if masks and types.get(image, "").lower() not in DEFECT_FREE else None,
+            mask_of(image, root, masks) if masks and types.get(image, "").lower() not in DEFECT_FREE else None,
         )
         for image in images
     ]
     return Listing(records + [Record(image, is_normal_train=True) for image in normal_images], class_names, notices)
 
 
-def _images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
+def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
+    """All images below a folder but those below others; an error that says what is wrong where there are none."""
     if not folder.exists():
         raise FileNotFoundError(f"{str(folder)!r} does not exist")
     if not folder.is_dir():
@@ -70,7 +71,8 @@ def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
     return good, bad
 
 
-def _mask(image: Path, root: Path, masks: Path) -> Path:
+def mask_of(image: Path, root: Path, masks: Path) -> Path:
+    """The file below `masks` that has the path of the image below `root`."""
     if not masks.is_dir():
         raise FileNotFoundError(f"{str(masks)!r} is not a folder of masks")
     place = masks / image.relative_to(root).parent

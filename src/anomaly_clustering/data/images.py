@@ -41,13 +41,18 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         UnreadableImageError: no image, damaged, of fewer than 8 pixels a side, or of floating-point pixels.
     """
-    image = ImageOps.exif_transpose(decode(path))
+    return as_rgb(decode(path), repr(str(path)))
+
+
+def as_rgb(image: Image.Image, name: str) -> Image.Image:
+    """An image of Pillow as `read_image` gives it; `name` is for the error message."""
+    image = ImageOps.exif_transpose(image)
     if min(image.size) < MIN_SIDE:
         raise UnreadableImageError(
-            f"{str(path)!r} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
+            f"{name} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
         )
     if image.mode == "F":
-        raise UnreadableImageError(f"{str(path)!r} holds floating-point pixels; save it with 8 or 16 bits a channel")
+        raise UnreadableImageError(f"{name} holds floating-point pixels; save it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):
         grey = np.clip(np.asarray(image, dtype=np.float64) / 257, 0, 255)
         image = Image.fromarray(np.rint(grey).astype(np.uint8))

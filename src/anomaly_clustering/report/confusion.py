@@ -1,4 +1,7 @@
-"""Clusters against known classes: cluster ids [N] and class ids [N] -> counts [K, C], and counts -> purity."""
+"""Clusters against known classes: cluster ids [N] and class ids [N] -> counts [K, C], and what they say."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -27,3 +30,56 @@ def match(counts: Int[np.ndarray, "k c"]) -> Int[np.ndarray, " k"]:
     clusters, classes = linear_sum_assignment(counts, maximize=True)
     matched[clusters] = classes
     return matched
+
+
+class Row(NamedTuple):
+    """One cluster."""
+
+    number: int
+    size: int
+    counts: Sequence[int]  # per class
+    matched: int | None  # the class that the cluster stands for when clusters and classes are matched one to one
+
+    @property
+    def unknown(self) -> int:
+        return self.size - sum(self.counts)
+
+    @property
+    def majority(self) -> int | None:
+        return self.counts.index(max(self.counts)) if any(self.counts) else None
+
+    @property
+    def purity(self) -> float | None:
+        return max(self.counts) / sum(self.counts) if any(self.counts) else None
+
+
+class Confusion(NamedTuple):
+    """All clusters, the largest first."""
+
+    rows: Sequence[Row]
+    totals: Sequence[int]  # per class
+    purity: float
+    accuracy: float  # share of the images of known class that are in the cluster matched to their class
+
+    @property
+    def unknown(self) -> list[int]:
+        return [row.unknown for row in self.rows]
+
+
+def against_classes(
+    labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"], *, num_classes: int
+) -> Confusion | None:
+    """The table of a report; images in no cluster (-1) are left out. None where no class is known."""
+    labels, target = labels[labels >= 0], target[labels >= 0]
+    counts = confusion(labels, target, num_classes=num_classes)
+    total_purity = purity(counts)
+    if total_purity is None:
+        return None
+    matched = {k: c for k, c in enumerate(match(counts).tolist()) if c >= 0 and counts[k, c]}
+    numbers, sizes = np.unique(labels, return_counts=True)
+    rows = [
+        Row(int(numbers[i]), int(sizes[i]), counts[numbers[i]].tolist(), matched.get(int(numbers[i])))
+        for i in np.argsort(-sizes, kind="stable")
+    ]
+    agree = sum(counts[k, c] for k, c in matched.items())
+    return Confusion(rows, counts.sum(0).tolist(), total_purity, float(agree / counts.sum()))

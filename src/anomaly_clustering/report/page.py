@@ -1,45 +1,86 @@
-"""Images with their clusters, weights and, where known, classes -> one HTML page that holds all that it shows."""
+"""Images with their clusters, weights and, where known, classes -> one HTML page to look at and to label them in."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from anomaly_clustering.report.confusion import confusion, purity
-from anomaly_clustering.report.pictures import Thumbnail, heat_map, thumbnail
+from anomaly_clustering.report.confusion import Confusion, against_classes
+from anomaly_clustering.report.pictures import PALETTE, Picture, Pictures, coarse
+
+# In the order in which they build on one another.
+SCRIPTS = (
+    *("tree.js", "labels.js", "history.js", "gallery.js", "decide.js", "view.js", "plots.js", "map.js", "export.js"),
+    "start.js",
+)
+# The slider over the number of clusters ends here; any number can be typed.
+MOST_CLUSTERS = 150
+UNKNOWN, FOLLOWS = -1, -2
+
+
+class Curve(NamedTuple):
+    """A number for each K, to choose the number of clusters by."""
+
+    title: str
+    points: Mapping[int, float]
+    best: int | None = None  # the K that the criterion prefers
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the page is made of; entry i of each array and sequence is image i."""
+    """What the page is made of; entry i of each array and sequence is image i.
+
+    The first N images are those of the run, the leaves of its tree. Later ones may follow.
+    """
 
     title: str
     paths: Sequence[Path]
     read: Callable[[Path], Image.Image]  # an RGB image
     names: Sequence[str]
-    labels: Int[np.ndarray, " n"]
+    labels: Int[np.ndarray, " n"]  # -1 for a later image that is like none of the run
     distances: Float[np.ndarray, " n"]  # to the centre of the image's cluster
     weights: Float[np.ndarray, "n h w"]
     target: Int[np.ndarray, " n"]  # -1 where unknown
     class_names: Sequence[str]
+    tree: Float[np.ndarray, "leaves_minus_1 4"]  # linkage matrix of scipy
+    places: Float[np.ndarray, "n 2"]  # on the map
     facts: Mapping[str, str]  # shown as 'About this run'
-    notices: Sequence[str] = ()
+    map_name: str = ""
+    curves: Sequence[Curve] = ()
+    nearest: Sequence[int] = ()  # of each later image the image of the run that it is most like
+    notices: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
-        per_image = ("paths", "names", "labels", "distances", "weights", "target")
+        per_image = ("paths", "names", "labels", "distances", "weights", "target", "places")
         lengths = {field: len(getattr(self, field)) for field in per_image}
         if len(set(lengths.values())) > 1 or not len(self.labels):
             raise ValueError(f"a report needs at least one image and one entry an image in each field, got {lengths}")
-        if self.labels.min() < 0:
-            raise ValueError(f"labels must be cluster numbers from 0 on, got {self.labels.min()}")
+        if len(self.labels) != len(self.tree) + 1 + len(self.nearest):
+            raise ValueError(
+                f"{len(self.labels)} images need a tree and nearest images to match, got {len(self.tree)} merges and "
+                f"{len(self.nearest)} nearest images"
+            )
+        if self.labels[: self.num_leaves].min() < 0:
+            raise ValueError(f"labels must be cluster numbers from 0 on, got {self.labels[: self.num_leaves].min()}")
         if self.target.max() >= len(self.class_names):
             raise ValueError(
                 f"target holds class {self.target.max()}, but class_names has {len(self.class_names)} names"
             )
+
+    @property
+    def num_leaves(self) -> int:
+        return len(self.tree) + 1
+
+    @property
+    def num_clusters(self) -> int:
+        return len(np.unique(self.labels[: self.num_leaves]))
 
 
 @dataclass(frozen=True)
@@ -51,33 +92,43 @@ class Card:
     distance: float
     class_name: str | None
     differs: bool  # from the cluster's majority
-    picture: Thumbnail
+    later: str  # what is said of an image that is not of the run
+    picture: Picture
     heat: str
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One gallery, most central image first, and one row of the confusion table."""
+    """One gallery, most central image first."""
 
     number: int
     cards: Sequence[Card]
-    counts: Sequence[int]  # per class
     majority: str | None
     purity: float | None
+    unknown: int
 
     @property
     def size(self) -> int:
         return len(self.cards)
 
     @property
-    def unknown(self) -> int:
-        return self.size - sum(self.counts)
+    def title(self) -> str:
+        return "Unknown" if self.number == UNKNOWN else f"Cluster {self.number}"
 
 
 def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Path]], Iterable[Path]] = iter) -> None:
-    """Write the page; `progress` wraps the paths while their images are read (`tqdm`, `rich.progress.track`)."""
-    pictures = [thumbnail(report.read(image)) for image in progress(report.paths)]
-    counts = confusion(report.labels, report.target, num_classes=len(report.class_names))
+    """Write the page, and beside it a folder of thumbnails where there are too many for the page to hold.
+
+    Args:
+        path: of the page.
+        report: what it shows.
+        progress: wraps the paths while their images are read (`tqdm`, `rich.progress.track`).
+    """
+    pictures = Pictures(path.parent, count=len(report.paths))
+    shown = [
+        (pictures.photo(i, report.read(image)), pictures.heat(i, report.weights[i]))
+        for i, image in enumerate(progress(report.paths))
+    ]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -85,39 +136,94 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    confusion = against_classes(report.labels, report.target, num_classes=len(report.class_names))
     html = environment.get_template("page.html.jinja").render(
-        report=report, clusters=_clusters(report, pictures, counts), purity=purity(counts)
+        report=report,
+        confusion=confusion,
+        clusters=_clusters(report, shown, confusion),
+        beside=pictures.beside,
+        most=min(report.num_leaves, MOST_CLUSTERS),
+        num_leaves=report.num_leaves,
+        data=_data(report),
+        scripts=SCRIPTS,
     )
     # File names need not be valid Unicode; what is not is shown as an escape.
     path.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
-def _clusters(report: Report, pictures: Sequence[Thumbnail], counts: Int[np.ndarray, "k c"]) -> list[Cluster]:
-    """Largest first; numbers that no image has are left out."""
+def _data(report: Report) -> dict[str, Any]:
+    """What the scripts of the page start from."""
+    n, later = report.num_leaves, report.labels[report.num_leaves :]
+    levels, scale = coarse(report.weights)
+    low, high = report.places.min(0), report.places.max(0)
+    places = (report.places - low) / np.maximum(high - low, 1e-9)
+    return {
+        "key": run_key(report.paths[:n], report.labels[:n], report.tree),
+        "title": _valid(report.title),
+        "paths": [_valid(str(path)) for path in report.paths],
+        "numClusters": report.num_clusters,
+        # A later image stays with the one that it is most like, so that it goes where that one is put.
+        "labels": [*report.labels[:n].tolist(), *(UNKNOWN if k == UNKNOWN else FOLLOWS for k in later.tolist())],
+        "leaves": [*range(n), *report.nearest],
+        "target": report.target.tolist(),
+        "classNames": [_valid(name) for name in report.class_names],
+        "tree": [[int(a), int(b), float(f"{height:.5g}")] for a, b, height, _ in report.tree],
+        "curves": [
+            {
+                "title": curve.title,
+                "points": [[k, float(f"{value:.5g}")] for k, value in curve.points.items()],
+                **({} if curve.best is None else {"best": curve.best}),
+            }
+            for curve in report.curves
+        ],
+        "map": {"places": np.round(places, 4).tolist()},
+        "mean": {"side": levels.side, "levels": levels.base64, "scale": scale},
+        "palette": PALETTE,
+    }
+
+
+def run_key(paths: Sequence[Path], labels: Int[np.ndarray, " n"], tree: Float[np.ndarray, "n_minus_1 4"]) -> str:
+    """Names the result of a run, so that labels of one are not taken for those of another."""
+    content = json.dumps([[str(path) for path in paths], labels.tolist(), tree[:, :2].tolist()])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _valid(text: str) -> str:
+    """Names of files need not be valid Unicode; what is not becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _clusters(report: Report, shown: Sequence[tuple[Picture, str]], confusion: Confusion | None) -> list[Cluster]:
+    """Largest first, the unknown images last; numbers that no image has are left out."""
     numbers, sizes = np.unique(report.labels, return_counts=True)
-    return [_cluster(report, pictures, int(k), counts[k]) for k in numbers[np.argsort(-sizes, kind="stable")]]
+    order = np.lexsort((-sizes, numbers == UNKNOWN))
+    rows = {row.number: row for row in confusion.rows} if confusion else {}
 
+    def cluster(number: int) -> Cluster:
+        members = np.flatnonzero(report.labels == number)
+        row = rows.get(number)
+        majority = row.majority if row else None
 
-def _cluster(report: Report, pictures: Sequence[Thumbnail], number: int, counts: Int[np.ndarray, " c"]) -> Cluster:
-    majority = int(counts.argmax()) if counts.any() else None
-    members = np.flatnonzero(report.labels == number)
+        def card(i: int) -> Card:
+            known = int(report.target[i])
+            return Card(
+                index=i,
+                name=report.names[i],
+                distance=float(report.distances[i]),
+                class_name=report.class_names[known] if known >= 0 else None,
+                differs=known >= 0 and known != majority,
+                later="" if i < report.num_leaves else "new, unlike the run" if number == UNKNOWN else "new",
+                picture=shown[i][0],
+                heat=shown[i][1],
+            )
 
-    def card(i: int) -> Card:
-        known = int(report.target[i])
-        return Card(
-            index=i,
-            name=report.names[i],
-            distance=float(report.distances[i]),
-            class_name=report.class_names[known] if known >= 0 else None,
-            differs=known >= 0 and known != majority,
-            picture=pictures[i],
-            heat=heat_map(report.weights[i]),
+        return Cluster(
+            number=number,
+            cards=[card(int(i)) for i in members[np.argsort(report.distances[members], kind="stable")]],
+            majority=None if majority is None else report.class_names[majority],
+            purity=row.purity if row else None,
+            unknown=row.unknown if row else len(members),
         )
 
-    return Cluster(
-        number=number,
-        cards=[card(int(i)) for i in members[np.argsort(report.distances[members], kind="stable")]],
-        counts=counts.tolist(),
-        majority=None if majority is None else report.class_names[majority],
-        purity=purity(counts[None]),
-    )
+    return [cluster(int(number)) for number in numbers[order]]

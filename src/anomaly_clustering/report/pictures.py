@@ -1,7 +1,8 @@
-"""An image -> its thumbnail, a grid of patch weights -> its heat map; both as `data:` addresses a page can hold."""
+"""An image -> its thumbnail, a grid of patch weights -> its heat map; in the page, or, if there are many, beside it."""
 
 from base64 import b64encode
 from io import BytesIO
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -9,34 +10,72 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from PIL import Image
 
-THUMBNAIL_SIDE = 192
+# What the network sees by default, so a lens shows as much as it had.
+THUMBNAIL_SIDE = 256
+# More images than that make a page slow to open.
+MOST_IN_PAGE = 500
+FOLDER = "thumbnails"
 HEAT_LEVELS = 64
 # Weights are softmax outputs in float32: an excess over the mean smaller than this share of it is noise.
 SMALLEST_EXCESS = 1e-3
+# Rows and columns of the weights from which the page draws the mean of a cluster.
+COARSE_SIDE = 16
 
 
-class Thumbnail(NamedTuple):
+class Picture(NamedTuple):
     uri: str
     ratio: float  # width over height
 
 
-def thumbnail(image: Image.Image) -> Thumbnail:
-    """A JPEG of the whole image, its long side at most 192 pixels, its aspect kept."""
+class Levels(NamedTuple):
+    """Weights [N, side, side] in 255 levels, as bytes that a page can hold."""
+
+    side: int
+    base64: str
+
+
+class Pictures:
+    """Makes the pictures of a page of `count` images, and puts them where the page finds them."""
+
+    def __init__(self, folder: Path, *, count: int):
+        self.folder = folder / FOLDER
+        self.beside = count > MOST_IN_PAGE
+        if self.beside:
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def photo(self, index: int, image: Image.Image) -> Picture:
+        small = thumbnail(image)
+        return Picture(self._uri(index, small, "JPEG"), small.width / small.height)
+
+    def heat(self, index: int, weights: Float[np.ndarray, "h w"]) -> str:
+        return self._uri(index, heat_map(weights), "PNG")
+
+    def _uri(self, index: int, image: Image.Image, kind: Literal["JPEG", "PNG"]) -> str:
+        encoded = _encoded(image, kind)
+        if not self.beside:
+            return f"data:image/{kind.lower()};base64,{b64encode(encoded).decode()}"
+        name = f"{index}.{'jpg' if kind == 'JPEG' else 'png'}"
+        (self.folder / name).write_bytes(encoded)
+        return f"{FOLDER}/{name}"
+
+
+def thumbnail(image: Image.Image) -> Image.Image:
+    """The whole image, its long side at most 256 pixels, its aspect kept."""
     small = image.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    return Thumbnail(_data_uri(small, "JPEG"), small.width / small.height)
+    return small
 
 
-def heat_map(weights: Float[np.ndarray, "h w"]) -> str:
-    """A PNG of one pixel a patch: (w - mean) / (max - mean), clipped at 0, as colour and as opacity.
+def heat_map(weights: Float[np.ndarray, "h w"]) -> Image.Image:
+    """One pixel a patch: (w - mean) / (max - mean), clipped at 0, as colour and as opacity.
 
     The mean is the weight of every patch of an image in which nothing stands out, so what weighs no more than that is
     transparent, and so is the whole map of an image with uniform weights.
     """
     # A palette takes a quarter of the bytes of RGBA pixels, and 64 levels are more than the eye tells apart here.
     image = Image.fromarray(np.round(excess(weights) * (HEAT_LEVELS - 1)).astype(np.uint8))
-    image.putpalette(_palette(), "RGBA")
-    return _data_uri(image, "PNG")
+    image.putpalette(np.round(_COLOURS * 255).astype(np.uint8).tobytes(), "RGBA")
+    return image
 
 
 def excess(weights: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
@@ -47,14 +86,30 @@ def excess(weights: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return above / (above.max() or 1)
 
 
-def _palette() -> bytes:
+def coarse(weights: Float[np.ndarray, "n h w"]) -> tuple[Levels, list[float]]:
+    """Weights on a grid of 16 x 16, in levels, and of each image the weight of one level."""
+    size = (COARSE_SIDE, COARSE_SIDE)
+    grids = np.stack(
+        [np.asarray(Image.fromarray(w.astype(np.float32)).resize(size, Image.Resampling.BOX)) for w in weights]
+    )
+    scale = grids.max((1, 2)) / 255
+    levels = np.round(grids / scale[:, None, None]).astype(np.uint8)
+    return Levels(COARSE_SIDE, b64encode(levels.tobytes()).decode()), [float(f"{value:.4g}") for value in scale]
+
+
+def _colours() -> Float[np.ndarray, "levels 4"]:
     level = np.linspace(0, 1, HEAT_LEVELS)
     rgba = colormaps["inferno"](0.3 + 0.65 * level)  # The darkest third would read as a shadow in the image.
     rgba[:, 3] = 0.9 * np.sqrt(level)
-    return np.round(rgba * 255).astype(np.uint8).tobytes()
+    return rgba
 
 
-def _data_uri(image: Image.Image, kind: Literal["JPEG", "PNG"]) -> str:
+_COLOURS = _colours()
+# The same for the page's own drawings, as CSS.
+PALETTE = [f"rgb({' '.join(str(round(255 * c)) for c in rgb)} / {alpha:.2f})" for *rgb, alpha in _COLOURS.tolist()]
+
+
+def _encoded(image: Image.Image, kind: Literal["JPEG", "PNG"]) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, optimize=True, quality=80)  # PNG has no quality and ignores it.
-    return f"data:image/{kind.lower()};base64,{b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()

@@ -1,0 +1,275 @@
+"""Images in any form in; groups by type of defect out: anomaly clustering as an estimator of scikit-learn."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from lightning import LightningDataModule, Trainer
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from anomaly_clustering.assign import Assignment, assign
+from anomaly_clustering.backbone import EMBEDDED
+from anomaly_clustering.clustering import Method, distance_to_center
+from anomaly_clustering.data.datamodule import evaluation_transform
+from anomaly_clustering.data.images import as_rgb, image_files, read_image
+from anomaly_clustering.mic import MIC
+from anomaly_clustering.new_images import embed_new
+from anomaly_clustering.stored_run import Recipe
+
+# A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
+ImageLike = Path | str | Image.Image | Tensor
+# A folder, or images one by one.
+Images = Path | str | Sequence[ImageLike] | Tensor
+FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_")
+ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class AnomalyClusterer(ClusterMixin, BaseEstimator):
+    """Group images of one product by type of defect: multiple instance clustering (Sohn et al., WACV 2023).
+
+    Args:
+        n_clusters: how many groups, or 'auto', the knee of the merge heights.
+        backbone: a network of timm, or 'embedded' (EfficientNet-Lite0, installed with this package).
+        layer: the network's layer; by default that of the paper.
+        checkpoint: local file of weights.
+        tau: smoothness of the weights: small picks single patches, large weighs all alike.
+        method: the clustering; the tree of `children_` is Ward's whatever it is.
+        image_size: height and width in pixels to which images are resized.
+        batch_size: images that go through the network at a time.
+        random_state: draws the images that new ones are compared with, and starts k-means and the like.
+
+    Attributes:
+        labels_: group of each image, int [N], 0 the largest.
+        n_clusters_: how many there are.
+        weights_: of each patch, float [N, h, w], those of an image summing to one.
+        embeddings_: weighted averages, float [N, D].
+        children_: merges of Ward's method, int [N - 1, 2], as in scikit-learn's AgglomerativeClustering.
+        distances_: height of each merge, float [N - 1].
+        mean_scores_: how unusual the patches of each image are on average, float [N].
+        references_: patches that new images are compared with, in half precision.
+        digests_: SHA-256 of each image's pixels as the network saw them.
+        recipe_: how new images are weighed.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | Literal["auto"] = "auto",
+        *,
+        backbone: str = EMBEDDED,
+        layer: str | None = None,
+        checkpoint: Path | str | None = None,
+        tau: float = 0.02,
+        method: Method = "ward",
+        image_size: int = 256,
+        batch_size: int = 32,
+        random_state: int = 0,
+    ):
+        self.n_clusters = n_clusters
+        self.backbone = backbone
+        self.layer = layer
+        self.checkpoint = checkpoint
+        self.tau = tau
+        self.method = method
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    def fit(self, images: Images, y: object = None, *, normals: Images | None = None) -> "AnomalyClusterer":
+        """Group the images.
+
+        Args:
+            images: a folder, or a sequence of paths, PIL images or tensors [3, H, W], float in [0, 1] or of 8 bits.
+            y: not used, there by convention.
+            normals: images known to be free of defects; they make it better.
+
+        Raises:
+            ValueError: an image cannot be read, there are fewer images than groups, or nothing to tell them apart by.
+        """
+        pixels = _Images(images, self.image_size)
+        data = _Data(pixels, None if normals is None else _Images(normals, self.image_size), self.batch_size)
+        mic = MIC(
+            self.backbone,
+            layer=self.layer,
+            checkpoint=self.checkpoint,
+            weights="rarity" if normals is None else "novelty",
+            tau=self.tau,
+            method=self.method,
+            num_clusters=self.n_clusters,
+            seed=self.random_state,
+        )
+        trainer = Trainer(
+            accelerator=ACCELERATOR,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+        trainer.predict(mic, datamodule=data, return_predictions=False)
+        grouping = mic.grouping
+        self.labels_ = grouping.labels
+        self.n_clusters_ = grouping.num_clusters
+        self.weights_ = grouping.weights
+        self.embeddings_ = cast(np.ndarray, grouping.embeddings)
+        self.children_ = grouping.groups.tree[:, :2].astype(np.int64)
+        self.distances_ = grouping.groups.tree[:, 2].copy()
+        self.mean_scores_ = grouping.mean_scores
+        self.references_ = cast(Tensor, mic.reference_bags).cpu().numpy()
+        self.digests_ = pixels.digests
+        self.recipe_ = Recipe(
+            backbone=mic.backbone.name,
+            layer=mic.backbone.layer,
+            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
+            kernel_size=mic.features.kernel_size,
+            image_size=self.image_size,
+            distance=mic.distance,
+            weights=mic.weights,
+            reduce=mic.reduce,
+            tau=mic.tau,
+            top_k=mic.top_k,
+        )
+        return self
+
+    def predict(self, images: Images) -> Int[np.ndarray, " k"]:
+        """Group of each image: of those that were fitted the same as in `labels_`, of others the nearest mean.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+        """
+        return self.assign(images).labels
+
+    def assign(self, images: Images) -> Assignment:
+        """As `predict`, with distances and whether an image is unknown, farther out than any that was fitted.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+        """
+        check_is_fitted(self)
+        pixels = _Images(images, self.image_size)
+        batches = (batch["image"] for batch in DataLoader(pixels, batch_size=self.batch_size))
+        new = embed_new(batches, self.recipe_, self.references_, device=ACCELERATOR)
+        position = {value: i for i, value in reversed(list(enumerate(self.digests_)))}
+        known = np.array([position.get(value, -1) for value in pixels.digests])
+        own = np.flatnonzero(known >= 0)
+        found = assign(
+            new.embeddings, self.embeddings_, self.labels_, new_scores=new.mean_scores, scores=self.mean_scores_
+        )
+        # What was fitted stays where it is, though another mean may be nearer.
+        found.labels[own], found.nearest[own], found.unknown[own] = self.labels_[known[own]], known[own], False
+        found.distances[own] = distance_to_center(self.embeddings_, self.labels_)[known[own]]
+        return found
+
+    def save(self, file: Path | str) -> None:
+        """Write the fitted estimator as safetensors: numbers and text, nothing that could run.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+        """
+        check_is_fitted(self)
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
+        rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
+        Path(file).write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=str)}))
+
+    @classmethod
+    def load(cls, file: Path | str) -> "AnomalyClusterer":
+        """The estimator that `save` has written.
+
+        Raises:
+            ValueError: the file is not of one.
+        """
+        with safe_open(file, "numpy") as content:
+            described = (content.metadata() or {}).get("estimator")
+            if described is None:
+                raise ValueError(f"{str(file)!r} holds no AnomalyClusterer")
+            rest = json.loads(described)
+            estimator = cls(**rest["params"])
+            for name in FITTED:
+                setattr(estimator, name, content.get_tensor(name))
+        estimator.n_clusters_ = int(estimator.labels_.max()) + 1
+        estimator.digests_ = rest["digests"]
+        estimator.recipe_ = Recipe(**rest["recipe"])
+        return estimator
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+class _Images(Dataset):
+    """Images in any form as samples of the batches that MIC takes; remembers what it has given.
+
+    Args:
+        images: as of `AnomalyClusterer.fit`.
+        size: to which they are resized.
+    """
+
+    def __init__(self, images: Images, size: int):
+        self.images = image_files(Path(images)) if isinstance(images, Path | str) else images
+        if not len(self.images):
+            raise ValueError(
+                "there are no images to group" + (f" in {str(images)!r}" if self.images is not images else "")
+            )
+        self.transform = evaluation_transform(size)
+        self.digests = [""] * len(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        pixels = self.transform(_rgb(self.images[index], f"image {index}"))
+        self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
+        return {"image": pixels, "target": -1, "index": index, "path": str(index)}
+
+
+def _rgb(image: ImageLike, name: str) -> Image.Image:
+    """Pixels of 8 bits, whatever the form, so that an image is the same in all forms."""
+    if isinstance(image, Path | str):
+        return read_image(Path(image))
+    if isinstance(image, Image.Image):
+        return as_rgb(image, name)
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{name} must be a path, an image of Pillow or a tensor, got {type(image).__name__}")
+    if image.ndim != 3 or len(image) not in (1, 3):
+        raise ValueError(f"{name} must have the shape [3, height, width] or [1, height, width], got {[*image.shape]}")
+    if image.is_floating_point():
+        if not (image.min() >= 0 and image.max() <= 1):
+            raise ValueError(
+                f"{name} must hold values from 0 to 1, got {float(image.min()):g} to {float(image.max()):g}"
+            )
+        image = (image * 255).round().to(torch.uint8)
+    return as_rgb(v2.functional.to_pil_image(image.cpu()), name)
+
+
+class _Data(LightningDataModule):
+    """Images to group and normal ones, as MIC asks for them."""
+
+    def __init__(self, images: _Images, normals: _Images | None, batch_size: int):
+        super().__init__()
+        self.records = images.images
+        self.normal_records = normals.images if normals else []
+        self.images = images
+        self.normals = normals
+        self.batch_size = batch_size
+
+    def predict_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        return DataLoader(self.images, batch_size=self.batch_size)
+
+    def normal_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        assert self.normals is not None
+        return DataLoader(self.normals, batch_size=self.batch_size)

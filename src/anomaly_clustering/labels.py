@@ -1,0 +1,57 @@
+"""The file of labels that the report saved in; which image is of which cluster and class out."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+COLUMNS = ("path", "cluster", "label", "unsure")
+
+
+class Labelled(NamedTuple):
+    """One image and what was decided on it in the report."""
+
+    path: Path
+    cluster: int
+    """Number that the cluster had in the end, -1 for what was like no image of the run."""
+    label: str
+    """Name of the cluster, empty where it was given none."""
+    unsure: bool
+
+
+def read_labels(file: Path) -> list[Labelled]:
+    """The rows of `labels.csv`, or of `labels.json`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not what the report saves.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{str(file)!r} does not exist; save it from the report")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        rows = (
+            json.loads(text)["images"]
+            if file.suffix == ".json"
+            else list(csv.DictReader(io.StringIO(text, newline="")))
+        )
+        labels = [
+            Labelled(_path(row["path"]), int(row["cluster"]), row["label"].strip(), bool(int(row["unsure"])))
+            for row in rows
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{str(file)!r} is not a file of labels, with {', '.join(COLUMNS)} of each image ({error!r}); "
+            "save it from the report"
+        ) from None
+    if not labels:
+        raise ValueError(f"{str(file)!r} holds no images")
+    return labels
+
+
+def _path(text: str) -> Path:
+    """Names that are not Unicode come as escapes, since a browser cannot save them otherwise."""
+    path = Path(text)
+    return path if path.exists() else Path(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda m: chr(int(m[1], 16)), text))

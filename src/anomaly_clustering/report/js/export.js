@@ -1,0 +1,46 @@
+// Labels as files to save, and a file of labels to go on with.
+
+function rowsToExport() {
+  return run.paths.map((path, i) => ({
+    path,
+    cluster: labels.of[i],
+    label: labels.names.get(labels.of[i]) ?? "",
+    unsure: Number(labels.unsure.has(i)),
+  }));
+}
+
+function csvOf(rows) {
+  const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+  return [Object.keys(rows[0]), ...rows.map(Object.values)].map((row) => `${row.map(quoted).join(",")}\n`).join("");
+}
+
+function jsonOf(rows) {
+  const content = { run: run.key, title: run.title, progress: progressOf(labels, decisions), images: rows, decisions };
+  return `${JSON.stringify(content, null, 1)}\n`;
+}
+
+function save(name, text, type) {
+  const link = document.createElement("a");
+  link.download = name;
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  say(`Saved ${name}`);
+}
+
+byId("save-csv").addEventListener("click", () => save("labels.csv", csvOf(rowsToExport()), "text/csv"));
+byId("save-json").addEventListener("click", () =>
+  save("labels.json", jsonOf(rowsToExport()), "application/json"));
+
+byId("load").addEventListener("change", async ({ target }) => {
+  const [file] = target.files;
+  target.value = "";
+  if (!file) return;
+  try {
+    const content = JSON.parse(await file.text());
+    if (content.run !== run.key) throw new Error(`it belongs to another run, ${content.title}`);
+    takeOver(content.decisions);
+  } catch (error) {
+    say(`${file.name} was not loaded: ${error.message}`);
+  }
+});

@@ -1,0 +1,50 @@
+// The dendrogram: images of the run are nodes 0 to n - 1, merge i makes node n + i, as in scipy's linkage matrix.
+
+const numLeaves = run.tree.length + 1;
+const ROOT = 2 * numLeaves - 2;
+
+function childrenOf(node) {
+  return node < numLeaves ? [] : run.tree[node - numLeaves].slice(0, 2);
+}
+
+function heightOf(node) {
+  return node < numLeaves ? 0 : run.tree[node - numLeaves][2];
+}
+
+function leavesBelow(node) {
+  const leaves = [], open = [node];
+  while (open.length) {
+    const next = open.pop();
+    if (next < numLeaves) leaves.push(next);
+    else open.push(...childrenOf(next));
+  }
+  return leaves.sort((a, b) => a - b);
+}
+
+// The nodes that are k clusters: the last k - 1 merges are undone.
+function cutTree(k) {
+  const undone = 2 * numLeaves - k;
+  if (k === 1) return [ROOT];
+  const nodes = [];
+  for (let node = undone; node <= ROOT; node += 1) nodes.push(...childrenOf(node).filter((child) => child < undone));
+  return nodes;
+}
+
+// Some images as the two parts that the dendrogram joins last, the larger first; null where there is only one image.
+// Images that came after the run go with the image of the run that they are most like.
+function partsOf(images) {
+  const count = new Uint32Array(ROOT + 1);
+  for (const i of images) count[run.leaves[i]] += 1;
+  for (let node = numLeaves; node <= ROOT; node += 1) for (const child of childrenOf(node)) count[node] += count[child];
+  let node = ROOT;
+  while (node >= numLeaves) {
+    const [a, b] = childrenOf(node);
+    if (count[a] && count[b]) {
+      const below = new Set(leavesBelow(count[a] < count[b] ? a : b));
+      const inside = (i) => below.has(run.leaves[i]);
+      return [images.filter((i) => !inside(i)), images.filter(inside)];
+    }
+    node = count[a] ? a : b;
+  }
+  return null;
+}

@@ -1,0 +1,79 @@
+// One image at a time, larger: the image beside its heat map, both under the same lens.
+
+const view = byId("view");
+let shown = 0;
+
+function openView(image) {
+  show(image);
+  view.showModal();
+}
+
+function show(image) {
+  shown = image;
+  const figure = figures[image];
+  const plain = figure.querySelector(".frame").cloneNode(true);
+  for (const picture of plain.querySelectorAll("img")) picture.loading = "eager";
+  const heated = plain.cloneNode(true);
+  plain.querySelector(".heat").remove();
+  heated.querySelector(".photo").alt = "with its heat map";
+  const [left, right] = view.querySelectorAll(".pane");
+  left.replaceChildren(plain);
+  right.replaceChildren(heated);
+
+  const others = imagesIn(figure.parentElement);
+  const known = figure.querySelector(".class span")?.textContent;
+  const differs = "differs" in figure.dataset ? " differs" : "";
+  byId("view-name").textContent = figure.querySelector(".name").textContent;
+  byId("view-about").textContent = [
+    titleOf(labels, labels.of[image]),
+    `${others.indexOf(image) + 1} of ${others.length} from its centre outwards`,
+    `distance ${figure.dataset.distance}`,
+    ...(known ? [known + differs] : []),
+    ...(labels.unsure.has(image) ? ["unsure"] : []),
+  ].join(" · ");
+}
+
+// Through all galleries in the order of the page.
+function walk(step) {
+  const order = [...document.querySelectorAll("figure[data-index]")].map((figure) => Number(figure.dataset.index));
+  show(order[(order.indexOf(shown) + step + order.length) % order.length]);
+}
+
+function zoom(value) {
+  const slider = byId("zoom");
+  slider.value = value;
+  view.style.setProperty("--zoom", slider.value);
+}
+
+view.addEventListener("click", ({ target }) => {
+  if (target.dataset.step) walk(Number(target.dataset.step));
+  // The sheet fills the dialog, so what hits the dialog itself is a click beside it.
+  else if (target === view || "close" in target.dataset) view.close();
+});
+view.addEventListener("keydown", (event) => {
+  if (event.target.matches("input")) return;
+  const keys = {
+    ArrowLeft: () => walk(-1),
+    ArrowRight: () => walk(1),
+    "+": () => zoom(Number(byId("zoom").value) + 1),
+    "-": () => zoom(Number(byId("zoom").value) - 1),
+    u: () => {
+      toggleUnsure([shown]);
+      show(shown);
+    },
+  };
+  if (!keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});
+byId("zoom").addEventListener("input", ({ target }) => zoom(target.value));
+const panes = [...view.querySelectorAll(".pane")];
+for (const pane of panes) {
+  pane.addEventListener("scroll", () => {
+    for (const other of panes) if (other !== pane) other.scrollTo(pane.scrollLeft, pane.scrollTop);
+  });
+}
+view.addEventListener("close", () => {
+  zoom(1);
+  figures[shown].querySelector(".tile").focus();
+});

@@ -1,0 +1,118 @@
+"""AnomalyClusterer: the command's groups, from images in any form, by scikit-learn's conventions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeImage
+from lightning import Trainer
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.validation import check_is_fitted
+
+from anomaly_clustering.data import Folder
+from anomaly_clustering.estimator import AnomalyClusterer
+from anomaly_clustering.mic import MIC
+
+KINDS = np.repeat([0, 1, 2], 5)
+
+
+@pytest.fixture
+def fitted(flat_photos: Path) -> AnomalyClusterer:
+    return AnomalyClusterer(3, image_size=64).fit(flat_photos)
+
+
+def test_groups_are_those_of_mic(flat_photos: Path, fitted: AnomalyClusterer) -> None:
+    mic = MIC("embedded", num_clusters=3)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+    trainer.predict(mic, Folder(flat_photos, image_size=64, num_workers=0))
+    assert (fitted.labels_ == mic.grouping.labels).all()
+    assert (fitted.weights_ == mic.grouping.weights).all()
+    assert (fitted.embeddings_ == mic.grouping.embeddings).all()
+    assert adjusted_rand_score(KINDS, fitted.labels_) == 1
+    assert fitted.children_.tolist() == mic.grouping.groups.tree[:, :2].astype(int).tolist()
+    assert (fitted.distances_ == mic.grouping.groups.tree[:, 2]).all()
+    assert fitted.n_clusters_ == 3
+
+
+def test_paths_images_and_tensors_are_the_same(flat_photos: Path, fitted: AnomalyClusterer) -> None:
+    paths = sorted(flat_photos.iterdir())
+    images = [Image.open(path) for path in paths]
+    eight_bits = torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images])
+    for form in ([*map(str, paths)], images, eight_bits, list(eight_bits.float() / 255)):
+        again = clone(fitted).fit(form)
+        assert (again.embeddings_ == fitted.embeddings_).all()
+        assert (fitted.predict(form) == fitted.labels_).all()
+
+
+def test_predict_gives_the_labels_of_fit_and_sends_new_images_to_their_like(
+    tmp_path: Path, make_image: MakeImage, fitted: AnomalyClusterer
+) -> None:
+    new = [make_image(tmp_path / "new" / f"{kind}.png", kind, seed=20) for kind in range(3)]
+    assert fitted.predict(new).tolist() == [fitted.labels_[5 * kind] for kind in range(3)]
+    found = fitted.assign([tmp_path / "flat" / "10.png", Image.effect_noise((64, 64), 255)])
+    assert found.labels[0] == fitted.labels_[5]
+    assert found.nearest[0] == 5
+    assert found.unknown.tolist() == [False, True]
+
+
+def test_normal_images_are_compared_with(photos: Path) -> None:
+    defective = sorted([*(photos / "bar").iterdir(), *(photos / "bright").iterdir()])
+    clusterer = AnomalyClusterer(2, image_size=64).fit(defective, normals=photos / "good")
+    assert clusterer.recipe_.weights == "novelty"
+    assert adjusted_rand_score(np.repeat([0, 1], 5), clusterer.labels_) == 1
+    assert (clusterer.predict(defective) == clusterer.labels_).all()
+
+
+def test_it_follows_the_conventions(flat_photos: Path) -> None:
+    clusterer = AnomalyClusterer(3, image_size=64, tau=0.1)
+    assert clusterer.get_params()["tau"] == 0.1
+    # Everything can be set, and nothing is looked at before `fit`.
+    assert clusterer.set_params(n_clusters=4, tau=-1.0) is clusterer
+    assert clone(clusterer).get_params() == clusterer.get_params()
+    assert vars(clusterer) == clusterer.get_params()
+    with pytest.raises(NotFittedError):
+        clusterer.predict(flat_photos)
+    with pytest.raises(ValueError, match="tau must be a positive number"):
+        clusterer.fit(flat_photos)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(clusterer)
+    labels = clusterer.set_params(tau=0.02).fit_predict(flat_photos)
+    assert (labels == clusterer.labels_).all()
+    check_is_fitted(clusterer)
+    assert clusterer.get_params() == {**AnomalyClusterer(4, image_size=64).get_params()}
+    assert "fitted" not in repr(clone(clusterer))
+    assert (clusterer.fit(flat_photos).labels_ == labels).all()
+
+
+def test_saved_and_loaded_it_is_the_same(
+    tmp_path: Path, make_image: MakeImage, flat_photos: Path, fitted: AnomalyClusterer
+) -> None:
+    fitted.save(tmp_path / "clusterer.safetensors")
+    loaded = AnomalyClusterer.load(tmp_path / "clusterer.safetensors")
+    assert loaded.get_params() == fitted.get_params()
+    for name in ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_"):
+        assert (getattr(loaded, name) == getattr(fitted, name)).all(), name
+    assert (loaded.predict(flat_photos) == fitted.labels_).all()
+    new = [make_image(tmp_path / "new" / "a.png", 2, seed=9)]
+    assert (loaded.assign(new).distances == fitted.assign(new).distances).all()
+    with pytest.raises(NotFittedError):
+        AnomalyClusterer().save(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([], "there are no images to group"),
+        ([torch.zeros(4, 9, 9)] * 3, r"image 0 must have the shape .* got \[4, 9, 9\]"),
+        ([torch.full((3, 9, 9), 2.0)] * 3, "image 0 must hold values from 0 to 1, got 2 to 2"),
+        ([Image.new("RGB", (1, 1))] * 3, "image 0 has 1x1 pixels"),
+        (["absent.png"] * 3, "'absent.png' does not exist"),
+    ],
+)
+def test_bad_images_are_named(images: list[object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AnomalyClusterer(2, image_size=64).fit(images)

@@ -1,0 +1,71 @@
+"""Each example runs as it is, and prints what it should on images that one can see."""
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeImage
+
+from anomaly_clustering.cli import main
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def new(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for kind in range(3):
+        make_image(tmp_path / "new" / f"{kind}.png", kind, seed=20)
+    return tmp_path / "new"
+
+
+def test_group_a_folder(flat_photos: Path, new: Path) -> None:
+    printed = run("group_a_folder.py", "flat", "--clusters", "3", "--image-size", "64")
+    assert "15 images in 3 groups" in printed
+    assert Path("my-run/report.html").is_file()
+
+
+def test_label_a_run(flat_photos: Path, new: Path) -> None:
+    main(["cluster", "flat", "--clusters", "3", "--image-size", "64"])
+    with Path("flat-clusters/assignments.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    names = {row["cluster"]: name for row, name in zip(rows[::5], ["", "bright", "bar"], strict=True)}
+    lines = [f"{row['path']},{row['cluster']},{names[row['cluster']]},0" for row in rows]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]))
+    assert "10 of 15 images are labelled: ['bar', 'bright']" in run(
+        "label_a_run.py", "labels.csv", "--run", "flat-clusters", "--new", "new"
+    )
+    assert len(list(Path("dataset/train").glob("*/*.png"))) == 8
+    with Path("flat-clusters/assigned.csv").open() as file:
+        assert {Path(row["path"]).stem: row["cluster"] for row in csv.DictReader(file)} == {
+            str(kind): rows[5 * kind]["cluster"] for kind in range(3)
+        }
+
+
+def test_use_the_estimator(flat_photos: Path, new: Path) -> None:
+    printed = run("use_the_estimator.py", "flat", "new", "--image-size", "64")
+    assert re.search(r"\d groups: \[", printed)
+    assert printed.count("new image: group") == 3
+
+
+def test_labelling_cost(photos: Path, new: Path) -> None:
+    main(["cluster", "photos", "--clusters", "3", "--image-size", "64"])
+    printed = run("labelling_cost.py", "photos-clusters", "--decisions", "1", "3", "15")
+    rows = [[float(cell) for cell in re.findall(r"[\d.]+", line)] for line in printed.splitlines()[2:]]
+    # Groups are pure at K = 3; at K = 15 everything is looked at.
+    assert rows[1][:3] == [3, 1, 1]
+    assert rows[2] == [15, 1, 1, 1, 0]
+    assert rows[0][1:3] == pytest.approx([1 / 3, 1 / 3], abs=1e-3)
+    assert np.isclose(rows[0][3], 1 / 3, atol=1e-3)
+    assert 1 / 3 < rows[1][3] < 1

@@ -1,0 +1,93 @@
+"""Labels from the report -> folders by class, COCO and YOLO classification; and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import MakeImage
+from PIL import Image
+
+from anomaly_clustering.cli import main
+from anomaly_clustering.labels import Labelled, read_labels
+
+
+@pytest.fixture
+def labels(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten scratches, two dents of one name in two folders, one unsure and one unnamed image."""
+    monkeypatch.chdir(tmp_path)
+    rows = [(make_image(Path(f"a/{i}.png")), 0, "scratch", 0) for i in range(10)]
+    rows += [(make_image(Path(f"{folder}/same.png")), 1, "dent", 0) for folder in ("a", "b")]
+    rows += [(make_image(Path("a/unsure.png")), 1, "dent", 1), (make_image(Path("a/none.png")), 2, "", 0)]
+    lines = [",".join(map(str, row)) for row in [("path", "cluster", "label", "unsure"), *rows]]
+    Path("labels.csv").write_text("\n".join(lines) + "\n")
+    return Path("labels.csv")
+
+
+def files(folder: str) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_folders_hold_what_is_labelled_and_sure(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["export", "--labels", str(labels)])
+    scratches = [f"scratch/{i}.png" for i in range(10)]
+    assert files("labelled-folders") == sorted(["dent/10-same.png", "dent/11-same.png", *scratches])
+    assert Path("labelled-folders/scratch/3.png").read_bytes() == Path("a/3.png").read_bytes()
+    assert "2 of 14 images" in capsys.readouterr().out
+
+
+def test_coco_has_one_box_around_each_image(labels: Path) -> None:
+    main(["export", "--labels", str(labels), "--layout", "coco", "--out", "coco"])
+    content = json.loads(Path("coco/annotations.json").read_text())
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    images = {image["id"]: image for image in content["images"]}
+    assert len(content["annotations"]) == len(images) == 12
+    for box in content["annotations"]:
+        image = images[box["image_id"]]
+        assert Image.open(Path("coco/images") / image["file_name"]).size == (image["width"], image["height"])
+        assert box["bbox"] == [0, 0, image["width"], image["height"]]
+        assert names[box["category_id"]] == ("dent" if "same" in image["file_name"] else "scratch")
+
+
+def test_yolo_splits_each_class(labels: Path) -> None:
+    main(["export", "--labels", str(labels), "--layout", "yolo-cls", "--out", "yolo", "--val", "0.3"])
+    counts = {
+        part: len(list(Path("yolo").glob(f"{part}/*.png")))
+        for part in ("train/scratch", "val/scratch", "train/dent", "val/dent")
+    }
+    assert counts == {"train/scratch": 7, "val/scratch": 3, "train/dent": 1, "val/dent": 1}
+    assert not {p.name for p in Path("yolo/train").rglob("*.png")} & {p.name for p in Path("yolo/val").rglob("*.png")}
+
+
+def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, make_image: MakeImage) -> None:
+    image = make_image(tmp_path / "caf\udce9.png")
+    file = tmp_path / "labels.csv"
+    file.write_text(f"path,cluster,label,unsure\n{tmp_path}/caf\\udce9.png,3,dent,1\n")
+    assert read_labels(file) == [Labelled(image, 3, "dent", True)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("dent", "../dent"), "'../dent' cannot be the name of a folder"),
+        (lambda text: text.replace("cluster", "group"), "'labels.csv' is not a file of labels"),
+        (lambda text: text.replace("scratch", "").replace("dent", ""), "none of the 14 images has a label"),
+        (lambda text: text.replace("a/3.png", "a/absent.png"), "image 'a/absent.png' is not there"),
+        (lambda text: text.splitlines()[0], "'labels.csv' holds no images"),
+    ],
+)
+def test_wrong_labels_are_refused_and_nothing_is_written(labels, change, message, capsys) -> None:
+    labels.write_text(change(labels.read_text()))
+    before = sorted(Path.cwd().rglob("*"))
+    with pytest.raises(SystemExit):
+        main(["export", "--labels", str(labels)])
+    assert message in capsys.readouterr().err
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+def test_a_folder_that_holds_something_is_kept(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("years")
+    with pytest.raises(SystemExit):
+        main(["export", "--labels", str(labels), "--out", "mine"])
+    assert "'mine' exists" in capsys.readouterr().err
+    assert files("mine") == ["thesis.tex"]

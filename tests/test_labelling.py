@@ -1,0 +1,214 @@
+"""Labelling in a browser, by mouse and by keys: decisions, kept over a reload, saved, and read back by `export`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_report import planted
+
+from anomaly_clustering.cli import main
+from anomaly_clustering.labels import read_labels
+
+pytestmark = pytest.mark.slow
+
+
+def galleries(tab) -> dict[int, set[int]]:
+    """Images by cluster, as the page shows them."""
+    found = tab.evaluate(
+        "[...document.querySelectorAll('section[data-cluster]')].map(s => [s.dataset.cluster, "
+        "[...s.querySelectorAll('figure')].map(f => f.dataset.index)])"
+    )
+    return {int(cluster): {int(i) for i in images} for cluster, images in found}
+
+
+def tile(tab, index: int):
+    return tab.locator(f"figure[data-index='{index}'] .tile")
+
+
+def section(tab, cluster: int):
+    return tab.locator(f"section[data-cluster='{cluster}']")
+
+
+def name(tab, cluster: int, text: str) -> None:
+    section(tab, cluster).locator(".naming").fill(text)
+    tab.keyboard.press("Enter")
+
+
+def saved(tab, button: str, folder: Path) -> Path:
+    with tab.expect_download() as download:
+        tab.locator(button).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def progress(tab) -> str:
+    return tab.locator("#progress-text").text_content()
+
+
+def test_name_merge_move_split_undo_reload_and_export(open_report, tmp_path, monkeypatch):
+    images = [tmp_path / f"{i}.png" for i in range(7)]
+    for i, path in enumerate(images):
+        Image.new("RGB", (40, 20), (30 * i, 90, 60)).save(path)
+    tab = open_report(planted(paths=images, read=lambda path: Image.open(path)))
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
+
+    name(tab, 2, "scratch")
+    assert progress(tab) == "4 of 7 images labelled · 1 decision made · 3 saved"
+    section(tab, 3).locator("[data-do='merge']").focus()
+    section(tab, 3).locator("[data-do='merge']").select_option("0")
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4, 6}}
+    tile(tab, 5).drag_to(section(tab, 0).locator("h2"))
+    assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5, 6}}
+    # The dendrogram joins image 6 to the others last.
+    section(tab, 0).locator("[data-do='split']").click()
+    assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5}, 1: {6}}
+    tab.keyboard.press("Control+z")
+    assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5, 6}}
+    tab.locator("#redo").click()
+    assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5}, 1: {6}}
+    name(tab, 0, 'dent, "deep"')
+    tile(tab, 4).press("u")
+
+    tab.reload()
+    assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5}, 1: {6}}
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+    assert progress(tab) == "5 of 7 images labelled · 6 decisions made · 0 saved"
+
+    table = saved(tab, "#save-csv", tmp_path)
+    expected = [(images[i], 2, "scratch") for i in (0, 2, 3)] + [(images[i], 0, 'dent, "deep"') for i in (1, 4, 5)]
+    labels = read_labels(table)
+    assert sorted((i.path, i.cluster, i.label) for i in labels) == sorted([*expected, (images[6], 1, "")])
+    assert [i.path for i in labels if i.unsure] == [images[4]]
+    assert read_labels(saved(tab, "#save-json", tmp_path)) == labels
+
+    monkeypatch.chdir(tmp_path)
+    name(tab, 0, "dent")
+    main(["export", "--labels", str(saved(tab, "#save-csv", tmp_path)), "--out", "classes"])
+    assert sorted(p.relative_to("classes").as_posix() for p in Path("classes").rglob("*.png")) == [
+        *("dent/1.png", "dent/5.png"),
+        *("scratch/0.png", "scratch/2.png", "scratch/3.png"),
+    ]
+
+
+def test_all_of_it_works_by_keys_alone(open_report):
+    tab = open_report(planted())
+    tile(tab, 2).focus()
+    for key in ("x", "ArrowRight", "x", "m"):
+        tab.keyboard.press(key)
+    assert tab.locator("#selection-text").text_content() == "2 images selected"
+    tab.keyboard.type("a new")  # Lists go to what is typed.
+    tab.keyboard.press("Enter")
+    assert galleries(tab) == {2: {0, 3}, 0: {1, 4}, 1: {2, 5}, 3: {6}}
+    # The focus went to an image that stayed.
+    assert tab.evaluate("document.activeElement.closest('section').dataset.cluster") == "2"
+    tab.keyboard.press("n")
+    tab.keyboard.type("scratch")
+    tab.keyboard.press("Enter")
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")  # Split.
+    assert galleries(tab) == {2: {0}, 0: {1, 4}, 1: {2, 5}, 3: {6}, 4: {3}}
+    tile(tab, 0).press("Control+z")
+    tab.keyboard.press("Control+z")
+    tab.keyboard.press("Control+z")
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
+
+
+def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_report):
+    tab = open_report(planted())
+    name(tab, 0, "dent")
+    tab.locator("#k-number").fill("6")
+    tab.locator("#k-number").press("Enter")
+    # The run's images 0 and 2 (and then 3) lie closest; 1 and 4 have a name by now.
+    assert galleries(tab) == {0: {1, 4}, 1: {0, 2}, 2: {3}, 3: {5}, 4: {6}}
+    tab.locator("#k").fill("2")
+    assert galleries(tab) == {0: {1, 4}, 1: {0, 2, 3, 5}, 2: {6}}
+    assert progress(tab).startswith("2 of 7 images labelled · 1 decision made")
+
+
+def test_labels_go_on_from_their_json_and_not_from_that_of_another_run(open_report, tmp_path):
+    tab = open_report(planted())
+    name(tab, 0, "dent")
+    file = saved(tab, "#save-json", tmp_path)
+    tab.locator("#undo").click()
+    assert section(tab, 0).locator(".title").text_content() == "Cluster 0"
+    tab.locator("#load").set_input_files(file)
+    tab.get_by_text("Labels loaded").wait_for()
+    assert section(tab, 0).locator(".title").text_content() == "dent"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(file.read_text()) | {"run": "another"}))
+    tab.locator("#load").set_input_files(other)
+    tab.get_by_text("other.json was not loaded: it belongs to another run").wait_for()
+    assert section(tab, 0).locator(".title").text_content() == "dent"
+
+
+def test_a_later_image_goes_where_the_one_it_resembles_goes_until_it_is_moved_itself(open_report):
+    base = planted()
+    later = {
+        "paths": [*base.paths, Path("5.png"), Path("6.png")],
+        "names": [*base.names, "new.png", "strange.png"],
+        "labels": np.append(base.labels, [0, -1]),
+        "distances": np.append(base.distances, [0.3, 9.0]),
+        "weights": np.concatenate([base.weights, base.weights[:2]]),
+        "target": np.append(base.target, [-1, -1]),
+        "places": np.concatenate([base.places, base.places[:2]]),
+        "nearest": [4, 4],
+    }
+    tab = open_report(planted(**later))
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4, 7}, 3: {6}, -1: {8}}
+    tile(tab, 4).drag_to(section(tab, 3).locator("h2"))
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1}, 3: {4, 6, 7}, -1: {8}}
+    tile(tab, 7).drag_to(section(tab, 0).locator("h2"))
+    tile(tab, 4).drag_to(tab.locator("nav a[data-cluster='2']"))
+    assert galleries(tab) == {2: {0, 2, 3, 4, 5}, 0: {1, 7}, 3: {6}, -1: {8}}
+
+
+def test_the_lens_and_the_strength_of_heat_maps(open_report):
+    tab = open_report(planted())
+    tile(tab, 5).press("Enter")
+    frames = tab.locator("dialog .frame")
+    width = frames.first.bounding_box()["width"]
+    tab.keyboard.press("+")
+    assert [frame.bounding_box()["width"] for frame in frames.all()] == pytest.approx([2 * width] * 2, rel=0.01)
+    panes = tab.locator(".pane")
+    panes.first.evaluate("pane => pane.scrollTo(40, 0)")
+    tab.locator("dialog .opacity").fill("40")
+    tab.wait_for_timeout(400)  # The other pane follows, and the map fades.
+    assert panes.last.evaluate("pane => pane.scrollLeft") == 40
+    opacity = tab.locator("dialog .heat").evaluate("heat => getComputedStyle(heat).opacity")
+    assert float(opacity) == pytest.approx(0.4)
+    assert tab.locator(".bar .opacity").input_value() == "40"
+
+
+def test_a_frame_on_the_map_selects_what_is_in_it(open_report):
+    tab = open_report(planted())
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    # Images 0, 2 and 3 lie at the left edge of the map, 5 below them.
+    tab.mouse.move(box["x"] + 0.12 * box["width"], box["y"] + 0.2 * box["height"])
+    tab.mouse.up()
+    chosen = tab.locator("figure.selected").evaluate_all("figures => figures.map(figure => figure.dataset.index)")
+    assert sorted(chosen) == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing_to_object_to(open_report, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    tab = open_report(planted())
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(color_scheme=scheme)
+    name(tab, 2, "scratch")
+    tile(tab, 1).press("x")
+    tab.locator(".keys summary").click()
+    assert axe.Axe().run(tab).response["violations"] == []
+    tile(tab, 1).press("Enter")
+    tab.wait_for_selector("dialog[open]")
+    assert axe.Axe().run(tab).response["violations"] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
