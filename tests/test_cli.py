@@ -123,8 +123,11 @@ def test_the_resolved_config_repeats_the_run(photos: Path) -> None:
     assert Path("first/assignments.csv").read_text() == Path("second/assignments.csv").read_text()
 
 
-def test_a_module_of_ones_own_takes_part(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_module_of_ones_own_takes_part(
+    photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Found in the working directory by its `class_path`, and scored by its own means."""
+    monkeypatch.delitem(sys.modules, "my_method", raising=False)
     Path("my_method.py").write_text(
         "import torch\n"
         "from lightning import LightningModule\n"
@@ -389,7 +392,9 @@ def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]
     assert "holds more than a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
 
 
-def test_the_readmes_own_method_is_trained_and_scored(photos: Path) -> None:
+def test_the_readmes_own_method_is_trained_and_scored(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another test has a module of this name.
+    monkeypatch.delitem(sys.modules, "my_method", raising=False)
     (code,) = re.findall(r"```python\n# my_method.py\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     Path("my_method.py").write_text(code)
     argv = [

@@ -14,7 +14,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from rich.table import Table
+from rich.table import Column, Table
 
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.last_and_best import Row
@@ -126,7 +126,7 @@ def _replace(path: Path, text: str) -> None:
 def training_scores(chosen: Mapping[str, Row]) -> Table:
     """The reported epochs as a table to print."""
     names = [name for name in METRICS if any(name in row for row in chosen.values())]
-    table = Table("epoch chosen", "epoch", *(METRICS[name] for name in names))
+    table = Table(Column("epoch chosen", no_wrap=True), "epoch", *(METRICS[name] for name in names))
     for title, row in chosen.items():
         oracle = " (oracle)" if title == "best_by_accuracy" else ""
         values = (f"{row[name]:.3f}" if name in row else "" for name in names)
