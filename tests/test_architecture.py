@@ -139,8 +139,7 @@ def test_each_library_has_its_room() -> None:
         assert not found & {"baselines", "experiments"}
 
 
-@pytest.mark.parametrize("path", [*MODULES.values(), *BASELINES.values()], ids=[*MODULES, *BASELINES])
-@pytest.mark.parametrize("path", [*MODULES.values(), *EXPERIMENTS], ids=str)
+@pytest.mark.parametrize("path", [*MODULES.values(), *BASELINES.values(), *EXPERIMENTS], ids=str)
 def test_the_first_line_says_what_a_file_is_for(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring

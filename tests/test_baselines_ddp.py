@@ -184,6 +184,7 @@ def epochs(out: Path) -> list[int]:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_killed_training_of_two_processes_goes_on(method: str, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
