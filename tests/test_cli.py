@@ -161,7 +161,7 @@ def test_two_processes_give_what_one_gives(photos: Path) -> None:
     for key in ("path", "label", "cluster"):
         assert [row[key] for row in one] == [row[key] for row in two]
     distances = np.array([[float(row["distance_to_center"]) for row in table] for table in (one, two)])
-    assert np.abs(distances[0] - distances[1]).max() < 1e-6
+    assert np.abs(distances[0] - distances[1]).max() < 1.5e-6  # The file has six digits.
     assert json.loads(Path("one/metrics.json").read_text()) == json.loads(Path("two/metrics.json").read_text())
 
 

@@ -25,7 +25,6 @@ from anomaly_clustering.clustering import (
     cluster_embeddings,
 )
 from anomaly_clustering.comparison import HAUSDORFF, PATCHWISE, POOLING, Distance, bag_of_words, directed_rows, join
-from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.drawing import draw, draw_normals, draw_references
 from anomaly_clustering.features import Features
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
@@ -451,15 +450,16 @@ class MIC(LightningModule):
     # What images are compared with, and results of comparing them that are known.
 
     @property
-    def _data(self) -> DefectDataModule | None:
+    def _data(self) -> Any:
+        """A DefectDataModule or the like; None where the trainer was given loaders alone."""
         return getattr(self.trainer, "datamodule", None)
 
     def _draw(self) -> Int[Tensor, " count"] | None:
         """Positions of the images to compare with, where these are not all."""
         if self.distance == "weighted_average" and self.weights == "novelty":
-            return draw_normals(self._data, self.normal_fraction, self.seed)
+            return draw_normals(len(getattr(self._data, "normal_records", ())), self.normal_fraction, self.seed)
         if self.distance == "weighted_average" and self.weights == "rarity" and self.num_references is not None:
-            return draw_references(self._data, self.num_references, self.seed)
+            return draw_references(len(getattr(self._data, "records", ())), self.num_references, self.seed)
         return None
 
     def _embed(self, description: str, loader: DataLoader[Any], drawn: Int[Tensor, " n"]) -> Float[Tensor, "n m d"]:
