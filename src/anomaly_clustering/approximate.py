@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 # Cells that a query looks into.
-PROBED = 32
+PROBED = 16
 # Patches per cell that k-means sees, and its iterations.
 SEEN, ITERATIONS = 64, 10
 
