@@ -9,7 +9,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from anomaly_clustering.metrics import clustering_metrics, each_once
-from baselines.global_batch import whole_batch
+from baselines.global_batch import whole_set
 
 
 class Evaluation(nn.Module):
@@ -29,7 +29,7 @@ class Evaluation(nn.Module):
 
     def all_images(self) -> dict[str, Tensor]:
         """What was collected by all processes, a row an image in the order of the data set; forgets it."""
-        everything = {name: whole_batch(torch.cat([part[name] for part in self.parts])) for name in self.parts[0]}
+        everything = {name: whole_set(torch.cat([part[name] for part in self.parts])) for name in self.parts[0]}
         self.parts.clear()
         ordered = each_once([everything["index"]], *([column] for column in everything.values()))
         return dict(zip(everything, ordered, strict=True))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.backbone import Backbone
-from baselines.global_batch import rank, whole_batch, world_size
+from baselines.global_batch import rank, whole_set, world_size
 from baselines.views import Transform, Views
 
 BATCH_SIZE = 32
@@ -65,8 +65,8 @@ def frozen_features(
         flat = batch["views"].flatten(0, 1).to(device)
         found.append(network(flat).float().unflatten(0, batch["views"].shape[:2]))
         index.append(batch["index"].to(device))
-    order = whole_batch(torch.cat(index)).argsort()
-    return whole_batch(torch.cat(found))[order]
+    order = whole_set(torch.cat(index)).argsort()
+    return whole_set(torch.cat(found))[order]
 
 
 def read_features(path: Path, num_images: int) -> Float[Tensor, "n d"]:

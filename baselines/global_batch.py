@@ -16,21 +16,22 @@ from torch import Tensor, nn
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 
-class _Gather(torch.autograd.Function):
-    """All processes compute the same from what is gathered: the sum of their gradients is that of one, times them."""
+class _Sum(torch.autograd.Function):
+    """All processes compute the same from the sum: what each gets back is the sum of their gradients."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
-        parts = gather_all_tensors(own.contiguous())
-        before = sum(len(part) for part in parts[: dist.get_rank()])
-        ctx.own = slice(before, before + len(own))
-        return torch.cat(parts)
+        return _summed(own)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total[ctx.own]
+        return _summed(gradients[0])
+
+
+def _summed(own: Tensor) -> Tensor:
+    total = own.contiguous().clone()
+    dist.all_reduce(total)
+    return total
 
 
 def world_size() -> int:
@@ -41,13 +42,22 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def sum_of_all(own: Tensor) -> Tensor:
+    """The sum over processes."""
+    return own if world_size() == 1 else _Sum.apply(own)
+
+
 def whole_batch(own: Tensor) -> Tensor:
-    """Samples of all processes, first dimension, in the order of ranks; their numbers may differ."""
+    """Samples of all processes, first dimension, in the order of ranks; each has as many (samplers fill up)."""
     if world_size() == 1:
         return own
-    if own.is_floating_point():
-        return _Gather.apply(own)
-    return torch.cat(gather_all_tensors(own.contiguous()))
+    # Zeros in the places of the others, then summed.
+    return sum_of_all(torch.cat([own if place == rank() else torch.zeros_like(own) for place in range(world_size())]))
+
+
+def whole_set(own: Tensor) -> Tensor:
+    """Samples of all processes, first dimension, in the order of ranks, without gradients; their numbers may differ."""
+    return own if world_size() == 1 else torch.cat(gather_all_tensors(own.contiguous()))
 
 
 def of_first_process(tensor: Tensor) -> Tensor:
@@ -86,10 +96,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
     def _normalised(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         x = precise(input)
-        count = _sum_of_all(x.new_tensor(float(x.numel() // x.shape[1])))
-        mean = _sum_of_all(x.sum((0, 2, 3))) / count
+        sums = sum_of_all(torch.cat([x.sum((0, 2, 3)), x.new_tensor([x.numel() // x.shape[1]])]))
+        mean, count = sums[:-1] / sums[-1], sums[-1]
         centred = x - mean[:, None, None]
-        variance = _sum_of_all(centred.square().sum((0, 2, 3))) / count
+        variance = sum_of_all(centred.square().sum((0, 2, 3))) / count
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             momentum = 0.1 if self.momentum is None else self.momentum
             self.num_batches_tracked.add_(1)
@@ -97,10 +107,6 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(variance.detach() * count / (count - 1).clamp_min(1), momentum)
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None]
         return (scaled * self.weight[:, None, None] + self.bias[:, None, None]).to(input.dtype)
-
-
-def _sum_of_all(own: Tensor) -> Tensor:
-    return whole_batch(own[None]).sum(0)
 
 
 def share_batch_norm(network: nn.Module) -> None:

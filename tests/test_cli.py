@@ -377,6 +377,7 @@ def test_fit_leaves_a_folder_that_can_be_gone_on_with(photos: Path, capsys: pyte
     assert {row["label"] for row in rows(out)} == {"good", "bright", "bar"}
     assert "best by accuracy (oracle)" in capsys.readouterr().out
     assert "already holds a training; go on with it with --ckpt_path last" in refused(scan(photos), capsys)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["last.ckpt"]
     main(scan(photos, "--trainer.max_epochs", "3", "--ckpt_path", "last"))
     assert json.loads((out / "metrics.json").read_text())["last"]["epoch"] == 2
     main(scan(photos, "--trainer.max_epochs", "1", "--overwrite"))

@@ -108,7 +108,7 @@ class CommandLine(LightningCLI):
             return
         check_free_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
         self.epochs = LastAndBest(self.out / EPOCHS)
-        checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, save_last=True, save_top_k=0)
+        checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
         self.trainer_defaults["callbacks"] = [self.epochs, checkpoints]
 
     def before_fit(self) -> None:
