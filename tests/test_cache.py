@@ -7,7 +7,7 @@ import torch
 from conftest import MakeImage
 from test_mic import folder, run_mic
 
-from anomaly_clustering import mic as module
+from anomaly_clustering import mic, references
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.cache import Cache, digest, file_digest, tensors_digest
 from anomaly_clustering.data import Folder
@@ -80,7 +80,7 @@ class Counted:
         self.images = self.comparisons = 0
         embed = Backbone.forward
         monkeypatch.setattr(Backbone, "forward", lambda network, images: self._count(images) or embed(network, images))
-        for name in ("rarity", "novelty", "directed_rows"):
+        for module, name in ((mic, "rarity"), (mic, "directed_rows"), (references, "rarity"), (references, "novelty")):
             monkeypatch.setattr(module, name, self._counted(getattr(module, name)))
 
     def _count(self, images: torch.Tensor) -> None:
@@ -103,6 +103,7 @@ WAYS: list[dict[str, Any]] = [
     {"weights": "rarity"},
     {"weights": "rarity", "num_references": 6},
     {"weights": "novelty", "normal_fraction": 0.5},
+    {"weights": "novelty", "normal_stride": 2},
     {"distance": "max_hausdorff"},
     {"distance": "mean_mean"},
 ]

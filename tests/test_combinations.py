@@ -15,7 +15,7 @@ from test_mic import folder, run_mic
 from anomaly_clustering.clustering import ON_EMBEDDINGS, Method
 from anomaly_clustering.comparison import PATCHWISE, Distance
 from anomaly_clustering.distances import hausdorff
-from anomaly_clustering.weights import effective_patches, soften
+from anomaly_clustering.weights import effective_patches, novelty, soften
 
 
 @pytest.fixture(autouse=True)
@@ -103,10 +103,22 @@ def test_a_fraction_of_the_normals_is_drawn_by_seed(photos: Path) -> None:
     assert not np.array_equal(one, three)
 
 
+def test_every_second_row_and_column_of_the_normals(photos: Path) -> None:
+    data = folder(photos, normals=photos / "good")
+    mic, _ = run_mic(data, weights="novelty", normal_stride=2, precision="fp32")
+    bags, normals = (
+        torch.cat([mic.features(batch) for batch in loader])
+        for loader in (data.test_dataloader(), data.normal_dataloader())
+    )
+    expected = soften(novelty(bags.flatten(1, 2), normals[:, ::2, ::2].flatten(0, 2)), 0.02)
+    assert np.allclose(mic.grouping.weights, expected.view(-1, 8, 8).numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"normal_fraction": 0.0}, "above 0 and at most 1, got 0.0"),
+        ({"normal_stride": 0}, "at least 1, got 0"),
         ({"num_references": 1}, "at least 2, got 1"),
         ({"num_references": 99}, "at most 15"),
         ({"top_k": 65}, "between 1 and 64"),

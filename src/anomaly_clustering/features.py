@@ -51,16 +51,16 @@ class Features(nn.Module):
         return found["bag"] if found else None
 
     def of(
-        self, loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Callable[[int], object]
+        self, loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Callable[[int], object], stride: int = 1
     ) -> Float[Tensor, "count m d"]:
-        """Bags of some images of a loader, by position."""
+        """Bags of some images of a loader, by position; of every `stride`-th row and column of their patches."""
         images = DataLoader(
             Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
         )
         bags = []
         for batch in images:
             batch["image"] = batch["image"].to(self.backbone.mean.device)
-            bags.append(self(batch).flatten(1, 2))
+            bags.append(self(batch)[:, ::stride, ::stride].flatten(1, 2))
             advance(len(batch["image"]))
         return torch.cat(bags)
 

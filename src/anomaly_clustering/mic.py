@@ -11,9 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from lightning import LightningModule
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from anomaly_clustering.approximate import ApproximateIndex
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.cache import Cache, digest
 from anomaly_clustering.clustering import (
@@ -25,11 +23,12 @@ from anomaly_clustering.clustering import (
     cluster_embeddings,
 )
 from anomaly_clustering.comparison import HAUSDORFF, PATCHWISE, POOLING, Distance, bag_of_words, directed_rows, join
-from anomaly_clustering.drawing import draw, draw_normals, draw_references
+from anomaly_clustering.drawing import draw_normals, draw_references
 from anomaly_clustering.features import Features
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.nearest import Precision, resolve
 from anomaly_clustering.progress import progress_bar
+from anomaly_clustering.references import NormalPatches, ReferenceImages, Remembered, mean_scores, sample
 from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
 from anomaly_clustering.ring import first_copies, gather, ring
 from anomaly_clustering.rows import Rows
@@ -40,7 +39,6 @@ from anomaly_clustering.weights import (
     check_tau,
     choose_tau,
     mask_weights,
-    novelty,
     patch_means,
     rarity,
     soften,
@@ -48,12 +46,6 @@ from anomaly_clustering.weights import (
 )
 
 Weights = Literal["uniform", "rarity", "novelty", "mask", "maps"]
-
-# What later images are compared with: so many images, and so many patches of normal images. On MTD (ResNet-18) 16 and
-# 32 images give embeddings at a median distance of .087 and .082 from those that all 582 others give, where images are
-# at .36 from the mean of their cluster.
-KEPT_IMAGES = 32
-KEPT_PATCHES = 2**15
 
 
 class MIC(LightningModule):
@@ -76,8 +68,8 @@ class MIC(LightningModule):
         reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5).
         num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept.
         normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
-        approximate: let novelty find a near normal patch in place of the nearest, by FAISS (extra 'approximate'): with
-            many normal images a fraction of the time, for scores that are a little too high here and there.
+        normal_stride: novelty compares with every so-many-th row and column of the normal patches. Neighbours are much
+            alike, so that 2 takes a quarter of the time for scores that are a little higher.
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
         effective_patches: choose tau such that so many patches count on average, whatever the network, or
             the scale of the maps.
@@ -108,7 +100,7 @@ class MIC(LightningModule):
         reduce: Reduce = "mean",
         num_references: int | None = None,
         normal_fraction: float = 1.0,
-        approximate: bool = False,
+        normal_stride: int = 1,
         tau: float = 0.02,
         effective_patches: float | None = None,
         top_k: int | None = None,
@@ -132,8 +124,8 @@ class MIC(LightningModule):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
         if not 0 < normal_fraction <= 1:
             raise ValueError(f"normal_fraction must be above 0 and at most 1, got {normal_fraction}")
-        if approximate and weights != "novelty":
-            raise ValueError(f"approximate is for weights 'novelty', got {weights!r}")
+        if normal_stride < 1:
+            raise ValueError(f"normal_stride must be at least 1, got {normal_stride}")
         if num_references is not None and num_references < 2:
             raise ValueError(f"num_references must be at least 2, got {num_references}")
         if isinstance(num_clusters, int) and num_clusters < 2:
@@ -156,7 +148,7 @@ class MIC(LightningModule):
         self.reduce: Reduce = reduce
         self.num_references = num_references
         self.normal_fraction = normal_fraction
-        self.approximate = approximate
+        self.normal_stride = normal_stride
         self.tau = tau
         self.effective_patches = effective_patches
         self.top_k = top_k
@@ -216,23 +208,11 @@ class MIC(LightningModule):
             raise ValueError(f"resamples run on one process, got {self.trainer.world_size}")
         # What resampling starts from: bags and their nearest distances, where weights depend on the other images.
         self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
-        self.novelty: Callable[[Tensor], Tensor] | None = None
-        self.references: Shard | None = None
-        # A sample of what patches were compared with, for images that come later; None where they were not compared.
-        self.reference_bags: Float[Tensor, "r p d"] | None = None
         self.drawn = self._draw()
         self.comparison_key = self._comparison_key()
-        self.known_comparison = self._known_comparison()
-        if self.known_comparison is not None:
-            self.reference_bags = self.known_comparison.get("references")
-        elif self.drawn is not None and self._data is not None and self.weights == "novelty":
-            patches = self._embed("Embedding normal images", self._data.normal_dataloader(), self.drawn).flatten(0, 1)
-            self.novelty = self._novelty_against(patches)
-            self.reference_bags = patches[draw(len(patches), KEPT_PATCHES, self.seed)][None].half()
-        elif self.drawn is not None and self._data is not None:
-            bags = self._embed("Embedding references", self._data.test_dataloader(), self.drawn)
-            self.references = Shard(bags, self.drawn.to(self.device))
-            self.reference_bags = bags[draw(len(bags), KEPT_IMAGES, self.seed)].half()
+        self.references = self._remembered() or self._embedded()
+        # A sample of what patches were compared with, for images that come later; None where they were not compared.
+        self.reference_bags = self.references.reference_bags if self.references else None
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
@@ -252,40 +232,17 @@ class MIC(LightningModule):
     def _keep_or_reduce(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"], batch: Mapping[str, Any]) -> None:
         if self.distance in POOLING:
             part["embeddings"] = POOLING[self.distance](bags, self.grid)
-        elif self.distance in PATCHWISE and self.known_comparison is not None:
-            part["distance"] = self.known_comparison["distance"][part["index"].cpu()].to(bags.device)
-        elif self.distance != "weighted_average":
-            part["bags"] = bags
-        elif self.weights in ("uniform", "mask"):
+        elif self.distance == "weighted_average" and self.weights in ("uniform", "mask"):
             self._weigh(part, bags, self._known_weights(part, bags, batch))
         else:
-            if self.weights == "maps":
+            if self.distance == "weighted_average" and self.weights == "maps":
                 part["scores"] = self._map_scores(batch)
-            self._keep_or_weigh(part, bags)
-
-    def _keep_or_weigh(self, part: dict[str, Tensor], bags: Float[Tensor, "b m d"]) -> None:
-        if self.known_comparison is not None:
-            for name in ("scores", "mean_scores"):
-                part[name] = self.known_comparison[name][part["index"].cpu()].to(bags.device)
-        elif self.novelty is not None:
-            part["scores"] = self.novelty(bags)
-            # Against fewer patches all distances are larger, so those of later images would not compare with these.
-            kept = cast(Tensor, self.reference_bags)[0].to(bags)
-            part["mean_scores"] = novelty(bags, kept, self.precision).mean(1)
-        elif self.references is not None:
-            part["scores"] = rarity(
-                bags, self.reduce, positions=part["index"], references=[self.references], precision=self.precision
-            )
-            part["mean_scores"] = self._mean_scores(part["scores"])
-        if "scores" in part and self.effective_patches is None:
-            self._weigh(part, bags, soften(part["scores"], self.tau, self.top_k))
-        else:
-            part["bags"] = bags
-
-    def _novelty_against(self, normal_patches: Float[Tensor, "p d"]) -> Callable[[Tensor], Tensor]:
-        if self.approximate:
-            return ApproximateIndex(normal_patches, seed=self.seed).novelty
-        return lambda bags: novelty(bags, normal_patches, self.precision)
+            elif self.references:
+                part |= self.references(bags, part["index"])
+            if "scores" in part and self.effective_patches is None:
+                self._weigh(part, bags, soften(part["scores"], self.tau, self.top_k))
+            elif "distance" not in part:
+                part["bags"] = bags
 
     def _map_scores(self, batch: Mapping[str, Any]) -> Float[Tensor, "b m"]:
         if "map" not in batch:
@@ -314,7 +271,7 @@ class MIC(LightningModule):
             own = {name: tensor[kept] for name, tensor in own.items()}
         if "bags" in own:
             self._compare(own)
-        self._remember_comparison(own)
+        self._remember(own)
         own.pop("scores", None)
         self.own_masks = (own["index"], own.pop("mask")) if "mask" in own else None
         everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}
@@ -358,8 +315,8 @@ class MIC(LightningModule):
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
                     own["scores"] = self._rarity(shard, advance)
-                self.reference_bags = self._sample(shard)
-                own["mean_scores"] = self._mean_scores(own["scores"])
+                self.reference_bags = sample(shard, self.seed)
+                own["mean_scores"] = mean_scores(own["scores"], self.reduce)
             scores = own["scores"]
             if self.effective_patches is not None:
                 self.tau = choose_tau(torch.cat(gather(scores)), self.effective_patches)
@@ -462,9 +419,19 @@ class MIC(LightningModule):
             return draw_references(len(getattr(self._data, "records", ())), self.num_references, self.seed)
         return None
 
-    def _embed(self, description: str, loader: DataLoader[Any], drawn: Int[Tensor, " n"]) -> Float[Tensor, "n m d"]:
-        with self._progress(description, len(drawn)) as advance:
-            return self.features.of(loader, drawn, advance)
+    def _embedded(self) -> NormalPatches | ReferenceImages | None:
+        """The images to compare with, where these are not all."""
+        if self.drawn is None or self._data is None:
+            return None
+        if self.weights == "novelty":
+            title, loader, stride = "Embedding normal images", self._data.normal_dataloader(), self.normal_stride
+        else:
+            title, loader, stride = "Embedding references", self._data.test_dataloader(), 1
+        with self._progress(title, len(self.drawn)) as advance:
+            bags = self.features.of(loader, self.drawn, advance, stride)
+        if self.weights == "novelty":
+            return NormalPatches(bags.flatten(0, 1), self.precision, self.seed)
+        return ReferenceImages(Shard(bags, self.drawn.to(self.device)), self.reduce, self.precision, self.seed)
 
     def _comparison_key(self) -> str | None:
         """Names all that the result of comparing the images depends on; None where nothing is compared, or kept."""
@@ -479,36 +446,24 @@ class MIC(LightningModule):
             normals=[self.features.key(data.normal_records[i].image, size) for i in drawn if novel],
             references=[i for i in drawn if not novel],
             how=[self.weights, self.reduce] if weighs else HAUSDORFF.get(self.distance, [self.distance])[0],
-            precision=f"approximate, seed {self.seed}"
-            if self.approximate
-            else str(resolve(self.precision, self.device)),
+            stride=self.normal_stride if novel else 1,
+            precision=str(resolve(self.precision, self.device)),
         )
 
-    def _known_comparison(self) -> dict[str, Tensor] | None:
-        """Scores [N, M] and their means [N], or directed distances [N, N], by position; and `reference_bags`."""
-        return self.cache.load("comparisons", self.comparison_key) if self.cache and self.comparison_key else None
+    def _remembered(self) -> Remembered | None:
+        found = self.cache.load("comparisons", self.comparison_key) if self.cache and self.comparison_key else None
+        return Remembered(found) if found else None
 
-    def _remember_comparison(self, own: Mapping[str, Tensor]) -> None:
-        if not self.comparison_key or self.known_comparison is not None:
+    def _remember(self, own: Mapping[str, Tensor]) -> None:
+        if not self.comparison_key or isinstance(self.references, Remembered):
             return
         order = torch.cat(gather(own["index"])).argsort()
         names = own.keys() & {"scores", "mean_scores", "distance"}
         results = {name: torch.cat(gather(own[name]))[order] for name in sorted(names)}
         if self.reference_bags is not None:
-            results["references"] = self.reference_bags
+            results["reference_bags"] = self.reference_bags
         if self.cache and self.trainer.is_global_zero:
             self.cache.save("comparisons", self.comparison_key, results)
-
-    def _mean_scores(self, scores: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
-        """Comparable with those against a sample of the references, except for their maximum or minimum."""
-        return scores.mean(1) if self.reduce == "mean" else scores.new_full((len(scores),), torch.nan)
-
-    def _sample(self, shard: Shard) -> Float[Tensor, "r m d"]:
-        """Bags of some of the images of all processes, drawn by seed, in the order of the data set."""
-        positions = torch.cat(gather(shard.positions)).sort().values
-        own = torch.isin(shard.positions, positions[draw(len(positions), KEPT_IMAGES, self.seed).to(positions.device)])
-        bags, order = torch.cat(gather(shard.bags[own])), torch.cat(gather(shard.positions[own])).argsort()
-        return bags[order].half()
 
     def _notice(self, text: str) -> None:
         self.notices.append(text)

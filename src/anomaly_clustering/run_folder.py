@@ -186,10 +186,9 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
 
 
 def _search(mic: MIC) -> str:
-    if mic.approximate:
-        return "approximately, by FAISS"
     found = {torch.float32: "float32", torch.bfloat16: "bfloat16, measured in float32"}
-    return f"found in {found[resolve(mic.precision, mic.device)]}"
+    among = f", among every {mic.normal_stride} rows and columns of normal patches" if mic.normal_stride > 1 else ""
+    return f"found in {found[resolve(mic.precision, mic.device)]}{among}"
 
 
 def scores(metrics: Mapping[str, float]) -> Table:
