@@ -10,6 +10,7 @@ never below the truth.
 from collections.abc import Iterator
 from itertools import product as grid
 from math import isqrt
+from threading import Lock
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -22,10 +23,10 @@ from anomaly_clustering.threads import in_order
 Precision = Literal["auto", "fp32", "bf16"]
 # Numbers in a matrix product: 2^20 of bfloat16 are 2 MiB, about a core's share of the cache.
 BLOCK = 2**20
+# Channels come in multiples of so many.
+ALIGNED = 8
 # Products in a row that share their left factor.
-ROW = 12
-# Bytes of right factors that are kept at a time.
-FACTORS = 2**28
+ROW = 8
 
 
 class Block(NamedTuple):
@@ -55,28 +56,28 @@ def nearest_blocks(
         precision: of the matrix products. 'fp32' finds the nearest patches; 'bf16' patches that are as near, but for
             bfloat16's rounding, in a fraction of the time; 'auto' is 'bf16' where the device computes with it.
     """
-    side = _side(queries, references)
 
     def work(task: _Task) -> Block:
-        to_right, _ = _nearest(queries[task.rows], references[task.columns], task.factors, side)
-        return Block(task.rows, task.columns, to_right)
+        rows, columns, factors = task
+        to_right, _ = _nearest(queries[rows], references[columns], factors)
+        return Block(rows, columns, to_right)
 
     yield from in_order(work, _tasks(queries, references, precision), device=queries.device)
 
 
 def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32") -> Iterator[Block]:
     """`nearest_blocks(bags, bags)`, both directions from one product; distances of a bag to itself are zero."""
-    side = _side(bags, bags)
 
     def work(task: _Task) -> list[Block]:
         rows, columns, factors = task
         if rows == columns:
-            to_right = bags.new_zeros(len(factors), len(factors), bags.shape[1])
-            if len(factors) > 1:
-                to_right, _ = _nearest(bags[rows], bags[columns], factors, side)
+            count = rows.stop - rows.start
+            to_right = bags.new_zeros(count, count, bags.shape[1])
+            if count > 1:
+                to_right, _ = _nearest(bags[rows], bags[columns], factors)
                 to_right.diagonal().zero_()
             return [Block(rows, columns, to_right)]
-        to_right, to_left = _nearest(bags[rows], bags[columns], factors, side, both_ways=True)
+        to_right, to_left = _nearest(bags[rows], bags[columns], factors, both_ways=True)
         return [Block(rows, columns, to_right), Block(columns, rows, to_left)]
 
     for blocks in in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device):
@@ -105,12 +106,28 @@ def _computes_bfloat16(device: torch.device) -> bool:
     return False
 
 
+class _Factors:
+    """The right factors of some references, computed by the first thread that needs them."""
+
+    def __init__(self, references: Float[Tensor, "r p d"], dtype: torch.dtype):
+        self.references = references
+        self.dtype = dtype
+        self.lock = Lock()
+        self.found: Float[Tensor, "r p e"] | None = None
+
+    def get(self) -> Float[Tensor, "r p e"]:
+        with self.lock:
+            if self.found is None:
+                self.found = _extend(self.references, self.dtype, swap=True)
+            return self.found
+
+
 class _Task(NamedTuple):
-    """Some queries and some references, whose factors of the products are at hand."""
+    """Some queries that meet some references, `side` at a time."""
 
     rows: slice
     columns: slice
-    factors: Float[Tensor, "r p e"]
+    factors: list[_Factors]
 
 
 def _side(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> int:
@@ -123,21 +140,17 @@ def _tasks(
 ) -> Iterator[_Task]:
     """All pairs; with `upper` those above the diagonal, and those on it as tasks of their own."""
     dtype, side = resolve(precision, queries.device), _side(queries, references)
-    kept = FACTORS // (references[0].numel() * dtype.itemsize) // side * side
-    for part in _slices(0, len(references), max(kept, side)):
-        extended = [_extend(references[piece], dtype, swap=True) for piece in _slices(part.start, part.stop, side)]
-        factors = torch.cat(extended)
-        # A few queries meet a few references before others come, which then are in the cache.
-        few = ROW * side
-        for band, columns in grid(_slices(0, len(queries), few), _slices(part.start, part.stop, few)):
-            for rows in _slices(band.start, band.stop, side):
-                start = columns.start
-                if upper and columns.start <= rows.start < columns.stop:
-                    yield _Task(rows, rows, factors[rows.start - part.start : rows.stop - part.start])
-                    start = rows.stop
-                if start < columns.stop and not (upper and rows.start >= columns.stop):
-                    others = slice(start, columns.stop)
-                    yield _Task(rows, others, factors[others.start - part.start : others.stop - part.start])
+    # A few references meet all queries before others come, and are in the cache meanwhile.
+    for columns in _slices(0, len(references), ROW * side):
+        factors = [_Factors(references[piece], dtype) for piece in _slices(columns.start, columns.stop, side)]
+        for rows in _slices(0, columns.stop if upper else len(queries), side):
+            if not upper or rows.start < columns.start:
+                yield _Task(rows, columns, factors)
+                continue
+            done = (rows.start - columns.start) // side
+            yield _Task(rows, rows, factors[done : done + 1])
+            if rows.stop < columns.stop:
+                yield _Task(rows, slice(rows.stop, columns.stop), factors[done + 1 :])
 
 
 def _slices(start: int, stop: int, step: int) -> list[slice]:
@@ -145,39 +158,51 @@ def _slices(start: int, stop: int, step: int) -> list[slice]:
 
 
 def _extend(bags: Float[Tensor, "n m d"], dtype: torch.dtype, *, swap: bool = False) -> Float[Tensor, "n m e"]:
-    rounded = bags.to(dtype)
-    rest = rounded.float().square().sum(-1, keepdim=True) / 2
-    halves = []
+    """The left factors, or with `swap` the right ones; filled up with zeros, since products like whole vectors."""
+    channels, parts = bags.shape[-1], 1 if dtype == torch.float32 else 2
+    factors = bags.new_zeros(*bags.shape[:-1], -(-(channels + 2 * parts) // ALIGNED) * ALIGNED, dtype=dtype)
+    patches, one, other = factors.split([channels, parts, parts, factors.shape[-1] - channels - 2 * parts], dim=-1)[:3]
+    patches.copy_(bags)
+    ones, halves = (one, other) if swap else (other, one)
+    ones.fill_(1)
     # What bfloat16 leaves of a number goes into a second one.
-    for _ in range(1 if dtype == torch.float32 else 2):
-        halves.append(rest.to(dtype))
-        rest = rest - halves[-1]
-    ones = [torch.ones_like(half) for half in halves]
-    return torch.cat([-rounded, *ones, *halves] if swap else [rounded, *halves, *ones], dim=-1)
+    rest = torch.linalg.vector_norm(patches, dim=-1, dtype=torch.float32).square() / 2
+    for half in halves.unbind(-1):
+        half.copy_(rest)
+        rest = rest - half
+    if swap:
+        patches.neg_()
+    return factors
 
 
 def _nearest(
     queries: Float[Tensor, "l m d"],
     references: Float[Tensor, "r p d"],
-    factors: Float[Tensor, "r p e"],
-    side: int,
+    factors: list[_Factors],
     *,
     both_ways: bool = False,
 ) -> tuple[Float[Tensor, "l r m"], Float[Tensor, "r x p"]]:
-    """From queries to references and back; back is empty (x = 0) unless `both_ways`."""
+    """From queries to references and back; back is empty (x = 0) unless `both_ways`.
+
+    Args:
+        factors: of the references, in their order.
+    """
     (bags, m, _), (others, p, _) = queries.shape, references.shape
-    left = _extend(queries, factors.dtype)
+    left = _extend(queries, factors[0].dtype)
     to_right = queries.new_full((others, bags, m), torch.inf)
     to_left = queries.new_full((others, bags if both_ways else 0, p), torch.inf)
     # Bags of more patches than a block holds meet in parts.
     height, width = (m, p) if m * p <= BLOCK else (min(m, isqrt(BLOCK)), BLOCK // min(m, isqrt(BLOCK)))
     # Memory that was just written is in the cache, and memory that is new has to be found first.
-    room = left.new_empty(bags * height * min(side, others) * width)
+    room = left.new_empty(bags * height * len(factors[0].references) * width)
     search = _on_processor if queries.device.type == "cpu" else _on_accelerator
-    for piece, row, column in grid(_slices(0, others, side), _slices(0, m, height), _slices(0, p, width)):
-        product = _product(left[:, row], factors[piece, column], room)
-        patches = queries[:, row], references[piece, column]
-        search(product, *patches, to_right[piece, :, row], to_left[piece, :, column])
+    for factor, piece in zip(factors, _slices(0, others, len(factors[0].references)), strict=True):
+        for row, column in grid(_slices(0, m, height), _slices(0, p, width)):
+            product = _product(left[:, row], factor.get()[:, column], room)
+            patches = queries[:, row], references[piece, column]
+            search(product, *patches, to_right[piece, :, row], to_left[piece, :, column])
+            # Before the next is computed, which then has its memory.
+            del product
     return to_right.transpose(0, 1), to_left
 
 
