@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers, prediction
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
 from baselines.views import Views
@@ -247,10 +247,9 @@ class GATCluster(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        loss = torch.stack(self.losses).mean() if self.losses else torch.zeros((), device=self.device)
+        loss = torch.stack(self.losses).mean() if self.losses else torch.full((), torch.inf, device=self.device)
         self.losses.clear()
         self.evaluation.log_scores(self, images["labels"], images, loss)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        confidence, label = self(batch["image"]).max(1)
-        return {"index": batch["index"], "label": label, "confidence": confidence}
+        return prediction(batch, self(batch["image"]))

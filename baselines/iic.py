@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers, prediction
 from baselines.features import Pooled
 from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
 from baselines.views import Views
@@ -89,7 +89,7 @@ def scratch_network(name: Trunk, channels: int, *, small_stem: bool) -> tuple[nn
     resnet.conv1 = nn.Conv2d(channels, 64, size, stride, padding, bias=False)
     nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
     if small_stem:
-        resnet.maxpool = nn.MaxPool2d(2, 2)
+        resnet.maxpool = nn.MaxPool2d(2, 2, padding=1)
     return resnet, length
 
 
@@ -168,8 +168,8 @@ class IIC(LightningModule):
         self.best_sub_head: Tensor
         self.losses: Tensor
         self.register_buffer("best_sub_head", torch.tensor(0))
-        # Of the sub-heads of head B, over the last pass with it.
-        self.register_buffer("losses", torch.zeros(sub_heads))
+        # Of the sub-heads of head B, in the mean over the last pass with it.
+        self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
         self.pass_losses: list[Tensor] = []
 
     @property
@@ -277,14 +277,13 @@ class IIC(LightningModule):
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
         if self.head == "b" and self.pass_losses:
-            self.losses.copy_(torch.stack(self.pass_losses).sum(0))
+            self.losses.copy_(torch.stack(self.pass_losses).mean(0))
             self.best_sub_head.copy_(self.losses.argmin())
         best = int(self.best_sub_head)
         self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        confidence, label = self(batch["image"])[:, int(self.best_sub_head)].max(1)
-        return {"index": batch["index"], "label": label, "confidence": confidence}
+        return prediction(batch, self(batch["image"])[:, int(self.best_sub_head)])
 
 
 def clean_size(images: Any) -> int:
