@@ -4,6 +4,7 @@ GATCluster, Self-Supervised Gaussian-Attention Network (Niu, Zhang, Wang, Liang,
 for ImageNet-10 (commit cf0e20f), as in 'Anomaly Clustering', Appendix C.1.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning import LightningModule
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
@@ -58,7 +60,9 @@ def relation_target(sharp: Probabilities, num_clusters: int, *, seed: int) -> In
     if len(sharp) < num_clusters:
         return alone
     points = sharp.double().cpu().numpy()
-    labels = torch.from_numpy(KMeans(num_clusters, n_init=20, random_state=seed).fit_predict(points)).long()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # Fewer clusters are looked for below.
+        labels = torch.from_numpy(KMeans(num_clusters, n_init=20, random_state=seed).fit_predict(points)).long()
     sizes = labels.bincount(minlength=num_clusters)
     if sizes.min() < max(1, 0.1 * len(labels) / num_clusters):
         return alone

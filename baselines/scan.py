@@ -262,8 +262,8 @@ class SCAN(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        if self.neighbours is None or len(images["index"]) < len(self.neighbours):
-            return  # Lightning's sanity check.
+        if self.trainer.sanity_checking or self.neighbours is None or len(images["index"]) < len(self.neighbours):
+            return  # Before training, or on a part of the images.
         # Each image with itself and its five nearest; both terms weigh alike here.
         near = self.neighbours[:, :6]
         heads = images["probabilities"].unbind(1)

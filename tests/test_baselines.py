@@ -63,6 +63,24 @@ def test_a_checkpoint_gives_what_was_reported(
     assert normalized_mutual_information(labels, target) == pytest.approx(last["nmi"], abs=1e-6)
 
 
+@METHOD
+def test_half_precision_is_for_networks_alone(photos: Path, make: Callable[[], LightningModule]) -> None:
+    data, module, losses = of(photos), make(), []
+    module.on_before_backward = lambda loss: losses.append(loss.dtype)  # type: ignore[method-assign]
+    trainer = Trainer(
+        accelerator="cpu",
+        precision="bf16-mixed",
+        max_epochs=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(module, datamodule=data)
+    predictions = [batch["confidence"] for batch in trainer.predict(module, datamodule=data)]
+    assert {*losses, *(confidence.dtype for confidence in predictions)} == {torch.float32}
+    assert all(confidence.isfinite().all() for confidence in predictions)
+
+
 def test_a_training_that_has_diverged_is_stopped(photos: Path) -> None:
     module = IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2, lr=1e30)
     with pytest.raises(ValueError, match=r"diverged: in epoch \d its loss is not a number"):

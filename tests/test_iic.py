@@ -8,7 +8,8 @@ from digits import digits, train
 
 from anomaly_clustering.data import Folder
 from baselines import IIC
-from baselines.iic import iic_loss, joint_distribution, network_input, scratch_network
+from baselines.iic import iic_loss, joint_distribution
+from baselines.iic_network import network_input, scratch_network
 
 
 def one_hot(k: int) -> torch.Tensor:

@@ -169,8 +169,11 @@ def test_heads_alone_leave_the_network_as_it_is_and_self_labelling_does_not(phot
 
 
 def test_self_labelling_starts_from_the_best_epoch_and_head(photos: Path) -> None:
-    module = scan(scan_epochs=3, threshold=1.0)
+    module, at_first = scan(scan_epochs=3, threshold=1.0), []
+    module.on_train_start = lambda: at_first.append(module.best["loss"])  # type: ignore[method-assign]
     train(module, Folder(photos, image_size=64, num_workers=0), epochs=4, seed=0)
+    # What Lightning's sanity check evaluates is no epoch.
+    assert at_first == [float("inf")]
     head = int(module.best["state"]["head"])
     assert int(module.head) == head
     # With this threshold nothing is learnt.
