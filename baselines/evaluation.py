@@ -5,9 +5,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from lightning import LightningModule
+from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
+from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.metrics import clustering_metrics, each_once
 from baselines.global_batch import whole_set
 
@@ -37,14 +39,33 @@ class Evaluation(nn.Module):
     def log_scores(
         self, module: LightningModule, labels: Int[Tensor, " n"], images: Mapping[str, Tensor], loss: Float[Tensor, ""]
     ) -> None:
-        """Log metrics against the known classes, the loss that needs none, and how many clusters are in use."""
-        scores = {"loss": loss, "clusters_used": loss.new_tensor(len(labels.unique()))}
+        """Log metrics against the known classes, the loss that needs none, and how many clusters are in use.
+
+        Args:
+            loss: infinite where it is not known yet; it is not logged then, or the first epoch would seem the best.
+
+        Raises:
+            ValueError: the loss is not a number.
+        """
+        if loss.isnan():
+            raise ValueError(
+                f"the training has diverged: in epoch {module.current_epoch} its loss is not a number. Set a lower "
+                "--model.lr, or train in --trainer.precision 32-true"
+            )
+        scores = {"loss": loss} if loss.isfinite() else {}
+        scores["clusters_used"] = loss.new_tensor(len(labels.unique()))
         if (images["target"] >= 0).any():
             self.metrics.reset()
             self.metrics.update(labels, images["target"], images["index"])
             scores |= self.metrics.compute()
         for name, score in scores.items():
             module.log(name, score, prog_bar=name in ("loss", "nmi", "accuracy"))
+
+
+def prediction(batch: Mapping[str, Any], probabilities: Float[Tensor, "b k"]) -> dict[str, Tensor]:
+    """What `predict_step` returns of each image: its position, its cluster and how probable that is."""
+    confidence, label = probabilities.max(1)
+    return {"index": batch["index"], "label": label, "confidence": confidence}
 
 
 def known_num_clusters(module: LightningModule, given: int | None) -> int:
@@ -63,12 +84,37 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
     return found
 
 
+class Classes(Dataset):
+    """`index` and `target` of the images to cluster, without pixels: for methods that know features of all."""
+
+    def __init__(self, images: DefectImages):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, int]:
+        return {"index": index, "target": self.images.target(index)}
+
+
+def scored_images(module: LightningModule, *, pixels: bool) -> DataLoader[Any]:
+    """The loader of the images to cluster, in their order."""
+    loader: DataLoader[Any] = _datamodule(module).predict_dataloader()
+    if pixels or not isinstance(loader.dataset, DefectImages):
+        return loader
+    return DataLoader(Classes(loader.dataset), batch_size=len(loader.dataset))
+
+
 def clean_images(module: LightningModule) -> Any:
     """The data set of the images to cluster, as they are evaluated."""
-    datamodule = getattr(module.trainer, "datamodule", None)
+    return _datamodule(module).predict_dataloader().dataset
+
+
+def _datamodule(module: LightningModule) -> LightningDataModule:
+    datamodule: LightningDataModule | None = getattr(module.trainer, "datamodule", None)
     if datamodule is None:
-        raise ValueError(f"{type(module).__name__} needs a LightningDataModule with a val_dataloader")
-    return datamodule.val_dataloader().dataset
+        raise ValueError(f"{type(module).__name__} needs a LightningDataModule with a predict_dataloader")
+    return datamodule
 
 
 def num_images(module: LightningModule) -> int:

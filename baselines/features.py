@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.backbone import Backbone
+from baselines.evaluation import clean_images, num_workers
 from baselines.global_batch import rank, whole_set, world_size
 from baselines.views import Transform, Views
 
@@ -18,7 +19,10 @@ BATCH_SIZE = 32
 
 
 class Pooled(nn.Module):
-    """A network's last feature map, averaged over space: what its classifier would see."""
+    """A network's last feature map, averaged over space.
+
+    A ResNet's classifier sees the same (ResNet-50: 2048 channels); an EfficientNet's comes one layer later.
+    """
 
     def __init__(self, backbone: str, *, checkpoint: Path | None = None, frozen: bool = True):
         super().__init__()
@@ -53,18 +57,17 @@ class Standardised(nn.Module):
 
 
 @torch.no_grad()
-def frozen_features(
-    network: nn.Module, images: Any, views: Sequence[Transform], *, device: torch.device, num_workers: int
-) -> Float[Tensor, "n v d"]:
-    """Features of views of all images; each process computes a share."""
+def frozen_features(network: nn.Module, module: LightningModule, views: Sequence[Transform]) -> Float[Tensor, "n v d"]:
+    """Features of views of all images that the module is to cluster; each process computes a share."""
+    images = clean_images(module)
     # Dealt out so that every process has one at least, where there are as many.
     own = Subset(Views(images, views), range(rank(), len(images), world_size()))
     network.eval()
     found, index = [], []
-    for batch in DataLoader(own, batch_size=BATCH_SIZE, num_workers=num_workers):
-        flat = batch["views"].flatten(0, 1).to(device)
+    for batch in DataLoader(own, batch_size=BATCH_SIZE, num_workers=num_workers(module)):
+        flat = batch["views"].flatten(0, 1).to(module.device)
         found.append(network(flat).float().unflatten(0, batch["views"].shape[:2]))
-        index.append(batch["index"].to(device))
+        index.append(batch["index"].to(module.device))
     order = whole_set(torch.cat(index)).argsort()
     return whole_set(torch.cat(found))[order]
 

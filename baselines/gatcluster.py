@@ -4,6 +4,7 @@ GATCluster, Self-Supervised Gaussian-Attention Network (Niu, Zhang, Wang, Liang,
 for ImageNet-10 (commit cf0e20f), as in 'Anomaly Clustering', Appendix C.1.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
@@ -12,11 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning import LightningModule
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers, prediction
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
 from baselines.views import Views
@@ -58,7 +60,9 @@ def relation_target(sharp: Probabilities, num_clusters: int, *, seed: int) -> In
     if len(sharp) < num_clusters:
         return alone
     points = sharp.double().cpu().numpy()
-    labels = torch.from_numpy(KMeans(num_clusters, n_init=20, random_state=seed).fit_predict(points)).long()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # Fewer clusters are looked for below.
+        labels = torch.from_numpy(KMeans(num_clusters, n_init=20, random_state=seed).fit_predict(points)).long()
     sizes = labels.bincount(minlength=num_clusters)
     if sizes.min() < max(1, 0.1 * len(labels) / num_clusters):
         return alone
@@ -247,10 +251,9 @@ class GATCluster(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        loss = torch.stack(self.losses).mean() if self.losses else torch.zeros((), device=self.device)
+        loss = torch.stack(self.losses).mean() if self.losses else torch.full((), torch.inf, device=self.device)
         self.losses.clear()
         self.evaluation.log_scores(self, images["labels"], images, loss)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        confidence, label = self(batch["image"]).max(1)
-        return {"index": batch["index"], "label": label, "confidence": confidence}
+        return prediction(batch, self(batch["image"]))

@@ -11,22 +11,19 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
-import torchvision
 from jaxtyping import Float
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers
+from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers, prediction
 from baselines.features import Pooled
 from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
+from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
 from baselines.views import Views
 
 Probabilities = Float[Tensor, "n k"]
-Input = Literal["sobel", "rgb_sobel", "rgb"]
-Trunk = Literal["resnet50", "resnet34", "resnet18", "conv3"]
-CHANNELS: dict[Input, int] = {"sobel": 2, "rgb_sobel": 5, "rgb": 3}
 SMALLEST = sys.float_info.epsilon
 
 
@@ -48,51 +45,6 @@ def iic_loss(first: Probabilities, second: Probabilities, lamb: float = 1.0) -> 
     return -(joint * (joint.log() - lamb * rows.log() - lamb * columns.log())).sum()
 
 
-def network_input(images: Float[Tensor, "b 3 h w"], kind: Input) -> Float[Tensor, "b c h w"]:
-    """What the network sees: edges of the grey image (Sobel, two channels), the colours, or both."""
-    if kind == "rgb":
-        return images
-    grey = v2.functional.rgb_to_grayscale(images)
-    across = images.new_tensor([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
-    edges = nn.functional.conv2d(grey, torch.stack([across, across.T])[:, None], padding=1)
-    return edges if kind == "sobel" else torch.cat([images, edges], 1)
-
-
-def scratch_network(name: Trunk, channels: int, *, small_stem: bool) -> tuple[nn.Module, int]:
-    """A network from scratch, and the length of its output.
-
-    Args:
-        small_stem: the authors' for small images, 3x3 with stride 1 and 2x2 pooling, in place of ImageNet's 7x7.
-    """
-    if name == "conv3":
-        widths = (channels, 64, 128, 256)
-        blocks = [
-            layer
-            for i in range(3)
-            for layer in (
-                nn.Conv2d(widths[i], widths[i + 1], 3, padding=1, bias=False),
-                nn.BatchNorm2d(widths[i + 1]),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            )
-        ]
-        network = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        return network, widths[-1]
-    # Initialised as the authors do: Kaiming normal by fan out, batch normalisation one and zero.
-    resnet = torchvision.models.get_model(name, weights=None)
-    length = resnet.fc.in_features
-    resnet.fc = nn.Identity()
-    size, stride, padding = (3, 1, 1) if small_stem else (7, 2, 3)
-    resnet.conv1 = nn.Conv2d(channels, 64, size, stride, padding, bias=False)
-    nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
-    if small_stem:
-        resnet.maxpool = nn.MaxPool2d(2, 2)
-    return resnet, length
-
-
 class IIC(LightningModule):
     """Invariant information clustering. Run it with `fit`.
 
@@ -103,7 +55,8 @@ class IIC(LightningModule):
         num_clusters: as many as there are classes by default.
         overclustering: clusters of head A for each of head B (7 for STL-10 and CIFAR-10, 5 for MNIST). The loss of A
             cannot fall below -log of them, nor below -log of the number of images, where it has learnt all by heart.
-        sub_heads: of each head; that of lowest loss over the images counts.
+        sub_heads: of each head; that of lowest loss in the last pass with head B counts, since no label may choose it
+            (the authors evaluate the loss in a pass of its own).
         head_a_epochs, head_b_epochs: passes in turn.
         head_b_first: which of the two begins.
         lamb: weight of the entropies of single views.
@@ -168,8 +121,8 @@ class IIC(LightningModule):
         self.best_sub_head: Tensor
         self.losses: Tensor
         self.register_buffer("best_sub_head", torch.tensor(0))
-        # Of the sub-heads of head B, over the last pass with it.
-        self.register_buffer("losses", torch.zeros(sub_heads))
+        # Of the sub-heads of head B, in the mean over the last pass with it.
+        self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
         self.pass_losses: list[Tensor] = []
 
     @property
@@ -277,14 +230,13 @@ class IIC(LightningModule):
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
         if self.head == "b" and self.pass_losses:
-            self.losses.copy_(torch.stack(self.pass_losses).sum(0))
+            self.losses.copy_(torch.stack(self.pass_losses).mean(0))
             self.best_sub_head.copy_(self.losses.argmin())
         best = int(self.best_sub_head)
         self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        confidence, label = self(batch["image"])[:, int(self.best_sub_head)].max(1)
-        return {"index": batch["index"], "label": label, "confidence": confidence}
+        return prediction(batch, self(batch["image"])[:, int(self.best_sub_head)])
 
 
 def clean_size(images: Any) -> int:

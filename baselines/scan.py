@@ -19,12 +19,11 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from baselines import views
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
+from baselines import evaluation, views
 from baselines.features import Pooled, Standardised, frozen_features, read_features
 from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
-from baselines.views import Augmentation, NeighbourPairs, Positions, Transform, Views
+from baselines.views import Augmentation, NeighbourPairs, Positions, Views
 
 Probabilities = Float[Tensor, "n k"]
 
@@ -62,7 +61,7 @@ class SCAN(LightningModule):
         cached_views: draw from so many augmented views of each image, computed once; 0: anew in every epoch.
         crop: side in pixels of what the network sees, of images resized to a square (the authors: the shorter side).
         batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
-        optimizer, lr, weight_decay: of step 2; with `selflabel_` before, of step 3.
+        optimizer, lr, weight_decay: and `batch_size` of step 2; with `selflabel_` before, of step 3.
         threshold, class_balance: of step 3, see `self_label_loss`.
         ema, ema_decay: moving average of weights in step 3, see `WeightAverage`.
     """
@@ -88,6 +87,7 @@ class SCAN(LightningModule):
         optimizer: Literal["sgd", "adam"] = "sgd",
         lr: float = 5.0,
         weight_decay: float = 0.0,
+        selflabel_batch_size: int = 512,
         selflabel_optimizer: Literal["sgd", "adam"] = "sgd",
         selflabel_lr: float = 0.03,
         selflabel_weight_decay: float = 0.0,
@@ -108,7 +108,7 @@ class SCAN(LightningModule):
         frozen = train == "heads" and not selflabel_epochs
         weights = Path(checkpoint) if checkpoint else None
         self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights, frozen=frozen)
-        self.evaluation = Evaluation()
+        self.evaluation = evaluation.Evaluation()
         self.head: Tensor
         self.register_buffer("head", torch.tensor(0))
         # Int[Tensor, "n k"], Float[Tensor, "n d"] and Float[Tensor, "n v d"] from the start of a training:
@@ -121,8 +121,9 @@ class SCAN(LightningModule):
 
     @property
     def stage(self) -> int:
-        """0 in step 2 of the paper, 1 in step 3."""
-        return int(self.options.selflabel_epochs > 0 and self.current_epoch >= self.options.scan_epochs)
+        """0 in step 2 of the paper, 1 in step 3, also where a checkpoint of it is evaluated, which knows no epoch."""
+        over = self.current_epoch >= self.options.scan_epochs or bool(self.average.tensors)
+        return int(self.options.selflabel_epochs > 0 and over)
 
     @property
     def network_is_fixed(self) -> bool:
@@ -135,41 +136,39 @@ class SCAN(LightningModule):
             return
         options = self.options
         if self._trainer is not None:
-            options.num_clusters = known_num_clusters(self, options.num_clusters)
+            options.num_clusters = evaluation.known_num_clusters(self, options.num_clusters)
             if options.features:
-                self.clean = read_features(Path(options.features), num_images(self))
+                self.clean = read_features(Path(options.features), evaluation.num_images(self))
                 options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(int, self.encoder.channels)
         self.standardised = Standardised(channels)
         self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
 
     def on_fit_start(self) -> None:
-        options, images = self.options, clean_images(self)
+        options = self.options
         share_batch_norm(self.encoder)
         # Images come in another way in step 3.
         self.trainer.reload_dataloaders_every_n_epochs = int(options.selflabel_epochs > 0)  # type: ignore[attr-defined]
-
-        def features(*transforms: Transform) -> Tensor:
-            return frozen_features(self.encoder, images, transforms, device=self.device, num_workers=num_workers(self))
-
         if options.features:
             self.clean = self.clean.to(self.device)
             self.bank = self.clean[:, None]
-        elif options.train == "heads" or self.neighbours is None:
-            self.clean = features(views.centre_crop(options.crop))[:, 0]
+        elif self.network_is_fixed or self.neighbours is None:
+            self.clean = frozen_features(self.encoder, self, [views.centre_crop(options.crop)])[:, 0]
         # A training that is resumed has them in its checkpoint.
         if self.neighbours is None:
-            k = views.num_neighbours(options.neighbours, len(images), options.num_clusters)
+            k = views.num_neighbours(options.neighbours, evaluation.num_images(self), options.num_clusters)
             self.neighbours = views.nearest_neighbours(self.clean, k)
             if options.standardise:
                 self.standardised.fit(self.clean)
         self.neighbours = self.neighbours.to(self.device)
         self.average.to(self.device)
         if options.cached_views and self.stage == 0:
-            self.bank = features(*[views.augmentation(options.augmentation, options.crop)] * options.cached_views)
+            augment = views.augmentation(options.augmentation, options.crop)
+            self.bank = frozen_features(self.encoder, self, [augment] * options.cached_views)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        options, images = self.options, clean_images(self)
+        options, images = self.options, evaluation.clean_images(self)
+        size = options.selflabel_batch_size if self.stage else options.batch_size
         if self.stage == 1:
             data: Any = Views(images, [views.centre_crop(options.crop), views.augmentation("strong", options.crop)])
         elif self.bank is not None:
@@ -177,13 +176,12 @@ class SCAN(LightningModule):
         else:
             augment = views.augmentation(options.augmentation, options.crop)
             data = NeighbourPairs(images, augment, self.neighbours.cpu())
-        return DataLoader(
-            data,
-            batch_size=share(options.batch_size, len(images)),
-            shuffle=True,
-            drop_last=len(images) > options.batch_size,
-            num_workers=0 if isinstance(data, Positions) else num_workers(self),
-        )
+        workers = 0 if isinstance(data, Positions) else evaluation.num_workers(self)
+        tail = len(images) > size
+        return DataLoader(data, share(size, len(images)), shuffle=True, drop_last=tail, num_workers=workers)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return evaluation.scored_images(self, pixels=self.clean is None or not self.network_is_fixed)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         options = self.options
@@ -199,7 +197,7 @@ class SCAN(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.encoder.train(not self.network_is_fixed)
-        if self.stage == 1 and not self.average.tensors:
+        if self.stage == 1 and not self.average.tensors:  # The first epoch of step 3.
             self.load_state_dict(self.best.get("state", {}), strict=False)
             self.average.start(self._student())
 
@@ -253,10 +251,10 @@ class SCAN(LightningModule):
         return precise(torch.stack([head(self.standardised(features)) for head in self.heads], 1)).softmax(2)
 
     def _predict(self, batch: Mapping[str, Any]) -> Float[Tensor, "b heads k"]:
-        if self.clean is not None and (self.options.features or self.network_is_fixed):
+        if self.clean is not None and self.network_is_fixed:
             return self._probabilities(self.clean.to(self.device)[batch["index"]])
         if self.average.tensors and self.options.ema == "teacher":
-            return torch.func.functional_call(self, self.average.tensors, (batch["image"],))
+            return torch.func.functional_call(self, self.average.to(self.device), (batch["image"],))
         return self(batch["image"])
 
     def validation_step(self, batch: Mapping[str, Any]) -> None:
@@ -264,8 +262,8 @@ class SCAN(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        if self.neighbours is None or len(images["index"]) < len(self.neighbours):
-            return  # Lightning's sanity check.
+        if self.trainer.sanity_checking or self.neighbours is None or len(images["index"]) < len(self.neighbours):
+            return  # Before training, or on a part of the images.
         # Each image with itself and its five nearest; both terms weigh alike here.
         near = self.neighbours[:, :6]
         heads = images["probabilities"].unbind(1)
@@ -289,8 +287,7 @@ class SCAN(LightningModule):
         self.best = {"loss": float(losses.min()), "state": state}
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        confidence, label = self._predict(batch)[:, int(self.head)].max(1)
-        return {"index": batch["index"], "label": label, "confidence": confidence}
+        return evaluation.prediction(batch, self._predict(batch)[:, int(self.head)])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["scan"] = {"neighbours": self.neighbours, "best": self.best, "average": self.average.tensors}

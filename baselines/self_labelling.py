@@ -46,8 +46,8 @@ class WeightAverage:
 
     Args:
         mode: 'writeback' loads the average, and the buffers of the start, into the model after each step, as the
-            authors' code does: steps shrink to 1 - decay of their size. 'teacher' leaves the model alone. 'off' does
-            nothing.
+            authors' code does: steps shrink to 1 - decay of their size. 'teacher' leaves the model alone, which
+            predicts by the average and by its own buffers. 'off' does nothing.
     """
 
     def __init__(self, mode: Average, decay: float):
@@ -59,8 +59,10 @@ class WeightAverage:
     def start(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: torch.device) -> dict[str, Tensor]:
+        """The tensors, which come from a checkpoint on the processor."""
         self.tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+        return self.tensors
 
     @torch.no_grad()
     def update(self, tensors: Mapping[str, Tensor]) -> None:
@@ -75,5 +77,7 @@ class WeightAverage:
             average = self.tensors[name]
             if isinstance(tensor, nn.Parameter):
                 average.lerp_(tensor, 1 - self.decay)
+            elif self.mode == "teacher":
+                average.copy_(tensor)
             if self.mode == "writeback":
                 tensor.copy_(average)

@@ -17,7 +17,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_images, num_workers
+from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images
 from baselines.features import Pooled, Standardised, frozen_features, read_features
 from baselines.global_batch import precise, share, whole_batch
 from baselines.views import Positions, centre_crop, draw, nearest_neighbours, num_neighbours
@@ -124,9 +124,12 @@ class TEMI(LightningModule):
         self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights)
         self.evaluation = Evaluation()
         self.head: Tensor
+        self.losses: Tensor
         self.register_buffer("head", torch.tensor(0))
+        # Of the heads, in the mean over the last epoch.
+        self.register_buffer("losses", torch.full((heads,), torch.inf))
         self.clean: Tensor | None = None
-        self.losses: list[Tensor] = []
+        self.epoch_losses: list[Tensor] = []
 
     # Before training: features and neighbours, which do not change.
 
@@ -147,24 +150,25 @@ class TEMI(LightningModule):
         self.register_buffer("marginal", torch.full((options.heads, options.num_clusters), 1 / options.num_clusters))
 
     def on_fit_start(self) -> None:
-        options, images = self.options, clean_images(self)
+        options = self.options
         # DistributedDataParallel has given the students of all processes the same weights, and buffers.
         if options.features:
             self.clean = cast(Tensor, self.clean).to(self.device)
         else:
-            views = [centre_crop(options.crop)]
-            workers = num_workers(self)
-            self.clean = frozen_features(self.encoder, images, views, device=self.device, num_workers=workers)[:, 0]
+            self.clean = frozen_features(self.encoder, self, [centre_crop(options.crop)])[:, 0]
         if options.standardise:
             self.standardised.fit(self.clean)
         # The authors draw from the first k of the list, which the image itself heads.
-        k = num_neighbours(options.neighbours, len(images), options.num_clusters)
+        k = num_neighbours(options.neighbours, num_images(self), options.num_clusters)
         self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, k)[:, :k]
 
     def train_dataloader(self) -> DataLoader[Any]:
         total = num_images(self)
         size = share(self.options.batch_size, total)
         return DataLoader(Positions(total), size, shuffle=True, drop_last=total > self.options.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return scored_images(self, pixels=self.clean is None)
 
     def configure_optimizers(self) -> Any:
         options = self.options
@@ -203,7 +207,7 @@ class TEMI(LightningModule):
                     for h in range(self.options.heads)
                 ]
             )
-        self.losses.append(losses.detach())
+        self.epoch_losses.append(losses.detach())
         self.log("train_loss", losses.mean().detach(), prog_bar=True)
         return losses.mean()
 
@@ -232,12 +236,12 @@ class TEMI(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        losses = torch.stack(self.losses).mean(0) if self.losses else torch.zeros(len(self.student.into))
-        self.losses.clear()
-        self.head.copy_(losses.argmin())
+        if self.epoch_losses:
+            self.losses.copy_(torch.stack(self.epoch_losses).mean(0))
+            self.head.copy_(self.losses.argmin())
+            self.epoch_losses.clear()
         best = int(self.head)
-        self.evaluation.log_scores(self, images["labels"][:, best], images, losses[best])
+        self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        confidence, label = self._predict(batch)[:, int(self.head)].max(1)
-        return {"index": batch["index"], "label": label, "confidence": confidence}
+        return prediction(batch, self._predict(batch)[:, int(self.head)])

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-Image = Float[Tensor, "3 h w"]
+Image = Float[Tensor, "*batch 3 h w"]
 Transform = Callable[[Image], Image]
 Augmentation = Literal["simclr", "strong", "none"]
 
@@ -159,7 +159,7 @@ _OPERATIONS: list[Callable[[Image], Image]] = [
     v2.RandomAutocontrast(p=1.0),
     v2.RandomEqualize(p=1.0),
     v2.RandomRotation(30),
-    _Drawn(v2.functional.solarize, 0, 1),
+    _Drawn(v2.functional.solarize, 0.0, 1.0),
     _Drawn(v2.functional.adjust_saturation, 0.05, 0.95),
     _Drawn(v2.functional.adjust_contrast, 0.05, 0.95),
     _Drawn(v2.functional.adjust_brightness, 0.05, 0.95),
@@ -168,7 +168,7 @@ _OPERATIONS: list[Callable[[Image], Image]] = [
     v2.RandomAffine(0, shear=(0, 0, -5.7, 5.7)),
     v2.RandomAffine(0, translate=(0.1, 0)),
     v2.RandomAffine(0, translate=(0, 0.1)),
-    _Drawn(v2.functional.posterize, 4, 8, whole=True),
+    _Drawn(v2.functional.posterize, 4.0, 8.0, whole=True),
 ]
 
 

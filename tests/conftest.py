@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 from PIL import Image
 
 # Before anything imports the package.
-install_import_hook("anomaly_clustering", "beartype.beartype")
+install_import_hook(["anomaly_clustering", "baselines"], "beartype.beartype")
 # Tensors are tiny here: threads would only wait for one another.
 torch.set_num_threads(1)
 

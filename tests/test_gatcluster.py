@@ -68,7 +68,7 @@ def test_related_are_those_that_k_means_puts_together() -> None:
     assert adjusted_rand_score(found, torch.arange(3).repeat_interleave(10)) == 1
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("error")
 def test_each_is_related_to_itself_alone_where_a_cluster_is_empty_or_tiny() -> None:
     assert len(relation_target(torch.eye(2).repeat(10, 1), 3, seed=0).unique()) == 20
     assert len(relation_target(torch.eye(3)[:2], 3, seed=0).unique()) == 2

@@ -8,7 +8,8 @@ from digits import digits, train
 
 from anomaly_clustering.data import Folder
 from baselines import IIC
-from baselines.iic import iic_loss, joint_distribution, network_input, scratch_network
+from baselines.iic import iic_loss, joint_distribution
+from baselines.iic_network import network_input, scratch_network
 
 
 def one_hot(k: int) -> torch.Tensor:
@@ -63,6 +64,10 @@ def test_stems() -> None:
     network, length = scratch_network("resnet18", 2, small_stem=True)
     assert network.conv1.stride == (1, 1)
     assert network(images).shape == (2, length)
+    # The authors average over maps of 5, 7 and 3 pixels at the end.
+    network.avgpool = network.fc = torch.nn.Identity()
+    maps = {side: network(torch.rand(1, 2, side, side)).shape[1] / length for side in (64, 96, 32)}
+    assert maps == {64: 25, 96: 49, 32: 9}
     network, length = scratch_network("resnet50", 2, small_stem=False)
     assert network.conv1.kernel_size == (7, 7)
     assert length == 2048
@@ -88,6 +93,9 @@ def test_the_head_of_lowest_loss_gives_the_clusters(photos: Path) -> None:
     rows = train(module, data, epochs=2, seed=0)
     assert module.best_sub_head == module.losses.argmin()
     assert rows["last"]["loss"] == pytest.approx(float(module.losses.min()))
+    assert -log(3) <= rows["last"]["loss"] < 0
+    # In the first pass head A is trained: nothing is known of head B, so it is not the best.
+    assert rows["best_by_loss"]["epoch"] == 1
     assert rows["last"].keys() >= {"nmi", "ari", "f1", "accuracy", "purity", "clusters_used"}
 
 
@@ -123,3 +131,4 @@ def test_digits(tmp_path: Path) -> None:
     # Eight epochs of the authors: one pass with head A and two with head B each.
     rows = train(module, data, epochs=24, seed=0)
     assert rows["last"]["nmi"] > 0.45
+    assert rows["last"]["loss"] < -0.8

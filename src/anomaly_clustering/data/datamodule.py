@@ -72,7 +72,7 @@ class DefectImages(Dataset):
         image = read_image(record.image)
         sample = {
             "image": self.transform(image),
-            "target": -1 if record.label is None else record.label,
+            "target": self.target(index),
             "index": index,
             "path": str(record.image),
         }
@@ -81,6 +81,11 @@ class DefectImages(Dataset):
         if record.map:
             sample["map"] = self._resized(read_map(record.map))
         return sample
+
+    def target(self, index: int) -> int:
+        """The class, -1 where unknown."""
+        label = self.records[index].label
+        return -1 if label is None else label
 
     def _mask(self, record: Record, size: tuple[int, int]) -> torch.Tensor:
         if record.mask is None:
@@ -115,7 +120,8 @@ class DefectDataModule(LightningDataModule):
     The setting is transductive: `train_dataloader` gives the very images that are clustered, shuffled and with
     `train_transform`; `test_dataloader`, `val_dataloader` and `predict_dataloader` give them in a fixed order. No label
     reaches training unless a method reads `target`. A LightningModule that learns from pairs of images, or in batches
-    of its own, has a `train_dataloader`, which then comes first; `val_dataloader().dataset` is what it starts from.
+    of its own, has a `train_dataloader`, which then comes first, and one that is scored without pixels a
+    `val_dataloader`; `predict_dataloader().dataset` is what they start from.
 
     Args:
         source: returns the records and class names; called once in each process, in `setup`.
@@ -196,6 +202,9 @@ class DefectDataModule(LightningDataModule):
         return self._loader(self.records, transform=self.train_transform, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        module = self.trainer.lightning_module if self.trainer else None
+        if module is not None and is_overridden("val_dataloader", module):
+            return module.val_dataloader()
         return self._loader(self.records)
 
     def test_dataloader(self) -> DataLoader[Mapping[str, Any]]:

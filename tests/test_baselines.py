@@ -1,0 +1,109 @@
+"""What holds for every method that is trained: no class is seen, results repeat, checkpoints give what was reported."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from digits import train
+from lightning import LightningModule, Trainer
+
+from anomaly_clustering.data import Folder, Listing
+from anomaly_clustering.metrics import normalized_mutual_information
+from baselines import IIC, SCAN, TEMI, GATCluster
+from baselines.evaluation import Evaluation
+
+METHODS: dict[str, Callable[[], LightningModule]] = {
+    "IIC": lambda: IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2),
+    "GATCluster": lambda: GATCluster(num_clusters=3, backbone="small", input_size=32, step_size=8, passes=2),
+    "SCAN": lambda: SCAN("embedded", num_clusters=3, crop=64, neighbours="auto", selflabel_epochs=0, cached_views=2),
+    "SCAN, self-labelling": lambda: SCAN(
+        "embedded", num_clusters=3, crop=64, neighbours="auto", scan_epochs=2, threshold=0.34, ema="teacher"
+    ),
+    "TEMI": lambda: TEMI("embedded", num_clusters=3, crop=64, neighbours="auto", heads=3),
+}
+METHOD = pytest.mark.parametrize("make", METHODS.values(), ids=METHODS)
+
+
+def of(photos: Path) -> Folder:
+    return Folder(photos, image_size=64, num_workers=0)
+
+
+@METHOD
+def test_training_repeats_and_never_sees_a_class(photos: Path, make: Callable[[], LightningModule]) -> None:
+    states = []
+    for known in (True, False):
+        data = of(photos)
+        data.setup()
+        if not known:
+            data.listing = Listing([record._replace(label=None) for record in data.records], [])
+        torch.manual_seed(0)
+        module = make()
+        rows = train(module, data, epochs=3, seed=0)
+        assert ("nmi" in rows["last"]) is known
+        states.append(module.state_dict())
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+@METHOD
+def test_a_checkpoint_gives_what_was_reported(
+    photos: Path, tmp_path: Path, make: Callable[[], LightningModule]
+) -> None:
+    data, module, options = of(photos), make(), {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    last = train(module, data, epochs=3, seed=0)["last"]
+    assert module.trainer is not None
+    module.trainer.save_checkpoint(tmp_path / "last.ckpt")
+    (found,) = Trainer(**options).validate(make(), data, ckpt_path=tmp_path / "last.ckpt", verbose=False)
+    assert found["nmi"] == pytest.approx(last["nmi"], abs=1e-6)
+    # That of GATCluster is of a training's steps alone.
+    assert isinstance(module, GATCluster) or found["loss"] == pytest.approx(last["loss"], abs=1e-5)
+    batches = Trainer(**options).predict(make(), data, ckpt_path=tmp_path / "last.ckpt")
+    labels = torch.cat([batch["label"] for batch in batches])
+    target = torch.tensor([record.label for record in data.records])
+    assert normalized_mutual_information(labels, target) == pytest.approx(last["nmi"], abs=1e-6)
+
+
+@METHOD
+def test_half_precision_is_for_networks_alone(photos: Path, make: Callable[[], LightningModule]) -> None:
+    data, module, losses = of(photos), make(), []
+    module.on_before_backward = lambda loss: losses.append(loss.dtype)  # type: ignore[method-assign]
+    trainer = Trainer(
+        accelerator="cpu",
+        precision="bf16-mixed",
+        max_epochs=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(module, datamodule=data)
+    predictions = [batch["confidence"] for batch in trainer.predict(module, datamodule=data)]
+    assert {*losses, *(confidence.dtype for confidence in predictions)} == {torch.float32}
+    assert all(confidence.isfinite().all() for confidence in predictions)
+
+
+def test_a_training_that_has_diverged_is_stopped(photos: Path) -> None:
+    module = IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2, lr=1e30)
+    with pytest.raises(ValueError, match=r"diverged: in epoch \d its loss is not a number"):
+        train(module, of(photos), epochs=4, seed=0)
+
+
+@pytest.mark.parametrize("method", ["SCAN", "TEMI"])
+def test_features_that_do_not_change_are_computed_once(photos: Path, method: str) -> None:
+    """Images that are gone when training begins are not missed, and every epoch is scored."""
+    data, module = of(photos), METHODS[method]()
+    module.on_train_start = lambda: [path.unlink() for path in photos.rglob("*.png")]  # type: ignore[method-assign]
+    assert train(module, data, epochs=2, seed=0)["last"]["epoch"] == 1
+
+
+def test_a_loss_that_is_not_known_yet_is_not_logged() -> None:
+    logged: dict[str, torch.Tensor] = {}
+
+    class Recorder(LightningModule):
+        def log(self, name, value, **_):  # type: ignore[no-untyped-def, override]
+            logged[name] = value
+
+    labels = torch.tensor([0, 1, 1])
+    images = {"target": torch.tensor([0, 1, 1]), "index": torch.arange(3)}
+    Evaluation().log_scores(Recorder(), labels, images, torch.tensor(torch.inf))
+    assert "loss" not in logged
+    assert logged["nmi"] == 1
