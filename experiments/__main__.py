@@ -1,13 +1,12 @@
 """`python -m experiments table1 --data-root DIR`: computes what is missing of a table, then prints ours and theirs."""
 
 import argparse
+import json
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import get_args
-
-import yaml
+from typing import Any, get_args
 
 from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name
 from experiments.cells import Settings
@@ -102,7 +101,7 @@ def _command(argv: list[str] | None) -> Command:
         resamples=options.resamples,
         cache=options.cache,
         preset=options.preset,
-        trained={name: yaml.safe_load(value) for name, value in _pairs(options.trained)},
+        trained=_pairs(options.trained),
     )
     return Command(
         names=options.names,
@@ -116,7 +115,7 @@ def _command(argv: list[str] | None) -> Command:
         executor=options.executor,
         workers=options.workers,
         address=options.address,
-        parameters=dict(_pairs(options.parameter)),
+        parameters=_pairs(options.parameter),
         wandb=options.wandb,
         artefacts=options.artefacts,
         report=options.report,
@@ -129,10 +128,21 @@ def _flags(argv: list[str], options: argparse.Namespace) -> list[str]:
     return [text for text in argv if text not in (*options.names, "--report", str(options.report))]
 
 
-def _pairs(texts: list[str]) -> list[list[str]]:
+def _pairs(texts: list[str]) -> dict[str, Any]:
     if wrong := [text for text in texts if "=" not in text]:
         raise ValueError(f"{wrong[0]!r} is not of the form NAME=VALUE")
-    return [text.split("=", 1) for text in texts]
+    return {name: _value(text) for name, text in (text.split("=", 1) for text in texts)}
+
+
+def _value(text: str) -> Any:
+    """A number, list, true, false or null as JSON has it; the text itself if it is none of these.
+
+    Not YAML, in which `off` is false, `1:00:00` a number and `1e-4` none.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _network(text: str) -> Network:

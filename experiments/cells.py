@@ -99,10 +99,8 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
 def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     """Arguments of MIC; modules of other classes have their own."""
     if class_path != MIC_CLASS:
-        known = _parameters(class_path)
-        whose = ("", class_path.rpartition(".")[2])
-        given = {name.rpartition(".")[::2]: value for name, value in settings.trained.items()}
-        return {name: value for (method, name), value in given.items() if name in known and method in whose}
+        own = sorted((name for name in settings.trained if takes(class_path, name)), key=lambda name: "." in name)
+        return {name.rpartition(".")[2]: settings.trained[name] for name in own}
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
         options["checkpoint"] = str(settings.checkpoint)
@@ -113,6 +111,12 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     if settings.resamples:
         options["resamples"] = settings.resamples
     return options
+
+
+def takes(class_path: str, option: str) -> bool:
+    """Whether an option of trained methods, such as 'lr' or 'SCAN.lr', is one of a class."""
+    whose, _, name = option.rpartition(".")
+    return name in _parameters(class_path) and whose in ("", class_path.rpartition(".")[2])
 
 
 def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> str:
@@ -149,6 +153,12 @@ def file_of(method: Method, settings: Settings) -> Path:
     path = REPOSITORY / method.config
     preset = path.with_stem(f"{path.stem}_{settings.preset}")
     return preset if settings.preset and preset.is_file() else path
+
+
+def class_of(file: Path) -> str:
+    """The class path of the module of a configuration."""
+    path: str = yaml.safe_load(file.read_text())["model"]["class_path"]
+    return path
 
 
 def _plain(config: Any) -> Any:

@@ -9,13 +9,13 @@ from typing import Any
 
 from anomaly_clustering.backbone import Backbone
 from experiments.categories import SYNTHETIC, Category
-from experiments.cells import MIC_CLASS, Cell, Settings, Store
+from experiments.cells import MIC_CLASS, Cell, Settings, Store, class_of, file_of, takes
 from experiments.compute import Outcome
 from experiments.executors import Name, open_executor
 from experiments.figures import FIGURES, Network
 from experiments.follow import Followed, Mode, log_summary
 from experiments.found import Found
-from experiments.methods import Method
+from experiments.methods import REPOSITORY, Method
 from experiments.output import absent, per_category, write_figure, write_table
 from experiments.plan import Plan, estimate, make_plan
 from experiments.reproduction import write_reproduction
@@ -48,12 +48,18 @@ class Command:
 
 
 def make(command: Command) -> int:
-    """Compute what is missing, then print and write each table and figure; 1 if cells failed."""
+    """Compute what is missing, then print and write each table and figure; 1 if cells failed.
+
+    Raises:
+        ValueError: an option names what there is not.
+    """
+    _check(command)
     store = Store(command.out / "cells")
     failed: dict[str, str] = {}
     for name in command.names:
         if name == REPRODUCTION:
-            _reproduce(store, command)
+            if not command.dry_run:
+                _reproduce(store, command)
             continue
         plan = plan_of(name, command)
         missing = [cell for cell in _chosen(plan, command) if not store.read(cell) and cell.key not in failed]
@@ -70,6 +76,27 @@ def make(command: Command) -> int:
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _check(command: Command) -> None:
+    """Fail before any work: an option that nothing follows would go unnoticed for hours."""
+    names = [name for name in command.names if name != REPRODUCTION]
+    methods = list(dict.fromkeys(method for name in names for method in methods_of(name, command)))
+    for begin in command.only:
+        if not any(method.lower().startswith(begin.lower()) for method in methods):
+            raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
+    settings = command.settings
+    configs = {
+        method.config: file_of(method, settings) for table in TABLES.values() for method in table.methods.values()
+    }
+    if settings.preset and all(file == REPOSITORY / config for config, file in configs.items()):
+        raise ValueError(
+            f"--preset {settings.preset!r}: there is no such file of any method, as scan_small_data.yaml is"
+        )
+    classes = sorted({class_of(file) for file in configs.values() if file.is_file()} - {MIC_CLASS})
+    for option in settings.trained:
+        if option != "max_epochs" and not any(takes(path, option) for path in classes):
+            raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
 
 
 def _reproduce(store: Store, command: Command) -> None:
@@ -90,11 +117,7 @@ def write(name: str, found: Found, command: Command, failed: Mapping[str, str]) 
 
 
 def plan_of(name: str, command: Command) -> Plan:
-    """The cells of a table or figure.
-
-    Raises:
-        ValueError: `--only` names no method of it.
-    """
+    """The cells of a table or figure."""
     settings, methods = command.settings, methods_of(name, command)
     categories: Sequence[Category]
     if name in TABLES:
@@ -115,9 +138,6 @@ def methods_of(name: str, command: Command) -> Mapping[str, Method]:
 def _chosen(plan: Plan, command: Command) -> list[Cell]:
     """The cells that --only and --categories leave."""
     begins = tuple(name.lower() for name in command.only)
-    methods = dict.fromkeys([*(method for method, _ in plan.cells), *plan.unavailable])
-    if begins and methods and not any(name.lower().startswith(begins) for name in methods):
-        raise ValueError(f"--only {' '.join(command.only)}: no method begins so; there are {list(methods)}")
     wanted = {
         cell.key
         for (name, category), cells in plan.cells.items()

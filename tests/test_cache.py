@@ -145,6 +145,19 @@ def test_a_sweep_computes_once_and_gives_what_it_gives_alone(
     assert np.allclose(found.grouping.weights, expected.grouping.weights, atol=1e-6)
 
 
+@pytest.mark.parametrize("way", [{"weights": "novelty"}, {"distance": "max_hausdorff"}], ids=str)
+def test_subsets_are_drawn_from_what_is_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: dict[str, Any]
+) -> None:
+    data = with_normals(photos)
+    run_mic(data, num_clusters=3, cache=tmp_path / "cache", **way)
+    _, expected = run_mic(data, num_clusters=3, resamples=4, **way)
+    counted = Counted(monkeypatch)
+    _, scores = run_mic(data, num_clusters=3, resamples=4, cache=tmp_path / "cache", **way)
+    assert counted.since() == (0, 0)
+    assert scores == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     "change", [{"reduce": "max"}, {"num_references": 6}, {"distance": "max_hausdorff"}, {"precision": "bf16"}], ids=str
 )

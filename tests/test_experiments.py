@@ -13,7 +13,7 @@ from conftest import MakeImage
 
 from anomaly_clustering.data.mvtec import CATEGORIES
 from experiments import command, compute, tables
-from experiments.__main__ import main
+from experiments.__main__ import _pairs, main
 from experiments.categories import MTD, MVTEC, SYNTHETIC, fingerprint
 from experiments.cells import Settings, Store, cell
 from experiments.methods import DISTANCES, WEIGHTED, Method, with_options
@@ -210,7 +210,12 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--only", "nothing"), "no method begins so"),
+        (("--only", "nothing"), "'nothing': no method begins so"),
+        (("--only", "average", "weihgted"), "'weihgted': no method begins so"),
+        (("--preset", "smalldata"), "--preset 'smalldata': there is no such file"),
+        (("--trained", "max_epoch=2"), "--trained 'max_epoch': none of baselines."),
+        (("--trained", "IIC.neighbours=2"), "--trained 'IIC.neighbours': none of baselines."),
+        (("--trained", "max_epochs"), "'max_epochs' is not of the form NAME=VALUE"),
         (("--categories", "bottl"), "'bottl' is not one of"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
@@ -222,6 +227,20 @@ def test_wrong_options_say_so(
     assert run(root, out, *flags) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("600", 600), ("1e-4", 1e-4), ("off", "off"), ("1:00:00", "1:00:00"), ("[0.9, 1]", [0.9, 1]), ("x=y", "x=y")],
+)
+def test_values_are_read_as_json(text: str, value: Any) -> None:
+    assert _pairs([f"name={text}"]) == {"name": value}
+
+
+def test_a_dry_run_writes_no_report(root: Path, out: Path, tmp_path: Path) -> None:
+    report = tmp_path / "REPRODUCTION.md"
+    assert run(root, out, "--dry-run", "--report", str(report), table="reproduction") == 0
+    assert not report.exists()
 
 
 def test_cells_that_share_features_are_neighbours() -> None:
@@ -272,7 +291,7 @@ def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
     config, small = tmp_path / "own.yaml", tmp_path / "own_small_data.yaml"
     config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
     small.write_text("model: {class_path: baseline.Brightness, init_args: {clusters: 2}}\ntrainer: {max_epochs: 9}\n")
-    trained = {"max_epochs": 5, "Brightness.learning_rate": 0.5, "Other.clusters": 7, "unknown": 1}
+    trained = {"max_epochs": 5, "Brightness.learning_rate": 0.5, "learning_rate": 0.1, "Other.clusters": 7, "other": 1}
     settings = Settings(root, image_size=64, preset="small_data", trained=trained)
     found = cell("own", Method(str(config)), MVTEC[0], 0, settings).config
     assert found["model"]["init_args"] == {"clusters": 2, "learning_rate": 0.5}

@@ -164,6 +164,7 @@ def test_the_yaml_turns_it_on(photos: Path, capsys: pytest.CaptureFixture[str]) 
 def test_an_agent_names_the_runs_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "abc123")
     assert Run("e", "m", "c", 0, {"tau": 1}).identity == "abc123"
+    assert Run("e", "m", "c", 0, {"tau": 1}, "key of a cell").identity == "key of a cell"
 
 
 def test_the_command_of_the_sweep_runs(photos: Path, tmp_path: Path) -> None:

@@ -436,7 +436,9 @@ class MIC(LightningModule):
     def _comparison_key(self) -> str | None:
         """Names all that the result of comparing the images depends on; None where nothing is compared, or kept."""
         data, weighs = self._data, self.distance == "weighted_average" and self.weights in ("rarity", "novelty")
-        if not self.cache or not data or self.resamples or not (weighs or self.distance in PATCHWISE):
+        if not self.cache or not data or not (weighs or self.distance in PATCHWISE):
+            return None
+        if self.resamples and weighs and self.weights == "rarity":  # Starts from what is not kept.
             return None
         size = [data.image_size] * 2
         novel = weighs and self.weights == "novelty"

@@ -34,7 +34,8 @@ class Run:
         method: the type of job.
         category: of the data set, or the data set.
         config: all options, resolved.
-        id: by which a run is continued; by default follows from `config`, so the same options are the same run.
+        id: by which a run is continued; by default that of `wandb agent`, or else it follows from `config`, so the same
+            options are the same run.
     """
 
     experiment: str
@@ -46,10 +47,10 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """The id, which `wandb agent` gives to the runs of a sweep."""
+        """The id."""
         kept = {name: value for name, value in self.config.items() if name not in INCIDENTAL}
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return os.environ.get("WANDB_RUN_ID") or self.id or digest
+        return self.id or os.environ.get("WANDB_RUN_ID") or digest
 
     @property
     def summary(self) -> dict[str, Any]:
