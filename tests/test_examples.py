@@ -1,6 +1,7 @@
 """Each example runs as it is, and prints what it should on images that one can see."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from conftest import MakeImage
 
 from anomaly_clustering.cli import main
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+CLONE = Path(__file__).resolve().parents[1]
 
 
 def run(name: str, *arguments: str) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return printed_by([str(CLONE / "examples" / name), *arguments])
+
+
+def printed_by(command: list[str], cwd: Path | None = None) -> str:
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -57,6 +61,22 @@ def test_use_the_estimator(flat_photos: Path, new: Path) -> None:
     printed = run("use_the_estimator.py", "flat", "new", "--image-size", "64")
     assert re.search(r"\d groups: \[", printed)
     assert printed.count("new image: group") == 3
+
+
+def test_compare_with_a_baseline(photos: Path, new: Path) -> None:
+    small = ["--image-size", "64"]
+    main(["cluster", str(photos), "--clusters", "3", *small])
+    metrics = json.loads(Path("photos-clusters/metrics.json").read_text())
+    printed = printed_by(
+        ["-m", "examples.compare_with_a_baseline", str(photos), *small, "--epochs", "10"], cwd=CLONE
+    ).splitlines()
+    assert printed[0] == "15 images, 3 classes and clusters"
+    scores = {line[:32].strip(): [float(cell) for cell in line[32:].split()] for line in printed[2:]}
+    assert [name.rpartition(", ")[2] for name in scores] == ["Ward (ours)", "Ward", "k-means", "SCAN", "TEMI"]
+    # Ours are those of the command; the defects are plain, so a training that learns finds them, too.
+    names = printed[1].split()
+    assert scores["weighted averages, Ward (ours)"] == [pytest.approx(metrics[name], abs=5e-4) for name in names]
+    assert all(found[names.index("nmi")] > 0.5 for found in scores.values())
 
 
 def test_labelling_cost(photos: Path, new: Path) -> None:
