@@ -34,23 +34,28 @@ class Pooled(nn.Module):
 
 
 class Standardised(nn.Module):
-    """Features minus their mean, over their overall standard deviation, once `fit` has seen them; before, as they are.
+    """Features minus their mean, scaled to a root mean square length, once `fit` has seen them; before, as they are.
 
     A step of gradient descent in a linear head grows with the square of the length of the features: a large mean that
     all images share can drive all of them into one cluster.
+
+    Args:
+        length: to which they are scaled.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, *, length: float = 1.0):
         super().__init__()
+        self.length = length
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(()))
 
     def fit(self, features: Float[Tensor, "n d"]) -> None:
         self.mean.copy_(features.mean(0))
-        self.scale.copy_((features - features.mean(0)).square().mean().sqrt().clamp_min(1e-6))
+        squared_length = (features - features.mean(0)).square().sum(1).mean()
+        self.scale.copy_((squared_length.sqrt() / self.length).clamp_min(1e-6))
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         return (features - self.mean) / self.scale

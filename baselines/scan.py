@@ -57,7 +57,9 @@ class SCAN(LightningModule):
         train, heads: in step 2, the 'heads' alone or 'all'; how many heads, of which that of lowest loss counts.
         neighbours: how many; at most all others. 'auto', N // 2K but at most 50, suits classes of fewer images.
         entropy_weight, augmentation: of step 2.
-        standardise: features by their mean and overall deviation over the images, see `Standardised`.
+        standardise: features to a mean of zero and a length of about one, since the authors' `lr` is for the short ones
+            of their step 1 (on which MoCo's authors train linear classifiers with 30). Pretrained features are long and
+            have much in common: as they are, the literal reading, that `lr` drives MTD into one cluster.
         cached_views: draw from so many augmented views of each image, computed once; 0: anew in every epoch.
         crop: side in pixels of what the network sees, of images resized to a square (the authors: the shorter side).
         batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
@@ -80,7 +82,7 @@ class SCAN(LightningModule):
         neighbours: int | Literal["auto"] = 50,
         entropy_weight: float = 5.0,
         augmentation: Augmentation = "simclr",
-        standardise: bool = False,
+        standardise: bool = True,
         cached_views: int = 0,
         crop: int = 224,
         batch_size: int = 512,

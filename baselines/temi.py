@@ -81,7 +81,7 @@ class TEMI(LightningModule):
         backbone: network of timm whose last map is averaged, or 'embedded' (EfficientNet-Lite0).
         checkpoint: local file of weights.
         features: a .npy file of one vector an image to use in place of a network.
-        standardise: features by their mean and overall deviation over the images.
+        standardise: features to a mean of zero and an overall deviation of one over the images.
         num_clusters: as many as there are classes by default.
         heads: trained side by side; the one of lowest loss counts.
         neighbours: how many; never more than the other images. 'auto' is N // 2K (at most 50), for small data.
@@ -143,7 +143,7 @@ class TEMI(LightningModule):
                 self.clean = read_features(Path(options.features), num_images(self))
                 options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(Pooled, self.encoder).channels
-        self.standardised = Standardised(channels)
+        self.standardised = Standardised(channels, length=channels**0.5)
         self.student = Heads(channels, options.num_clusters, options.heads)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.marginal: Tensor

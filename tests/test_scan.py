@@ -144,7 +144,7 @@ def scan(**options: Any) -> SCAN:
     "options",
     [
         {"selflabel_epochs": 0},
-        {"selflabel_epochs": 0, "cached_views": 2, "standardise": True},
+        {"selflabel_epochs": 0, "cached_views": 2, "standardise": False},
         {"scan_epochs": 1, "threshold": 0.34},
         {"scan_epochs": 1, "threshold": 0.34, "ema": "teacher", "selflabel_optimizer": "adam", "class_balance": True},
         {"scan_epochs": 1, "train": "all", "heads": 1, "optimizer": "adam", "lr": 1e-4, "augmentation": "strong"},
@@ -203,6 +203,22 @@ def test_number_of_clusters_is_needed_without_labels(flat_photos: Path) -> None:
         train(scan(), Folder(flat_photos, image_size=64, num_workers=0), epochs=1, seed=0)
 
 
+@pytest.mark.parametrize("standardise", [True, False])
+def test_long_features_with_much_in_common_need_standardising(photos: Path, tmp_path: Path, standardise: bool) -> None:
+    """Three groups around a common mean; at the authors' learning rate."""
+    group = torch.arange(3).repeat_interleave(5)
+    features = 27.0 + 4.0 * torch.eye(3)[group].repeat(1, 4) + torch.randn(15, 12)
+    np.save(tmp_path / "features.npy", features.numpy())
+    module = SCAN(
+        features=str(tmp_path / "features.npy"), selflabel_epochs=0, neighbours="auto", standardise=standardise
+    )
+    rows = train(module, Folder(photos, image_size=64, num_workers=0), epochs=100, seed=0)
+    assert rows["last"]["clusters_used"] == (3 if standardise else 1)
+    if standardise:
+        assert rows["last"]["nmi"] == 1
+        assert rows["last"]["loss"] == pytest.approx(-log(3), abs=0.1)
+
+
 def test_the_table_of_epochs_grows_and_equal_epochs_count_once(photos: Path, tmp_path: Path) -> None:
     log_ = LastAndBest(tmp_path / "epochs.csv")
     options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
@@ -219,5 +235,5 @@ def test_the_table_of_epochs_grows_and_equal_epochs_count_once(photos: Path, tmp
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_digits(tmp_path: Path, seed: int) -> None:
     data, features = digits(tmp_path)
-    module = SCAN(features=features, selflabel_epochs=0, neighbours=20, standardise=True)
+    module = SCAN(features=features, selflabel_epochs=0, neighbours=20)
     assert train(module, data, epochs=50, seed=seed)["last"]["nmi"] > 0.75
