@@ -7,6 +7,7 @@ Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versi
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,10 +56,13 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """What tells results of one setting from those of another."""
+        """Of the files of tables and figures: what tells those of one setting from those of another."""
+        weights = self.checkpoint.stem if self.checkpoint else ""
+        layer = self.last_layer if self.last_layer != "last" else ""
         size = f"{self.image_size}px" if self.image_size != 256 else ""
         tau = f"tau{self.tau:g}" if self.tau is not None else ""
-        return "-".join(filter(None, ["synthetic" * self.synthetic, self.backbone, size, tau, self.preset]))
+        parts = ["synthetic" * self.synthetic, self.backbone, weights, layer, size, tau, self.preset]
+        return re.sub(r"[^\w.-]", "_", "-".join(filter(None, parts)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,10 +41,14 @@ def write_table(name: str, table: Table, found: Found, out: Path, failed: Mappin
 def write_figure(
     name: str, figure: Figure, networks: Sequence[Network], found: Found, out: Path, failed: Mapping[str, str]
 ) -> str:
-    """Write a figure as PNG and SVG, and what it shows beside it; that text, and where they lie."""
-    text = "\n\n".join([_title(name, figure.title, found), circumstances(found, failed), figure.note]).rstrip()
+    """Write a figure as PNG and SVG, its numbers as Markdown and CSV; the Markdown, and where they lie."""
+    head = [_title(name, figure.title, found), circumstances(found, failed)]
     if not found.categories:
-        return f"{text}\n\nThere is nothing to draw."
+        return "\n\n".join([*head, "There is nothing to draw."])
+    methods = figure.methods(found.settings, networks)
+    table = Table(figure.title, methods, metrics=figure.metrics, groups=tuple(found.groups))
+    numbers = entries(table, {}, found.results)
+    text = "\n\n".join([*head, markdown(table, numbers), figure.note]).rstrip()
     drawing = figure.draw(found, networks)
     title = _title(name, figure.title, found).removeprefix("# ")
     drawing.suptitle(fill(title, int(12 * drawing.get_figwidth())), fontsize=10)
@@ -54,7 +58,8 @@ def write_figure(
         drawing.savefig(buffer, format=ending, dpi=140)
         write_whole(file.with_name(f"{file.name}.{ending}"), buffer.getvalue())
     write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
-    return f"{text}\n\nWritten to {file}.png, .svg and .md"
+    write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
+    return f"{text}\n\nWritten to {file}.png, .svg, .md and .csv"
 
 
 def file_of(name: str, found: Found, out: Path) -> Path:

@@ -32,7 +32,7 @@ def write_reproduction(
     found_of: Callable[[str], Found],
     write: Callable[[str, Found], str],
     *,
-    flags: str,
+    flags: Callable[[str], str],
     out: Path,
 ) -> None:
     """Write every table and figure anew without computing any run, and all of them into one file.
@@ -40,7 +40,7 @@ def write_reproduction(
     Args:
         found_of: what was measured for a name.
         write: a table or figure; its text.
-        flags: options of the command that all have in common.
+        flags: options of the command for a name.
         out: the file, which is written whole.
     """
     remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
@@ -50,7 +50,7 @@ def write_reproduction(
         found = found_of(name)
         measured = {record["key"]: record for some in found.results.values() for record in some}
         records |= measured
-        parts.append(_part(name, found, measured, write, remarks.get(name, ""), flags, out))
+        parts.append(_part(name, found, measured, write, remarks.get(name, ""), flags(name), out))
     head = HEAD.format(circumstances=_circumstances(list(records.values())), conventions=remarks["conventions"].strip())
     write_whole(out, ("\n\n".join([head.strip(), *parts]) + "\n").encode())
 

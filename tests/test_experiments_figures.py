@@ -87,12 +87,13 @@ def test_networks_are_read_from_the_command_line(root: Path) -> None:
 def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) -> None:
     report = tmp_path / "REPRODUCTION.md"
     flags = ["--data-root", str(root), "--out", str(tmp_path / "out"), *SMALL]
+    networks = ["--backbones", "embedded", "other@layer3=FILE"]
     assert main(["reproduction", *flags, "--report", str(report)]) == 0
     assert "No run is finished yet." in report.read_text()
     main(["table1", *flags])
     main(["figure13", *flags, "--only", "average"])
     cells = sorted((tmp_path / "out" / "cells").iterdir())
-    assert main(["reproduction", *flags, "--report", str(report)]) == 0
+    assert main(["reproduction", *flags, *networks, "--report", str(report)]) == 0
     text = report.read_text()
     assert sorted((tmp_path / "out" / "cells").iterdir()) == cells
     assert f"    python -m experiments table1 --data-root {root}" in text
@@ -104,4 +105,7 @@ def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) ->
     assert (tmp_path / picture.partition("(")[2].rstrip(")")).is_file()
     assert "- 4 runs, " in text
     assert str(MTD) in text
-    assert all(f"python -m experiments {name} " in text for name in (*TABLES, *FIGURES))
+    commands = [line.split()[3:] for line in text.splitlines() if line.startswith("    python")]
+    assert [name for name, *_ in commands] == [*TABLES, *FIGURES]
+    assert {name for name, *given in commands if given == [*flags, *networks]} == {"figure9", "figure10", "figure11"}
+    assert all(given[: len(flags)] == flags for _, *given in commands)
