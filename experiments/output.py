@@ -23,15 +23,14 @@ def write_table(name: str, table: Table, found: Found, out: Path, failed: Mappin
     if synthetic:
         table = replace(table, groups=(single(SYNTHETIC),))
     numbers = entries(table, {} if synthetic else published(name), found.results)
-    text = "\n\n".join(
-        [
-            _title(name, table.title, found),
-            circumstances(found, failed),
-            LEGEND,
-            markdown(table, numbers),
-            table.note.format(resamples=found.settings.resamples),
-        ]
-    ).rstrip()
+    parts = [
+        _title(name, table.title, found),
+        circumstances(found, failed),
+        "" if synthetic else LEGEND,
+        markdown(table, numbers),
+        table.note.format(resamples=found.settings.resamples),
+    ]
+    text = "\n\n".join(filter(None, parts))
     file = file_of(name, found, out)
     write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
     write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())

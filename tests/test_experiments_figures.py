@@ -58,6 +58,15 @@ def test_figures_are_drawn(name: str, root: Path, tmp_path: Path, capsys: pytest
     assert (out / "figures" / f"{name}-embedded-32px.svg").read_text().startswith("<?xml")
 
 
+@pytest.mark.parametrize(("name", "only"), [("figure3", "maximum"), ("figure12", "max"), ("figure13", "average")])
+def test_figures_show_what_was_measured(name: str, only: str, root: Path, tmp_path: Path) -> None:
+    flags = ["--data-root", str(root), "--out", str(tmp_path), *SMALL]
+    assert main([name, *flags, "--only", only]) == 0
+    assert (tmp_path / "figures" / f"{name}-embedded-32px.png").is_file()
+    numbers = (tmp_path / "figures" / f"{name}-embedded-32px.csv").read_text().splitlines()
+    assert sum(",1," in line for line in numbers) == 1  # The mean over one category.
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["figure4", "figure6", "figure7", "figure8", "figure9", "figure10", "figure11"])
 def test_curves_and_bars_are_drawn(name: str, root: Path, tmp_path: Path) -> None:
