@@ -89,12 +89,15 @@ def circumstances(found: Found, failed: Mapping[str, str]) -> str:
 
 
 def per_category(found: Found) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of all runs, one value each: for W&B."""
-    records = [record for records in found.results.values() for record in records]
-    metrics = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    """Columns and rows of all runs, one value each: for W&B. A run is named as in this table, by its first row."""
+    runs: dict[str, dict[str, Any]] = {}
+    for (method, _), records in found.results.items():
+        for record in records:
+            runs.setdefault(record["key"], {**record, "method": method})
+    metrics = list(dict.fromkeys(name for run in runs.values() for name in run["metrics"]))
     identity = ["method", "dataset", "category", "seed"]
     rows = [
-        [*(record[name] for name in identity), *(record["metrics"].get(name) for name in metrics)] for record in records
+        [*(run[name] for name in identity), *(run["metrics"].get(name) for name in metrics)] for run in runs.values()
     ]
     return [*identity, *metrics], rows
 

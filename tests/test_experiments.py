@@ -265,7 +265,8 @@ def test_runs_are_seen_in_wandb_and_on_disk(
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
     config = tmp_path / "brightness.yaml"
     config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
-    methods = {"Brightness": Method(str(config)), "Weighted Average": WEIGHTED}
+    best = {"Brightness (best epoch)": Method(str(config), prefix="best_")}
+    methods = {"Brightness": Method(str(config)), **best, "Weighted Average": WEIGHTED}
     monkeypatch.setitem(command.TABLES, "table8", tables.Table("Own", methods, metrics=("nmi",)))
     assert run(root, out, "--categories", "tile", "--wandb", "offline", "--artefacts", table="table8") == 0
     keys = {record["method"]: record["key"] for record in records(out)}
@@ -281,10 +282,10 @@ def test_runs_are_seen_in_wandb_and_on_disk(
         }
         assert (out / "artefacts" / key / "confusion.png").is_file()
     columns, rows = seen["summary"].table("per_category")
-    assert {(row[columns.index("method")], row[columns.index("category")]) for row in rows} == {
+    assert [(row[columns.index("method")], row[columns.index("category")]) for row in rows] == [
         ("Brightness", "tile"),
         ("Weighted Average", "tile"),
-    }
+    ]
 
 
 def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
