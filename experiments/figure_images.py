@@ -125,12 +125,14 @@ def gallery(found: Found, method: str) -> Figure:
         for axes, (cluster, row) in zip(part.subplots(8, 2).ravel(), enumerate(counts), strict=False):
             members = np.flatnonzero(labels == cluster)
             majority = row.argmax()
-            targets = [int(arrays["target"][i]) for i in members[:SHOWN]]
+            # Evenly, or the first ones would be of the first class alone.
+            shown = members[np.linspace(0, len(members) - 1, min(SHOWN, len(members))).round().astype(int)]
+            targets = arrays["target"][shown]
             frames = [None if t == majority else "red" for t in targets]
             frames = [
                 "orange" if data.class_names[t] == "combined" else f for t, f in zip(targets, frames, strict=True)
             ]
-            images = [_image(data, int(arrays["index"][i])) for i in members[:SHOWN]]
+            images = [_image(data, i) for i in arrays["index"][shown]]
             blank = [Image.new("RGB", (SIDE, SIDE), "white")] * (SHOWN - len(images))
             sheet = contact_sheet([*images, *blank], columns=SHOWN, frames=[*frames, *[None] * len(blank)], side=128)
             axes.imshow(sheet)

@@ -91,6 +91,11 @@ def test_networks_are_read_from_the_command_line(root: Path) -> None:
     plan = make_plan(methods, [MVTEC[1]], 1, Settings(root))
     layers = {cell.config["model"]["init_args"]["layer"] for cell in plan.once()}
     assert layers == {"layer3"}
+    # The last layer of the command's network is not that of another one.
+    methods = FIGURES["figure9"].methods(Settings(), [Network("embedded"), Network("resnet18")])
+    plan = make_plan(methods, [MVTEC[1]], 1, Settings(root, backbone="resnet18", last_layer="layer3"))
+    found = {(cell.method[:8], cell.config["model"]["init_args"]["layer"]) for cell in plan.once()}
+    assert found == {("embedded", "last"), ("resnet18", "layer3")}
 
 
 def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) -> None:
