@@ -85,6 +85,10 @@ def circumstances(found: Found, failed: Mapping[str, str]) -> str:
     ]
     if broken := [cell for cell in cells if cell.key in failed]:
         lines.append(f"Failed: {'; '.join(map(str, broken))}.")
+    done = {*records, *failed}
+    left = [cell.method for cell in cells if cell.key not in done and cell.method not in found.plan.unavailable]
+    if left:
+        lines.append(f"Not computed yet: {', '.join(dict.fromkeys(left))}.")
     return "\n".join(lines)
 
 

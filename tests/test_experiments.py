@@ -153,6 +153,7 @@ def test_seeds_count_where_random_numbers_are_drawn(root: Path, out: Path, capsy
         *(("k-means (WA)", seed) for seed in range(3)),
     ]
     printed = capsys.readouterr().out
+    assert "Not computed yet: Spectral (maxH), Single linkage (maxH), " in printed
     assert " ± " in next(line for line in printed.splitlines() if line.startswith("| k-means"))
     assert " ± " not in next(line for line in printed.splitlines() if line.startswith("| Single linkage (WA)"))
 

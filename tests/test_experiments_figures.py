@@ -115,8 +115,8 @@ def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) ->
     assert "(1/10) [.244]" in text
     assert "## Figure 3. Weights over images\n\nNot measured yet." not in text  # Shares runs with Table 1.
     assert "## Table 9. Pooling against patches, on random subsets\n\nNot measured yet." in text
-    (picture,) = [line for line in text.splitlines() if line.startswith("![figure13]")]
-    assert (tmp_path / picture.partition("(")[2].rstrip(")")).is_file()
+    (picture,) = [line.split("`")[1] for line in text.splitlines() if "figures/figure13" in line]
+    assert (tmp_path / picture).is_file()
     assert "- 4 runs, " in text
     assert str(MTD) in text
     commands = [line.split()[3:] for line in text.splitlines() if line.startswith("    python")]
