@@ -48,6 +48,7 @@ def _command(argv: list[str] | None) -> Command:
         description="The paper's tables and figures, ours beside theirs.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
@@ -119,13 +120,19 @@ def _command(argv: list[str] | None) -> Command:
         wandb=options.wandb,
         artefacts=options.artefacts,
         report=options.report,
-        flags=shlex.join(_flags(sys.argv[1:] if argv is None else argv, options)),
+        flags=shlex.join(_flags(sys.argv[1:] if argv is None else argv, options.names)),
     )
 
 
-def _flags(argv: list[str], options: argparse.Namespace) -> list[str]:
-    """The options of a command as they were given, for another table."""
-    return [text for text in argv if text not in (*options.names, "--report", str(options.report))]
+def _flags(argv: list[str], names: list[str]) -> list[str]:
+    """The options of a command as they were given, for another table; networks are those of some figures only."""
+    flags, keep = [], True
+    for text in argv:
+        if text.startswith("--"):
+            keep = text.partition("=")[0] not in ("--report", "--backbones")
+        if keep and text not in names:
+            flags.append(text)
+    return flags
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:

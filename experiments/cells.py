@@ -7,6 +7,7 @@ Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versi
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Settings:
     """What all cells of a command share.
 
     Args:
-        last_layer: what 'last' means for the network, whose weights may end early.
+        last_layer: what 'last' means for `backbone`, whose weights may end early.
         cache: where MIC keeps features and nearest patches, for cells that share them.
         preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
         trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; 'max_epochs'
@@ -55,10 +56,13 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """What tells results of one setting from those of another."""
+        """Of the files of tables and figures: what tells those of one setting from those of another."""
+        weights = self.checkpoint.stem if self.checkpoint else ""
+        layer = self.last_layer if self.last_layer != "last" else ""
         size = f"{self.image_size}px" if self.image_size != 256 else ""
         tau = f"tau{self.tau:g}" if self.tau is not None else ""
-        return "-".join(filter(None, ["synthetic" * self.synthetic, self.backbone, size, tau, self.preset]))
+        parts = ["synthetic" * self.synthetic, self.backbone, weights, layer, size, tau, self.preset]
+        return re.sub(r"[^\w.-]", "_", "-".join(filter(None, parts)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
     if model["class_path"] != MIC_CLASS and "max_epochs" in settings.trained:
         config["trainer"] = {**(config.get("trainer") or {}), "max_epochs": settings.trained["max_epochs"]}
-    if model["init_args"].get("layer") == "last":
+    if model["init_args"].get("layer") == "last" and model["init_args"].get("backbone") == settings.backbone:
         model["init_args"]["layer"] = settings.last_layer
     data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
     data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data.get(category.dataset, {}))

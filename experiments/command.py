@@ -1,5 +1,6 @@
 """Options of a command in; its cells computed, its tables and figures printed and written."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -103,10 +104,16 @@ def _reproduce(store: Store, command: Command) -> None:
     write_reproduction(
         lambda name: Found(plan_of(name, command), store, command.settings),
         lambda name, found: write(name, found, command, {}),
-        flags=command.flags,
+        flags=lambda name: f"{command.flags} {_network_flags(name, command)}".rstrip(),
         out=command.report,
     )
     print(f"Written to {command.report}")
+
+
+def _network_flags(name: str, command: Command) -> str:
+    if not command.networks or name not in FIGURES or not FIGURES[name].networks:
+        return ""
+    return shlex.join(["--backbones", *map(str, command.networks)])
 
 
 def write(name: str, found: Found, command: Command, failed: Mapping[str, str]) -> str:

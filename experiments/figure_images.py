@@ -32,13 +32,13 @@ def weight_maps(found: Found, methods: Sequence[str], hausdorff: str) -> Figure:
     """Rows of defective images; columns: the image, what decides its Hausdorff distances, the weights of methods."""
     columns: dict[str, Maps] = {hausdorff: partial(_deciding, found, hausdorff)}
     columns |= {method: partial(_weights, found, method) for method in methods}
-    return _grid(found, methods[0], columns, rows=max(1, 8 // len(found.categories)))
+    return _grid(found, columns, rows=max(1, 8 // len(found.categories)))
 
 
 def operators(found: Found, methods: Sequence[str]) -> Figure:
     """Rows of defective images with weights by several operators (Eq. 5 and 10), and some of the other images."""
     columns: dict[str, Maps] = {method: partial(_weights, found, method) for method in methods}
-    return _grid(found, methods[0], columns, rows=max(1, 6 // len(found.categories)), others=4)
+    return _grid(found, columns, rows=max(1, 6 // len(found.categories)), others=4)
 
 
 def _weights(found: Found, method: str, category: Category, chosen: list[int]) -> Sequence[np.ndarray] | None:
@@ -55,11 +55,11 @@ def _deciding(found: Found, method: str, category: Category, chosen: list[int]) 
     options = cell.config["model"]["init_args"]
     checkpoint = Path(options["checkpoint"]) if options.get("checkpoint") else None
     backbone = Backbone(options["backbone"], layer=options.get("layer"), checkpoint=checkpoint)
-    data = found.data(method, category)
+    data = found.data(category)
     dataset = data.test_dataloader().dataset
-    images = torch.stack([dataset[i]["image"] for i in chosen])
-    grid = backbone(images).shape[-2:]
-    shown = bag(backbone(images), backbone.kernel_size)
+    feature_maps = backbone(torch.stack([dataset[i]["image"] for i in chosen]))
+    grid = feature_maps.shape[-2:]
+    shown = bag(feature_maps, backbone.kernel_size)
     counts = torch.zeros(len(chosen), shown.shape[1])
     for batch in data.test_dataloader():
         farthest = nearest_distances(shown, bag(backbone(batch["image"]), backbone.kernel_size)).argmax(2)
@@ -79,10 +79,10 @@ def _examples(data: DefectDataModule, count: int) -> list[int]:
     return turns[:count]
 
 
-def _grid(found: Found, first: str, columns: dict[str, Maps], *, rows: int, others: int = 0) -> Figure:
+def _grid(found: Found, columns: dict[str, Maps], *, rows: int, others: int = 0) -> Figure:
     cells: list[tuple[str, list[Image.Image | None]]] = []
     for category in found.categories:
-        data = found.data(first, category)
+        data = found.data(category)
         chosen = _examples(data, rows)
         maps = [weigh(category, chosen) for weigh in columns.values()]
         spread = np.linspace(0, len(data.records) - 1, others).astype(int)
@@ -90,7 +90,7 @@ def _grid(found: Found, first: str, columns: dict[str, Maps], *, rows: int, othe
         for position, i in enumerate(chosen):
             image = _image(data, i)
             name = f"{category}\n{data.class_names[data.records[i].label or 0]}"
-            overlays = [overlay(image, found_[position]) if found_ else None for found_ in maps]
+            overlays = [overlay(image, weights[position]) if weights else None for weights in maps]
             cells.append((name, [image, *overlays, *beside]))
     heads = ["image", *columns, *(["other images"] + [""] * (others - 1) if others else [])]
     figure = Figure(figsize=(1.7 * len(heads), 1.75 * len(cells) + 0.3), layout="constrained")
@@ -117,7 +117,7 @@ def gallery(found: Found, method: str) -> Figure:
     figure = Figure(figsize=(2 * SHOWN, 0.2 + 9.6 * len(found.categories)), layout="constrained")
     parts = figure.subfigures(len(found.categories), 1, squeeze=False)[:, 0]
     for part, category in zip(parts, found.categories, strict=True):
-        arrays, data = found.arrays(method, category), found.data(method, category)
+        arrays, data = found.arrays(method, category), found.data(category)
         assert arrays is not None
         labels = cut(arrays["tree"], min(CLUSTERS, len(arrays["target"])))
         counts = confusion(labels, arrays["target"], num_classes=data.num_classes)
@@ -125,12 +125,14 @@ def gallery(found: Found, method: str) -> Figure:
         for axes, (cluster, row) in zip(part.subplots(8, 2).ravel(), enumerate(counts), strict=False):
             members = np.flatnonzero(labels == cluster)
             majority = row.argmax()
-            targets = [int(arrays["target"][i]) for i in members[:SHOWN]]
+            # Evenly, or the first ones would be of the first class alone.
+            shown = members[np.linspace(0, len(members) - 1, min(SHOWN, len(members))).round().astype(int)]
+            targets = arrays["target"][shown]
             frames = [None if t == majority else "red" for t in targets]
             frames = [
                 "orange" if data.class_names[t] == "combined" else f for t, f in zip(targets, frames, strict=True)
             ]
-            images = [_image(data, int(arrays["index"][i])) for i in members[:SHOWN]]
+            images = [_image(data, i) for i in arrays["index"][shown]]
             blank = [Image.new("RGB", (SIDE, SIDE), "white")] * (SHOWN - len(images))
             sheet = contact_sheet([*images, *blank], columns=SHOWN, frames=[*frames, *[None] * len(blank)], side=128)
             axes.imshow(sheet)

@@ -94,7 +94,7 @@ def bars(found: Found, networks: Sequence[str], methods: Sequence[str], names: M
             )
             bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
         axes.set_xticks(range(len(methods)), methods, rotation=35, ha="right", fontsize=6.5)
-        axes.set_ylabel("sum of NMI")
+        axes.set_ylabel("sum of NMI" if len(found.groups) > 1 else "NMI")
         if not any(bottom):
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="grey")
         else:

@@ -38,6 +38,11 @@ class Network(NamedTuple):
     checkpoint: str | None = None
     last_layer: str = "last"
 
+    def __str__(self) -> str:
+        """As the command line takes it."""
+        layer = f"@{self.last_layer}" if self.last_layer != "last" else ""
+        return f"{self.name}{layer}{f'={self.checkpoint}' if self.checkpoint else ''}"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -48,6 +53,7 @@ class Figure:
         draw: from what was found and the networks.
         categories: on which it is measured.
         networks: that it compares, if any.
+        metrics: of its methods, printed beside it.
     """
 
     title: str
@@ -55,6 +61,7 @@ class Figure:
     draw: Callable[[Found, Sequence[Network]], Drawing]
     categories: tuple[Category, ...] = (*MVTEC, MTD)
     networks: tuple[Network, ...] = ()
+    metrics: tuple[str, ...] = ("nmi",)
     note: str = ""
 
 
@@ -159,6 +166,7 @@ FIGURES: dict[str, Figure] = {
         _always(DISTANCES),
         lambda found, networks: purity(found, list(DISTANCES)),
         categories=_some("cable", "hazelnut", "leather", "wood"),
+        metrics=("mauc",),
         note="In brackets mAUC. The text of the paper does not name its categories.",
     ),
     "figure5": Figure(
@@ -206,6 +214,7 @@ FIGURES: dict[str, Figure] = {
         "Purity of clusters",
         _always(PURITY),
         lambda found, networks: purity(found, list(PURITY)),
+        metrics=("mauc",),
         note=f"In brackets mAUC. Top-k weights: Eq. 8 with k = {TOP_K}, which the paper does not print.",
     ),
 }

@@ -51,11 +51,10 @@ class Found:
         cell = self.cell(method, category)
         return self.store.arrays(cell) if cell else None
 
-    def data(self, method: str, category: Category) -> DefectDataModule:
-        """Its images."""
-        cell = self.cell(method, category)
-        assert cell is not None, f"{method} was not measured on {category}"
-        config: dict[str, Any] = cell.config["data"]
+    def data(self, category: Category) -> DefectDataModule:
+        """Its images, as any of the finished runs had them."""
+        cells = (self.cell(method, of) for method, of in self.plan.cells if of == category)
+        config: dict[str, Any] = next(filter(None, cells)).config["data"]
         data = locate(config["class_path"])(**config["init_args"])  # type: ignore[operator]
         data.prepare_data()
         data.setup()

@@ -23,15 +23,14 @@ def write_table(name: str, table: Table, found: Found, out: Path, failed: Mappin
     if synthetic:
         table = replace(table, groups=(single(SYNTHETIC),))
     numbers = entries(table, {} if synthetic else published(name), found.results)
-    text = "\n\n".join(
-        [
-            _title(name, table.title, found),
-            circumstances(found, failed),
-            LEGEND,
-            markdown(table, numbers),
-            table.note.format(resamples=found.settings.resamples),
-        ]
-    ).rstrip()
+    parts = [
+        _title(name, table.title, found),
+        circumstances(found, failed),
+        "" if synthetic else LEGEND,
+        markdown(table, numbers),
+        table.note.format(resamples=found.settings.resamples),
+    ]
+    text = "\n\n".join(filter(None, parts))
     file = file_of(name, found, out)
     write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
     write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
@@ -41,10 +40,14 @@ def write_table(name: str, table: Table, found: Found, out: Path, failed: Mappin
 def write_figure(
     name: str, figure: Figure, networks: Sequence[Network], found: Found, out: Path, failed: Mapping[str, str]
 ) -> str:
-    """Write a figure as PNG and SVG, and what it shows beside it; that text, and where they lie."""
-    text = "\n\n".join([_title(name, figure.title, found), circumstances(found, failed), figure.note]).rstrip()
+    """Write a figure as PNG and SVG, its numbers as Markdown and CSV; the Markdown, and where they lie."""
+    head = [_title(name, figure.title, found), circumstances(found, failed)]
     if not found.categories:
-        return f"{text}\n\nThere is nothing to draw."
+        return "\n\n".join([*head, "There is nothing to draw."])
+    methods = figure.methods(found.settings, networks)
+    table = Table(figure.title, methods, metrics=figure.metrics, groups=tuple(found.groups))
+    numbers = entries(table, {}, found.results)
+    text = "\n\n".join([*head, markdown(table, numbers), figure.note]).rstrip()
     drawing = figure.draw(found, networks)
     title = _title(name, figure.title, found).removeprefix("# ")
     drawing.suptitle(fill(title, int(12 * drawing.get_figwidth())), fontsize=10)
@@ -54,7 +57,8 @@ def write_figure(
         drawing.savefig(buffer, format=ending, dpi=140)
         write_whole(file.with_name(f"{file.name}.{ending}"), buffer.getvalue())
     write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
-    return f"{text}\n\nWritten to {file}.png, .svg and .md"
+    write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
+    return f"{text}\n\nWritten to {file}.png, .svg, .md and .csv"
 
 
 def file_of(name: str, found: Found, out: Path) -> Path:
@@ -81,16 +85,23 @@ def circumstances(found: Found, failed: Mapping[str, str]) -> str:
     ]
     if broken := [cell for cell in cells if cell.key in failed]:
         lines.append(f"Failed: {'; '.join(map(str, broken))}.")
+    done = {*records, *failed}
+    left = [cell.method for cell in cells if cell.key not in done and cell.method not in found.plan.unavailable]
+    if left:
+        lines.append(f"Not computed yet: {', '.join(dict.fromkeys(left))}.")
     return "\n".join(lines)
 
 
 def per_category(found: Found) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of all runs, one value each: for W&B."""
-    records = [record for records in found.results.values() for record in records]
-    metrics = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    """Columns and rows of all runs, one value each: for W&B. A run is named as in this table, by its first row."""
+    runs: dict[str, dict[str, Any]] = {}
+    for (method, _), records in found.results.items():
+        for record in records:
+            runs.setdefault(record["key"], {**record, "method": method})
+    metrics = list(dict.fromkeys(name for run in runs.values() for name in run["metrics"]))
     identity = ["method", "dataset", "category", "seed"]
     rows = [
-        [*(record[name] for name in identity), *(record["metrics"].get(name) for name in metrics)] for record in records
+        [*(run[name] for name in identity), *(run["metrics"].get(name) for name in metrics)] for run in runs.values()
     ]
     return [*identity, *metrics], rows
 

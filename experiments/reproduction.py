@@ -22,6 +22,8 @@ out of finished runs; remarks on differences are kept in `experiments/remarks.ya
 
 {circumstances}
 
+{data}
+
 How the paper's silences were settled, and what that means for every number below:
 
 {conventions}
@@ -32,7 +34,7 @@ def write_reproduction(
     found_of: Callable[[str], Found],
     write: Callable[[str, Found], str],
     *,
-    flags: str,
+    flags: Callable[[str], str],
     out: Path,
 ) -> None:
     """Write every table and figure anew without computing any run, and all of them into one file.
@@ -40,7 +42,7 @@ def write_reproduction(
     Args:
         found_of: what was measured for a name.
         write: a table or figure; its text.
-        flags: options of the command that all have in common.
+        flags: options of the command for a name.
         out: the file, which is written whole.
     """
     remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
@@ -50,8 +52,9 @@ def write_reproduction(
         found = found_of(name)
         measured = {record["key"]: record for some in found.results.values() for record in some}
         records |= measured
-        parts.append(_part(name, found, measured, write, remarks.get(name, ""), flags, out))
-    head = HEAD.format(circumstances=_circumstances(list(records.values())), conventions=remarks["conventions"].strip())
+        parts.append(_part(name, found, measured, write, remarks.get(name, ""), flags(name), out))
+    said = {name: remarks[name].strip() for name in ("data", "conventions")}
+    head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
     write_whole(out, ("\n\n".join([head.strip(), *parts]) + "\n").encode())
 
 
@@ -71,8 +74,8 @@ def _part(
         title = text.splitlines()[0]
         return "\n\n".join([title, "Not measured yet.", *filter(None, lines)])
     if name in FIGURES:
-        picture = os.path.relpath(f"{file_of(name, found, found.store.folder.parent)}.png", out.parent)
-        lines.append(f"![{name}]({Path(picture).as_posix()})")
+        picture = os.path.relpath(file_of(name, found, found.store.folder.parent), out.parent)
+        lines.insert(1, f"The command draws it to `{Path(picture).as_posix()}.png` and `.svg`.")
     return "\n\n".join([text, *filter(None, lines)])
 
 

@@ -23,6 +23,7 @@ METRIC_NAMES = {
     "r@90%": "R@0.9",
     "r@95%": "R@0.95",
     "r@99%": "R@0.99",
+    "localisation_auroc": "Localisation AUROC",
 }
 LEGEND = (
     "Ours ± standard error, in brackets the paper's, then the difference. (3/10): of so many categories only, so not "

@@ -153,6 +153,7 @@ def test_seeds_count_where_random_numbers_are_drawn(root: Path, out: Path, capsy
         *(("k-means (WA)", seed) for seed in range(3)),
     ]
     printed = capsys.readouterr().out
+    assert "Not computed yet: Spectral (maxH), Single linkage (maxH), " in printed
     assert " ± " in next(line for line in printed.splitlines() if line.startswith("| k-means"))
     assert " ± " not in next(line for line in printed.splitlines() if line.startswith("| Single linkage (WA)"))
 
@@ -265,7 +266,8 @@ def test_runs_are_seen_in_wandb_and_on_disk(
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
     config = tmp_path / "brightness.yaml"
     config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
-    methods = {"Brightness": Method(str(config)), "Weighted Average": WEIGHTED}
+    best = {"Brightness (best epoch)": Method(str(config), prefix="best_")}
+    methods = {"Brightness": Method(str(config)), **best, "Weighted Average": WEIGHTED}
     monkeypatch.setitem(command.TABLES, "table8", tables.Table("Own", methods, metrics=("nmi",)))
     assert run(root, out, "--categories", "tile", "--wandb", "offline", "--artefacts", table="table8") == 0
     keys = {record["method"]: record["key"] for record in records(out)}
@@ -281,10 +283,10 @@ def test_runs_are_seen_in_wandb_and_on_disk(
         }
         assert (out / "artefacts" / key / "confusion.png").is_file()
     columns, rows = seen["summary"].table("per_category")
-    assert {(row[columns.index("method")], row[columns.index("category")]) for row in rows} == {
+    assert [(row[columns.index("method")], row[columns.index("category")]) for row in rows] == [
         ("Brightness", "tile"),
         ("Weighted Average", "tile"),
-    }
+    ]
 
 
 def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:

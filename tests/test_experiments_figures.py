@@ -58,6 +58,15 @@ def test_figures_are_drawn(name: str, root: Path, tmp_path: Path, capsys: pytest
     assert (out / "figures" / f"{name}-embedded-32px.svg").read_text().startswith("<?xml")
 
 
+@pytest.mark.parametrize(("name", "only"), [("figure3", "maximum"), ("figure12", "max"), ("figure13", "average")])
+def test_figures_show_what_was_measured(name: str, only: str, root: Path, tmp_path: Path) -> None:
+    flags = ["--data-root", str(root), "--out", str(tmp_path), *SMALL]
+    assert main([name, *flags, "--only", only]) == 0
+    assert (tmp_path / "figures" / f"{name}-embedded-32px.png").is_file()
+    numbers = (tmp_path / "figures" / f"{name}-embedded-32px.csv").read_text().splitlines()
+    assert sum(",1," in line for line in numbers) == 1  # The mean over one category.
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["figure4", "figure6", "figure7", "figure8", "figure9", "figure10", "figure11"])
 def test_curves_and_bars_are_drawn(name: str, root: Path, tmp_path: Path) -> None:
@@ -82,17 +91,23 @@ def test_networks_are_read_from_the_command_line(root: Path) -> None:
     plan = make_plan(methods, [MVTEC[1]], 1, Settings(root))
     layers = {cell.config["model"]["init_args"]["layer"] for cell in plan.once()}
     assert layers == {"layer3"}
+    # The last layer of the command's network is not that of another one.
+    methods = FIGURES["figure9"].methods(Settings(), [Network("embedded"), Network("resnet18")])
+    plan = make_plan(methods, [MVTEC[1]], 1, Settings(root, backbone="resnet18", last_layer="layer3"))
+    found = {(cell.method[:8], cell.config["model"]["init_args"]["layer"]) for cell in plan.once()}
+    assert found == {("embedded", "last"), ("resnet18", "layer3")}
 
 
 def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) -> None:
     report = tmp_path / "REPRODUCTION.md"
     flags = ["--data-root", str(root), "--out", str(tmp_path / "out"), *SMALL]
+    networks = ["--backbones", "embedded", "other@layer3=FILE"]
     assert main(["reproduction", *flags, "--report", str(report)]) == 0
     assert "No run is finished yet." in report.read_text()
     main(["table1", *flags])
     main(["figure13", *flags, "--only", "average"])
     cells = sorted((tmp_path / "out" / "cells").iterdir())
-    assert main(["reproduction", *flags, "--report", str(report)]) == 0
+    assert main(["reproduction", *flags, *networks, "--report", str(report)]) == 0
     text = report.read_text()
     assert sorted((tmp_path / "out" / "cells").iterdir()) == cells
     assert f"    python -m experiments table1 --data-root {root}" in text
@@ -100,8 +115,11 @@ def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) ->
     assert "(1/10) [.244]" in text
     assert "## Figure 3. Weights over images\n\nNot measured yet." not in text  # Shares runs with Table 1.
     assert "## Table 9. Pooling against patches, on random subsets\n\nNot measured yet." in text
-    (picture,) = [line for line in text.splitlines() if line.startswith("![figure13]")]
-    assert (tmp_path / picture.partition("(")[2].rstrip(")")).is_file()
+    (picture,) = [line.split("`")[1] for line in text.splitlines() if "figures/figure13" in line]
+    assert (tmp_path / picture).is_file()
     assert "- 4 runs, " in text
     assert str(MTD) in text
-    assert all(f"python -m experiments {name} " in text for name in (*TABLES, *FIGURES))
+    commands = [line.split()[3:] for line in text.splitlines() if line.startswith("    python")]
+    assert [name for name, *_ in commands] == [*TABLES, *FIGURES]
+    assert {name for name, *given in commands if given == [*flags, *networks]} == {"figure9", "figure10", "figure11"}
+    assert all(given[: len(flags)] == flags for _, *given in commands)
