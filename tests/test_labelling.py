@@ -162,7 +162,7 @@ def test_what_is_split_off_lies_below_what_stays(open_report):
     order = list(galleries(tab))
     section(tab, order[0]).locator("[data-do='split']").click()
     assert list(galleries(tab)) == [order[0], 1, *order[1:]]
-    tab.get_by_text("Split Cluster 2: 1 image made Cluster 1").wait_for()
+    tab.get_by_text("Split Cluster 2: 2 images made Cluster 1").wait_for()
 
 
 def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_report):

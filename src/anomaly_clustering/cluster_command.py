@@ -140,11 +140,11 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
     print_notices(console, (*datamodule.notices, *mic.notices))
     grouping, names = mic.grouping, datamodule.class_names
     sizes = np.bincount(grouping.labels)
-    table = Table("group", "images", *(("mostly", "purity") if metrics else ()))
-    for group, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
+    table = Table("cluster", "images", *(("mostly", "purity") if metrics else ()))
+    for k, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
         known = [names[counts.argmax()], f"{counts.max() / counts.sum():.3f}"] if counts.any() else ["", ""]
-        table.add_row(str(group), str(sizes[group]), *(known if metrics else ()))
-    print_plainly(console, f"Number of groups: {how_many(grouping)}")
+        table.add_row(str(k), str(sizes[k]), *(known if metrics else ()))
+    print_plainly(console, f"Number of clusters: {how_many(grouping)}")
     console.print(table)
     if metrics:
         console.print(scores(metrics))

@@ -183,7 +183,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
         rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
         partial = Path(file).with_name(f".{Path(file).name}")
-        partial.write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=str)}))
+        partial.write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=_plain)}))
         os.replace(partial, file)
 
     @classmethod
@@ -201,7 +201,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         except (SafetensorError, KeyError) as error:
             raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
         estimator = cls(**rest["params"])
-        vars(estimator).update(arrays)
+        for name, array in arrays.items():
+            setattr(estimator, name, array)
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
         estimator.digests_ = rest["digests"]
         estimator.recipe_ = Recipe(**rest["recipe"])
@@ -213,6 +214,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+def _plain(value: object) -> object:
+    """Parameters that JSON does not know: NumPy's numbers, and paths."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 class _Images(Dataset):
