@@ -126,6 +126,20 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     assert (run / "assigned.csv").read_text() == before
 
 
+def test_an_image_that_was_moved_away_since_keeps_its_place(run: Path, make_image: MakeImage) -> None:
+    for name in ("a", "b"):
+        make_image(Path(f"new/{name}.png"), 1, seed=ord(name))
+    main(["assign", "new", "--run", str(run)])
+    before = rows(run / "assigned.csv")
+    Path("new/a.png").unlink()
+    main(["assign", "new", "--run", str(run)])
+    # Decisions in the report go by position.
+    assert rows(run / "assigned.csv") == before
+    page = (run / "report.html").read_text()
+    assert page.count(" data-later draggable") == 2
+    assert "1 of the images that came later are no longer there" in page
+
+
 def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
     main(["cluster", "photos", "--normal", "photos/good", "--clusters", "2", *SMALL])
@@ -148,13 +162,23 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_bad_input_is_named_and_changes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_named_and_changes_nothing(
+    run: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("empty").mkdir()
     assert "'flat' holds no run.safetensors" in refused(["assign", "flat", "--run", "flat"], capsys)
     assert "'empty' holds no images" in refused(["assign", "empty", "--run", str(run)], capsys)
     Path("labels.csv").write_text("path,cluster,label,unsure\nflat/00.png,0,a,0\n")
     argv = ["assign", "flat", "--run", str(run), "--labels", "labels.csv"]
     assert "is not of this run: 14 of its images are not in it" in refused(argv, capsys)
+    make_image(Path("new/a.png"), 1, seed=20)
+    main(["assign", "new", "--run", str(run)])
+    make_image(Path("new/a.png"), 2, seed=20)
+    assert "image 'new/a.png' is not what it was" in refused(["assign", "new", "--run", str(run)], capsys)
+    (run / "assigned.safetensors").write_bytes(b"cut")
+    assert "assigned.safetensors' is damaged" in refused(["assign", "flat", "--run", str(run)], capsys)
+    Path("flat/00.png").rename("elsewhere.png")
+    assert "1 of the 15 images of the run" in refused(["assign", "new", "--run", str(run)], capsys)
     (run / "run.safetensors").write_bytes(b"cut")
     assert "run.safetensors' is damaged" in refused(["assign", "flat", "--run", str(run)], capsys)
 

@@ -8,6 +8,7 @@ import torch
 from conftest import MakeImage
 from lightning import Trainer
 from PIL import Image
+from safetensors.numpy import save
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -91,7 +92,7 @@ def test_it_follows_the_conventions(flat_photos: Path) -> None:
 def test_saved_and_loaded_it_is_the_same(
     tmp_path: Path, make_image: MakeImage, flat_photos: Path, fitted: AnomalyClusterer
 ) -> None:
-    fitted.save(tmp_path / "clusterer.safetensors")
+    fitted.set_params(n_clusters=np.int64(3)).save(tmp_path / "clusterer.safetensors")
     loaded = AnomalyClusterer.load(tmp_path / "clusterer.safetensors")
     assert loaded.get_params() == fitted.get_params()
     for name in ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_"):
@@ -101,6 +102,13 @@ def test_saved_and_loaded_it_is_the_same(
     assert (loaded.assign(new).distances == fitted.assign(new).distances).all()
     with pytest.raises(NotFittedError):
         AnomalyClusterer().save(tmp_path / "none.safetensors")
+    assert not (tmp_path / "none.safetensors").exists()
+    with pytest.raises(FileNotFoundError):
+        AnomalyClusterer.load(tmp_path / "none.safetensors")
+    for content in (b"no tensors", save({"labels_": fitted.labels_})):
+        (tmp_path / "other.safetensors").write_bytes(content)
+        with pytest.raises(ValueError, match=r"'.*other.safetensors' holds no AnomalyClusterer"):
+            AnomalyClusterer.load(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ def name(tab, cluster: int, text: str) -> None:
     tab.keyboard.press("Enter")
 
 
+def merge(tab, cluster: int, *, into: int) -> None:
+    section(tab, cluster).locator(".into").focus()
+    section(tab, cluster).locator(".into").select_option(str(into))
+    section(tab, cluster).locator("[data-do='merge']").click()
+
+
 def saved(tab, button: str, folder: Path) -> Path:
     with tab.expect_download() as download:
         tab.locator(button).click()
@@ -58,8 +64,7 @@ def test_name_merge_move_split_undo_reload_and_export(open_report, tmp_path, mon
 
     name(tab, 2, "scratch")
     assert progress(tab) == "4 of 7 images labelled · 1 decision made · 3 saved"
-    section(tab, 3).locator("[data-do='merge']").focus()
-    section(tab, 3).locator("[data-do='merge']").select_option("0")
+    merge(tab, 3, into=0)
     assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4, 6}}
     tile(tab, 5).drag_to(section(tab, 0).locator("h2"))
     assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5, 6}}
@@ -119,6 +124,47 @@ def test_all_of_it_works_by_keys_alone(open_report):
     assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
 
 
+def test_a_key_in_the_list_of_clusters_merges_nothing_before_its_button_is_pressed(open_report):
+    tab = open_report(planted())
+    section(tab, 0).locator(".into").focus()
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowDown")
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 3: {1, 4, 6}}
+    # The cluster that had the focus is gone; its neighbour on the page has it.
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Name of Cluster 3"
+
+
+def test_a_merge_keeps_the_one_name_there_is_and_else_that_of_the_cluster_it_goes_into(open_report):
+    tab = open_report(planted())
+    name(tab, 3, "dent")
+    merge(tab, 3, into=0)
+    assert section(tab, 0).locator(".title").text_content() == "dent"
+    name(tab, 2, "scratch")
+    merge(tab, 0, into=2)
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+    assert progress(tab).startswith("7 of 7 images labelled · 4 decisions made")
+
+
+def test_moving_images_to_where_they_are_is_no_decision(open_report):
+    tab = open_report(planted())
+    tile(tab, 2).press("x")
+    tab.locator("#move-to").select_option("2")
+    tab.locator("#move").click()
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
+    tab.get_by_text("Already in Cluster 2").wait_for()
+
+
+def test_what_is_split_off_lies_below_what_stays(open_report):
+    tab = open_report(planted())
+    order = list(galleries(tab))
+    section(tab, order[0]).locator("[data-do='split']").click()
+    assert list(galleries(tab)) == [order[0], 1, *order[1:]]
+    tab.get_by_text("Split Cluster 2: 2 images made Cluster 1").wait_for()
+
+
 def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_report):
     tab = open_report(planted())
     name(tab, 0, "dent")
@@ -176,6 +222,16 @@ def test_the_lens_and_the_strength_of_heat_maps(open_report):
     tab.keyboard.press("+")
     assert [frame.bounding_box()["width"] for frame in frames.all()] == pytest.approx([2 * width] * 2, rel=0.01)
     panes = tab.locator(".pane")
+    # The middle of the image stays in the middle of both panes.
+    middle = "pane => (pane.scrollLeft + pane.clientWidth / 2) / pane.scrollWidth"
+    tab.keyboard.press("+")
+    assert [pane.evaluate(middle) for pane in panes.all()] == pytest.approx([0.5] * 2, abs=0.01)
+    # Arrow keys walk from image to image, but move the lens where it has the focus.
+    panes.first.focus()
+    before = panes.first.evaluate("pane => pane.scrollLeft")
+    tab.keyboard.press("ArrowLeft")
+    tab.wait_for_function("before => document.querySelector('.pane').scrollLeft < before", arg=before)
+    tab.keyboard.press("-")
     panes.first.evaluate("pane => pane.scrollTo(40, 0)")
     tab.locator("dialog .opacity").fill("40")
     tab.wait_for_timeout(400)  # The other pane follows, and the map fades.

@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from anomaly_clustering.run_folder import check_free, whole_or_nothing
+from anomaly_clustering.run_folder import check_free
+from anomaly_clustering.whole_folder import whole_or_nothing
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:
-    with whole_or_nothing(out, overwrite=overwrite) as folder:
+    check_free(out, overwrite=overwrite)
+    with whole_or_nothing(out) as folder:
         (folder / "assignments.csv").write_text(text)
         if fail:
             raise RuntimeError("power cut")

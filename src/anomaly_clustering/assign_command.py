@@ -3,26 +3,26 @@
 import csv
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from anomaly_clustering.assign import Assignment, assign
 from anomaly_clustering.clustering import distance_to_center
+from anomaly_clustering.console import drawing, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.labels import read_labels
 from anomaly_clustering.later_images import LaterImages, add_images, load_later
 from anomaly_clustering.layout import place_among
 from anomaly_clustering.parser import Parser
 from anomaly_clustering.run_folder import ASSIGNED
-from anomaly_clustering.run_report import Later, draw_report
+from anomaly_clustering.run_report import PAGE, Later, draw_report
 from anomaly_clustering.stored_run import StoredRun, load_run
 
 DESCRIPTION = """\
@@ -62,6 +62,7 @@ def assign_images(argv: Sequence[str]) -> None:
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     options = parser.parse_args(argv)
     run = load_run(options.run)
+    _check_there(run)
     clusters = _clusters(run, options.labels)
     listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
     seen = load_later(options.run, run, clusters.embeddings)
@@ -77,6 +78,15 @@ def assign_images(argv: Sequence[str]) -> None:
     rows = [*_rows_of_run(run, clusters, of_run), *_new_rows(clusters, later, found)]
     _write(options.run, run, later, found, rows)
     _print(listing.notices, rows, options.run)
+
+
+def _check_there(run: StoredRun) -> None:
+    missing = [path for path in run.paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(run.paths)} images of the run, which the report shows, are not there, "
+            f"{str(missing[0])!r} for one; run the command where `anomaly-clustering cluster` was run"
+        )
 
 
 def _clusters(run: StoredRun, file: Path | None) -> Clusters:
@@ -130,7 +140,7 @@ def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, 
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
         )
-        draw_report(new, run, drawn, progress=partial(track, description="Drawing the report", transient=True))
+        draw_report(new, run, drawn, progress=drawing)
         files = [path for path in new.rglob("*") if path.is_file()]
         for written in sorted(files, key=lambda file: file.suffix == ".html"):
             target = folder / written.relative_to(new)
@@ -140,14 +150,13 @@ def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, 
 
 def _print(notices: Sequence[str], rows: Sequence[Row], folder: Path) -> None:
     console = Console()
-    for notice in notices:
-        console.print(f"Notice: {notice}", markup=False, highlight=False)
+    print_notices(console, notices)
     table = Table("cluster", "name", "images")
-    known = [(row.cluster, row.label) for row in rows if not row.unknown]
-    for cluster, name in sorted(set(known)):
-        table.add_row(str(cluster), name, str(known.count((cluster, name))))
+    sizes = Counter((row.cluster, row.label) for row in rows if not row.unknown)
+    for (cluster, name), size in sorted(sizes.items()):
+        table.add_row(str(cluster), name, str(size))
     console.print(table)
     same = sum(bool(row.same_as) for row in rows)
-    console.print(f"{len(rows)} images, {same} of them of the run itself", highlight=False)
-    console.print(f"Unknown, out of the range of the run: {sum(row.unknown for row in rows)}", highlight=False)
-    console.print(f"Look at {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    print_plainly(console, f"{len(rows)} images, {same} of them of the run itself")
+    print_plainly(console, f"Unknown, out of the range of the run: {sum(row.unknown for row in rows)}")
+    print_plainly(console, f"Look at {folder / PAGE}")

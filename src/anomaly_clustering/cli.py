@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -15,10 +14,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
-from rich.progress import track
 
+from anomaly_clustering.accelerator import ACCELERATOR
 from anomaly_clustering.assign_command import assign_images
-from anomaly_clustering.cluster_command import ACCELERATOR, cluster
+from anomaly_clustering.cluster_command import cluster
+from anomaly_clustering.console import drawing, print_notices, print_plainly
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.export_command import export_labels
 from anomaly_clustering.last_and_best import LastAndBest
@@ -159,7 +159,7 @@ class CommandLine(LightningCLI):
         console = Console()
         if chosen:
             console.print(training_scores(chosen))
-        console.print(f"Results are in {self.out}", markup=False, highlight=False, soft_wrap=True)
+        print_plainly(console, f"Results are in {self.out}")
 
     def after_test(self) -> None:
         self._write()
@@ -183,14 +183,13 @@ class CommandLine(LightningCLI):
             metrics=metrics,
             config=yaml.safe_dump(self.config_dump, sort_keys=False),
             overwrite=self.config[self.subcommand].overwrite,
-            progress=partial(track, description="Drawing the report", transient=True),
+            progress=drawing,
         )
         console = Console()
-        for notice in (*datamodule.notices, *mic.notices):
-            console.print(f"Notice: {notice}", markup=False, highlight=False)
+        print_notices(console, (*datamodule.notices, *mic.notices))
         if metrics:
             console.print(scores(metrics))
-        console.print(f"Results are in {self.out}", markup=False, highlight=False, soft_wrap=True)
+        print_plainly(console, f"Results are in {self.out}")
 
 
 def _message(error: Exception) -> str:

@@ -2,26 +2,24 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 from lightning import Trainer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from anomaly_clustering.accelerator import ACCELERATOR
 from anomaly_clustering.backbone import EMBEDDED
+from anomaly_clustering.console import drawing, print_notices, print_plainly
 from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.parser import Parser
 from anomaly_clustering.report import confusion
 from anomaly_clustering.run_folder import check_free, how_many, scores, write_run
+from anomaly_clustering.run_report import PAGE
 
-# Not 'auto': Apple's MPS has no float64, which sums and scores need.
-ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
 
@@ -99,10 +97,10 @@ def cluster(argv: Sequence[str]) -> None:
         num_clusters=options.clusters,
     )
     if options.backbone == EMBEDDED:
-        console.print(
+        print_plainly(
+            console,
             "Using the embedded EfficientNet-Lite0. WideResNet-50 groups better: --backbone wide_resnet50_2, "
             "downloaded once.",
-            highlight=False,
         )
     trainer = Trainer(
         accelerator=ACCELERATOR, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
@@ -117,7 +115,7 @@ def cluster(argv: Sequence[str]) -> None:
         metrics=metrics,
         config=config,
         overwrite=options.overwrite,
-        progress=partial(track, description="Drawing the report", transient=True),
+        progress=drawing,
     )
     _print(console, mic, datamodule, metrics, out)
 
@@ -139,16 +137,15 @@ def _plain(value: object) -> object:
 
 
 def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float], out: Path) -> None:
-    for notice in (*datamodule.notices, *mic.notices):
-        console.print(f"Notice: {notice}", markup=False, highlight=False)
+    print_notices(console, (*datamodule.notices, *mic.notices))
     grouping, names = mic.grouping, datamodule.class_names
     sizes = np.bincount(grouping.labels)
-    table = Table("group", "images", *(("mostly", "purity") if metrics else ()))
-    for group, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
+    table = Table("cluster", "images", *(("mostly", "purity") if metrics else ()))
+    for k, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
         known = [names[counts.argmax()], f"{counts.max() / counts.sum():.3f}"] if counts.any() else ["", ""]
-        table.add_row(str(group), str(sizes[group]), *(known if metrics else ()))
-    console.print(f"Number of groups: {how_many(grouping)}", highlight=False)
+        table.add_row(str(k), str(sizes[k]), *(known if metrics else ()))
+    print_plainly(console, f"Number of clusters: {how_many(grouping)}")
     console.print(table)
     if metrics:
         console.print(scores(metrics))
-    console.print(f"Look at {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    print_plainly(console, f"Look at {out / PAGE}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Int
 from lightning import LightningDataModule, Trainer
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from anomaly_clustering.accelerator import ACCELERATOR
 from anomaly_clustering.assign import Assignment, assign
 from anomaly_clustering.backbone import EMBEDDED
 from anomaly_clustering.clustering import Method, distance_to_center
@@ -34,7 +36,6 @@ ImageLike = Path | str | Image.Image | Tensor
 # A folder, or images one by one.
 Images = Path | str | Sequence[ImageLike] | Tensor
 FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_")
-ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class AnomalyClusterer(ClusterMixin, BaseEstimator):
@@ -152,7 +153,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         return self.assign(images).labels
 
     def assign(self, images: Images) -> Assignment:
-        """As `predict`, with distances and whether an image is unknown, farther out than any that was fitted.
+        """As `predict`, with distances and whether an image is unknown: out of the range of those that were fitted.
 
         Raises:
             NotFittedError: `fit` was not called.
@@ -181,23 +182,27 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
         rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
-        Path(file).write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=str)}))
+        partial = Path(file).with_name(f".{Path(file).name}")
+        partial.write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=_plain)}))
+        os.replace(partial, file)
 
     @classmethod
     def load(cls, file: Path | str) -> "AnomalyClusterer":
         """The estimator that `save` has written.
 
         Raises:
+            FileNotFoundError: there is no such file.
             ValueError: the file is not of one.
         """
-        with safe_open(file, "numpy") as content:
-            described = (content.metadata() or {}).get("estimator")
-            if described is None:
-                raise ValueError(f"{str(file)!r} holds no AnomalyClusterer")
-            rest = json.loads(described)
-            estimator = cls(**rest["params"])
-            for name in FITTED:
-                setattr(estimator, name, content.get_tensor(name))
+        try:
+            with safe_open(file, "numpy") as content:
+                rest = json.loads((content.metadata() or {})["estimator"])
+                arrays = {name: content.get_tensor(name) for name in FITTED}
+        except (SafetensorError, KeyError) as error:
+            raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
+        estimator = cls(**rest["params"])
+        for name, array in arrays.items():
+            setattr(estimator, name, array)
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
         estimator.digests_ = rest["digests"]
         estimator.recipe_ = Recipe(**rest["recipe"])
@@ -209,6 +214,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+def _plain(value: object) -> object:
+    """Parameters that JSON does not know: NumPy's numbers, and paths."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 class _Images(Dataset):

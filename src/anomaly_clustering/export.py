@@ -3,16 +3,15 @@
 import json
 import random
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from PIL import Image
 
 from anomaly_clustering.labels import Labelled
+from anomaly_clustering.whole_folder import whole_or_nothing
 
 Layout = Literal["folders", "coco", "yolo-cls"]
 NOT_IN_NAMES = set('/\\:*?"<>|')
@@ -48,8 +47,10 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
         raise ValueError(f"layout must be one of {tuple(LAYOUTS)}, got {layout!r}")
     if not 0 <= val_fraction < 1:
         raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
     items = _items(labels)
-    with _new_folder(out) as folder:
+    with whole_or_nothing(out) as folder:
         LAYOUTS[layout](items, folder, val_fraction, seed)
     return len(labels) - len(items)
 
@@ -66,7 +67,8 @@ def _items(labels: Sequence[Labelled]) -> list[Item]:
     for image in chosen:
         if not image.path.is_file():
             raise FileNotFoundError(
-                f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run"
+                f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
+                "or mark the image as unsure in the report"
             )
     # Images of one name in several folders get the number of their row.
     often = Counter(image.path.name.casefold() for image in chosen)
@@ -130,16 +132,3 @@ LAYOUTS: dict[str, Callable[[Sequence[Item], Path, float, int], None]] = {
 def _copy(item: Item, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(item.path, folder / item.name)
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder to write to that becomes `out` when all went well, and leaves no trace otherwise."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        new = Path(temporary) / "new"
-        new.mkdir()
-        yield new
-        new.rename(out)

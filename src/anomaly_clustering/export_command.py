@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from anomaly_clustering.console import print_plainly
 from anomaly_clustering.export import LAYOUTS, export
 from anomaly_clustering.labels import read_labels
 from anomaly_clustering.parser import Parser
@@ -37,5 +38,5 @@ def export_labels(argv: Sequence[str]) -> None:
     console = Console()
     console.print(table)
     if left_out:
-        console.print(f"Left out, without a label or unsure: {left_out} of {len(labels)} images", highlight=False)
-    console.print(f"The images are in {out}", markup=False, highlight=False, soft_wrap=True)
+        print_plainly(console, f"Left out, without a label or unsure: {left_out} of {len(labels)} images")
+    print_plainly(console, f"The images are in {out}")

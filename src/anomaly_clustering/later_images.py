@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from rich.progress import track
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from anomaly_clustering.accelerator import ACCELERATOR
 from anomaly_clustering.data.datamodule import DefectImages, Record
 from anomaly_clustering.new_images import embed_new
 from anomaly_clustering.run_folder import LATER
@@ -41,18 +41,26 @@ class LaterImages:
 
 
 def load_later(folder: Path, run: StoredRun, embeddings: Float[np.ndarray, "n d"]) -> LaterImages:
-    """What earlier calls have assigned to a run; nothing where there were none."""
-    if not (folder / LATER).is_file():
+    """What earlier calls have assigned to a run; nothing where there were none.
+
+    Raises:
+        ValueError: the file that keeps it is damaged.
+    """
+    path = folder / LATER
+    if not path.is_file():
         return LaterImages([], [], run.weights[:0].astype(np.float32), embeddings[:0], run.mean_scores[:0])
-    with safe_open(folder / LATER, "numpy") as file:
-        names = json.loads(file.metadata()["images"])
-        return LaterImages(
-            [Path(path) for path in names["paths"]],
-            names["digests"],
-            file.get_tensor("weights").astype(np.float32),
-            file.get_tensor("embeddings"),
-            file.get_tensor("mean_scores"),
-        )
+    try:
+        with safe_open(path, "numpy") as file:
+            names = json.loads(file.metadata()["images"])
+            return LaterImages(
+                [Path(path) for path in names["paths"]],
+                names["digests"],
+                file.get_tensor("weights").astype(np.float32),
+                file.get_tensor("embeddings"),
+                file.get_tensor("mean_scores"),
+            )
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
 
 
 def add_images(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, int]]:
@@ -60,9 +68,18 @@ def add_images(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tup
 
     Returns:
         All later images, and for each image that is of the run its index there.
+
+    Raises:
+        ValueError: an image has the path of one of the run, or seen before, but another content.
     """
     of_run = {content: i for i, content in reversed(list(enumerate(run.digests)))}
     contents = {image: digest(image) for image in images}
+    before = dict(zip([*run.paths, *seen.paths], [*run.digests, *seen.digests], strict=True))
+    for image, content in contents.items():
+        if before.get(image, content) != content:
+            raise ValueError(
+                f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
+            )
     known = set(of_run) | set(seen.digests)
     new = {content: image for image, content in reversed(contents.items()) if content not in known}
     indices = {image: of_run[content] for image, content in contents.items() if content in of_run}
@@ -73,7 +90,7 @@ def add_images(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tup
         _batches(paths, run.recipe.image_size),
         run.recipe,
         run.references,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=ACCELERATOR,
     )
     later = LaterImages(
         [*seen.paths, *paths],

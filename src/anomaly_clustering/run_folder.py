@@ -4,9 +4,7 @@
 import csv
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from anomaly_clustering.nearest import resolve
 from anomaly_clustering.report import THUMBNAILS
 from anomaly_clustering.run_report import PAGE, draw_report
 from anomaly_clustering.stored_run import FILE, Recipe, StoredRun, digest
+from anomaly_clustering.whole_folder import whole_or_nothing
 
 MARK = "assignments.csv"
 ASSIGNED = "assigned.csv"
@@ -40,8 +39,6 @@ METRICS = {
     "r@99%": "R@0.99",
     "localisation_auroc": "localisation AUROC",
 }
-
-RESAMPLED = ("nmi", "ari", "f1", "accuracy", "purity")
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -71,26 +68,6 @@ def _are_ours(thumbnails: Path) -> bool:
     return all(path.stem.isdecimal() and path.suffix in (".jpg", ".png") for path in thumbnails.glob("*"))
 
 
-@contextmanager
-def whole_or_nothing(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to write to that becomes `out` when all went well, and leaves no trace otherwise."""
-    check_free(out, overwrite=overwrite)
-    out = out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        new.mkdir()
-        yield new
-        if out.exists():
-            out.rename(old)
-        try:
-            new.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-
-
 def write_run(
     out: Path,
     mic: MIC,
@@ -113,7 +90,8 @@ def write_run(
     grouping = mic.grouping
     images = [datamodule.records[i].image for i in grouping.index]
     notices = [*datamodule.notices, *mic.notices]
-    with whole_or_nothing(out, overwrite=overwrite) as folder:
+    check_free(out, overwrite=overwrite)
+    with whole_or_nothing(out) as folder:
         (folder / "config.yaml").write_text(config)
         _write_assignments(folder / MARK, grouping, images, datamodule.class_names)
         _write_metrics(folder / "metrics.json", grouping, metrics, notices)
@@ -193,12 +171,13 @@ def _search(mic: MIC) -> str:
 
 def scores(metrics: Mapping[str, float]) -> Table:
     """Metrics as a table to print: F1 and accuracy are those after clusters were matched to classes."""
-    known = {name: title for name, title in METRICS.items() if name in metrics}
-    table = Table(*known.values())
-    table.add_row(*(f"{metrics[name]:.3f}" for name in known))
-    if "nmi_mean" in metrics:
-        spread = {name: f"{metrics[f'{name}_mean']:.3f} ± {metrics[f'{name}_se']:.3f}" for name in RESAMPLED}
-        table.add_row(*(spread.get(name, "") for name in known))
+    resampled = "nmi_mean" in metrics
+    table = Table("score", "value", *(["resampled"] if resampled else []))
+    for name, title in METRICS.items():
+        if name in metrics:
+            mean, error = metrics.get(f"{name}_mean"), metrics.get(f"{name}_se")
+            spread = "" if mean is None else f"{mean:.3f} ± {error:.3f}"
+            table.add_row(title, f"{metrics[name]:.3f}", *([spread] if resampled else []))
     return table
 
 

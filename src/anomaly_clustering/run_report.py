@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Int
+from PIL import Image
 
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.report import Report, write_report
 from anomaly_clustering.stored_run import StoredRun
 
 PAGE = "report.html"
+GONE_SIZE = (64, 64)
 
 
 class Later(NamedTuple):
@@ -44,11 +46,11 @@ def draw_report(
         h, w = run.weights.shape[1:]
         no_number, no_index = np.empty(0), np.empty(0, dtype=np.int64)
         later = Later([], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2)))
-    paths = [*run.paths, *later.paths]
+    gone = sum(not path.is_file() for path in later.paths)
     report = Report(
         title=run.title,
-        paths=paths,
-        read=read_image,
+        paths=[*run.paths, *later.paths],
+        read=_read,
         names=[*short_names(run.paths), *short_names(later.paths)],
         labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
         distances=np.append(run.distances, later.distances),
@@ -61,9 +63,14 @@ def draw_report(
         curves=run.curves,
         nearest=later.nearest.tolist(),
         facts=run.facts,
-        notices=run.notices,
+        notices=[*run.notices, *([f"{gone} of the images that came later are no longer there"] if gone else [])],
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _read(image: Path) -> Image.Image:
+    """Grey where an image that came later has been moved away since; those of the run are there."""
+    return read_image(image) if image.is_file() else Image.new("RGB", GONE_SIZE, "grey")
 
 
 def short_names(images: Sequence[Path]) -> list[str]:

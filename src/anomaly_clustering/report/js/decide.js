@@ -24,8 +24,9 @@ function unselect() {
   select([...selected], false);
 }
 
-function moveTo(images, into) {
-  if (!images.length) return;
+function moveTo(chosen, into) {
+  const images = chosen.filter((i) => labels.of[i] !== into);
+  if (!images.length) return say(`Already in ${titleOf(labels, into)}`);
   const next = here && neighbour(here, images);
   unselect();
   decide({ do: "move", images, into }, `Moved ${plural(images.length, "image")}`);
@@ -57,25 +58,30 @@ main.addEventListener("change", ({ target }) => {
     const said = name ? `Named ${before} ${name}` : `${before} has no name any more`;
     decide({ do: "name", cluster, name }, said);
   }
-  if (target.matches("[data-do='merge']") && target.value !== "") {
-    const from = clusterOf(target), into = Number(target.value);
-    decide({ do: "merge", from, into }, `Merged ${titleOf(labels, from)} into ${titleOf(labels, into)}`);
-    sections.get(into).querySelector(".naming").focus();
-  }
+  if (target.matches(".into")) target.nextElementSibling.disabled = target.value === "";
   if (target.matches(".pick")) select([Number(target.closest("figure").dataset.index)], target.checked);
 });
 
 main.addEventListener("focusin", ({ target }) => {
-  if (!target.matches("[data-do='merge']")) return;
+  if (!target.matches(".into") || target.value !== "") return;
   target.replaceChildren(new Option("Merge into …", ""), ...clusterOptions(clusterOf(target)));
 });
+
+function merge(from, into) {
+  const { nextElementSibling, previousElementSibling } = sections.get(from);
+  const stays = [nextElementSibling, previousElementSibling].find((other) => other?.matches("[data-cluster]"));
+  decide({ do: "merge", from, into }, `Merged ${titleOf(labels, from)} into ${titleOf(labels, into)}`);
+  stays.querySelector(".naming").focus({ preventScroll: true });
+}
 
 main.addEventListener("click", (event) => {
   const { target } = event;
   if (target.matches("[data-do='split']")) {
-    const cluster = clusterOf(target);
-    decide({ do: "split", cluster }, `Split ${titleOf(labels, cluster)}`);
+    const cluster = clusterOf(target), [, part] = partsOf(members(labels, cluster));
+    const said = `Split ${titleOf(labels, cluster)}: ${plural(part.length, "image")} made Cluster ${free(labels)}`;
+    decide({ do: "split", cluster }, said);
   }
+  if (target.matches("[data-do='merge']")) merge(clusterOf(target), Number(target.previousElementSibling.value));
   const tile = target.closest(".tile");
   if (!tile) return;
   const figure = tile.closest("figure"), i = Number(figure.dataset.index);
@@ -141,11 +147,17 @@ byId("move").addEventListener("click", () => {
   moveTo([...selected], value === "new" ? null : Number(value));
 });
 byId("mark-unsure").addEventListener("click", () => toggleUnsure([...selected]));
-byId("unselect").addEventListener("click", unselect);
+byId("unselect").addEventListener("click", leaveSelection);
 byId("selection").addEventListener("keydown", ({ key, target }) => {
-  if (key === "Escape") unselect();
+  if (key === "Escape") leaveSelection();
   if (key === "Enter" && target.id === "move-to") byId("move").click();
 });
+
+// The bar goes away with the focus in it.
+function leaveSelection() {
+  unselect();
+  here?.querySelector(".tile").focus({ preventScroll: true });
+}
 
 // Dragging to a gallery or to the navigation.
 
@@ -173,7 +185,7 @@ for (const place of [main, strip]) {
     if (!target) return;
     event.preventDefault();
     const into = clusterOf(target);
-    moveTo([...selected].filter((i) => labels.of[i] !== into), into);
+    moveTo([...selected], into);
     unselect();
   });
 }

@@ -29,7 +29,8 @@ function arrange(decision) {
     if (!sections.has(cluster)) sections.set(cluster, newSection(cluster));
     const section = sections.get(cluster);
     // Clusters stay where the eye expects them until all are made anew.
-    if (inOrder || !section.isConnected) (last ?? byId("before-clusters")).after(section);
+    const before = decision?.do === "split" ? sections.get(decision.cluster) : last ?? byId("before-clusters");
+    if (inOrder || !section.isConnected) before.after(section);
     last = section;
     fill(section, members(labels, cluster));
     describe(section, cluster);
@@ -76,9 +77,10 @@ function describe(section, cluster) {
   if (input !== document.activeElement) input.value = labels.names.get(cluster) ?? "";
   input.setAttribute("aria-label", `Name of ${titleOf(labels, cluster)}`);
   section.querySelector("[data-do='split']").disabled = !partsOf(images);
-  const merge = section.querySelector("[data-do='merge']");
-  merge.setAttribute("aria-label", `Merge ${titleOf(labels, cluster)} into`);
-  merge.value = "";
+  const into = section.querySelector(".into");
+  into.setAttribute("aria-label", `Merge ${titleOf(labels, cluster)} into`);
+  into.value = "";
+  section.querySelector("[data-do='merge']").disabled = true;
   describeClasses(section, images);
   drawMeanHeat(section.querySelector(".mean"), images);
 }
@@ -105,7 +107,7 @@ function fillStrip() {
     link.setAttribute("aria-label", `${titleOf(labels, cluster)}, ${plural(sizes[k], "image")}`);
     link.style.setProperty("--share", (sizes[k] / largest).toFixed(3));
     link.classList.toggle("named", labels.names.has(cluster));
-    title.textContent = labels.names.get(cluster) ?? (cluster === UNKNOWN ? "?" : cluster);
+    title.textContent = shortTitleOf(labels, cluster);
     link.append(title, ` ${sizes[k]}`);
     item.append(link);
     return item;

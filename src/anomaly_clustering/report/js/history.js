@@ -55,6 +55,11 @@ function changed(said, decision) {
   say(said + kept);
 }
 
+let fading;
+
 function say(text) {
-  document.getElementById("said").textContent = text;
+  const said = document.getElementById("said");
+  said.textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => { said.textContent = ""; }, 8000);
 }

@@ -11,6 +11,7 @@ const DECISIONS = {
   },
   merge(labels, { from, into }) {
     labels.of.forEach((cluster, i) => { if (cluster === from) labels.of[i] = into; });
+    if (labels.names.has(from) && !labels.names.has(into)) labels.names.set(into, labels.names.get(from));
     labels.names.delete(from);
     labels.kept.delete(from);
     labels.kept.add(into);
@@ -68,6 +69,10 @@ function free(labels) {
 
 function titleOf(labels, cluster) {
   return labels.names.get(cluster) ?? (cluster === UNKNOWN ? "Unknown" : `Cluster ${cluster}`);
+}
+
+function shortTitleOf(labels, cluster) {
+  return labels.names.get(cluster) ?? (cluster === UNKNOWN ? "?" : `${cluster}`);
 }
 
 // One decision for each image is what labelling costs without clusters.

@@ -43,7 +43,8 @@ function nearest(x, y) {
   return best;
 }
 
-canvas.addEventListener("pointerdown", ({ offsetX, offsetY }) => {
+canvas.addEventListener("pointerdown", ({ offsetX, offsetY, pointerId }) => {
+  canvas.setPointerCapture(pointerId);
   frame = { x: offsetX, y: offsetY, toX: offsetX, toY: offsetY };
 });
 canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
@@ -80,5 +81,9 @@ canvas.addEventListener("pointerup", ({ offsetX, offsetY }) => {
   }
   drawMap();
 });
-canvas.addEventListener("pointerleave", () => { tip.hidden = true; frame = null; });
+canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+canvas.addEventListener("pointercancel", () => {
+  frame = null;
+  drawMap();
+});
 new ResizeObserver(drawMap).observe(canvas);

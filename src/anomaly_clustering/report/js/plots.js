@@ -11,19 +11,22 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-// One curve over K: points [K, value], a mark at the best of them where there is one, and a line at the K in question.
+// One curve over K, which doubles with each step to the right: points [K, value], a mark at the best of them where there
+// is one, and a line at the K in question.
 function curve({ title, points, best }) {
-  const width = 240, height = 96, left = 6, bottom = 18;
+  const width = 240, height = 96, left = 34, right = width - 8, bottom = 18;
   const values = points.map(([, value]) => value);
   const low = Math.min(...values), high = Math.max(...values);
-  const x = (k) => left + ((k - 1) / Math.max(1, MOST - 1)) * (width - 2 * left);
+  const x = (k) => left + (Math.log(k) / (Math.log(MOST) || 1)) * (right - left);
   const y = (value) => 8 + (1 - (value - low) / (high - low || 1)) * (height - bottom - 12);
+  const across = (k) => svg("text", { x: x(k), y: height - 5, "text-anchor": "middle" }, k);
+  const up = (value) => svg("text", { x: left - 5, y: y(value) + 3.5, "text-anchor": "end" }, value.toPrecision(2));
   const name = `${title} over the number of clusters`;
   const plot = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name });
   plot.append(
-    svg("line", { class: "axis", x1: left, x2: width - left, y1: height - bottom, y2: height - bottom }),
-    svg("text", { x: left, y: height - 5 }, "1"),
-    svg("text", { x: width - left, y: height - 5, "text-anchor": "end" }, `${MOST} clusters`),
+    svg("line", { class: "axis", x1: left, x2: right, y1: height - bottom, y2: height - bottom }),
+    ...[1, 2, 5, 10, 20, 50, 100].filter((k) => k <= MOST).map(across),
+    ...(high > low ? [up(high), up(low)] : [up(low)]),
     svg("polyline", { points: points.map(([k, value]) => `${x(k).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
     svg("line", { class: "here", y1: 4, y2: height - bottom }),
   );
@@ -51,17 +54,19 @@ const upTo = (points) => points.filter(([k]) => k >= 1 && k <= MOST);
 const curves = run.curves.map(({ title, points, best }) => curve({ title, points: upTo(points), best }));
 byId("curves").append(...curves);
 
-// The dendrogram above the cut, at most 60 leaves of it.
+// The dendrogram above the cut, at most 60 leaves of it; of more than 20 the text would be cut off.
+const MOST_WITH_TEXT = 20;
+
 function drawDendrogram(k) {
   const nodes = cutTree(Math.min(k, 60));
-  const leaf = new Set(nodes), width = 1000, height = 190, bottom = 34;
+  const leaf = new Set(nodes), width = 1000, height = 198, bottom = 42;
   const top = heightOf(ROOT) || 1;
   const y = (node) => 6 + (1 - heightOf(node) / top) * (height - bottom - 6);
   const plot = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
   const step = width / nodes.length;
   let placed = 0;
   const places = document.createElement("div");
-  places.className = "leaves";
+  places.className = nodes.length > MOST_WITH_TEXT ? "leaves narrow" : "leaves";
 
   function place(node) {
     if (leaf.has(node)) {
@@ -69,9 +74,12 @@ function drawDendrogram(k) {
       placed += 1;
       const images = leavesBelow(node), link = document.createElement("a");
       const cluster = labels.of[images[0]];
+      const shown = document.createElement("b");
       link.href = `#cluster-${cluster}`;
-      link.textContent = images.length;
       link.title = `${plural(images.length, "image")}, the first in ${titleOf(labels, cluster)}`;
+      link.setAttribute("aria-label", link.title);
+      shown.textContent = shortTitleOf(labels, cluster);
+      link.append(shown, images.length);
       link.style.setProperty("--hue", hueOf(cluster));
       places.append(link);
       return { x, y: height - bottom };

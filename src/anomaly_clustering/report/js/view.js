@@ -1,6 +1,7 @@
 // One image at a time, larger: the image beside its heat map, both under the same lens.
 
 const view = byId("view");
+const panes = [...view.querySelectorAll(".pane")];
 let shown = 0;
 
 function openView(image) {
@@ -16,9 +17,8 @@ function show(image) {
   const heated = plain.cloneNode(true);
   plain.querySelector(".heat").remove();
   heated.querySelector(".photo").alt = "with its heat map";
-  const [left, right] = view.querySelectorAll(".pane");
-  left.replaceChildren(plain);
-  right.replaceChildren(heated);
+  panes[0].replaceChildren(plain);
+  panes[1].replaceChildren(heated);
 
   const others = imagesIn(figure.parentElement);
   const known = figure.querySelector(".class span")?.textContent;
@@ -39,10 +39,18 @@ function walk(step) {
   show(order[(order.indexOf(shown) + step + order.length) % order.length]);
 }
 
+// What is in the middle of the lens stays there.
 function zoom(value) {
-  const slider = byId("zoom");
+  const slider = byId("zoom"), [pane] = panes;
+  const middle = [
+    (pane.scrollLeft + pane.clientWidth / 2) / pane.scrollWidth,
+    (pane.scrollTop + pane.clientHeight / 2) / pane.scrollHeight,
+  ];
   slider.value = value;
   view.style.setProperty("--zoom", slider.value);
+  const left = middle[0] * pane.scrollWidth - pane.clientWidth / 2;
+  const top = middle[1] * pane.scrollHeight - pane.clientHeight / 2;
+  for (const both of panes) both.scrollTo(left, top);
 }
 
 view.addEventListener("click", ({ target }) => {
@@ -51,7 +59,9 @@ view.addEventListener("click", ({ target }) => {
   else if (target === view || "close" in target.dataset) view.close();
 });
 view.addEventListener("keydown", (event) => {
-  if (event.target.matches("input")) return;
+  // Under the lens, arrows move it.
+  const zoomed = byId("zoom").value > 1;
+  if (event.target.matches("input") || (zoomed && event.target.matches(".pane") && event.key.startsWith("Arrow"))) return;
   const keys = {
     ArrowLeft: () => walk(-1),
     ArrowRight: () => walk(1),
@@ -67,7 +77,6 @@ view.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 byId("zoom").addEventListener("input", ({ target }) => zoom(target.value));
-const panes = [...view.querySelectorAll(".pane")];
 for (const pane of panes) {
   pane.addEventListener("scroll", () => {
     for (const other of panes) if (other !== pane) other.scrollTo(pane.scrollLeft, pane.scrollTop);
