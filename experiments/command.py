@@ -17,7 +17,7 @@ from experiments.figures import FIGURES, Network
 from experiments.follow import Followed, Mode, log_summary
 from experiments.found import Found
 from experiments.methods import REPOSITORY, Method
-from experiments.output import absent, per_category, write_figure, write_table
+from experiments.output import absent, figure_as_text, per_category, table_as_text, write_figure, write_table
 from experiments.plan import Plan, estimate, make_plan
 from experiments.reproduction import write_reproduction
 from experiments.run import run
@@ -103,7 +103,7 @@ def _check(command: Command) -> None:
 def _reproduce(store: Store, command: Command) -> None:
     write_reproduction(
         lambda name: Found(plan_of(name, command), store, command.settings),
-        lambda name, found: write(name, found, command, {}),
+        lambda name, found: text_of(name, found, command),
         flags=lambda name: f"{command.flags} {_network_flags(name, command)}".rstrip(),
         out=command.report,
     )
@@ -121,6 +121,13 @@ def write(name: str, found: Found, command: Command, failed: Mapping[str, str]) 
     if name in TABLES:
         return write_table(name, TABLES[name], found, command.out, failed)
     return write_figure(name, FIGURES[name], command.networks or FIGURES[name].networks, found, command.out, failed)
+
+
+def text_of(name: str, found: Found, command: Command) -> str:
+    """What is known of a table or figure, without drawing it."""
+    if name in TABLES:
+        return table_as_text(name, TABLES[name], found, {})[0]
+    return figure_as_text(name, FIGURES[name], command.networks or FIGURES[name].networks, found, {})[0]
 
 
 def plan_of(name: str, command: Command) -> Plan:

@@ -13,12 +13,12 @@ from experiments.figures import Figure, Network
 from experiments.found import Found
 from experiments.plan import Plan
 from experiments.published import published
-from experiments.summary import LEGEND, as_csv, entries, markdown
+from experiments.summary import LEGEND, Entry, as_csv, entries, markdown
 from experiments.tables import Table
 
 
-def write_table(name: str, table: Table, found: Found, out: Path, failed: Mapping[str, str]) -> str:
-    """Write a table as Markdown and CSV; the Markdown, and where it lies."""
+def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, str]) -> tuple[str, list[Entry]]:
+    """Markdown, and the numbers in it."""
     synthetic = found.settings.synthetic
     if synthetic:
         table = replace(table, groups=(single(SYNTHETIC),))
@@ -30,24 +30,38 @@ def write_table(name: str, table: Table, found: Found, out: Path, failed: Mappin
         markdown(table, numbers),
         table.note.format(resamples=found.settings.resamples),
     ]
-    text = "\n\n".join(filter(None, parts))
+    return "\n\n".join(filter(None, parts)), numbers
+
+
+def write_table(name: str, table: Table, found: Found, out: Path, failed: Mapping[str, str]) -> str:
+    """Write a table as Markdown and CSV; the Markdown, and where it lies."""
+    text, numbers = table_as_text(name, table, found, failed)
     file = file_of(name, found, out)
     write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
     write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
     return f"{text}\n\nWritten to {file}.md and .csv"
 
 
+def figure_as_text(
+    name: str, figure: Figure, networks: Sequence[Network], found: Found, failed: Mapping[str, str]
+) -> tuple[str, list[Entry]]:
+    """Markdown of what it is drawn from, and the numbers in it."""
+    head = [_title(name, figure.title, found), circumstances(found, failed)]
+    if not found.categories:
+        return "\n\n".join([*head, "There is nothing to draw."]), []
+    methods = figure.methods(found.settings, networks)
+    table = Table(figure.title, methods, metrics=figure.metrics, groups=tuple(found.groups))
+    numbers = entries(table, {}, found.results)
+    return "\n\n".join([*head, markdown(table, numbers), figure.note]).rstrip(), numbers
+
+
 def write_figure(
     name: str, figure: Figure, networks: Sequence[Network], found: Found, out: Path, failed: Mapping[str, str]
 ) -> str:
     """Write a figure as PNG and SVG, its numbers as Markdown and CSV; the Markdown, and where they lie."""
-    head = [_title(name, figure.title, found), circumstances(found, failed)]
+    text, numbers = figure_as_text(name, figure, networks, found, failed)
     if not found.categories:
-        return "\n\n".join([*head, "There is nothing to draw."])
-    methods = figure.methods(found.settings, networks)
-    table = Table(figure.title, methods, metrics=figure.metrics, groups=tuple(found.groups))
-    numbers = entries(table, {}, found.results)
-    text = "\n\n".join([*head, markdown(table, numbers), figure.note]).rstrip()
+        return text
     drawing = figure.draw(found, networks)
     title = _title(name, figure.title, found).removeprefix("# ")
     drawing.suptitle(fill(title, int(12 * drawing.get_figwidth())), fontsize=10)

@@ -32,16 +32,16 @@ How the paper's silences were settled, and what that means for every number belo
 
 def write_reproduction(
     found_of: Callable[[str], Found],
-    write: Callable[[str, Found], str],
+    text_of: Callable[[str, Found], str],
     *,
     flags: Callable[[str], str],
     out: Path,
 ) -> None:
-    """Write every table and figure anew without computing any run, and all of them into one file.
+    """Write what is known of every table and figure into one file, without computing or drawing anything.
 
     Args:
         found_of: what was measured for a name.
-        write: a table or figure; its text.
+        text_of: a table or figure as Markdown.
         flags: options of the command for a name.
         out: the file, which is written whole.
     """
@@ -52,7 +52,7 @@ def write_reproduction(
         found = found_of(name)
         measured = {record["key"]: record for some in found.results.values() for record in some}
         records |= measured
-        parts.append(_part(name, found, measured, write, remarks.get(name, ""), flags(name), out))
+        parts.append(_part(name, found, measured, text_of(name, found), remarks.get(name, ""), flags(name), out))
     said = {name: remarks[name].strip() for name in ("data", "conventions")}
     head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
     write_whole(out, ("\n\n".join([head.strip(), *parts]) + "\n").encode())
@@ -62,12 +62,11 @@ def _part(
     name: str,
     found: Found,
     measured: Mapping[str, Mapping[str, Any]],
-    write: Callable[[str, Found], str],
+    text: str,
     remark: str,
     flags: str,
     out: Path,
 ) -> str:
-    text, _, _ = write(name, found).rpartition("\n\n")  # The last line says where it was written.
     text = f"#{text}".replace("\n### ", "\n#### ")
     lines = [f"    python -m experiments {name} {flags}".rstrip(), remark.strip()]
     if not measured:

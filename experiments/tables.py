@@ -95,7 +95,7 @@ TABLES: dict[str, Table] = {
         note=f"{RESAMPLED_NOTE} {WARD_NOTE}",
     ),
     "localisation": Table(
-        "Weights that localise defects better group better (section 4.3)",
+        "Do weights that localise defects better group better? (section 4.3)",
         {name: method for name, method in {**DISTANCES, "Weighted Average (mask)": MASK}.items() if "Weighted" in name},
         metrics=("localisation_auroc", "nmi"),
         note="Masks as weights localise perfectly. The NMI of the other weights is that of Table 1.",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wandb
 import yaml
 from conftest import MakeImage
 from PIL import Image
@@ -85,6 +86,7 @@ class Read:
 
 
 def runs(folder: Path) -> list[Read]:
+    wandb.teardown()  # A run that has finished is still being written; W&B's own process ends when all is.
     return [Read(path) for path in sorted((folder / "wandb").glob("offline-run-*"))]
 
 
