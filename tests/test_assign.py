@@ -22,13 +22,13 @@ SMALL = ["--image-size", "64"]
 
 def test_the_nearest_mean_wins_and_what_is_beyond_all_images_is_unknown() -> None:
     embeddings = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]])
-    new = np.array([[1.0, 0.5], [9, 2], [1, 2.1], [1, 1.9], [10, 100]])
+    new = np.array([[1.0, 0.5], [9, 2], [1, 4.1], [1, 3.9], [10, 100]])
     found = assign(new, embeddings, np.array([5, 5, 3, 3]))
     assert found.labels.tolist() == [5, 3, 5, 5, 3]
-    assert found.distances.tolist() == pytest.approx([0.5, 1, 2.1, 1.9, 98])
+    assert found.distances.tolist() == pytest.approx([0.5, 1, 4.1, 3.9, 98])
     assert found.nearest.tolist()[:2] == [0, 2]
     assert found.nearest[4] == 3
-    # The images of cluster 3 are the farthest from their mean, by 2.
+    # The images of cluster 3 are the farthest from the others of their cluster, by 4.
     assert found.unknown.tolist() == [False, False, True, False, True]
     scores, new_scores = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.31, 0.29, np.nan, np.nan, 0.1])
     found = assign(new, embeddings, np.array([5, 5, 3, 3]), new_scores=new_scores, scores=scores)
@@ -43,6 +43,20 @@ def test_an_image_of_the_run_is_never_unknown_and_goes_to_the_nearest_mean() -> 
     assert (found.labels == labels).all()
     assert not found.unknown.any()
     assert found.nearest.tolist() == list(range(60))
+
+
+@pytest.mark.parametrize("size", [2, 4, 16])
+def test_images_drawn_as_those_of_the_run_are_hardly_ever_unknown_however_small_its_clusters(size: int) -> None:
+    rng = np.random.default_rng(0)
+    centres = 20 * rng.normal(size=(256 // size, 32))
+    run, new = (np.concatenate([rng.normal(centre, 1, (n, 32)) for centre in centres]) for n in (size, 10))
+    labels = np.repeat(np.arange(len(centres)), size)
+    found = assign(new, run, labels)
+    assert (found.labels == np.repeat(np.arange(len(centres)), 10)).all()
+    assert found.unknown.mean() < 0.05
+    # Alone in its cluster, an image says nothing of how far others may be.
+    alone = assign(new, np.concatenate([run, run[:1] + 1000]), np.append(labels, len(centres)))
+    assert (alone.unknown == found.unknown).all()
 
 
 def test_scores_are_those_of_eq_7_and_6_against_what_was_kept() -> None:

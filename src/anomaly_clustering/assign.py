@@ -75,9 +75,9 @@ def assign(
     within-cluster variance grows least, would join a single image to a cluster by size / (size + 1) * distance^2: the
     same order but for clusters of few images.)
 
-    It is unknown if it is farther from that mean than any image of the run is from the mean of its own cluster, or if
-    its patches are more unusual on average than those of any image of the run. The second tells another product, whose
-    weighted averages may well lie among those of a varied run.
+    It is unknown if it is farther from that mean than any image of the run is from the mean of the others in its
+    cluster, or if its patches are more unusual on average than those of any image of the run. The second tells another
+    product, whose weighted averages may well lie among those of a varied run.
 
     Args:
         new: embeddings of the new images.
@@ -89,11 +89,14 @@ def assign(
     numbers, inverse = np.unique(labels, return_inverse=True)
     exact, points = embeddings.astype(np.float64), new.astype(np.float64)
     means = np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))])
-    farthest = np.linalg.norm(exact - means[inverse], axis=1).max()
+    # An image draws the mean of its own cluster towards it, in a cluster of few far more than a new one could. Without
+    # it, the mean of n images is n / (n - 1) times as far; an image that is alone in its cluster has no others.
+    size = np.bincount(inverse)[inverse]
+    from_others = np.linalg.norm(exact - means[inverse], axis=1) * np.where(size > 1, size / np.maximum(size - 1, 1), 0)
     to_means = cdist(points, means)
     cluster, distances = to_means.argmin(1), to_means.min(1)
     nearest = np.where(inverse == cluster[:, None], cdist(points, exact), np.inf).argmin(1)
-    unknown = distances > farthest
+    unknown = distances > from_others.max()
     if new_scores is not None and scores is not None:
         unknown |= new_scores > scores.max()
     return Assignment(numbers[cluster], distances, nearest, unknown)

@@ -70,7 +70,7 @@ def _items(labels: Sequence[Labelled]) -> list[Item]:
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
                 "or mark the image as unsure in the report"
             )
-    # Images of one name in several folders get the number of their row.
+    # Images of one name in several folders get their number among those that are copied.
     often = Counter(image.path.name.casefold() for image in chosen)
     return [
         Item(

@@ -11,8 +11,8 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-// One curve over K, which doubles with each step to the right: points [K, value], a mark at the best of them where there
-// is one, and a line at the K in question.
+// One curve over K, on a logarithmic axis: points [K, value], a mark at the best of them where there is one, and a line
+// at the K in question.
 function curve({ title, points, best }) {
   const width = 240, height = 96, left = 34, right = width - 8, bottom = 18;
   const values = points.map(([, value]) => value);

@@ -59,9 +59,9 @@ view.addEventListener("click", ({ target }) => {
   else if (target === view || "close" in target.dataset) view.close();
 });
 view.addEventListener("keydown", (event) => {
-  // Under the lens, arrows move it.
-  const zoomed = byId("zoom").value > 1;
-  if (event.target.matches("input") || (zoomed && event.target.matches(".pane") && event.key.startsWith("Arrow"))) return;
+  // Where an image is larger than its pane, arrows move the lens.
+  const zoomed = event.target.matches(".pane") && byId("zoom").value > 1;
+  if (event.target.matches("input") || (zoomed && event.key.startsWith("Arrow"))) return;
   const keys = {
     ArrowLeft: () => walk(-1),
     ArrowRight: () => walk(1),
