@@ -231,6 +231,7 @@ def test_the_lens_and_the_strength_of_heat_maps(open_report):
     before = panes.first.evaluate("pane => pane.scrollLeft")
     tab.keyboard.press("ArrowLeft")
     tab.wait_for_function("before => document.querySelector('.pane').scrollLeft < before", arg=before)
+    tab.wait_for_timeout(500)  # The key scrolls smoothly, and would go on below.
     tab.keyboard.press("-")
     panes.first.evaluate("pane => pane.scrollTo(40, 0)")
     tab.locator("dialog .opacity").fill("40")
