@@ -160,8 +160,9 @@ def _slices(start: int, stop: int, step: int) -> list[slice]:
 def _extend(bags: Float[Tensor, "n m d"], dtype: torch.dtype, *, swap: bool = False) -> Float[Tensor, "n m e"]:
     """The left factors, or with `swap` the right ones; filled up with zeros, since products like whole vectors."""
     channels, parts = bags.shape[-1], 1 if dtype == torch.float32 else 2
-    factors = bags.new_zeros(*bags.shape[:-1], -(-(channels + 2 * parts) // ALIGNED) * ALIGNED, dtype=dtype)
-    patches, one, other = factors.split([channels, parts, parts, factors.shape[-1] - channels - 2 * parts], dim=-1)[:3]
+    padding = -(channels + 2 * parts) % ALIGNED
+    factors = bags.new_zeros(*bags.shape[:-1], channels + 2 * parts + padding, dtype=dtype)
+    patches, one, other, _ = factors.split([channels, parts, parts, padding], dim=-1)
     patches.copy_(bags)
     ones, halves = (one, other) if swap else (other, one)
     ones.fill_(1)
