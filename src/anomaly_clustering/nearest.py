@@ -21,12 +21,15 @@ from anomaly_clustering.argmin import exact_distances
 from anomaly_clustering.threads import in_order
 
 Precision = Literal["auto", "fp32", "bf16"]
-# Numbers in a matrix product: 2^20 of bfloat16 are 2 MiB, about a core's share of the cache.
-BLOCK = 2**20
+# Bytes of a matrix product: about a core's share of the cache; and what keeps all of an accelerator busy for a while.
+BLOCK = 2**21
+LARGE_BLOCK = 2**28
+# Rows of a matrix product at most; the rest of its size is for columns.
+HEIGHT = 2**10
 # Channels come in multiples of so many.
 ALIGNED = 8
 # Products in a row that share their left factor.
-ROW = 8
+ROW = 16
 
 
 class Block(NamedTuple):
@@ -130,16 +133,18 @@ class _Task(NamedTuple):
     factors: list[_Factors]
 
 
-def _side(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> int:
-    """How many bags of each kind meet in one matrix product."""
-    return max(1, int((BLOCK / (queries.shape[1] * references.shape[1])) ** 0.5))
+def _numbers(dtype: torch.dtype, device: torch.device) -> int:
+    """In one matrix product, at most."""
+    return (BLOCK if device.type == "cpu" else LARGE_BLOCK) // dtype.itemsize
 
 
 def _tasks(
     queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision, *, upper: bool = False
 ) -> Iterator[_Task]:
     """All pairs; with `upper` those above the diagonal, and those on it as tasks of their own."""
-    dtype, side = resolve(precision, queries.device), _side(queries, references)
+    dtype = resolve(precision, queries.device)
+    # So many bags of each kind meet in one matrix product.
+    side = max(1, isqrt(_numbers(dtype, queries.device) // (queries.shape[1] * references.shape[1])))
     # A few references meet all queries before others come, and are in the cache meanwhile.
     for columns in _slices(0, len(references), ROW * side):
         factors = [_Factors(references[piece], dtype) for piece in _slices(columns.start, columns.stop, side)]
@@ -193,7 +198,9 @@ def _nearest(
     to_right = queries.new_full((others, bags, m), torch.inf)
     to_left = queries.new_full((others, bags if both_ways else 0, p), torch.inf)
     # Bags of more patches than a block holds meet in parts.
-    height, width = (m, p) if m * p <= BLOCK else (min(m, isqrt(BLOCK)), BLOCK // min(m, isqrt(BLOCK)))
+    numbers = _numbers(left.dtype, left.device)
+    height = m if m * p <= numbers else min(m, HEIGHT)
+    width = min(p, max(1, numbers // height))
     # Memory that was just written is in the cache, and memory that is new has to be found first.
     room = left.new_empty(bags * height * len(factors[0].references) * width)
     search = _on_processor if queries.device.type == "cpu" else _on_accelerator

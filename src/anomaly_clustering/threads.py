@@ -8,6 +8,9 @@ from typing import TypeVar
 
 import torch
 
+# Pieces handed out ahead, for each thread: fewer, and threads wait for the one that hands them out.
+AHEAD = 4
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -26,7 +29,7 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
     # The setting is one of each thread, and that of threads that are yet to come.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        waiting: deque[Future[R]] = deque(pool.submit(work, task) for task in islice(remaining, 2 * threads))
+        waiting: deque[Future[R]] = deque(pool.submit(work, task) for task in islice(remaining, AHEAD * threads))
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
