@@ -170,7 +170,7 @@ class GATCluster(LightningModule):
             input_size=options.input_size,
             width=options.width,
             official_indexing=options.official_indexing,
-        )
+        ).to(memory_format=torch.channels_last)
 
     def on_fit_start(self) -> None:
         share_batch_norm(self.network)

@@ -117,6 +117,7 @@ class IIC(LightningModule):
             self.channels = network.channels
         else:
             self.trunk, self.channels = scratch_network(trunk, CHANNELS[input], small_stem=small_stem)
+            self.trunk.to(memory_format=torch.channels_last)
         self.evaluation = Evaluation()
         self.best_sub_head: Tensor
         self.losses: Tensor
