@@ -68,7 +68,7 @@ def _command(argv: list[str] | None) -> Command:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="their options: max_epochs=100 SCAN.backbone=resnet18",
+        help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18",
     )
     add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
     add("--seeds", type=int, default=1, metavar="N", help="runs of each method that draws random numbers (default 1)")

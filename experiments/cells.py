@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
@@ -27,6 +27,8 @@ from experiments.methods import REPOSITORY, Method
 MIC_CLASS = "anomaly_clustering.mic.MIC"
 # Where things lie and how fast they are read changes no result.
 INCIDENTAL = ("root", "num_workers", "checkpoint", "cache")
+# Options of trained methods that are the Trainer's.
+TRAINER = ("max_epochs", "max_time", "precision")
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Settings:
         last_layer: what 'last' means for `backbone`, whose weights may end early.
         cache: where MIC keeps features and nearest patches, for cells that share them.
         preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
-        trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; 'max_epochs'
-            is the Trainer's.
+        trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; those of
+            `TRAINER` are the Trainer's.
     """
 
     data_root: Path | None = None
@@ -89,8 +91,8 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     model = config["model"]
     own = model.get("init_args") or {}
     model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
-    if model["class_path"] != MIC_CLASS and "max_epochs" in settings.trained:
-        config["trainer"] = {**(config.get("trainer") or {}), "max_epochs": settings.trained["max_epochs"]}
+    if trainer := _of_trainer(model["class_path"], settings):
+        config["trainer"] = {**(config.get("trainer") or {}), **trainer}
     if model["init_args"].get("layer") == "last" and model["init_args"].get("backbone") == settings.backbone:
         model["init_args"]["layer"] = settings.last_layer
     data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
@@ -103,8 +105,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
 def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     """Arguments of MIC; modules of other classes have their own."""
     if class_path != MIC_CLASS:
-        own = sorted((name for name in settings.trained if takes(class_path, name)), key=lambda name: "." in name)
-        return {name.rpartition(".")[2]: settings.trained[name] for name in own}
+        return _given(class_path, _parameters(class_path), settings)
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
         options["checkpoint"] = str(settings.checkpoint)
@@ -117,10 +118,24 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     return options
 
 
+def _of_trainer(class_path: str, settings: Settings) -> dict[str, Any]:
+    return _given(class_path, TRAINER, settings) if class_path != MIC_CLASS else {}
+
+
+def _given(class_path: str, names: Container[str], settings: Settings) -> dict[str, Any]:
+    """Options of trained methods that are for a class and among `names`; what is for it alone comes before the rest."""
+    given: dict[str, Any] = {}
+    for option in sorted(settings.trained, key=lambda option: "." in option):
+        whose, _, name = option.rpartition(".")
+        if name in names and whose in ("", class_path.rpartition(".")[2]):
+            given[name] = settings.trained[option]
+    return given
+
+
 def takes(class_path: str, option: str) -> bool:
-    """Whether an option of trained methods, such as 'lr' or 'SCAN.lr', is one of a class."""
+    """Whether an option of trained methods, such as 'lr' or 'SCAN.max_epochs', is one of a class or of its training."""
     whose, _, name = option.rpartition(".")
-    return name in _parameters(class_path) and whose in ("", class_path.rpartition(".")[2])
+    return name in (*TRAINER, *_parameters(class_path)) and whose in ("", class_path.rpartition(".")[2])
 
 
 def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> str:

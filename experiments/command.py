@@ -96,7 +96,7 @@ def _check(command: Command) -> None:
         )
     classes = sorted({class_of(file) for file in configs.values() if file.is_file()} - {MIC_CLASS})
     for option in settings.trained:
-        if option != "max_epochs" and not any(takes(path, option) for path in classes):
+        if not any(takes(path, option) for path in classes):
             raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
 
 

@@ -82,8 +82,9 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
     if not isinstance(module, MIC):
-        best = epochs.chosen().get("best_by_accuracy", {})
-        metrics |= {f"best_{name}": float(value) for name, value in best.items()} | _scores(arrays)
+        for prefix, why in (("best_", "best_by_accuracy"), ("best_by_loss_", "best_by_loss")):
+            metrics |= {f"{prefix}{name}": float(value) for name, value in epochs.chosen().get(why, {}).items()}
+        metrics |= _scores(arrays)
     record = {
         "metrics": metrics,
         "config": resolved,

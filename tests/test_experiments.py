@@ -192,7 +192,7 @@ def test_a_method_of_ones_own_takes_a_yaml_and_a_line(
     assert "(2/10)" in next(line for line in printed.splitlines() if line.startswith("| Brightness (best epoch)"))
     trained = [record for record in records(out) if record["method"].startswith("Brightness")]
     assert len(trained) == 3  # Last and best epoch are of one run.
-    assert trained[0]["metrics"].keys() >= {"loss", "nmi", "best_nmi", "ari", "f1"}
+    assert trained[0]["metrics"].keys() >= {"loss", "nmi", "best_nmi", "best_by_loss_nmi", "ari", "f1"}
 
 
 def test_what_cannot_be_configured_is_missing(root: Path) -> None:
@@ -293,9 +293,10 @@ def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
     config, small = tmp_path / "own.yaml", tmp_path / "own_small_data.yaml"
     config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
     small.write_text("model: {class_path: baseline.Brightness, init_args: {clusters: 2}}\ntrainer: {max_epochs: 9}\n")
-    trained = {"max_epochs": 5, "Brightness.learning_rate": 0.5, "learning_rate": 0.1, "Other.clusters": 7, "other": 1}
+    trained = {"Brightness.learning_rate": 0.5, "learning_rate": 0.1, "Other.clusters": 7, "other": 1}
+    trained |= {"Brightness.max_epochs": 5, "max_epochs": 7, "precision": "bf16-mixed", "Other.max_time": "00:01:00:00"}
     settings = Settings(root, image_size=64, preset="small_data", trained=trained)
     found = cell("own", Method(str(config)), MVTEC[0], 0, settings).config
     assert found["model"]["init_args"] == {"clusters": 2, "learning_rate": 0.5}
-    assert found["trainer"] == {"max_epochs": 5}
+    assert found["trainer"] == {"max_epochs": 5, "precision": "bf16-mixed"}
     assert settings.name.endswith("small_data")
