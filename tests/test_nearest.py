@@ -15,9 +15,10 @@ def brute_force(queries: Tensor, references: Tensor) -> Tensor:
     return differences.norm(dim=-1).amin(-1)
 
 
-@pytest.fixture(params=[2**20, 40, 1], ids=["one block", "some blocks", "block of one pair"])
+@pytest.fixture(params=[2**20, 160, 40], ids=["one block", "some blocks", "parts of a pair"])
 def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest, "BLOCK", request.param)
+    monkeypatch.setattr(nearest, "HEIGHT", 3)
     monkeypatch.setattr(nearest, "ROW", 2)
 
 
@@ -90,6 +91,23 @@ def test_the_path_of_other_devices_gives_the_same(precision: Precision, monkeypa
     monkeypatch.setattr(nearest, "_on_processor", nearest._on_accelerator)
     for one, other in zip(pairwise_nearest(bags, precision), expected, strict=True):
         assert torch.allclose(one.distances, other.distances, atol=1e-6 if precision == "fp32" else 5e-3)
+
+
+@pytest.mark.parametrize(
+    ("processor", "faster"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.float32),
+        ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "AMD EPYC"}, torch.bfloat16),
+        ({"avx512_bf16": False, "cpu_name": "AMD EPYC"}, torch.float32),
+        ({"architecture": "aarch64"}, torch.float32),
+    ],
+)
+def test_bfloat16_where_it_is_faster(
+    processor: dict[str, bool | str], faster: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor, raising=False)
+    assert nearest.resolve("auto", torch.device("cpu")) == faster
 
 
 def test_who_stops_early_leaves_no_threads_behind() -> None:

