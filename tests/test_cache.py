@@ -80,7 +80,14 @@ class Counted:
         self.images = self.comparisons = 0
         embed = Backbone.forward
         monkeypatch.setattr(Backbone, "forward", lambda network, images: self._count(images) or embed(network, images))
-        for module, name in ((mic, "rarity"), (mic, "directed_rows"), (references, "rarity"), (references, "novelty")):
+        counted = (
+            (mic, "rarity"),
+            (mic, "all_nearest"),
+            (mic, "directed_rows"),
+            (references, "rarity"),
+            (references, "novelty"),
+        )
+        for module, name in counted:
             monkeypatch.setattr(module, name, self._counted(getattr(module, name)))
 
     def _count(self, images: torch.Tensor) -> None:
@@ -154,6 +161,18 @@ def test_subsets_are_drawn_from_what_is_kept(
     _, expected = run_mic(data, num_clusters=3, resamples=4, **way)
     counted = Counted(monkeypatch)
     _, scores = run_mic(data, num_clusters=3, resamples=4, cache=tmp_path / "cache", **way)
+    assert counted.since() == (0, 0)
+    assert scores == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("change", [{}, {"tau": 0.5}, {"reduce": "max"}, {"method": "kmeans"}], ids=str)
+def test_weights_of_subsets_start_from_distances_that_are_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    run_mic(folder(photos), resamples=4, cache=tmp_path / "cache")
+    _, expected = run_mic(folder(photos), resamples=4, **change)
+    counted = Counted(monkeypatch)
+    _, scores = run_mic(folder(photos), resamples=4, cache=tmp_path / "cache", **change)
     assert counted.since() == (0, 0)
     assert scores == pytest.approx(expected)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 # Is raised when the same settings come to mean other numbers.
@@ -70,11 +70,11 @@ class Cache:
         path = self._path(kind, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        content = save(kept, metadata={name: _checksum(tensor) for name, tensor in kept.items()})
+        checksums = {name: _checksum(tensor) for name, tensor in kept.items()}
         descriptor, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".unfinished")
+        os.close(descriptor)
         try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
+            save_file(kept, unfinished, metadata=checksums)
             os.replace(unfinished, path)
         except BaseException:
             os.unlink(unfinished)

@@ -132,6 +132,12 @@ class MIC(LightningModule):
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {num_clusters}")
         if resamples < 0 or resamples == 1:
             raise ValueError(f"resamples must be 0 (none) or at least 2, got {resamples}")
+        # Resampling weighs the patches of each subset anew where weights depend on the other images.
+        self.weighs_subsets = bool(resamples) and (distance, weights, num_references) == (
+            "weighted_average",
+            "rarity",
+            None,
+        )
         self.localises = distance == "weighted_average" and weights in ("rarity", "novelty", "maps")
         if distance in PATCHWISE and method in ON_EMBEDDINGS:
             raise ValueError(
@@ -206,11 +212,12 @@ class MIC(LightningModule):
         self._check_num_clusters()
         if self.resamples and self.trainer.world_size > 1:
             raise ValueError(f"resamples run on one process, got {self.trainer.world_size}")
-        # What resampling starts from: bags and their nearest distances, where weights depend on the other images.
+        # What subsets are weighed from: bags and their nearest distances.
         self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
         self.drawn = self._draw()
         self.comparison_key = self._comparison_key()
-        self.references = self._remembered() or self._embedded()
+        known = None if self.weighs_subsets else self._known()
+        self.references = Remembered(known) if known else self._embedded()
         # A sample of what patches were compared with, for images that come later; None where they were not compared.
         self.reference_bags = self.references.reference_bags if self.references else None
 
@@ -323,7 +330,7 @@ class MIC(LightningModule):
             self._weigh(own, shard.bags, soften(scores, self.tau, self.top_k))
 
     def _rarity(self, shard: Shard, advance: Callable[[int], object]) -> Float[Tensor, "n m"]:
-        if not self.resamples:
+        if not self.weighs_subsets:
             return rarity(
                 shard.bags,
                 self.reduce,
@@ -332,7 +339,12 @@ class MIC(LightningModule):
                 precision=self.precision,
                 advance=advance,
             )
-        nearest = all_nearest(shard.bags, precision=self.precision, advance=advance)
+        if known := self._known():
+            nearest = known["nearest"].to(shard.bags.device)
+            advance(len(nearest) ** 2)
+        else:
+            nearest = all_nearest(shard.bags, precision=self.precision, advance=advance)
+            self._keep({"nearest": nearest})
         self.bags_and_nearest = shard.bags, nearest
         return rarity_within(nearest, torch.arange(len(nearest), device=nearest.device), self.reduce)
 
@@ -438,8 +450,7 @@ class MIC(LightningModule):
         data, weighs = self._data, self.distance == "weighted_average" and self.weights in ("rarity", "novelty")
         if not self.cache or not data or not (weighs or self.distance in PATCHWISE):
             return None
-        if self.resamples and weighs and self.weights == "rarity":  # Starts from what is not kept.
-            return None
+        how: object = [self.weights, self.reduce] if weighs else HAUSDORFF.get(self.distance, [self.distance])[0]
         size = [data.image_size] * 2
         novel = weighs and self.weights == "novelty"
         drawn = [] if self.drawn is None else self.drawn.tolist()
@@ -447,25 +458,27 @@ class MIC(LightningModule):
             images=[self.features.key(record.image, size) for record in data.records],
             normals=[self.features.key(data.normal_records[i].image, size) for i in drawn if novel],
             references=[i for i in drawn if not novel],
-            how=[self.weights, self.reduce] if weighs else HAUSDORFF.get(self.distance, [self.distance])[0],
+            how="nearest" if self.weighs_subsets else how,
             stride=self.normal_stride if novel else 1,
             precision=str(resolve(self.precision, self.device)),
         )
 
-    def _remembered(self) -> Remembered | None:
-        found = self.cache.load("comparisons", self.comparison_key) if self.cache and self.comparison_key else None
-        return Remembered(found) if found else None
+    def _known(self) -> dict[str, Tensor] | None:
+        return self.cache.load("comparisons", self.comparison_key) if self.cache and self.comparison_key else None
+
+    def _keep(self, results: Mapping[str, Tensor]) -> None:
+        if self.cache and self.comparison_key and self.trainer.is_global_zero:
+            self.cache.save("comparisons", self.comparison_key, results)
 
     def _remember(self, own: Mapping[str, Tensor]) -> None:
-        if not self.comparison_key or isinstance(self.references, Remembered):
+        if not self.comparison_key or self.weighs_subsets or isinstance(self.references, Remembered):
             return
         order = torch.cat(gather(own["index"])).argsort()
         names = own.keys() & {"scores", "mean_scores", "distance"}
         results = {name: torch.cat(gather(own[name]))[order] for name in sorted(names)}
         if self.reference_bags is not None:
             results["reference_bags"] = self.reference_bags
-        if self.cache and self.trainer.is_global_zero:
-            self.cache.save("comparisons", self.comparison_key, results)
+        self._keep(results)
 
     def _notice(self, text: str) -> None:
         self.notices.append(text)
