@@ -121,8 +121,8 @@ def per_category(found: Found) -> tuple[list[str], list[list[Any]]]:
 
 
 def _network(options: Mapping[str, Any]) -> str:
-    """The network of MIC; modules of other classes name theirs in their configuration."""
-    if "backbone" not in options:
+    """The network whose features are taken; what trains one from scratch describes it in its configuration."""
+    if not {"backbone", "checkpoint"} <= options.keys():
         return "networks of their own"
     details = [Path(options["checkpoint"]).name] if options.get("checkpoint") else []
     details += [options["layer"]] if options.get("layer") not in (None, "last") else []
