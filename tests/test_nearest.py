@@ -78,6 +78,13 @@ def test_near_duplicates_are_exact_in_spite_of_cancellation(length: float) -> No
     assert torch.allclose(found, brute_force(queries, references), rtol=1e-3, atol=1e-7 * length)
 
 
+@pytest.mark.parametrize("name", ["AMD EPYC", "Intel Xeon"])
+def test_products_of_either_library_give_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
+    bags = torch.randn(5, 4, 6)
+    assert torch.allclose(nearest_distances(bags, bags, "fp32").double(), brute_force(bags, bags), atol=1e-5)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_bag_is_at_distance_zero_from_itself(precision: Precision) -> None:
     bags = torch.randn(3, 20, 64)
@@ -100,6 +107,7 @@ def test_the_path_of_other_devices_gives_the_same(precision: Precision, monkeypa
         ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.float32),
         ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "AMD EPYC"}, torch.bfloat16),
         ({"avx512_bf16": False, "cpu_name": "AMD EPYC"}, torch.float32),
+        ({"avx512_bf16": True, "sse4a": True}, torch.bfloat16),
         ({"architecture": "aarch64"}, torch.float32),
     ],
 )
