@@ -57,7 +57,7 @@ def nearest_blocks(
 
     Args:
         precision: of the matrix products. 'fp32' finds the nearest patches; 'bf16' patches that are as near, but for
-            bfloat16's rounding, in a fraction of the time; 'auto' is 'bf16' where the device computes with it.
+            bfloat16's rounding, in a fraction of the time; 'auto' is 'bf16' where that is faster.
     """
 
     def work(task: _Task) -> Block:
