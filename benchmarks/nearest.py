@@ -13,6 +13,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import combinations, permutations
 from statistics import median
 from typing import Any
@@ -27,6 +28,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from torch import Tensor
 
 from anomaly_clustering.nearest import pairwise_nearest
+from anomaly_clustering.precision import TYPES, resolve
 from anomaly_clustering.threads import in_order
 
 
@@ -74,6 +76,19 @@ def ours(precision: Any) -> Callable[[Tensor], None]:
     return run
 
 
+def bare_products_of_integers(bags: Tensor) -> None:
+    rows = torch.randint(-127, 128, bags.shape, dtype=torch.int8, generator=torch.Generator().manual_seed(0))
+    columns = rows.transpose(1, 2).contiguous()
+
+    def products(i: int) -> None:
+        room = torch.empty(bags.shape[1], bags.shape[1], dtype=torch.int32)
+        for j in range(i):
+            torch._int_mm(rows[i], columns[j], out=room)
+
+    for _ in in_order(products, range(len(bags)), device=bags.device):
+        pass
+
+
 METHODS: dict[str, Callable[[Tensor], None]] = {
     "FAISS IndexFlatL2": with_faiss,
     "scikit-learn": with_sklearn,
@@ -83,6 +98,9 @@ METHODS: dict[str, Callable[[Tensor], None]] = {
     "products alone, fp32": bare_products(torch.float32),
     "products alone, bf16": bare_products(torch.bfloat16),
 }
+with suppress(ValueError):  # Where the processor has none.
+    resolve("int8", torch.device("cpu"))
+    METHODS |= {"ours, int8": ours("int8"), "products alone, int8": bare_products_of_integers}
 
 
 def random_bags(count: int, patches: int, channels: int) -> Tensor:
@@ -146,11 +164,13 @@ def comparison(shape: tuple[int, int, int], repeats: int) -> Table:
 
 
 def growth(patches: int, channels: int) -> Table:
-    table = Table("bags", "seconds", "ms a pair", "MiB beyond the bags", title=f"ours, bf16, {patches} x {channels}")
+    chosen = resolve("auto", torch.device("cpu"))
+    name = next(f"ours, {name}" for name, dtype in TYPES.items() if dtype == chosen)
+    table = Table("bags", "seconds", "ms a pair", "MiB beyond the bags", title=f"{name}, {patches} x {channels}")
     for count in (50, 100, 200, 400, 800):
         bags = random_bags(count, patches, channels)
-        taken = seconds(ours("bf16"), bags)
-        memory = memory_beyond_bags("ours, bf16", (count, patches, channels))
+        taken = seconds(METHODS[name], bags)
+        memory = memory_beyond_bags(name, (count, patches, channels))
         table.add_row(str(count), f"{taken:.2f}", f"{2e3 * taken / count / (count - 1):.3f}", f"{memory:.0f}")
     return table
 

@@ -1,5 +1,5 @@
-"""Products of patches in; from each patch the exact distance to the one where its product is smallest out. Compiled:
-the processor's part of the hot loop that is not a matrix product.
+"""Products of patches in; from each patch the exact distance to the one that they tell to be nearest out. Compiled: the
+processor's part of the hot loop that is not a matrix product.
 
 PyTorch would read the products several times, and its argmin takes longer than the matrix product itself. The compiler
 makes vectors of these loops over integers, as long as it sees that no index is negative.
@@ -10,10 +10,18 @@ from typing import no_type_check
 import numba
 import numpy as np
 
+# Of a bag in a product of integers: so many bits of a number hold the index of a patch.
+INDEX_BITS = 10
+MOST_PATCHES = 2**INDEX_BITS
+INDEX = np.int32(MOST_PATCHES - 1)
+LEAST_OF_NONE = np.int32(2**31 - 1)
+# Float32 reaches no further.
+MOST_SHIFT = 512
+
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 @no_type_check
-def exact_distances(product, left, right, to_right, to_left):
+def nearest_by_numbers(product, left, right, to_right, to_left):
     """From each patch to the patch of each image on the other side that has the least product with it.
 
     Args:
@@ -37,6 +45,79 @@ def exact_distances(product, left, right, to_right, to_left):
             _distances(left[i], right[j], column_of_row, to_right[j, i])
             if both_ways:
                 _distances(right[j], left[i], row_of_column, to_left[j, i])
+
+
+@numba.njit(nogil=True, cache=True)
+@no_type_check
+def nearest_by_integers(product, left_halves, right_halves, left_steps, right_steps, left, right, to_right, to_left):
+    """The same, where |a - b|^2 / 2 = h_a + h_b - a b, and h_a is the same in a row, h_b in a column.
+
+    What is compared, h_b - a b or h_a - a b, holds in its lowest bits the index of the patch, so that a minimum is also
+    the index of it. 32 bits have room for both: what is displaced by the index was not decided by the integers, which
+    are rounded, anyhow.
+
+    Args:
+        product: a b, int32 [L, M, R, P], is used up; M and P are at most MOST_PATCHES.
+        left_halves: h_a, [L, M].
+        right_halves: h_b, [R, P].
+        left_steps: [L], what 1 stands for in each image.
+        right_steps: [R].
+        left: [L, M, D], and so on as in `nearest_by_numbers`.
+    """
+    both_ways = to_left.shape[1] > 0
+    column_of_row, row_of_column = np.empty(left.shape[1], np.int32), np.empty(right.shape[1], np.int32)
+    row_offsets, column_offsets = np.empty_like(column_of_row), np.empty_like(row_of_column)
+    for i in range(len(left)):
+        for j in range(len(right)):
+            unit = np.float64(left_steps[i]) * right_steps[j]
+            # No number that is compared is below -2 times or above 3 times the largest half. Images on very different
+            # scales need greater units.
+            largest, shift = 3 * max(left_halves[i].max(), right_halves[j].max()), 0
+            while largest >= unit * 2 ** (31 - INDEX_BITS) and shift < MOST_SHIFT:
+                unit, shift = 2 * unit, shift + 1
+            _offsets(left_halves[i], unit, row_offsets)
+            _offsets(right_halves[j], unit, column_offsets)
+            row_of_column[:] = LEAST_OF_NONE
+            for m in range(left.shape[1]):
+                row = product[i, m, j]
+                if shift:
+                    row >>= min(shift, 31)
+                if both_ways:
+                    column_of_row[m] = _least_both_ways(row, column_offsets, row_offsets[m], row_of_column)
+                else:
+                    column_of_row[m] = _least(row, column_offsets)
+            column_of_row &= INDEX
+            _distances(left[i], right[j], column_of_row, to_right[j, i])
+            if both_ways:
+                row_of_column &= INDEX
+                _distances(right[j], left[i], row_of_column, to_left[j, i])
+
+
+@numba.njit(nogil=True, cache=True)
+@no_type_check
+def _offsets(halves, unit, offsets):
+    for m in range(len(halves)):
+        offsets[m] = np.int32(np.int32(halves[m] / unit) << INDEX_BITS) + np.int32(m)
+
+
+@numba.njit(nogil=True, cache=True)
+@no_type_check
+def _least(row, offsets):
+    least = LEAST_OF_NONE
+    for j in range(len(row)):
+        least = min(least, np.int32(offsets[j] - np.int32(row[j] << INDEX_BITS)))
+    return least
+
+
+@numba.njit(nogil=True, cache=True)
+@no_type_check
+def _least_both_ways(row, offsets, offset, least_of_columns):
+    least = LEAST_OF_NONE
+    for j in range(len(row)):
+        product = np.int32(row[j] << INDEX_BITS)
+        least = min(least, np.int32(offsets[j] - product))
+        least_of_columns[j] = min(least_of_columns[j], np.int32(offset - product))
+    return least
 
 
 @numba.njit(nogil=True, cache=True)

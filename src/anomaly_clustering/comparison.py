@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomaly_clustering import pooling
 from anomaly_clustering.distances import OverPatches, Symmetrise, directed_distances, mean_mean, symmetric
-from anomaly_clustering.nearest import Precision
+from anomaly_clustering.precision import Precision
 from anomaly_clustering.ring import gather, ring
 from anomaly_clustering.weights import Shard
 

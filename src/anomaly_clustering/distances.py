@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.nearest import Block, Precision, nearest_blocks, pairwise_nearest
+from anomaly_clustering.nearest import Block, nearest_blocks, pairwise_nearest
+from anomaly_clustering.precision import Precision
 from anomaly_clustering.threads import in_order
 
 OverPatches = Literal["max", "mean", "min"]

@@ -26,7 +26,7 @@ from anomaly_clustering.comparison import HAUSDORFF, PATCHWISE, POOLING, Distanc
 from anomaly_clustering.drawing import draw_normals, draw_references
 from anomaly_clustering.features import Features
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
-from anomaly_clustering.nearest import Precision, resolve
+from anomaly_clustering.precision import Precision, resolve
 from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.references import NormalPatches, ReferenceImages, Remembered, mean_scores, sample
 from anomaly_clustering.resampling import all_nearest, rarity_within, resampled_scores
@@ -79,8 +79,8 @@ class MIC(LightningModule):
             classes.
         resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
             scores (Tables 9 and 10); distances between patches are computed once. On one process.
-        precision: of the matrix products that choose the nearest patches: 'fp32', 'bf16', or 'auto', which is 'bf16'
-            where that is faster. Distances to those chosen are exact in any case.
+        precision: of the matrix products that choose the nearest patches: 'fp32', 'bf16', 'int8', or 'auto', which is
+            what is fastest on the device. Distances to those chosen are exact in any case.
         cache: folder that keeps bags, and the results of comparing images, for runs to come: a sweep over tau or
             clusterings embeds and compares once. It may be deleted at any time.
         seed: draws references, normal images and codebooks, and starts k-means and the like.
@@ -210,6 +210,8 @@ class MIC(LightningModule):
         self.rows = Rows(expected=math.ceil(len(self._data.records) / self.trainer.world_size) if self._data else 0)
         self.notices = []
         self._check_num_clusters()
+        # A device that cannot is told of before anything is embedded.
+        resolve(self.precision, self.device)
         if self.resamples and self.trainer.world_size > 1:
             raise ValueError(f"resamples run on one process, got {self.trainer.world_size}")
         # What subsets are weighed from: bags and their nearest distances.

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from anomaly_clustering.drawing import draw
-from anomaly_clustering.nearest import Precision
+from anomaly_clustering.precision import Precision
 from anomaly_clustering.ring import gather
 from anomaly_clustering.weights import Reduce, Shard, novelty, rarity
 

@@ -18,7 +18,8 @@ from anomaly_clustering.metrics import (
     normalized_mutual_information,
     purity,
 )
-from anomaly_clustering.nearest import Precision, pairwise_nearest
+from anomaly_clustering.nearest import pairwise_nearest
+from anomaly_clustering.precision import Precision
 from anomaly_clustering.weights import Reduce
 
 METRICS = {

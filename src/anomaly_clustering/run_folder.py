@@ -17,7 +17,7 @@ from anomaly_clustering.distances import euclidean
 from anomaly_clustering.grouping import Grouping
 from anomaly_clustering.layout import layout
 from anomaly_clustering.mic import MIC
-from anomaly_clustering.nearest import resolve
+from anomaly_clustering.precision import resolve
 from anomaly_clustering.report import THUMBNAILS
 from anomaly_clustering.run_report import PAGE, draw_report
 from anomaly_clustering.stored_run import FILE, Recipe, StoredRun, digest
@@ -164,7 +164,11 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
 
 
 def _search(mic: MIC) -> str:
-    found = {torch.float32: "float32", torch.bfloat16: "bfloat16, measured in float32"}
+    found = {
+        torch.float32: "float32",
+        torch.bfloat16: "bfloat16, measured in float32",
+        torch.int8: "8-bit integers, measured in float32",
+    }
     among = f", among every {mic.normal_stride} rows and columns of normal patches" if mic.normal_stride > 1 else ""
     return f"found in {found[resolve(mic.precision, mic.device)]}{among}"
 

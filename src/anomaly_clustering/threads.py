@@ -28,6 +28,7 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
     remaining = iter(tasks)
     # The setting is one of each thread, and that of threads that are yet to come.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    torch.set_num_threads(1)
     try:
         waiting: deque[Future[R]] = deque(pool.submit(work, task) for task in islice(remaining, AHEAD * threads))
         while waiting:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from anomaly_clustering.nearest import Block, Precision, nearest_blocks, pairwise_nearest
+from anomaly_clustering.nearest import Block, nearest_blocks, pairwise_nearest
+from anomaly_clustering.precision import Precision
 
 Reduce = Literal["mean", "max", "min"]
 
@@ -70,9 +71,9 @@ class _Fold:
 
     def add(self, block: Block, is_self: Bool[Tensor, "rows columns"]) -> None:
         total = self.total[block.rows]
-        distances = block.distances.double().masked_fill(is_self[..., None], self.neutral)
+        distances = block.distances.masked_fill(is_self[..., None], self.neutral) if is_self.any() else block.distances
         if self.reduce == "mean":
-            total += distances.sum(1)
+            total += distances.sum(1, dtype=torch.float64)
         elif self.reduce == "max":
             torch.maximum(total, distances.amax(1), out=total)
         else:
