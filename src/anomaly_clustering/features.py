@@ -14,6 +14,9 @@ from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.bags import bag
 from anomaly_clustering.cache import Cache, digest, file_digest, tensors_digest
 
+# Images that a processor embeds at a time, for each thread.
+AT_ONCE = 2
+
 
 class Features(nn.Module):
     """Patches of images on their grid.
@@ -75,5 +78,7 @@ class Features(nn.Module):
         return digest(name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights)
 
     def _embed(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b h w d"]:
-        feature_map = self.backbone(images)
-        return bag(feature_map, self.kernel_size).unflatten(1, feature_map.shape[2:])
+        # The memory that a processor needs for a few images is used again for the next; for many it is ever new.
+        at_once = AT_ONCE * torch.get_num_threads() if images.device.type == "cpu" else max(1, len(images))
+        feature_maps = [self.backbone(part) for part in images.split(at_once)]
+        return torch.cat([bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in feature_maps])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -17,6 +17,7 @@ from anomaly_clustering.metrics import Labels, Score, each_once
 Maps = Float[Tensor, "n h w"]
 Masks = Float[Tensor, "n 1 height width"]
 Marked = Bool[Tensor, "n 1 height width"]
+Values = Float32[np.ndarray, " _"]
 
 # Pixels that are upsampled and sorted at a time, in some 150 MB.
 BLOCK = 2**22
@@ -59,18 +60,24 @@ def _pooled_auroc(blocks: Callable[[], Iterable[tuple[Maps, Marked]]]) -> Score:
     """AUROC from two passes over the images: the few defective values first, then where the sound ones fall in them."""
     found = [values[marked] for values, marked in _pixels(blocks())]
     defective = np.sort(torch.cat(found).cpu().numpy()) if found else np.empty(0, dtype=np.float32)
-    num_sound, lost = 0, 0
+    num_sound, won = 0, 0
     for values, marked in _pixels(blocks()):
         # numpy sorts many times faster than torch on a CPU, and finds sorted numbers faster than unsorted ones.
         sound = np.sort(values[~marked].cpu().numpy())
         num_sound += len(sound)
-        # Defective values below and those not above: each pair lost counts two, each tie one.
-        lost += int(np.searchsorted(defective, sound).sum() + np.searchsorted(defective, sound, side="right").sum())
+        won += _pairs_won(defective, sound)
     if not len(defective) or not num_sound:
         raise ValueError(
             f"localisation needs defective and sound pixels, got {len(defective)} defective and {num_sound} sound ones"
         )
-    return torch.tensor(1 - lost / (2 * len(defective) * num_sound), dtype=torch.float64, device=found[0].device)
+    return torch.tensor(won / (2 * len(defective) * num_sound), dtype=torch.float64, device=found[0].device)
+
+
+def _pairs_won(values: Values, others: Values) -> int:
+    """Of pairs of sorted values: those where the other one is lower count two, ties one."""
+    if len(values) > len(others):
+        return 2 * len(values) * len(others) - _pairs_won(others, values)
+    return int(np.searchsorted(others, values).sum() + np.searchsorted(others, values, side="right").sum())
 
 
 def _pixels(blocks: Iterable[tuple[Maps, Marked]]) -> Iterator[tuple[Tensor, Marked]]:

@@ -28,7 +28,7 @@ LARGE_BLOCK = 2**28
 # Rows of a matrix product at most; the rest of its size is for columns.
 HEIGHT = 2**10
 # Products in a row that share their left factor.
-ROW = 32
+ROW = 64
 
 
 class Block(NamedTuple):
