@@ -131,6 +131,14 @@ def test_products_of_either_library_give_the_same(name: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+def test_bags_in_float64_are_measured_in_float64(precision: Precision) -> None:
+    bags = torch.randn(3, 20, 16, dtype=torch.float64)
+    found = nearest_distances(bags, bags, precision)
+    assert found.dtype == torch.float64
+    assert (found - brute_force(bags, bags)).abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_bag_is_at_distance_zero_from_itself(precision: Precision) -> None:
     bags = torch.randn(3, 20, 64)
     assert nearest_distances(bags, bags, precision)[range(3), range(3)].max() == 0

@@ -22,7 +22,7 @@ class IntegerFactors:
     def __init__(self, bags: Float[Tensor, "n m d"], *, right: bool):
         rotation = _rotation(bags.shape[-1])
         # One by one: what becomes of a bag must not depend on those beside it, not in the last bit either.
-        rotated = torch.stack([bag @ rotation for bag in bags])
+        rotated = torch.stack([bag @ rotation for bag in bags.float()])
         steps = rotated.abs().amax((1, 2)) / LARGEST
         # Where all is zero, any number will do.
         steps = torch.where(steps > 0, steps, 1)
