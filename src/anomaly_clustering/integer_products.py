@@ -14,15 +14,16 @@ from torch import Tensor
 from anomaly_clustering.argmin import nearest_by_integers
 
 LARGEST = 127
+# That are rotated together.
+MOST_CHANNELS = 256
 
 
 class IntegerFactors:
     """The left factors of bags, or the right ones, which products like to have in columns."""
 
     def __init__(self, bags: Float[Tensor, "n m d"], *, right: bool):
-        rotation = _rotation(bags.shape[-1])
         # One by one: what becomes of a bag must not depend on those beside it, not in the last bit either.
-        rotated = torch.stack([bag @ rotation for bag in bags.float()])
+        rotated = torch.stack([_rotate(bag) for bag in bags.float()])
         steps = rotated.abs().amax((1, 2)) / LARGEST
         # Where all is zero, any number will do.
         steps = torch.where(steps > 0, steps, 1)
@@ -48,6 +49,13 @@ class IntegerFactors:
         products = product.numpy().reshape(*halves.shape, *their_halves.shape)
         distances = to_right.numpy(), to_left.numpy()
         nearest_by_integers(products, halves, their_halves, steps, their_steps, bags, their_bags, *distances)
+
+
+def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+    """Channels in groups of so many at most that the time does not count, each group from all over the channels."""
+    size = next(size for size in range(min(MOST_CHANNELS, bag.shape[1]), 0, -1) if bag.shape[1] % size == 0)
+    groups = bag.unflatten(1, (size, -1)).transpose(1, 2).reshape(-1, size)
+    return (groups @ _rotation(size)).view_as(bag)
 
 
 @lru_cache

@@ -27,8 +27,9 @@ BLOCK = 2**21
 LARGE_BLOCK = 2**28
 # Rows of a matrix product at most; the rest of its size is for columns.
 HEIGHT = 2**10
-# Products in a row that share their left factor.
+# Products in a row that share their left factor, and bytes of their right factors, at most.
 ROW = 64
+ROW_BYTES = 2**25
 
 
 class Block(NamedTuple):
@@ -111,23 +112,26 @@ class Factors(Protocol):
 
 
 class _Plan(NamedTuple):
-    """So many bags of each kind, and so many patches of each of them, meet in one matrix product."""
+    """So many bags of each kind, and so many patches of each of them, meet in one matrix product; so many in a row."""
 
     dtype: torch.dtype
     bags: int
     height: int
     width: int
+    row: int
 
 
 def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> _Plan:
-    dtype, m, p = resolve(precision, queries.device), queries.shape[1], references.shape[1]
+    dtype, m, (_, p, channels) = resolve(precision, queries.device), queries.shape[1], references.shape
     # Of integers those of whole images of 1024 patches: fewer calls make up for a cache that is too small.
     block = (BLOCK if queries.device.type == "cpu" else LARGE_BLOCK) * (2 if dtype == torch.int8 else 1)
     numbers = block // _of_products(dtype).itemsize
+    bags = max(1, isqrt(numbers // (m * p)))
+    row = min(ROW, max(1, ROW_BYTES // (bags * p * channels * dtype.itemsize)))
     if dtype == torch.int8:
         m, p = min(m, MOST_PATCHES), min(p, MOST_PATCHES)
     height = m if m * p <= numbers else min(m, HEIGHT)
-    return _Plan(dtype, max(1, isqrt(numbers // (m * p))), height, min(p, max(1, numbers // height)))
+    return _Plan(dtype, bags, height, min(p, max(1, numbers // height)), row)
 
 
 class _OnDemand:
@@ -160,7 +164,7 @@ def _tasks(
     """All pairs; with `upper` those above the diagonal, and those on it as tasks of their own."""
     plan = _plan(queries, references, precision)
     # A few references meet all queries before others come, and are in the cache meanwhile.
-    for columns in _slices(0, len(references), ROW * plan.bags):
+    for columns in _slices(0, len(references), plan.row * plan.bags):
         factors = [_OnDemand(references[piece], plan) for piece in _slices(columns.start, columns.stop, plan.bags)]
         for rows in _slices(0, columns.stop if upper else len(queries), plan.bags):
             if not upper or rows.start < columns.start:
