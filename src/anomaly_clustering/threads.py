@@ -26,7 +26,8 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
         yield from map(work, tasks)
         return
     remaining = iter(tasks)
-    # The setting is one of each thread, and that of threads that are yet to come.
+    # The setting is one of each thread, and that of threads that are yet to come. This thread has it as well: what is
+    # done with results must not spread over cores that compute the next.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     torch.set_num_threads(1)
     try:
