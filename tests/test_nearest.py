@@ -67,7 +67,7 @@ def test_pairwise_gives_each_pair_once_in_order_as_blocks_do(precision: Precisio
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize(("own", "patches"), [(7, 1), (7, 5), (7, 100), (7, 2100), (1030, 3)])
+@pytest.mark.parametrize(("own", "patches"), [(7, 1), (7, 5), (7, 64), (7, 100), (7, 2100), (1030, 3)])
 def test_any_number_of_patches(own: int, patches: int, precision: Precision) -> None:
     queries, references = torch.randn(2, own, 16), torch.randn(3, patches, 16)
     found, expected = nearest_distances(queries, references, precision), brute_force(queries, references)
@@ -75,14 +75,14 @@ def test_any_number_of_patches(own: int, patches: int, precision: Precision) -> 
     assert (found - expected).abs().mean() < 1e-3
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize(("precision", "mean"), [("bf16", 5e-5), ("int8", 7e-5)])
 @pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
-def test_short_numbers_only_choose(length: float, precision: Precision) -> None:
+def test_short_numbers_only_choose(length: float, precision: Precision, mean: float) -> None:
     """Never below the truth, and seldom above it: bounds as measured on features of ResNet-18, doubled."""
     bags = F.normalize(torch.randn(6, 100, 32).relu(), dim=-1) * length
     excess = (nearest_distances(bags, bags, precision).double() - brute_force(bags, bags)) / length
     assert excess.min() > -1e-6
-    assert excess.mean() < 7e-5
+    assert excess.mean() < mean
     assert excess.max() < 1e-2
     assert (excess.abs() < 1e-6).double().mean() > 0.8
 
@@ -103,7 +103,7 @@ def test_a_broken_image_leaves_the_others_alone(broken: float, precision: Precis
     expected = nearest_distances(bags, bags, precision)
     bags[0] *= broken
     found = nearest_distances(bags, bags, precision)
-    assert torch.allclose(found[1:, 1:], expected[1:, 1:], atol=0.1)
+    assert torch.allclose(found[1:, 1:], expected[1:, 1:], atol=1e-6)
 
 
 def test_with_integers_a_pair_does_not_depend_on_the_others() -> None:

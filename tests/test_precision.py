@@ -11,6 +11,7 @@ CPU = torch.device("cpu")
     [
         ({"amx_bf16": True, "avx512_bf16": True, "avx512_vnni": True, "cpu_name": "Intel Xeon"}, torch.bfloat16),
         ({"amx_bf16": False, "avx512_bf16": True, "avx512_vnni": True, "cpu_name": "Intel Xeon"}, torch.int8),
+        ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.float32),
         ({"avx_vnni": True, "cpu_name": "Intel Core"}, torch.int8),
         ({"avx512_vnni": False, "avx512_bf16": False, "cpu_name": "Intel Xeon"}, torch.float32),
         ({"avx512_bf16": True, "avx512_vnni": True, "cpu_name": "AMD EPYC"}, torch.bfloat16),

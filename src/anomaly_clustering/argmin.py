@@ -10,7 +10,7 @@ from typing import no_type_check
 import numba
 import numpy as np
 
-# Of a bag in a product of integers: so many bits of a number hold the index of a patch.
+# So many bits of what integers compare hold the index of a patch, so that no more patches of a bag meet at once.
 INDEX_BITS = 10
 MOST_PATCHES = 2**INDEX_BITS
 INDEX = np.int32(MOST_PATCHES - 1)

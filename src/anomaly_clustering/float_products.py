@@ -74,6 +74,7 @@ def _on_processor(
     to_right: Float[Tensor, "r l m"],
     to_left: Float[Tensor, "r x p"],
 ) -> None:
+    """Lower `to_right` and, unless it is empty, `to_left` to the distances."""
     # The order of their bits is that of the numbers. The few that rounding makes negative belong to patches that are
     # nearly the same, and still come first.
     bits = product.view({torch.float32: torch.int32, torch.bfloat16: torch.int16}[product.dtype])

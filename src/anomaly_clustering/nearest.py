@@ -191,6 +191,7 @@ def _factors(
 
 
 def _of_products(dtype: torch.dtype) -> torch.dtype:
+    """The type of numbers that products of such numbers are."""
     return torch.int32 if dtype == torch.int8 else dtype
 
 
