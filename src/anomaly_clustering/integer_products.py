@@ -14,8 +14,8 @@ from torch import Tensor
 from anomaly_clustering.argmin import nearest_by_integers
 
 LARGEST = 127
-# That are rotated together.
-MOST_CHANNELS = 256
+# Of the channels that are rotated together.
+LONGEST_ROW = 64
 
 
 class IntegerFactors:
@@ -52,10 +52,12 @@ class IntegerFactors:
 
 
 def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-    """Channels in groups of so many at most that the time does not count, each group from all over the channels."""
-    size = next(size for size in range(min(MOST_CHANNELS, bag.shape[1]), 0, -1) if bag.shape[1] % size == 0)
-    groups = bag.unflatten(1, (size, -1)).transpose(1, 2).reshape(-1, size)
-    return (groups @ _rotation(size)).view_as(bag)
+    """Channels as a grid, of which rows are rotated and then columns: each reaches all others in a fraction of the time
+    that one large rotation takes."""
+    channels = bag.shape[1]
+    columns = next(side for side in range(min(LONGEST_ROW, channels), 0, -1) if channels % side == 0)
+    rotated = bag.unflatten(1, (-1, columns)) @ _rotation(columns)
+    return (_rotation(channels // columns) @ rotated).flatten(1)
 
 
 @lru_cache

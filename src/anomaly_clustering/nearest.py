@@ -28,7 +28,7 @@ LARGE_BLOCK = 2**28
 # Rows of a matrix product at most; the rest of its size is for columns.
 HEIGHT = 2**10
 # Products in a row that share their left factor, and bytes of their right factors, at most.
-ROW = 64
+ROW = 128
 ROW_BYTES = 2**25
 
 

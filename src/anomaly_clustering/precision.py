@@ -27,20 +27,18 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
     return TYPES[precision]
 
 
-def is_of_amd() -> bool:
-    """By name, or by instructions that Intel never had, since virtual machines hide names."""
-    capabilities = _capabilities()
-    return "AMD" in capabilities.get("cpu_name", "") or capabilities.get("sse4a", False)
+def capabilities() -> Mapping[str, Any]:
+    """Of the processor, where PyTorch knows them."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def _fastest(device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capabilities = _capabilities() if device.type == "cpu" else {}
-    # Of two vector units that multiply float32, processors of Intel have only one that does bfloat16. Measured in
-    # float32's time: bfloat16 takes 1.6 and integers a quarter on Intel's, bfloat16 half on AMD's.
-    if capabilities.get("amx_bf16", False) or (capabilities.get("avx512_bf16", False) and is_of_amd()):
+    if device.type == "cpu" and capabilities().get("amx_bf16", False):
         return "bf16"
+    # Measured in float32's time: integers take a third on AMD's processors and a quarter on Intel's, bfloat16 half and
+    # 1.6, since of Intel's two vector units that multiply float32 one alone has it.
     return "int8" if _multiplies_integers(device) else "fp32"
 
 
@@ -48,10 +46,5 @@ def _multiplies_integers(device: torch.device) -> bool:
     """Exactly: without these instructions sums of two products are cut off at 16 bits."""
     if device.type != "cpu" or not hasattr(torch, "_int_mm"):
         return False
-    capabilities = _capabilities()
-    return capabilities.get("avx512_vnni", False) or capabilities.get("avx_vnni", False)
-
-
-def _capabilities() -> Mapping[str, Any]:
-    """Of the processor, where PyTorch knows them."""
-    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    known = capabilities()
+    return known.get("avx512_vnni", False) or known.get("avx_vnni", False)
