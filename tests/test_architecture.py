@@ -118,6 +118,7 @@ def test_imports_run_in_one_direction() -> None:
         "console": set(),
         "whole_folder": set(),
         "export": {"labels", "whole_folder"},
+        "options": {"export"},
     }
     assert {module: own(MODULES[module]) for module in allowed} == {
         module: own(MODULES[module]) & may for module, may in allowed.items()

@@ -18,7 +18,7 @@ import yaml
 from conftest import MakeImage
 from PIL import Image
 
-from anomaly_clustering.cli import main
+from anomaly_clustering.cli import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--image-size", "64"]
@@ -165,19 +165,35 @@ def test_two_processes_give_what_one_gives(photos: Path) -> None:
     assert json.loads(Path("one/metrics.json").read_text()) == json.loads(Path("two/metrics.json").read_text())
 
 
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]])
+def test_help_names_all_commands(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(argv)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(f"  {command} ") for line in lines) for command in COMMANDS)
+
+
 @pytest.mark.parametrize(
-    ("argv", "word"),
-    [
-        ([], "anomaly-clustering cluster IMAGES"),
-        (["cluster", "--help"], "--clusters K"),
-        (["test", "--help"], "--model"),
-    ],
+    ("command", "word"), [("cluster", "--clusters K"), ("assign", "--run"), ("export", "--layout"), ("test", "--model")]
 )
-def test_help(argv: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_a_command(command: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
-        main(argv)
+        main([command, "--help"])
     assert exit_.value.code == 0
     assert word in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["", "--version", "cluster --help", "assign --help", "export --help", "cluster", "x"])
+def test_what_is_no_work_does_not_wait_for_the_imports_that_work_needs(words: str) -> None:
+    code = """if True:
+        import sys
+        from anomaly_clustering.cli import COMMANDS, main
+        try:
+            main(sys.argv[1:])
+        finally:
+            print({"torch", "lightning", "numpy"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 # Bad input: one line that names the file or value, a non-zero status, nothing written.
@@ -190,6 +206,11 @@ def test_empty_folder(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_folder_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'absent' does not exist" in refused(["cluster", "absent"], capsys)
+
+
+def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["clutser", "photos"], capsys)
+    assert line.startswith("error: there is no command 'clutser'; choose one of cluster, export, assign, test")
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -1,5 +1,6 @@
 """New images and the folder of a run in; their clusters, and its report with them, out: `anomaly-clustering assign`."""
 
+import argparse
 import csv
 import os
 import tempfile
@@ -20,17 +21,9 @@ from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.labels import read_labels
 from anomaly_clustering.later_images import LaterImages, add_images, load_later
 from anomaly_clustering.layout import place_among
-from anomaly_clustering.parser import Parser
 from anomaly_clustering.run_folder import ASSIGNED
 from anomaly_clustering.run_report import PAGE, Later, draw_report
 from anomaly_clustering.stored_run import StoredRun, load_run
-
-DESCRIPTION = """\
-Assign new images to the clusters of a run, and show them in its report. A new image is weighed against images that the
-run has kept, and goes to the cluster with the nearest mean. It is marked as unknown if it is farther from that mean
-than any image of the run is from the mean of the others in its cluster, or if its patches are more unusual on average
-than those of any image of the run. A good image is not unknown, and goes to a cluster of defects if there are no good
-ones in the run. An image of the run itself, told by the content of its file, keeps the cluster that it has."""
 
 
 class Clusters(NamedTuple):
@@ -53,15 +46,8 @@ class Row(NamedTuple):
     """The image of the run that it is, empty where it is new."""
 
 
-def assign_images(argv: Sequence[str]) -> None:
-    """Run the command; `argv` is what follows 'assign'."""
-    parser = Parser(prog="anomaly-clustering assign", description=DESCRIPTION)
-    add = parser.add_argument
-    add("images", type=Path, metavar="NEW_IMAGES", help="folder of images")
-    add("--run", type=Path, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
-    add("--labels", type=Path, metavar="FILE", help="labels.csv saved from the report: clusters as they were corrected")
-    add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
-    options = parser.parse_args(argv)
+def assign_images(options: argparse.Namespace) -> None:
+    """Run the command; for the options see `assign_options`."""
     run = load_run(options.run)
     _check_there(run)
     clusters = _clusters(run, options.labels)

@@ -1,79 +1,53 @@
-"""The command line in, runs out: `cluster` and what follows it, LightningCLI's `fit`, `validate`, `test`, `predict`."""
+"""The command line in; one of the commands is run, and says in a line what the user can mend."""
 
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, NoReturn
 
-import yaml
-from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from rich.console import Console
+from anomaly_clustering import __version__
+from anomaly_clustering.options import assign_options, cluster_options, export_options
 
-from anomaly_clustering.accelerator import ACCELERATOR
-from anomaly_clustering.assign_command import assign_images
-from anomaly_clustering.cluster_command import cluster
-from anomaly_clustering.console import drawing, print_notices, print_plainly
-from anomaly_clustering.data import DefectDataModule
-from anomaly_clustering.export_command import export_labels
-from anomaly_clustering.last_and_best import LastAndBest
-from anomaly_clustering.mic import MIC
-from anomaly_clustering.run_folder import check_free, scores, write_run
-from anomaly_clustering.training_folder import (
-    CHECKPOINTS,
-    EPOCHS,
-    check_free_to_train,
-    clear,
-    predicted,
-    training_scores,
-    write_training,
-)
+HELP = """\
+usage: anomaly-clustering COMMAND ...
 
-DESCRIPTION = """Group images of one product by type of defect, without labels.
+Group images of one product by type of defect, without labels and without training.
 
-For a folder of images:    anomaly-clustering cluster IMAGES    (--help after 'cluster' tells more)
-Then, in its report, name the groups, and:
-                           anomaly-clustering export --labels labels.csv
-For images that come later: anomaly-clustering assign NEW_IMAGES --run DIR
-For the paper's methods:   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml
-For deep clustering:       anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml
-"""
-COMMANDS = {"cluster": cluster, "assign": assign_images, "export": export_labels}
+for a folder of images:
+  cluster IMAGES               group them, with a report to look at and to name the groups in
+  export --labels labels.csv   copy the images that were named in the report, as other tools train from them
+  assign IMAGES --run DIR      put images that come later into the groups of a run
+
+for research, each with a method and data (-c CONFIG, --model, --data; see configs/):
+  test                         the paper's method and its variants, with all scores
+  validate                     the same
+  predict                      the same, without scores
+  fit                          train a deep clustering method, or one of your own
+
+'anomaly-clustering COMMAND --help' tells more of each.
+
+examples:
+  anomaly-clustering cluster --synthetic
+  anomaly-clustering cluster photos --normal good_ones
+  anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml --data.root DIR
+  anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml --data.root DIR"""
+COMMANDS = ("cluster", "export", "assign", "test", "validate", "predict", "fit")
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
-    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     _quiet()
     # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found.
     sys.path.insert(0, os.getcwd())
     try:
-        if arguments[0] in COMMANDS:
-            COMMANDS[arguments[0]](arguments[1:])
-        else:
-            command = CommandLine(
-                LightningModule,
-                LightningDataModule,
-                subclass_mode_model=True,
-                subclass_mode_data=True,
-                save_config_callback=None,
-                trainer_defaults={"accelerator": ACCELERATOR, "logger": False, "enable_model_summary": False},
-                parser_class=Parser,
-                parser_kwargs={"prog": "anomaly-clustering", "description": DESCRIPTION},
-                args=arguments,
-            )
-            command.finish()
+        _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         print("error: interrupted; nothing was written", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, RuntimeError, MisconfigurationException) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         lost = "Connection closed by peer" in str(error)
         if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError) and not lost):
             raise
@@ -83,113 +57,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-class Parser(LightningArgumentParser):
-    """Says what is wrong without listing a hundred options before it."""
+def _run(words: list[str]) -> None:
+    """What a command needs takes seconds to import, so that comes after its options are read."""
+    match words:
+        case [] | ["-h" | "--help", *_]:
+            print(HELP)
+        case ["--version", *_]:
+            print(f"anomaly-clustering {__version__}")
+        case ["cluster", *rest]:
+            options = cluster_options(rest)
+            from anomaly_clustering.cluster_command import cluster
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ValueError(message)
+            cluster(options)
+        case ["assign", *rest]:
+            options = assign_options(rest)
+            from anomaly_clustering.assign_command import assign_images
 
+            assign_images(options)
+        case ["export", *rest]:
+            options = export_options(rest)
+            from anomaly_clustering.export_command import export_labels
 
-class CommandLine(LightningCLI):
-    """LightningCLI that leaves the folder of a run behind: assignments, metrics, resolved config, report."""
+            export_labels(options)
+        case [word, *_] if word not in COMMANDS and not word.startswith("-"):
+            raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
+        case _:
+            from anomaly_clustering.lightning_command import run
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
-        parser.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
-        parser.add_argument(
-            "--wandb", type=Literal["off", "online", "offline"], default="off", help="log the run to Weights & Biases"
-        )
-
-    def before_instantiate_classes(self) -> None:
-        config = self.config[self.subcommand]
-        self.out = config.out or Path("runs") / str(self.subcommand)
-        if self.subcommand != "fit":
-            check_free(self.out, overwrite=config.overwrite)
-            return
-        check_free_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
-        self.epochs = LastAndBest(self.out / EPOCHS)
-        checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
-        self.trainer_defaults["callbacks"] = [self.epochs, checkpoints]
-
-    def before_fit(self) -> None:
-        if self.config.fit.overwrite and not self.config.fit.ckpt_path:
-            clear(self.out)
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        mode = self.config[self.subcommand].wandb
-        if mode == "off":
-            return super().instantiate_trainer(**kwargs)
-        # Here, since importing W&B takes a second.
-        from anomaly_clustering.tracking import Track, describe, wandb_logger
-
-        self._dump_config()
-        run = describe(str(self.subcommand), self.config_dump)
-        trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
-        trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
-        return trainer
-
-    def finish(self) -> None:
-        """End the run that W&B holds, or a second command of this process would go on with it."""
-        if self.config[self.subcommand].wandb != "off":
-            from anomaly_clustering.tracking import finish
-
-            finish()
-
-    def before_test(self) -> None:
-        if isinstance(self.model, MIC):
-            self.config_init.test.verbose = False  # Its scores are printed below, in three digits.
-
-    def before_validate(self) -> None:
-        if isinstance(self.model, MIC):
-            self.config_init.validate.verbose = False
-
-    def after_fit(self) -> None:
-        table = predicted(self.trainer, self.model)
-        if not self.trainer.is_global_zero:
-            return
-        self._dump_config()
-        chosen = self.epochs.chosen()
-        write_training(
-            self.out,
-            table,
-            self.datamodule,
-            chosen=chosen,
-            config=yaml.safe_dump(self.config_dump, sort_keys=False),
-        )
-        console = Console()
-        if chosen:
-            console.print(training_scores(chosen))
-        print_plainly(console, f"Results are in {self.out}")
-
-    def after_test(self) -> None:
-        self._write()
-
-    def after_validate(self) -> None:
-        self._write()
-
-    def after_predict(self) -> None:
-        self._write()
-
-    def _write(self) -> None:
-        mic, datamodule = self.model, self.datamodule
-        if not (isinstance(mic, MIC) and isinstance(datamodule, DefectDataModule) and self.trainer.is_global_zero):
-            return
-        metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
-        self._dump_config()
-        write_run(
-            self.out,
-            mic,
-            datamodule,
-            metrics=metrics,
-            config=yaml.safe_dump(self.config_dump, sort_keys=False),
-            overwrite=self.config[self.subcommand].overwrite,
-            progress=drawing,
-        )
-        console = Console()
-        print_notices(console, (*datamodule.notices, *mic.notices))
-        if metrics:
-            console.print(scores(metrics))
-        print_plainly(console, f"Results are in {self.out}")
+            run(words)
 
 
 def _message(error: Exception) -> str:
