@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 # Is raised when the same settings come to mean other numbers.
-VERSION = 1
+VERSION = 2
 
 
 def digest(**parts: object) -> str:
