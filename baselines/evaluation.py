@@ -78,7 +78,7 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
     found: int = getattr(datamodule, "num_classes", 0) if given is None else given
     total = num_images(module)
     if given is None and found < 2:
-        raise ValueError(f"num_clusters must be given: the data has {found} known classes")
+        raise ValueError(f"the data has {found} known classes: give num_clusters")
     if not 2 <= found <= total:
         raise ValueError(f"num_clusters must be between 2 and {total} (the number of images), got {found}")
     return found

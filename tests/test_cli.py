@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -228,7 +230,10 @@ def cut_jpeg(folder: Path) -> None:
 
 def test_truncated_jpeg(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cut_jpeg(flat_photos)
-    assert "cut.jpg' is damaged" in refused(["cluster", str(flat_photos), *SMALL], capsys)
+    line = refused(["cluster", str(flat_photos), *SMALL], capsys)
+    assert line.startswith("error: ")
+    assert "cut.jpg' is damaged" in line
+    assert line.endswith("; --skip-unreadable lists such files and goes on without them")
 
 
 def test_truncated_jpeg_is_listed_and_left_out_if_asked(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,13 +259,78 @@ def test_one_image_has_nothing_to_be_grouped_with(
     tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_image(tmp_path / "one" / "a.png")
-    assert "got 1" in refused(["cluster", "one", *SMALL], capsys)
+    line = refused(["cluster", "one", *SMALL], capsys)
+    assert line == "error: there is one image alone, 'one/a.png': at least 2 are needed"
+
+
+def test_too_few_images_to_choose_a_number(
+    tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(4):
+        make_image(tmp_path / "few" / f"{i}.png", seed=i)
+    line = refused(["cluster", "few", *SMALL], capsys)
+    assert "from 5 images on, got 4: give it as num_clusters (of the command cluster: --clusters)" in line
+
+
+def test_a_place_where_a_disk_is_mounted_is_refused_before_the_work(
+    flat_photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(["cluster", str(flat_photos), "--out", "/", *SMALL], capsys)
+    assert line == "error: '/' is where a disk is mounted; choose a folder in it with --out"
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Lightning turns a second one off."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("predict", "error: interrupted; nothing was written"),
+        ("fit", "error: interrupted; finished epochs are kept: go on with --ckpt_path last"),
+    ],
+)
+def test_interrupted(
+    command: str, message: str, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = """if True:
+        import torch
+        from lightning import LightningModule
+
+        class Interrupted(LightningModule):
+            def training_step(self, batch):
+                raise KeyboardInterrupt
+
+            predict_step = training_step
+
+            def configure_optimizers(self):
+                return None
+    """
+    Path("stops.py").write_text(module)
+    monkeypatch.delitem(sys.modules, "stops", raising=False)
+    data = ["-c", str(ROOT / "configs/data/folder.yaml"), "--data.root", str(photos), "--data.num_workers", "0"]
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--model", "stops.Interrupted", *data, "--trainer.accelerator", "cpu"])
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.strip().splitlines()[-1] == message
+
+
+def test_lightning_says_nothing_of_itself(flat_photos: Path) -> None:
+    """In a process of its own, since it sets its levels when it is imported."""
+    command = [sys.executable, "-m", "anomaly_clustering", "cluster", str(flat_photos), *SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_identical_images(tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]) -> None:
-    for i in range(4):
+    for i in range(5):
         make_image(tmp_path / "same" / f"{i}.png", seed=1)
-    assert "all 4 images look the same" in refused(["cluster", "same", *SMALL], capsys)
+    assert "all 5 images look the same" in refused(["cluster", "same", *SMALL], capsys)
 
 
 @pytest.mark.parametrize("k", ["0", "1", "-3", "six", "2.5"])

@@ -68,7 +68,10 @@ def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("dent", "../dent"), "'../dent' cannot be the name of a folder"),
+        (
+            lambda text: text.replace("dent", "../dent").replace("scratch", "a:b"),
+            "'../dent', 'a:b' cannot be the name of a folder",
+        ),
         (lambda text: text.replace("cluster", "group"), "'labels.csv' is not a file of labels"),
         (lambda text: text.replace("scratch", "").replace("dent", ""), "none of the 14 images has a label"),
         (lambda text: text.replace("a/3.png", "a/absent.png"), "image 'a/absent.png' is not there"),
@@ -82,6 +85,21 @@ def test_wrong_labels_are_refused_and_nothing_is_written(labels, change, message
         main(["export", "--labels", str(labels)])
     assert message in capsys.readouterr().err
     assert sorted(Path.cwd().rglob("*")) == before
+
+
+def test_names_that_no_folder_can_have_go_to_coco(labels: Path) -> None:
+    labels.write_text(labels.read_text().replace("dent", "dent / bump"))
+    main(["export", "--labels", str(labels), "--layout", "coco", "--out", "coco"])
+    categories = json.loads(Path("coco/annotations.json").read_text())["categories"]
+    assert "dent / bump" in {category["name"] for category in categories}
+
+
+def test_labels_in_another_encoding_are_refused_in_a_line(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels.write_bytes(labels.read_text().replace("dent", "Riß").encode("cp1252"))
+    with pytest.raises(SystemExit):
+        main(["export", "--labels", str(labels)])
+    error = capsys.readouterr().err
+    assert error == "error: 'labels.csv' is not UTF-8; save it from the report, or as 'CSV UTF-8'\n"
 
 
 def test_a_folder_that_holds_something_is_kept(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,17 @@ def test_unreadable_files_are_listed_and_left_out_if_asked(photos: Path) -> None
     assert "text.png" in data.notices[0]
 
 
+def test_files_of_other_kinds_are_counted(photos: Path) -> None:
+    for name in ("a.heic", "b.HEIC", "notes"):
+        (photos / "bar" / name).write_text("x")
+    (photos / "bar" / "0.png").rename(photos / "bar" / "0.PNG")
+    data = ready(photos)
+    assert len(data.records) == 15
+    assert [notice.removeprefix("left out: ") for notice in data.notices] == [
+        f"3 files in {str(photos)!r} of kinds that are not read (1 without ending, 2 .heic)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "message"), [("absent", "does not exist"), ("file.txt", "is a file"), ("empty", "no images")]
 )

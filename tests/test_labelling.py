@@ -60,10 +60,10 @@ def test_name_merge_move_split_undo_reload_and_export(open_report, tmp_path, mon
         Image.new("RGB", (40, 20), (30 * i, 90, 60)).save(path)
     tab = open_report(planted(paths=images, read=lambda path: Image.open(path)))
     assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
-    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
 
     name(tab, 2, "scratch")
-    assert progress(tab) == "4 of 7 images labelled · 1 decision made · 3 saved"
+    assert progress(tab) == "4 of 7 images labelled · 1 decision made · 3 decisions spared"
     merge(tab, 3, into=0)
     assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4, 6}}
     tile(tab, 5).drag_to(section(tab, 0).locator("h2"))
@@ -81,7 +81,7 @@ def test_name_merge_move_split_undo_reload_and_export(open_report, tmp_path, mon
     tab.reload()
     assert galleries(tab) == {2: {0, 2, 3}, 0: {1, 4, 5}, 1: {6}}
     assert section(tab, 2).locator(".title").text_content() == "scratch"
-    assert progress(tab) == "5 of 7 images labelled · 6 decisions made · 0 saved"
+    assert progress(tab) == "5 of 7 images labelled · 6 decisions made · 0 decisions spared"
 
     table = saved(tab, "#save-csv", tmp_path)
     expected = [(images[i], 2, "scratch") for i in (0, 2, 3)] + [(images[i], 0, 'dent, "deep"') for i in (1, 4, 5)]
@@ -121,7 +121,7 @@ def test_all_of_it_works_by_keys_alone(open_report):
     tab.keyboard.press("Control+z")
     tab.keyboard.press("Control+z")
     assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
-    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
 
 
 def test_a_key_in_the_list_of_clusters_merges_nothing_before_its_button_is_pressed(open_report):
@@ -153,7 +153,7 @@ def test_moving_images_to_where_they_are_is_no_decision(open_report):
     tile(tab, 2).press("x")
     tab.locator("#move-to").select_option("2")
     tab.locator("#move").click()
-    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 saved"
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
     tab.get_by_text("Already in Cluster 2").wait_for()
 
 

@@ -199,7 +199,7 @@ def test_given_features_need_a_row_an_image(photos: Path, tmp_path: Path) -> Non
 
 
 def test_number_of_clusters_is_needed_without_labels(flat_photos: Path) -> None:
-    with pytest.raises(ValueError, match="num_clusters must be given: the data has 0 known classes"):
+    with pytest.raises(ValueError, match="the data has 0 known classes: give num_clusters"):
         train(scan(), Folder(flat_photos, image_size=64, num_workers=0), epochs=1, seed=0)
 
 

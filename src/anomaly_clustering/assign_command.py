@@ -16,7 +16,7 @@ from rich.table import Table
 
 from anomaly_clustering.assign import Assignment, assign
 from anomaly_clustering.clustering import distance_to_center
-from anomaly_clustering.console import drawing, print_notices, print_plainly
+from anomaly_clustering.console import drawing, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.labels import read_labels
 from anomaly_clustering.later_images import LaterImages, add_images, load_later
@@ -53,7 +53,8 @@ def assign_images(options: argparse.Namespace) -> None:
     clusters = _clusters(run, options.labels)
     listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
     seen = load_later(options.run, run, clusters.embeddings)
-    later, of_run = add_images(run, seen, [record.image for record in listing.records])
+    with offering_to_skip():
+        later, of_run = add_images(run, seen, [record.image for record in listing.records])
     # All of them, also those of earlier calls: clusters may have been corrected since.
     found = assign(
         later.embeddings,
@@ -64,7 +65,7 @@ def assign_images(options: argparse.Namespace) -> None:
     )
     rows = [*_rows_of_run(run, clusters, of_run), *_new_rows(clusters, later, found)]
     _write(options.run, run, later, found, rows)
-    _print(listing.notices, rows, options.run)
+    _print(listing.notices, rows, options.run, given=len(listing.records))
 
 
 def _check_there(run: StoredRun) -> None:
@@ -108,9 +109,9 @@ def _new_rows(clusters: Clusters, later: LaterImages, found: Assignment) -> Iter
 
 
 def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, rows: Iterable[Row]) -> None:
-    """Everything beside the run first, then moved into it file by file, the page last."""
+    """Everything into a hidden folder of the run first, then moved file by file, the page last."""
     assert run.embeddings is not None
-    with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=f".{folder.name}-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".assigning-") as temporary:
         new = Path(temporary)
         with (new / ASSIGNED).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             table = csv.writer(file)
@@ -135,7 +136,7 @@ def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, 
             os.replace(written, target)
 
 
-def _print(notices: Sequence[str], rows: Sequence[Row], folder: Path) -> None:
+def _print(notices: Sequence[str], rows: Sequence[Row], folder: Path, *, given: int) -> None:
     console = Console()
     print_notices(console, notices)
     table = Table("cluster", "name", "images")
@@ -144,6 +145,7 @@ def _print(notices: Sequence[str], rows: Sequence[Row], folder: Path) -> None:
         table.add_row(str(cluster), name, str(size))
     console.print(table)
     same = sum(bool(row.same_as) for row in rows)
-    print_plainly(console, f"{len(rows)} images, {same} of them of the run itself")
+    earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > given else ""
+    print_plainly(console, f"{given} images, {same} of them of the run itself{earlier}")
     print_plainly(console, f"Unknown, out of the range of the run: {sum(row.unknown for row in rows)}")
     print_plainly(console, f"Look at {folder / PAGE}")

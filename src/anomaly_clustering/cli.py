@@ -1,13 +1,14 @@
 """The command line in; one of the commands is run, and says in a line what the user can mend."""
 
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NoReturn
 
 from anomaly_clustering import __version__
 from anomaly_clustering.options import assign_options, cluster_options, export_options
+from anomaly_clustering.quiet import quiet
 
 HELP = """\
 usage: anomaly-clustering COMMAND ...
@@ -39,14 +40,20 @@ TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
-    _quiet()
+    words = list(sys.argv[1:] if argv is None else argv)
     # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found.
     sys.path.insert(0, os.getcwd())
     try:
-        _run(list(sys.argv[1:] if argv is None else argv))
+        work = _command(words)
+        with quiet():
+            work()
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)
+        _interrupted(words)
+    except SystemExit as stop:
+        # So Lightning ends what is interrupted.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            _interrupted(words)
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         lost = "Connection closed by peer" in str(error)
         if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError) and not lost):
@@ -57,34 +64,40 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-def _run(words: list[str]) -> None:
-    """What a command needs takes seconds to import, so that comes after its options are read."""
+def _command(words: list[str]) -> Callable[[], object]:
+    """What there is to do. What a command needs takes seconds to import, so that its options are read before."""
     match words:
         case [] | ["-h" | "--help", *_]:
-            print(HELP)
+            return partial(print, HELP)
         case ["--version", *_]:
-            print(f"anomaly-clustering {__version__}")
+            return partial(print, f"anomaly-clustering {__version__}")
         case ["cluster", *rest]:
             options = cluster_options(rest)
             from anomaly_clustering.cluster_command import cluster
 
-            cluster(options)
+            return partial(cluster, options)
         case ["assign", *rest]:
             options = assign_options(rest)
             from anomaly_clustering.assign_command import assign_images
 
-            assign_images(options)
+            return partial(assign_images, options)
         case ["export", *rest]:
             options = export_options(rest)
             from anomaly_clustering.export_command import export_labels
 
-            export_labels(options)
+            return partial(export_labels, options)
         case [word, *_] if word not in COMMANDS and not word.startswith("-"):
             raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
         case _:
             from anomaly_clustering.lightning_command import run
 
-            run(words)
+            return partial(run, words)
+
+
+def _interrupted(words: Sequence[str]) -> NoReturn:
+    kept = "finished epochs are kept: go on with --ckpt_path last" if "fit" in words else "nothing was written"
+    print(f"error: interrupted; {kept}", file=sys.stderr)
+    sys.exit(130)
 
 
 def _message(error: Exception) -> str:
@@ -99,11 +112,3 @@ def _message(error: Exception) -> str:
     )
     lines = [line.strip() for line in text.splitlines()]
     return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))
-
-
-def _quiet() -> None:
-    """Hide what Lightning says of itself: the user asked for groups."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", module="torch.utils.data")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from anomaly_clustering.accelerator import ACCELERATOR
 from anomaly_clustering.backbone import EMBEDDED
-from anomaly_clustering.console import drawing, print_notices, print_plainly
+from anomaly_clustering.console import drawing, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.report import confusion
@@ -49,7 +49,8 @@ def cluster(options: argparse.Namespace) -> None:
     trainer = Trainer(
         accelerator=ACCELERATOR, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
     )
-    trainer.validate(mic, datamodule=datamodule, verbose=False)
+    with offering_to_skip():
+        trainer.validate(mic, datamodule=datamodule, verbose=False)
     metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
     config = yaml.safe_dump({key: _plain(value) for key, value in vars(options).items()}, sort_keys=False)
     write_run(

@@ -29,6 +29,7 @@ from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.images import as_rgb, image_files, read_image
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.new_images import embed_new
+from anomaly_clustering.quiet import quiet
 from anomaly_clustering.stored_run import Recipe
 
 # A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
@@ -111,15 +112,16 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             num_clusters=self.n_clusters,
             seed=self.random_state,
         )
-        trainer = Trainer(
-            accelerator=ACCELERATOR,
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
-        trainer.predict(mic, datamodule=data, return_predictions=False)
+        with quiet():
+            trainer = Trainer(
+                accelerator=ACCELERATOR,
+                devices=1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+            )
+            trainer.predict(mic, datamodule=data, return_predictions=False)
         grouping = mic.grouping
         self.labels_ = grouping.labels
         self.n_clusters_ = grouping.num_clusters

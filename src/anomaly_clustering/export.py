@@ -39,7 +39,7 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
         seed: draws them.
 
     Raises:
-        ValueError: no image has a label, or one cannot be the name of a folder.
+        ValueError: no image has a label, or one cannot be the name of a folder where the layout needs it.
         FileExistsError: `out` exists.
         FileNotFoundError: an image is no longer where it was.
     """
@@ -50,6 +50,8 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
     items = _items(labels)
+    if layout != "coco":
+        _check_names(items)
     with whole_or_nothing(out) as folder:
         LAYOUTS[layout](items, folder, val_fraction, seed)
     return len(labels) - len(items)
@@ -61,9 +63,6 @@ def _items(labels: Sequence[Labelled]) -> list[Item]:
         raise ValueError(
             f"none of the {len(labels)} images has a label that is sure: name clusters in the report first"
         )
-    for label in {image.label for image in chosen}:
-        if label.startswith(".") or set(label) & NOT_IN_NAMES or not label.isprintable():
-            raise ValueError(f"{label!r} cannot be the name of a folder; rename the cluster in the report")
     for image in chosen:
         if not image.path.is_file():
             raise FileNotFoundError(
@@ -80,6 +79,16 @@ def _items(labels: Sequence[Labelled]) -> list[Item]:
         )
         for i, image in enumerate(chosen)
     ]
+
+
+def _check_names(items: Sequence[Item]) -> None:
+    labels = sorted({item.label for item in items})
+    bad = [name for name in labels if name.startswith(".") or set(name) & NOT_IN_NAMES or not name.isprintable()]
+    if bad:
+        raise ValueError(
+            f"{', '.join(map(repr, bad))} cannot be the name of a folder; rename the cluster in the report, or use the "
+            "layout coco"
+        )
 
 
 def _folders(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:

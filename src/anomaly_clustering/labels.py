@@ -41,6 +41,8 @@ def read_labels(file: Path) -> list[Labelled]:
             Labelled(_path(row["path"]), int(row["cluster"]), row["label"].strip(), bool(int(row["unsure"])))
             for row in rows
         ]
+    except UnicodeDecodeError:
+        raise ValueError(f"{str(file)!r} is not UTF-8; save it from the report, or as 'CSV UTF-8'") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{str(file)!r} is not a file of labels, with {', '.join(COLUMNS)} of each image ({error!r}); "

@@ -26,6 +26,7 @@ from anomaly_clustering.comparison import HAUSDORFF, PATCHWISE, POOLING, Distanc
 from anomaly_clustering.drawing import draw_normals, draw_references
 from anomaly_clustering.features import Features
 from anomaly_clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
+from anomaly_clustering.num_clusters import check_can_choose
 from anomaly_clustering.precision import Precision, resolve
 from anomaly_clustering.progress import progress_bar
 from anomaly_clustering.references import NormalPatches, ReferenceImages, Remembered, mean_scores, sample
@@ -406,13 +407,19 @@ class MIC(LightningModule):
             return self.num_clusters
         num_classes = getattr(self._data, "num_classes", 0)
         if num_classes < 2:
-            raise ValueError(f"num_clusters must be given, or 'auto': the data has {num_classes} known classes")
+            raise ValueError(f"the data has {num_classes} known classes: give num_clusters, or 'auto'")
         return num_classes
 
     def _check_num_clusters(self) -> None:
         """Fail before the work, not after it."""
         records = getattr(self._data, "records", None)
-        if records is not None and self.num_clusters != "auto" and self._known_num_clusters() > len(records):
+        if records is None:
+            return
+        if len(records) == 1:
+            raise ValueError(f"there is one image alone, {str(records[0].image)!r}: at least 2 are needed")
+        if self.num_clusters == "auto":
+            check_can_choose(len(records))
+        elif self._known_num_clusters() > len(records):
             raise ValueError(
                 f"num_clusters must be between 2 and {len(records)} (the number of images), "
                 f"got {self._known_num_clusters()}"

@@ -11,6 +11,8 @@ from anomaly_clustering.clustering import cut
 
 Criterion = Literal["l_method", "silhouette"]
 
+# Images that the L method needs.
+LEAST = 5
 # Below this many merges the knee is sought in all of them.
 SHORTEST_TAIL = 20
 # The silhouette is compared up to this many clusters.
@@ -45,6 +47,19 @@ def choose_num_clusters(
     return CRITERIA[criterion](tree, distance)
 
 
+def check_can_choose(n: int) -> None:
+    """By the L method.
+
+    Raises:
+        ValueError: there are too few images for that.
+    """
+    if n < LEAST:
+        raise ValueError(
+            f"the number of clusters can be chosen from {LEAST} images on, got {n}: give it as num_clusters (of the "
+            "command cluster: --clusters)"
+        )
+
+
 def _l_method(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
     """The knee of the heights of merges by the L method (Salvador and Chan 2004), from 3 clusters on.
 
@@ -53,8 +68,7 @@ def _l_method(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
     merges is cut off and the knee sought again until it stops moving to the left.
     """
     n = len(tree) + 1
-    if n < 5:
-        raise ValueError(f"the number of clusters can be chosen from 5 images on, got {n}; give it")
+    check_can_choose(n)
     heights = tree[::-1, 2]  # of the merge of 2, 3, ..., n clusters
     most, knee = n, n
     while True:

@@ -28,7 +28,9 @@ Assign new images to the clusters of a run, and show them in its report. A new i
 run has kept, and goes to the cluster with the nearest mean. It is marked as unknown if it is farther from that mean
 than any image of the run is from the mean of the others in its cluster, or if its patches are more unusual on average
 than those of any image of the run. A good image is not unknown, and goes to a cluster of defects if there are no good
-ones in the run. An image of the run itself, told by the content of its file, keeps the cluster that it has."""
+ones in the run. An image of the run itself, told by the content of its file, keeps the cluster that it has.
+assigned.csv in the folder of the run lists these images, and new ones of earlier calls, whose clusters are found anew:
+give --labels each time."""
 
 
 class Parser(argparse.ArgumentParser):

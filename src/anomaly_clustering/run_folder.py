@@ -49,6 +49,9 @@ def check_free(out: Path, *, overwrite: bool) -> None:
         OSError: nothing can be written there.
     """
     place = out.resolve()
+    if place.is_mount():
+        # What is mounted can be written to, but no finished folder can take its place.
+        raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
     parent = next(folder for folder in place.parents if folder.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")

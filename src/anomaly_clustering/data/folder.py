@@ -1,5 +1,6 @@
 """A user's own folder of images in; records out. Subfolders, if there are any, are defect types."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from rich.progress import track
 
 from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule, Listing, Record
-from anomaly_clustering.data.images import EXTENSIONS, UnreadableImageError, image_files, read_image
+from anomaly_clustering.data.images import EXTENSIONS, UnreadableImageError, files_below, image_files, read_image
 
 DEFECT_FREE = frozenset({"good", "normal", "ok"})
 
@@ -28,11 +29,11 @@ def list_folder(
     """
     images = list_images(root, leave_out=[*leave_out, *(folder for folder in (normals, masks) if folder)])
     normal_images = list_images(normals) if normals else []
-    notices: list[str] = []
+    notices = [notice] if (notice := _of_other_kinds(root)) else []
     if skip_unreadable:
         images, bad = _readable(images)
         normal_images, bad_normals = _readable(normal_images)
-        notices = [f"left out: {message}" for message in bad + bad_normals]
+        notices += [f"left out: {message}" for message in bad + bad_normals]
     types = {image: image.relative_to(root).parts[0] for image in images if image.parent != root}
     class_names = sorted(set(types.values()))
     records = [
@@ -58,6 +59,16 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
         beside = " beside the normal images, masks and maps" if leave_out else ""
         raise ValueError(f"{str(folder)!r} holds no images{beside} ({', '.join(sorted(EXTENSIONS))})")
     return images
+
+
+def _of_other_kinds(folder: Path) -> str:
+    """Says that files are no images of a kind that is read: photographs may be among them."""
+    kinds = Counter(path.suffix.lower() for path in files_below(folder))
+    others = {kind: count for kind, count in kinds.items() if kind not in EXTENSIONS}
+    if not others:
+        return ""
+    listed = ", ".join(f"{count} {kind or 'without ending'}" for kind, count in sorted(others.items()))
+    return f"left out: {sum(others.values())} files in {str(folder)!r} of kinds that are not read ({listed})"
 
 
 def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:

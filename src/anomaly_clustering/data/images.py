@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
 MIN_SIDE = 8
 
 
@@ -21,6 +21,11 @@ def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[
 
     Hidden files and folders are left out.
     """
+    return [path for path in files_below(folder) if path.suffix.lower() in extensions]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """As `image_files`, of any kind."""
     found: list[Path] = []
     seen: set[Path] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -29,7 +34,7 @@ def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[
         folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() not in seen]
         seen |= {(here / name).resolve() for name in folders}
         found += [here / name for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in extensions and path.is_file())
+    return sorted(path for path in found if path.is_file())
 
 
 def read_image(path: Path) -> Image.Image:

@@ -37,6 +37,7 @@ byId("load").addEventListener("change", async ({ target }) => {
   target.value = "";
   if (!file) return;
   try {
+    if (file.name.endsWith(".csv")) throw new Error("labels.csv is for export; what goes on is labels.json");
     const content = JSON.parse(await file.text());
     if (content.run !== run.key) throw new Error(`it belongs to another run, ${content.title}`);
     takeOver(content.decisions);

@@ -135,7 +135,7 @@ function showProgress() {
   bar.value = progress.labelled;
   byId("progress-text").textContent =
     `${progress.labelled} of ${progress.images} images labelled · ${plural(progress.made, "decision")} made · ` +
-    `${progress.saved} saved`;
+    `${plural(progress.spared, "decision")} spared`;
   byId("undo").disabled = !decisions.length;
   byId("redo").disabled = !undone.length;
   const found = clustersOf(labels).length;

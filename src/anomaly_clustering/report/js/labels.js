@@ -79,5 +79,5 @@ function shortTitleOf(labels, cluster) {
 function progressOf(labels, decisions) {
   const labelled = labels.of.filter((cluster, i) => labels.names.has(cluster) && !labels.unsure.has(i)).length;
   const made = decisions.filter((decision) => decision.do !== "cut").length;
-  return { images: labels.of.length, labelled, made, saved: Math.max(0, labelled - made) };
+  return { images: labels.of.length, labelled, made, spared: Math.max(0, labelled - made) };
 }
