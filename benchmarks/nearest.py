@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import combinations, permutations
+from itertools import permutations
 from statistics import median
 from typing import Any
 
@@ -27,6 +27,7 @@ from rich.table import Table
 from sklearn.metrics import pairwise_distances_argmin_min
 from torch import Tensor
 
+from anomaly_clustering.float_products import matrix_product
 from anomaly_clustering.nearest import pairwise_nearest
 from anomaly_clustering.precision import TYPES, resolve
 from anomaly_clustering.threads import in_order
@@ -57,12 +58,13 @@ def bare_products(dtype: torch.dtype) -> Callable[[Tensor], None]:
 
     def run(bags: Tensor) -> None:
         rounded = bags.to(dtype)
-        linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
-        def product(pair: tuple[Tensor, Tensor]) -> None:
-            linear(*pair, None, "none", [], "") if linear else torch.mm(pair[0], pair[1].T)
+        def products(i: int) -> None:
+            room = torch.empty(bags.shape[1] ** 2, dtype=dtype)
+            for j in range(i):
+                matrix_product(rounded[i : i + 1], rounded[j : j + 1], room)
 
-        for _ in in_order(product, combinations(rounded, 2), device=bags.device):
+        for _ in in_order(products, range(len(bags)), device=bags.device):
             pass
 
     return run

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakeImage
+from lightning import Trainer
 from test_mic import folder, run_mic
 
 from anomaly_clustering import mic, references
 from anomaly_clustering.backbone import Backbone
 from anomaly_clustering.cache import Cache, digest, file_digest, tensors_digest
 from anomaly_clustering.data import Folder
+from anomaly_clustering.grouping import Grouping
 
 
 @pytest.fixture
@@ -216,3 +218,17 @@ def test_only_new_and_damaged_images_are_embedded(
     assert (found.grouping.labels == expected.grouping.labels).all()
     assert len(found.notices) == 1
     assert str(damaged) in found.notices[0]
+
+
+def test_a_run_on_some_of_the_images_neither_takes_nor_leaves_what_all_gave(photos: Path, tmp_path: Path) -> None:
+    def grouping(cache: Path | None, **limits: int) -> Grouping:
+        data = Folder(photos, image_size=64, batch_size=4, num_workers=0)
+        module = mic.MIC("embedded", num_clusters=2, cache=cache)
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, **limits)
+        trainer.validate(module, data, verbose=False)
+        return module.grouping
+
+    some, everything = grouping(None, limit_val_batches=2), grouping(None)
+    for _ in range(2):
+        assert np.array_equal(grouping(tmp_path / "cache", limit_val_batches=2).weights, some.weights)
+        assert np.array_equal(grouping(tmp_path / "cache").weights, everything.weights)

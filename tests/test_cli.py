@@ -320,6 +320,19 @@ def test_interrupted(
     assert capsys.readouterr().err.strip().splitlines()[-1] == message
 
 
+def test_files_beside_the_images_take_no_librarys_place(flat_photos: Path) -> None:
+    Path("yaml.py").write_text("raise SystemExit('not this one')")
+    command = [str(Path(sys.executable).with_name("anomaly-clustering")), "cluster", "absent"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == "error: 'absent' does not exist\n"
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_precision_of_the_trainer(precision: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(configured("test", "--data.root", str(photos), "--trainer.precision", precision), capsys)
+    assert line == f"error: the trainer's precision must be '32-true' for MIC, got '{precision}'"
+
+
 def test_lightning_says_nothing_of_itself(flat_photos: Path) -> None:
     """In a process of its own, since it sets its levels when it is imported."""
     command = [sys.executable, "-m", "anomaly_clustering", "cluster", str(flat_photos), *SMALL]

@@ -110,10 +110,7 @@ def test_auto_chooses_a_number(flat_photos: Path) -> None:
 
 
 def test_number_of_clusters_is_needed_without_labels(flat_photos: Path) -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"the data has 0 known classes: give num_clusters, or 'auto'",
-    ):
+    with pytest.raises(ValueError, match="the data has 0 known classes: give num_clusters, or 'auto'"):
         run_mic(folder(flat_photos))
 
 

@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
-from anomaly_clustering import float_products, nearest, precision
+from anomaly_clustering import argmin, float_products, nearest, precision
 from anomaly_clustering.nearest import nearest_blocks, nearest_distances, pairwise_nearest
 from anomaly_clustering.precision import Precision
 
@@ -123,9 +126,9 @@ def test_near_duplicates_are_exact_in_spite_of_cancellation(length: float) -> No
     assert torch.allclose(found, brute_force(queries, references), rtol=1e-3, atol=1e-7 * length)
 
 
-@pytest.mark.parametrize("name", ["AMD EPYC", "Intel Xeon"])
-def test_products_of_either_library_give_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
+@pytest.mark.parametrize("processor", [{"cpu_name": "AMD EPYC"}, {"sse4a": True}, {"cpu_name": "Intel Xeon"}])
+def test_products_of_either_library_give_the_same(processor: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor, raising=False)
     bags = torch.randn(5, 4, 6)
     assert torch.allclose(nearest_distances(bags, bags, "fp32").double(), brute_force(bags, bags), atol=1e-5)
 
@@ -151,6 +154,22 @@ def test_the_path_of_other_devices_gives_the_same(precision: Precision, monkeypa
     monkeypatch.setattr(float_products, "_on_processor", float_products._on_accelerator)
     for one, other in zip(pairwise_nearest(bags, precision), expected, strict=True):
         assert torch.allclose(one.distances, other.distances, atol=1e-6 if precision == "fp32" else 5e-3)
+
+
+def test_integers_of_one_channel() -> None:
+    bags = torch.randn(6, 40, 1)
+    for _ in range(20):
+        excess = nearest_distances(bags, bags, "int8") - brute_force(bags, bags)
+        assert excess.abs().max() < 0.05
+
+
+def test_compiled_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CompileResultCacheImpl, "_locator_classes", [])
+
+    def twice(number):  # type: ignore[no-untyped-def]
+        return 2 * number
+
+    assert argmin.compiled()(twice)(21) == 42
 
 
 def test_who_stops_early_leaves_no_threads_behind() -> None:

@@ -28,7 +28,7 @@ def test_auto_is_what_is_fastest(
 
 def test_integers_are_refused_where_their_products_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "Intel Core"}, raising=False)
-    with pytest.raises(ValueError, match="which this one has not; choose 'auto'"):
+    with pytest.raises(ValueError, match="which this processor has not; choose 'auto'"):
         resolve("int8", CPU)
     with pytest.raises(ValueError, match="which a cuda device has not"):
         resolve("int8", torch.device("cuda"))

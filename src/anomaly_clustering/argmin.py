@@ -5,7 +5,8 @@ PyTorch would read the products several times, and its argmin takes longer than 
 makes vectors of these loops over integers, as long as it sees that no index is negative.
 """
 
-from typing import no_type_check
+from collections.abc import Callable
+from typing import Any, no_type_check
 
 import numba
 import numpy as np
@@ -19,7 +20,19 @@ LEAST_OF_NONE = np.int32(2**31 - 1)
 MOST_SHIFT = 512
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+def compiled(*, fastmath: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """By numba, once for all processes; for this one alone where there is no place to keep what it compiles."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return numba.njit(nogil=True, cache=True, fastmath=fastmath)(function)
+        except RuntimeError:
+            return numba.njit(nogil=True, fastmath=fastmath)(function)
+
+    return decorate
+
+
+@compiled(fastmath=True)
 @no_type_check
 def nearest_by_numbers(product, left, right, to_right, to_left):
     """From each patch to the patch of each image on the other side that has the least product with it.
@@ -47,7 +60,7 @@ def nearest_by_numbers(product, left, right, to_right, to_left):
                 _distances(right[j], left[i], row_of_column, to_left[j, i])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 @no_type_check
 def nearest_by_integers(product, left_halves, right_halves, left_steps, right_steps, left, right, to_right, to_left):
     """The same, where |a - b|^2 / 2 = h_a + h_b - a b, and h_a is the same in a row, h_b in a column.
@@ -93,14 +106,14 @@ def nearest_by_integers(product, left_halves, right_halves, left_steps, right_st
                 _distances(right[j], left[i], row_of_column, to_left[j, i])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 @no_type_check
 def _offsets(halves, unit, offsets):
     for m in range(len(halves)):
         offsets[m] = np.int32(np.int32(halves[m] / unit) << INDEX_BITS) + np.int32(m)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 @no_type_check
 def _least(row, offsets):
     least = LEAST_OF_NONE
@@ -109,7 +122,7 @@ def _least(row, offsets):
     return least
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 @no_type_check
 def _least_both_ways(row, offsets, offset, least_of_columns):
     least = LEAST_OF_NONE
@@ -120,7 +133,7 @@ def _least_both_ways(row, offsets, offset, least_of_columns):
     return least
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 @no_type_check
 def _argmin(row):
     least = row[0]
@@ -132,7 +145,7 @@ def _argmin(row):
     return where
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 @no_type_check
 def _update(least, where, row, m):
     """The least number of each column so far, and its row, with row `m`."""
@@ -143,7 +156,7 @@ def _update(least, where, row, m):
         least[j] = value if closer else least[j]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 @no_type_check
 def _distances(patches, others, chosen, result):
     for m in range(len(patches)):

@@ -41,8 +41,6 @@ TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found.
-    sys.path.insert(0, os.getcwd())
     try:
         work = _command(words)
         with quiet():

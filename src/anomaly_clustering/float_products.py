@@ -47,12 +47,12 @@ class FloatFactors:
         room: Float[Tensor, " numbers"],
     ) -> None:
         """See `nearest.Factors`."""
-        product = _product(self.values, others.values, room)
-        search = _on_processor if product.device.type == "cpu" else _on_accelerator
-        search(product, self.bags, others.bags, to_right, to_left)
+        products = matrix_product(self.values, others.values, room)
+        search = _on_processor if products.device.type == "cpu" else _on_accelerator
+        search(products, self.bags, others.bags, to_right, to_left)
 
 
-def _product(
+def matrix_product(
     left: Float[Tensor, "l m e"], right: Float[Tensor, "r p e"], room: Float[Tensor, " numbers"]
 ) -> Float[Tensor, "l m r p"]:
     """Written into `room` where that is faster."""

@@ -31,7 +31,10 @@ class IntegerFactors:
         # Of what the integers stand for, not of the patches: near ones then have nearly the same errors.
         halves = rounded.square().sum(-1) / 2 * steps[:, None] ** 2
         rows = rounded.to(torch.int8).flatten(0, 1)
-        self.values: Int[Tensor, "patches d"] | Int[Tensor, "d patches"] = rows.T.contiguous() if right else rows
+        if right:
+            # Not `contiguous`: of one channel that is a view, with strides that are misread.
+            rows = rows.T.clone(memory_format=torch.contiguous_format)
+        self.values: Int[Tensor, "patches d"] | Int[Tensor, "d patches"] = rows
         self.arrays = halves.numpy(), steps.numpy(), bags.contiguous().numpy()
 
     def lower(

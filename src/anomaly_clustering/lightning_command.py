@@ -1,5 +1,7 @@
 """The words of a user in; a run by LightningCLI's `fit`, `validate`, `test` or `predict` and its folder out."""
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -34,6 +36,9 @@ def run(argv: Sequence[str]) -> None:
     Raises:
         ValueError: what the user asked for is not there, such as a GPU.
     """
+    # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found; only now, or a file of the
+    # user's could take the place of a library.
+    sys.path.insert(0, os.getcwd())
     try:
         command = CommandLine(
             LightningModule,

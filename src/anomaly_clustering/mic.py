@@ -213,13 +213,17 @@ class MIC(LightningModule):
         self._check_num_clusters()
         # A device that cannot is told of before anything is embedded.
         resolve(self.precision, self.device)
+        if self.trainer.precision != "32-true":
+            raise ValueError(f"the trainer's precision must be '32-true' for MIC, got {self.trainer.precision!r}")
         if self.resamples and self.trainer.world_size > 1:
             raise ValueError(f"resamples run on one process, got {self.trainer.world_size}")
         # What subsets are weighed from: bags and their nearest distances.
         self.bags_and_nearest: tuple[Tensor, Tensor] | None = None
         self.drawn = self._draw()
         self.comparison_key = self._comparison_key()
-        known = None if self.weighs_subsets else self._known()
+        # One process looks for all: they must agree on what is still to be done.
+        known = self._known() if self.trainer.is_global_zero and not self.weighs_subsets else None
+        known = self.trainer.strategy.broadcast(known)
         self.references = Remembered(known) if known else self._embedded()
         # A sample of what patches were compared with, for images that come later; None where they were not compared.
         self.reference_bags = self.references.reference_bags if self.references else None
@@ -325,7 +329,7 @@ class MIC(LightningModule):
             if "scores" not in own:
                 with self._progress("Comparing images", pairs) as advance:
                     own["scores"] = self._rarity(shard, advance)
-                self.reference_bags = sample(shard, self.seed)
+                self.reference_bags = sample(shard)
                 own["mean_scores"] = mean_scores(own["scores"], self.reduce)
             scores = own["scores"]
             if self.effective_patches is not None:
@@ -342,6 +346,8 @@ class MIC(LightningModule):
                 precision=self.precision,
                 advance=advance,
             )
+        if (shard.positions.diff() < 0).any():
+            raise ValueError("resamples need the images in the order of the data set, but the loader shuffles them")
         if known := self._known():
             nearest = known["nearest"].to(shard.bags.device)
             advance(len(nearest) ** 2)
@@ -451,13 +457,17 @@ class MIC(LightningModule):
         with self._progress(title, len(self.drawn)) as advance:
             bags = self.features.of(loader, self.drawn, advance, stride)
         if self.weights == "novelty":
-            return NormalPatches(bags.flatten(0, 1), self.precision, self.seed)
-        return ReferenceImages(Shard(bags, self.drawn.to(self.device)), self.reduce, self.precision, self.seed)
+            return NormalPatches(bags.flatten(0, 1), self.precision)
+        return ReferenceImages(Shard(bags, self.drawn.to(self.device)), self.reduce, self.precision)
 
     def _comparison_key(self) -> str | None:
         """Names all that the result of comparing the images depends on; None where nothing is compared, or kept."""
         data, weighs = self._data, self.distance == "weighted_average" and self.weights in ("rarity", "novelty")
         if not self.cache or not data or not (weighs or self.distance in PATCHWISE):
+            return None
+        limits = (self.trainer.limit_test_batches, self.trainer.limit_val_batches, self.trainer.limit_predict_batches)
+        if not all(isinstance(limit, float) and limit == 1 for limit in limits):
+            # The name is that of all images.
             return None
         how: object = [self.weights, self.reduce] if weighs else HAUSDORFF.get(self.distance, [self.distance])[0]
         size = [data.image_size] * 2

@@ -20,9 +20,10 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
     if precision == "auto":
         precision = _fastest(device)
     if precision == "int8" and not _multiplies_integers(device):
+        place = "this processor" if device.type == "cpu" else f"a {device.type} device"
         raise ValueError(
-            "precision 'int8' needs the VNNI instructions of a processor (Intel since 2019, AMD since Zen 4), which "
-            f"{'this one' if device.type == 'cpu' else 'a ' + device.type + ' device'} has not; choose 'auto'"
+            "precision 'int8' needs PyTorch 2.11 or newer and VNNI instructions (Intel since 2019, AMD since Zen 4), "
+            f"which {place} has not; choose 'auto'"
         )
     return TYPES[precision]
 

@@ -22,15 +22,17 @@ from anomaly_clustering.weights import Reduce, Shard, novelty, rarity
 # at .36 from the mean of their cluster.
 KEPT_IMAGES = 32
 KEPT_PATCHES = 2**15
+# Always the same ones, since runs with different seeds share what the cache remembers.
+SEED = 0
 
 
 class NormalPatches:
     """Patches of normal images, with which novelty compares (Eq. 6)."""
 
-    def __init__(self, patches: Float[Tensor, "p d"], precision: Precision, seed: int):
+    def __init__(self, patches: Float[Tensor, "p d"], precision: Precision):
         self.patches = patches
         self.precision: Precision = precision
-        self.reference_bags = patches[draw(len(patches), KEPT_PATCHES, seed)][None].half()
+        self.reference_bags = patches[draw(len(patches), KEPT_PATCHES, SEED)][None].half()
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         # Against fewer patches all distances are larger, so those of later images would not compare with the scores.
@@ -44,11 +46,11 @@ class NormalPatches:
 class ReferenceImages:
     """Some images of the data set, with which all are compared (Eq. 7)."""
 
-    def __init__(self, shard: Shard, reduce: Reduce, precision: Precision, seed: int):
+    def __init__(self, shard: Shard, reduce: Reduce, precision: Precision):
         self.shard = shard
         self.reduce: Reduce = reduce
         self.precision: Precision = precision
-        self.reference_bags = shard.bags[draw(len(shard.bags), KEPT_IMAGES, seed)].half()
+        self.reference_bags = shard.bags[draw(len(shard.bags), KEPT_IMAGES, SEED)].half()
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         scores = rarity(bags, self.reduce, positions=positions, references=[self.shard], precision=self.precision)
@@ -71,9 +73,9 @@ def mean_scores(scores: Float[Tensor, "n m"], reduce: Reduce) -> Float[Tensor, "
     return scores.mean(1) if reduce == "mean" else scores.new_full((len(scores),), torch.nan)
 
 
-def sample(shard: Shard, seed: int) -> Float[Tensor, "r m d"]:
-    """Bags of some of the images of all processes, drawn by seed, in the order of the data set."""
+def sample(shard: Shard) -> Float[Tensor, "r m d"]:
+    """Bags of some of the images of all processes, in the order of the data set."""
     positions = torch.cat(gather(shard.positions)).sort().values
-    own = torch.isin(shard.positions, positions[draw(len(positions), KEPT_IMAGES, seed).to(positions.device)])
+    own = torch.isin(shard.positions, positions[draw(len(positions), KEPT_IMAGES, SEED).to(positions.device)])
     bags, order = torch.cat(gather(shard.bags[own])), torch.cat(gather(shard.positions[own])).argsort()
     return bags[order].half()

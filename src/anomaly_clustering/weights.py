@@ -99,13 +99,14 @@ def novelty(
     """
     if len(normal_patches) == 0:
         raise ValueError("novelty compares with normal images, but there are none")
-    # Cut into pieces of a bag's size. What is missing in the last is filled with patches that are there already.
-    missing = -len(normal_patches) % bags.shape[1]
-    filling = normal_patches[torch.arange(missing, device=bags.device) % len(normal_patches)]
-    references = (torch.cat([normal_patches, filling]) if missing else normal_patches).unflatten(0, (-1, bags.shape[1]))
+    # Views of a bag's size, and one of what remains.
+    size = bags.shape[1]
+    whole = len(normal_patches) // size * size
     scores = bags.new_full(bags.shape[:2], torch.inf)
-    for rows, _, distances in nearest_blocks(bags, references, precision):
-        torch.minimum(scores[rows], distances.amin(1), out=scores[rows])
+    for references in (normal_patches[:whole].unflatten(0, (-1, size)), normal_patches[None, whole:]):
+        if references.numel():
+            for rows, _, distances in nearest_blocks(bags, references, precision):
+                torch.minimum(scores[rows], distances.amin(1), out=scores[rows])
     return scores
 
 
