@@ -93,7 +93,7 @@ def _command(words: list[str]) -> Callable[[], object]:
 
 
 def _interrupted(words: Sequence[str]) -> NoReturn:
-    kept = "finished epochs are kept: go on with --ckpt_path last" if "fit" in words else "nothing was written"
+    kept = "finished epochs are kept: go on with --ckpt_path last" if words[:1] == ["fit"] else "nothing was written"
     print(f"error: interrupted; {kept}", file=sys.stderr)
     sys.exit(130)
 
