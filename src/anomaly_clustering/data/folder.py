@@ -27,9 +27,10 @@ def list_folder(
     and optionally `_mask` after the stem; images of a folder named good, normal or ok need none. `normals`,
     `masks` and the folders to `leave_out` may lie inside `root`.
     """
-    images = list_images(root, leave_out=[*leave_out, *(folder for folder in (normals, masks) if folder)])
+    leave_out = [*leave_out, *(folder for folder in (normals, masks) if folder)]
+    images = list_images(root, leave_out)
     normal_images = list_images(normals) if normals else []
-    notices = [notice] if (notice := _of_other_kinds(root)) else []
+    notices = [notice] if (notice := _of_other_kinds(root, leave_out)) else []
     if skip_unreadable:
         images, bad = _readable(images)
         normal_images, bad_normals = _readable(normal_images)
@@ -53,17 +54,21 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
         raise FileNotFoundError(f"{str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that holds the images")
-    outside = [other.resolve() for other in leave_out]
-    images = [path for path in image_files(folder) if not any(path.resolve().is_relative_to(o) for o in outside)]
+    images = _outside(image_files(folder), leave_out)
     if not images:
         beside = " beside the normal images, masks and maps" if leave_out else ""
         raise ValueError(f"{str(folder)!r} holds no images{beside} ({', '.join(sorted(EXTENSIONS))})")
     return images
 
 
-def _of_other_kinds(folder: Path) -> str:
+def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
+    places = [folder.resolve() for folder in folders]
+    return [path for path in files if not any(path.resolve().is_relative_to(place) for place in places)]
+
+
+def _of_other_kinds(folder: Path, leave_out: Sequence[Path]) -> str:
     """Says that files are no images of a kind that is read: photographs may be among them."""
-    kinds = Counter(path.suffix.lower() for path in files_below(folder))
+    kinds = Counter(path.suffix.lower() for path in _outside(files_below(folder), leave_out))
     others = {kind: count for kind, count in kinds.items() if kind not in EXTENSIONS}
     if not others:
         return ""
