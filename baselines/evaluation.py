@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from anomaly_clustering.data.datamodule import DefectImages
-from anomaly_clustering.metrics import clustering_metrics, each_once
+from anomaly_clustering.metrics.agreement import clustering_metrics, each_once
 from baselines.global_batch import whole_set
 
 

@@ -10,7 +10,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from anomaly_clustering.backbone import Backbone
+from anomaly_clustering.features.backbone import Backbone
 from baselines.evaluation import clean_images, num_workers
 from baselines.global_batch import rank, whole_set, world_size
 from baselines.views import Transform, Views

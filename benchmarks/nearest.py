@@ -27,10 +27,10 @@ from rich.table import Table
 from sklearn.metrics import pairwise_distances_argmin_min
 from torch import Tensor
 
-from anomaly_clustering.float_products import matrix_product
-from anomaly_clustering.nearest import pairwise_nearest
-from anomaly_clustering.precision import TYPES, resolve
-from anomaly_clustering.threads import in_order
+from anomaly_clustering.search.float_factors import matrix_product
+from anomaly_clustering.search.nearest import pairwise_nearest
+from anomaly_clustering.search.precision import TYPES, resolve
+from anomaly_clustering.search.threads import in_order
 
 
 def with_faiss(bags: Tensor) -> None:

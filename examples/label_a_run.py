@@ -6,8 +6,8 @@ python examples/label_a_run.py labels.csv --run photos-clusters --new new_photos
 import argparse
 from pathlib import Path
 
-from anomaly_clustering.cli import main
-from anomaly_clustering.labels import read_labels
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.labels import read_labels
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("labels", type=Path, help="labels.csv or labels.json")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from anomaly_clustering.backbone import Backbone
+from anomaly_clustering.features.backbone import Backbone
 from experiments.categories import SYNTHETIC, Category
 from experiments.cells import MIC_CLASS, Cell, Settings, Store, class_of, file_of, takes
 from experiments.compute import Outcome

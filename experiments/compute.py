@@ -23,10 +23,10 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer, s
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from anomaly_clustering.last_and_best import LastAndBest
-from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.mic import MIC
-from anomaly_clustering.training_folder import predicted
+from anomaly_clustering.runs.epochs import LastAndBest
+from anomaly_clustering.runs.training import predicted
 from experiments.follow import Followed, follow
 from experiments.methods import REPOSITORY
 

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch.nn.functional import one_hot
 
-from anomaly_clustering.backbone import Backbone
-from anomaly_clustering.bags import bag
-from anomaly_clustering.clustering import cut
+from anomaly_clustering.clustering.methods import cut
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.nearest import nearest_distances
+from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.bags import bag
 from anomaly_clustering.report.confusion import confusion
 from anomaly_clustering.report.sheets import contact_sheet, overlay
+from anomaly_clustering.search.nearest import nearest_distances
 from experiments.categories import Category
 from experiments.found import Found
 

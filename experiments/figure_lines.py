@@ -6,7 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomaly_clustering.purity_curve import mean_auc, purity_curve
+from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve
 from experiments.categories import Group
 from experiments.found import Found
 from experiments.summary import group_mean

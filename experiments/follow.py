@@ -45,7 +45,7 @@ def follow(
         yield False, []
         return
     # Here, since importing W&B takes a second.
-    from anomaly_clustering.tracking import Run, Track, finish, wandb_logger
+    from anomaly_clustering.runs.tracking import Run, Track, finish, wandb_logger
 
     run = Run(followed.experiment, followed.method, followed.category, followed.seed, config, followed.id)
     logger = wandb_logger(followed.wandb, run, folder=followed.folder)
@@ -59,7 +59,7 @@ def follow(
 
 def log_summary(followed: Followed, columns: list[str], rows: list[list[Any]]) -> None:
     """The table of an experiment as a W&B run of its own."""
-    from anomaly_clustering.tracking import Run, log_table
+    from anomaly_clustering.runs.tracking import Run, log_table
 
     run = Run(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
     log_table(followed.wandb, run, columns, rows, folder=followed.folder)

@@ -86,7 +86,7 @@ def open_report(browser, tmp_path) -> Iterator[Callable]:
     tab.on("request", lambda request: request.url.startswith(("file:", "data:")) or complaints.append(request.url))
 
     def open_page(report):
-        from anomaly_clustering.report import write_report
+        from anomaly_clustering.report.page import write_report
 
         write_report(tmp_path / "report.html", report)
         tab.goto((tmp_path / "report.html").as_uri())

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from anomaly_clustering.data import Folder
-from anomaly_clustering.last_and_best import LastAndBest, Row
+from anomaly_clustering.runs.epochs import LastAndBest, Row
 
 
 def digits(folder: Path, classes: Iterable[int] = range(10)) -> tuple[Folder, str]:

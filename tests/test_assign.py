@@ -12,10 +12,10 @@ from conftest import MakeImage
 from PIL import Image
 from test_cli import configured
 
-from anomaly_clustering.assign import assign, scores_against
-from anomaly_clustering.cli import main
-from anomaly_clustering.stored_run import load_run
-from anomaly_clustering.weights import novelty, rarity
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.mic.weights import novelty, rarity
+from anomaly_clustering.runs.assign import assign, scores_against
+from anomaly_clustering.runs.store import load_run
 
 SMALL = ["--image-size", "64"]
 
@@ -135,7 +135,7 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     make_image(Path("new/a.png"), 1, seed=20)
     main(["assign", "new", "--run", str(run)])
     before = (run / "assigned.csv").read_text()
-    monkeypatch.setattr("anomaly_clustering.later_images.embed_new", None)
+    monkeypatch.setattr("anomaly_clustering.runs.later_images.embed_new", None)
     main(["assign", "new", "--run", str(run)])
     assert (run / "assigned.csv").read_text() == before
 

@@ -8,7 +8,7 @@ import torch
 from conftest import SHARED
 from safetensors.torch import save_file
 
-from anomaly_clustering.backbone import EMBEDDED, Backbone
+from anomaly_clustering.features.backbone import EMBEDDED, Backbone
 
 RESNET18 = SHARED / "weights" / "resnet18_layer3.safetensors"
 
@@ -223,15 +223,19 @@ def test_absent_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_there_say_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomaly_clustering.backbone.hf_hub_url", lambda *_: "http://127.0.0.1:9/model.safetensors")
-    monkeypatch.setattr("anomaly_clustering.backbone.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(
+        "anomaly_clustering.features.backbone.hf_hub_url", lambda *_: "http://127.0.0.1:9/model.safetensors"
+    )
+    monkeypatch.setattr("anomaly_clustering.features.backbone.try_to_load_from_cache", lambda *_: None)
     with pytest.raises(ConnectionError, match=r"not on this machine.*local checkpoint.*'embedded'"):
         Backbone("wide_resnet50_2.racm_in1k")
 
 
 def test_weights_in_the_cache_need_no_network(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomaly_clustering.backbone.try_to_load_from_cache", lambda *_: str(checkpoint))
-    monkeypatch.setattr("anomaly_clustering.backbone.urlopen", lambda *_, **__: pytest.fail("asked the network"))
+    monkeypatch.setattr("anomaly_clustering.features.backbone.try_to_load_from_cache", lambda *_: str(checkpoint))
+    monkeypatch.setattr(
+        "anomaly_clustering.features.backbone.urlopen", lambda *_, **__: pytest.fail("asked the network")
+    )
     assert torch.equal(Backbone("resnet18")(IMAGES), Backbone("resnet18", checkpoint=checkpoint)(IMAGES))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from anomaly_clustering.bags import bag
+from anomaly_clustering.features.bags import bag
 
 
 def test_patches_follow_the_rows_of_the_map_and_have_unit_length() -> None:

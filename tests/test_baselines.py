@@ -9,7 +9,7 @@ from digits import train
 from lightning import LightningModule, Trainer
 
 from anomaly_clustering.data import Folder, Listing
-from anomaly_clustering.metrics import normalized_mutual_information
+from anomaly_clustering.metrics.agreement import normalized_mutual_information
 from baselines import IIC, SCAN, TEMI, GATCluster
 from baselines.evaluation import Evaluation
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import MakeImage
 
-from anomaly_clustering.cli import main
+from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import AnomalibFolder
-from anomaly_clustering.stored_run import load_run
+from anomaly_clustering.runs.store import load_run
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_anomalib_folder_on_the_command_line(anomalib: Path, monkeypatch: pytest
 
 def test_fiftyone_samples_have_clusters_and_heat_maps(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fo = pytest.importorskip("fiftyone", reason="the extra 'fiftyone' is not installed")
-    from anomaly_clustering.fiftyone_bridge import samples, to_fiftyone
+    from anomaly_clustering.runs.fiftyone import samples, to_fiftyone
 
     monkeypatch.chdir(photos.parent)
     main(["cluster", "photos", "--clusters", "3", "--image-size", "64"])

@@ -8,11 +8,12 @@ from conftest import MakeImage
 from lightning import Trainer
 from test_mic import folder, run_mic
 
-from anomaly_clustering import mic, references
-from anomaly_clustering.backbone import Backbone
-from anomaly_clustering.cache import Cache, digest, file_digest, tensors_digest
+from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.data import Folder
-from anomaly_clustering.grouping import Grouping
+from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.cache import Cache, digest, file_digest, tensors_digest
+from anomaly_clustering.mic import module as mic
+from anomaly_clustering.mic import references
 
 
 @pytest.fixture

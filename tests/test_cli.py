@@ -20,7 +20,7 @@ import yaml
 from conftest import MakeImage
 from PIL import Image
 
-from anomaly_clustering.cli import COMMANDS, main
+from anomaly_clustering.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--image-size", "64"]
@@ -188,7 +188,7 @@ def test_help_of_a_command(command: str, word: str, capsys: pytest.CaptureFixtur
 def test_what_is_no_work_does_not_wait_for_the_imports_that_work_needs(words: str) -> None:
     code = """if True:
         import sys
-        from anomaly_clustering.cli import COMMANDS, main
+        from anomaly_clustering.cli.main import COMMANDS, main
         try:
             main(sys.argv[1:])
         finally:

@@ -10,8 +10,8 @@ from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from anomaly_clustering import clustering
-from anomaly_clustering.clustering import (
+from anomaly_clustering.clustering import methods as clustering
+from anomaly_clustering.clustering.methods import (
     ON_DISTANCES,
     ON_EMBEDDINGS,
     Method,

@@ -12,10 +12,10 @@ import torch
 from test_cli import configured, refused, rows
 from test_mic import folder, run_mic
 
-from anomaly_clustering.clustering import ON_EMBEDDINGS, Method
-from anomaly_clustering.comparison import PATCHWISE, Distance
-from anomaly_clustering.distances import hausdorff
-from anomaly_clustering.weights import effective_patches, novelty, soften
+from anomaly_clustering.clustering.methods import ON_EMBEDDINGS, Method
+from anomaly_clustering.mic.distance_names import PATCHWISE, Distance
+from anomaly_clustering.mic.distances import hausdorff
+from anomaly_clustering.mic.weights import effective_patches, novelty, soften
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_senseless_combination_by_flags(photos: Path, capsys: pytest.CaptureFixt
 
 
 def test_maximum_hausdorff_is_that_of_the_bags(photos: Path) -> None:
-    from anomaly_clustering.bags import bag
+    from anomaly_clustering.features.bags import bag
 
     data = folder(photos)
     mic, _ = run_mic(data, distance="max_hausdorff")

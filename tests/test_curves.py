@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
-from anomaly_clustering.clustering import cut, ward
-from anomaly_clustering.curves import curves
+from anomaly_clustering.clustering.methods import cut, ward
+from anomaly_clustering.report.curves import curves
 
 
 def test_planted_groups_are_preferred_and_values_are_those_of_the_tree() -> None:

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from scipy.spatial.distance import cdist, directed_hausdorff
 from torch import Tensor
 
-from anomaly_clustering import nearest
-from anomaly_clustering.distances import (
+from anomaly_clustering.mic.distances import (
     OverPatches,
     Symmetrise,
     directed_distances,
@@ -20,7 +19,8 @@ from anomaly_clustering.distances import (
     mean_mean,
     symmetric,
 )
-from anomaly_clustering.weights import Shard, weighted_average
+from anomaly_clustering.mic.weights import Shard, weighted_average
+from anomaly_clustering.search import nearest
 
 OVER_PATCHES: tuple[OverPatches, ...] = ("max", "mean", "min")
 SYMMETRISE: tuple[Symmetrise, ...] = ("max", "mean")
@@ -162,7 +162,7 @@ def test_flat_images_are_exact_in_spite_of_cancellation(monkeypatch: pytest.Monk
     z += 1e-5 * torch.randn_like(z)
     expected = np.array([[cdist(a, b).mean() for b in z.double()] for a in z.double()])
     for block in (2**21, 500):
-        monkeypatch.setattr("anomaly_clustering.distances.BLOCK", block)
+        monkeypatch.setattr("anomaly_clustering.mic.distances.BLOCK", block)
         assert np.abs(mean_mean(z).numpy() - expected).max() < 1e-6
 
 

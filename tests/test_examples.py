@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import MakeImage
 
-from anomaly_clustering.cli import main
+from anomaly_clustering.cli.main import main
 
 CLONE = Path(__file__).resolve().parents[1]
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import MakeImage
 from PIL import Image
 
-from anomaly_clustering.cli import main
-from anomaly_clustering.labels import Labelled, read_labels
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.labels import Labelled, read_labels
 
 
 @pytest.fixture

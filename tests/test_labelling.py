@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from test_report import planted
 
-from anomaly_clustering.cli import main
-from anomaly_clustering.labels import read_labels
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.labels import read_labels
 
 pytestmark = pytest.mark.slow
 

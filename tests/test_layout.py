@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist, squareform
 
-from anomaly_clustering import layout as module
-from anomaly_clustering.layout import layout, place_among
+from anomaly_clustering.report import places as module
+from anomaly_clustering.report.places import layout, place_among
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from sklearn.metrics import roc_auc_score
 from test_ring import run
 from torch import Tensor
 
-from anomaly_clustering import localisation
-from anomaly_clustering.localisation import LocalisationAUROC, localisation_auroc
+from anomaly_clustering.metrics import localisation
+from anomaly_clustering.metrics.localisation import LocalisationAUROC, localisation_auroc
 
 
 def images(n: int = 6, grid: tuple[int, int] = (5, 4), size: tuple[int, int] = (40, 30)) -> tuple[Tensor, Tensor]:

@@ -14,13 +14,13 @@ from lightning import Trainer
 from PIL import Image
 from test_cli import ROOT, SMALL, refused
 
-from anomaly_clustering.cli import main
+from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.images import UnreadableImageError
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.synthetic_images import write_dataset
 from anomaly_clustering.mic import MIC
-from anomaly_clustering.weights import effective_patches
+from anomaly_clustering.mic.weights import effective_patches
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 

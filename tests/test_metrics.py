@@ -13,7 +13,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from anomaly_clustering import metrics as m
-from anomaly_clustering.metrics import clustering_metrics
+from anomaly_clustering.metrics.agreement import clustering_metrics
 
 FUNCTIONS = {
     "nmi": m.normalized_mutual_information,

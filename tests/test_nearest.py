@@ -6,9 +6,11 @@ import torch.nn.functional as F
 from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
-from anomaly_clustering import argmin, float_products, nearest, precision
-from anomaly_clustering.nearest import nearest_blocks, nearest_distances, pairwise_nearest
-from anomaly_clustering.precision import Precision
+from anomaly_clustering.search import float_factors as float_products
+from anomaly_clustering.search import kernels as argmin
+from anomaly_clustering.search import nearest, precision
+from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, pairwise_nearest
+from anomaly_clustering.search.precision import Precision
 
 PRECISIONS: list[Precision] = ["fp32", "bf16", "int8"]
 

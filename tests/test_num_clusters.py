@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from anomaly_clustering.clustering import cut, ward
-from anomaly_clustering.num_clusters import Criterion, choose_num_clusters
+from anomaly_clustering.clustering.methods import cut, ward
+from anomaly_clustering.clustering.num_clusters import Criterion, choose_num_clusters
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anomaly_clustering import pooling
+from anomaly_clustering.mic import pooling
 
 
 def bags(n: int = 6, m: int = 12, d: int = 8) -> Tensor:

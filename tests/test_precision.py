@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from anomaly_clustering.precision import resolve
+from anomaly_clustering.search.precision import resolve
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ from scipy.spatial.distance import pdist, squareform
 from test_ring import run
 from torch import Tensor
 
-from anomaly_clustering.clustering import cut, ward
-from anomaly_clustering.metrics import purity
-from anomaly_clustering.purity_curve import (
+from anomaly_clustering.clustering.methods import cut, ward
+from anomaly_clustering.metrics.agreement import purity
+from anomaly_clustering.metrics.tree_purity import (
     MeanAUC,
     PurityCurve,
     ReductionAt,

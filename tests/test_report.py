@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly_clustering.clustering import ward
-from anomaly_clustering.report import Report, write_report
+from anomaly_clustering.clustering.methods import ward
 from anomaly_clustering.report.confusion import against_classes, confusion, purity
+from anomaly_clustering.report.page import Report, write_report
 from anomaly_clustering.report.pictures import Pictures, coarse, heat_map, thumbnail
 
 HOSTILE_NAMES = [

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from test_mic import folder, run_mic
 
-from anomaly_clustering import resampling
-from anomaly_clustering.nearest import Block, Precision, pairwise_nearest
-from anomaly_clustering.resampling import all_nearest, mean_and_standard_error, rarity_within, subsets
-from anomaly_clustering.weights import Reduce, rarity
+from anomaly_clustering.mic import resampling
+from anomaly_clustering.mic.resampling import all_nearest, mean_and_standard_error, rarity_within, subsets
+from anomaly_clustering.mic.weights import Reduce, rarity
+from anomaly_clustering.search.nearest import Block, Precision, pairwise_nearest
 
 
 def bags(n: int = 9) -> torch.Tensor:
@@ -63,6 +63,6 @@ def test_distances_between_patches_are_computed_once(photos: Path, monkeypatch: 
         return pairwise_nearest(bags, precision)
 
     monkeypatch.setattr(resampling, "pairwise_nearest", counted)
-    monkeypatch.setattr("anomaly_clustering.weights.pairwise_nearest", counted)
+    monkeypatch.setattr("anomaly_clustering.mic.weights.pairwise_nearest", counted)
     run_mic(folder(photos), resamples=20)
     assert passes == [15]

@@ -11,8 +11,8 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor
 
-from anomaly_clustering.ring import first_copies, gather, ring
-from anomaly_clustering.weights import Shard, rarity
+from anomaly_clustering.mic.processes import first_copies, gather, ring
+from anomaly_clustering.mic.weights import Shard, rarity
 
 N = 11
 

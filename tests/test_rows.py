@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from anomaly_clustering.rows import Rows
+from anomaly_clustering.mic.row_buffer import Rows
 
 
 @pytest.mark.parametrize("expected", [0, 1, 7, 10, 100])

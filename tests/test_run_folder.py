@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from anomaly_clustering.run_folder import check_free
-from anomaly_clustering.whole_folder import whole_or_nothing
+from anomaly_clustering.files import whole_or_nothing
+from anomaly_clustering.runs.folder import check_free
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:

@@ -10,7 +10,7 @@ from digits import digits, train
 from lightning import Trainer
 
 from anomaly_clustering.data import Folder
-from anomaly_clustering.last_and_best import LastAndBest
+from anomaly_clustering.runs.epochs import LastAndBest
 from baselines import SCAN
 from baselines.scan import scan_loss
 from baselines.self_labelling import WeightAverage, self_label_loss

@@ -16,10 +16,10 @@ import yaml
 from conftest import MakeImage
 from PIL import Image
 
-from anomaly_clustering.artefacts import Clusters, write_artefacts
-from anomaly_clustering.cli import main
+from anomaly_clustering.cli.main import main
 from anomaly_clustering.report.confusion import match
-from anomaly_clustering.tracking import Run, describe, wandb_logger
+from anomaly_clustering.runs.artefacts import Clusters, write_artefacts
+from anomaly_clustering.runs.tracking import Run, describe, wandb_logger
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -203,7 +203,7 @@ def test_two_processes_are_one_run(photos: Path, tmp_path: Path, method: str) ->
         "from lightning import Trainer\n"
         "from anomaly_clustering.data import Folder\n"
         "from anomaly_clustering.mic import MIC\n"
-        "from anomaly_clustering.tracking import Run, Track, wandb_logger\n"
+        "from anomaly_clustering.runs.tracking import Run, Track, wandb_logger\n"
         "from baseline import Brightness\n"
         f"run = Run('two', '{method}', 'photos', 0, {{'option': 1}})\n"
         "trainer = Trainer(accelerator='cpu', devices=2, strategy='ddp', logger=wandb_logger('offline', run),\n"

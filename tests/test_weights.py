@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anomaly_clustering.weights import (
+from anomaly_clustering.mic.weights import (
     Reduce,
     Shard,
     choose_tau,

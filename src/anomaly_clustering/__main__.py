@@ -1,6 +1,6 @@
 """`python -m anomaly_clustering` is the command `anomaly-clustering`."""
 
-from anomaly_clustering.cli import main
+from anomaly_clustering.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -21,16 +21,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from anomaly_clustering.accelerator import ACCELERATOR
-from anomaly_clustering.assign import Assignment, assign
-from anomaly_clustering.backbone import EMBEDDED
-from anomaly_clustering.clustering import Method, distance_to_center
+from anomaly_clustering.clustering.methods import Method, distance_to_center
 from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.images import as_rgb, image_files, read_image
-from anomaly_clustering.mic import MIC
-from anomaly_clustering.new_images import embed_new
-from anomaly_clustering.quiet import quiet
-from anomaly_clustering.stored_run import Recipe
+from anomaly_clustering.features.accelerator import ACCELERATOR
+from anomaly_clustering.features.backbone import EMBEDDED
+from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.quiet import quiet
+from anomaly_clustering.runs.assign import Assignment, assign
+from anomaly_clustering.runs.new_images import embed_new
+from anomaly_clustering.runs.store import Recipe
 
 # A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
 ImageLike = Path | str | Image.Image | Tensor

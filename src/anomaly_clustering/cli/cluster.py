@@ -1,0 +1,96 @@
+"""A folder of images in; groups with a report to look at out: the command `anomaly-clustering cluster`."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import yaml
+from lightning import Trainer
+from rich.console import Console
+from rich.table import Table
+
+from anomaly_clustering.cli.console import drawing, offering_to_skip, print_notices, print_plainly
+from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
+from anomaly_clustering.features.accelerator import ACCELERATOR
+from anomaly_clustering.features.backbone import EMBEDDED
+from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.report.confusion import confusion
+from anomaly_clustering.runs.drawn_report import PAGE
+from anomaly_clustering.runs.folder import check_free, how_many, scores, write_run
+
+# As in configs/mic/maps.yaml.
+EFFECTIVE_PATCHES = 20.0
+
+
+def cluster(options: argparse.Namespace) -> None:
+    """Run the command; for the options see `cluster_options`."""
+    console = Console()
+    name = options.images.resolve().name if options.images else "synthetic"
+    out = options.out or Path(f"{name}-clusters")
+    check_free(out, overwrite=options.overwrite)
+    datamodule = _datamodule(options)
+    mic = MIC(
+        options.backbone,
+        layer=options.layer,
+        checkpoint=options.checkpoint,
+        weights="maps" if options.maps else "novelty" if options.normal else "rarity",
+        tau=0.02 if options.tau is None else options.tau,
+        # The scale of foreign maps is arbitrary, so no tau suits them all.
+        effective_patches=EFFECTIVE_PATCHES if options.maps and options.tau is None else None,
+        num_clusters=options.clusters,
+    )
+    if options.backbone == EMBEDDED:
+        print_plainly(
+            console,
+            "Using the embedded EfficientNet-Lite0. WideResNet-50 groups better: --backbone wide_resnet50_2, "
+            "downloaded once.",
+        )
+    trainer = Trainer(
+        accelerator=ACCELERATOR, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
+    )
+    with offering_to_skip():
+        trainer.validate(mic, datamodule=datamodule, verbose=False)
+    metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
+    config = yaml.safe_dump({key: _plain(value) for key, value in vars(options).items()}, sort_keys=False)
+    write_run(
+        out,
+        mic,
+        datamodule,
+        metrics=metrics,
+        config=config,
+        overwrite=options.overwrite,
+        progress=drawing,
+    )
+    _print(console, mic, datamodule, metrics, out)
+
+
+def _datamodule(options: argparse.Namespace) -> DefectDataModule:
+    if options.synthetic:
+        return Synthetic(image_size=options.image_size)
+    return Folder(
+        options.images,
+        normals=options.normal,
+        maps=options.maps,
+        skip_unreadable=options.skip_unreadable,
+        image_size=options.image_size,
+    )
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float], out: Path) -> None:
+    print_notices(console, (*datamodule.notices, *mic.notices))
+    grouping, names = mic.grouping, datamodule.class_names
+    sizes = np.bincount(grouping.labels)
+    table = Table("cluster", "images", *(("mostly", "purity") if metrics else ()))
+    for k, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
+        known = [names[counts.argmax()], f"{counts.max() / counts.sum():.3f}"] if counts.any() else ["", ""]
+        table.add_row(str(k), str(sizes[k]), *(known if metrics else ()))
+    print_plainly(console, f"Number of clusters: {how_many(grouping)}")
+    console.print(table)
+    if metrics:
+        console.print(scores(metrics))
+    print_plainly(console, f"Look at {out / PAGE}")

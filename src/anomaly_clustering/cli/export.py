@@ -1,0 +1,27 @@
+"""A file of labels in; images by class, as other tools want them, out: the command `anomaly-clustering export`."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from anomaly_clustering.cli.console import print_plainly
+from anomaly_clustering.runs.export import export
+from anomaly_clustering.runs.labels import read_labels
+
+
+def export_labels(options: argparse.Namespace) -> None:
+    """Run the command; for the options see `export_options`."""
+    out = options.out or Path(f"labelled-{options.layout}")
+    labels = read_labels(options.labels)
+    left_out = export(labels, out, options.layout, val_fraction=options.val, seed=options.seed)
+    table = Table("class", "images")
+    for label, count in Counter(image.label for image in labels if image.label and not image.unsure).most_common():
+        table.add_row(label, str(count))
+    console = Console()
+    console.print(table)
+    if left_out:
+        print_plainly(console, f"Left out, without a label or unsure: {left_out} of {len(labels)} images")
+    print_plainly(console, f"The images are in {out}")

@@ -1,0 +1,165 @@
+"""The words of a user in; a run by LightningCLI's `fit`, `validate`, `test` or `predict` and its folder out."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import yaml
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+
+from anomaly_clustering.cli.console import drawing, print_notices, print_plainly
+from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.features.accelerator import ACCELERATOR
+from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.runs.epochs import LastAndBest
+from anomaly_clustering.runs.folder import check_free, scores, write_run
+from anomaly_clustering.runs.training import (
+    CHECKPOINTS,
+    EPOCHS,
+    check_free_to_train,
+    clear,
+    predicted,
+    training_scores,
+    write_training,
+)
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run the command; `argv` begins with its name, or with a config.
+
+    Raises:
+        ValueError: what the user asked for is not there, such as a GPU.
+    """
+    # So that `class_path: baselines.SCAN` and `class_path: my_method.MyModule` are found; only now, or a file of the
+    # user's could take the place of a library.
+    sys.path.insert(0, os.getcwd())
+    try:
+        command = CommandLine(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            trainer_defaults={"accelerator": ACCELERATOR, "logger": False, "enable_model_summary": False},
+            parser_class=Parser,
+            parser_kwargs={"prog": "anomaly-clustering"},
+            args=list(argv),
+        )
+        command.finish()
+    except MisconfigurationException as error:
+        raise ValueError(str(error)) from error
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong without listing a hundred options before it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ValueError(message)
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI that leaves the folder of a run behind: assignments, metrics, resolved config, report."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
+        parser.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
+        parser.add_argument(
+            "--wandb", type=Literal["off", "online", "offline"], default="off", help="log the run to Weights & Biases"
+        )
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        self.out = config.out or Path("runs") / str(self.subcommand)
+        if self.subcommand != "fit":
+            check_free(self.out, overwrite=config.overwrite)
+            return
+        check_free_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
+        self.epochs = LastAndBest(self.out / EPOCHS)
+        checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
+        self.trainer_defaults["callbacks"] = [self.epochs, checkpoints]
+
+    def before_fit(self) -> None:
+        if self.config.fit.overwrite and not self.config.fit.ckpt_path:
+            clear(self.out)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        mode = self.config[self.subcommand].wandb
+        if mode == "off":
+            return super().instantiate_trainer(**kwargs)
+        # Here, since importing W&B takes a second.
+        from anomaly_clustering.runs.tracking import Track, describe, wandb_logger
+
+        self._dump_config()
+        run = describe(str(self.subcommand), self.config_dump)
+        trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
+        trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
+        return trainer
+
+    def finish(self) -> None:
+        """End the run that W&B holds, or a second command of this process would go on with it."""
+        if self.config[self.subcommand].wandb != "off":
+            from anomaly_clustering.runs.tracking import finish
+
+            finish()
+
+    def before_test(self) -> None:
+        if isinstance(self.model, MIC):
+            self.config_init.test.verbose = False  # Its scores are printed below, in three digits.
+
+    def before_validate(self) -> None:
+        if isinstance(self.model, MIC):
+            self.config_init.validate.verbose = False
+
+    def after_fit(self) -> None:
+        table = predicted(self.trainer, self.model)
+        if not self.trainer.is_global_zero:
+            return
+        self._dump_config()
+        chosen = self.epochs.chosen()
+        write_training(
+            self.out,
+            table,
+            self.datamodule,
+            chosen=chosen,
+            config=yaml.safe_dump(self.config_dump, sort_keys=False),
+        )
+        console = Console()
+        if chosen:
+            console.print(training_scores(chosen))
+        print_plainly(console, f"Results are in {self.out}")
+
+    def after_test(self) -> None:
+        self._write()
+
+    def after_validate(self) -> None:
+        self._write()
+
+    def after_predict(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        mic, datamodule = self.model, self.datamodule
+        if not (isinstance(mic, MIC) and isinstance(datamodule, DefectDataModule) and self.trainer.is_global_zero):
+            return
+        metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
+        self._dump_config()
+        write_run(
+            self.out,
+            mic,
+            datamodule,
+            metrics=metrics,
+            config=yaml.safe_dump(self.config_dump, sort_keys=False),
+            overwrite=self.config[self.subcommand].overwrite,
+            progress=drawing,
+        )
+        console = Console()
+        print_notices(console, (*datamodule.notices, *mic.notices))
+        if metrics:
+            console.print(scores(metrics))
+        print_plainly(console, f"Results are in {self.out}")

@@ -1,0 +1,112 @@
+"""The command line in; one of the commands is run, and says in a line what the user can mend."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NoReturn
+
+from anomaly_clustering import __version__
+from anomaly_clustering.cli.options import assign_options, cluster_options, export_options
+from anomaly_clustering.mic.quiet import quiet
+
+HELP = """\
+usage: anomaly-clustering COMMAND ...
+
+Group images of one product by type of defect, without labels and without training.
+
+for a folder of images:
+  cluster IMAGES               group them, with a report to look at and to name the groups in
+  export --labels labels.csv   copy the images that were named in the report, as other tools train from them
+  assign IMAGES --run DIR      put images that come later into the groups of a run
+
+for research, each with a method and data (-c CONFIG, --model, --data; see configs/):
+  test                         the paper's method and its variants, with all scores
+  validate                     the same
+  predict                      the same, without scores
+  fit                          train a deep clustering method, or one of your own
+
+'anomaly-clustering COMMAND --help' tells more of each.
+
+examples:
+  anomaly-clustering cluster --synthetic
+  anomaly-clustering cluster photos --normal good_ones
+  anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml --data.root DIR
+  anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml --data.root DIR"""
+COMMANDS = ("cluster", "export", "assign", "test", "validate", "predict", "fit")
+# Set to anything, it shows where in the code an error was raised.
+TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        work = _command(words)
+        with quiet():
+            work()
+    except KeyboardInterrupt:
+        _interrupted(words)
+    except SystemExit as stop:
+        # So Lightning ends what is interrupted.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            _interrupted(words)
+        raise
+    except (ValueError, OSError, RuntimeError) as error:
+        lost = "Connection closed by peer" in str(error)
+        if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError) and not lost):
+            raise
+        if lost:
+            sys.exit("error: another process failed; it says why")
+        print(f"error: {_message(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _command(words: list[str]) -> Callable[[], object]:
+    """What there is to do. What a command needs takes seconds to import, so that its options are read before."""
+    match words:
+        case [] | ["-h" | "--help", *_]:
+            return partial(print, HELP)
+        case ["--version", *_]:
+            return partial(print, f"anomaly-clustering {__version__}")
+        case ["cluster", *rest]:
+            options = cluster_options(rest)
+            from anomaly_clustering.cli.cluster import cluster
+
+            return partial(cluster, options)
+        case ["assign", *rest]:
+            options = assign_options(rest)
+            from anomaly_clustering.cli.assign import assign_images
+
+            return partial(assign_images, options)
+        case ["export", *rest]:
+            options = export_options(rest)
+            from anomaly_clustering.cli.export import export_labels
+
+            return partial(export_labels, options)
+        case [word, *_] if word not in COMMANDS and not word.startswith("-"):
+            raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
+        case _:
+            from anomaly_clustering.cli.lightning import run
+
+            return partial(run, words)
+
+
+def _interrupted(words: Sequence[str]) -> NoReturn:
+    kept = "finished epochs are kept: go on with --ckpt_path last" if words[:1] == ["fit"] else "nothing was written"
+    print(f"error: interrupted; {kept}", file=sys.stderr)
+    sys.exit(130)
+
+
+def _message(error: Exception) -> str:
+    """The error's own sentence in one line.
+
+    What comes from a worker process has a traceback before it; what comes from jsonargparse lists types around it.
+    """
+    text = str(error).rsplit(f"{type(error).__name__}: ", maxsplit=1)[-1]
+    noise = (
+        *("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>"),
+        *("Given value type:", "Given value: NestedArg", "Given value: Namespace"),
+    )
+    lines = [line.strip() for line in text.splitlines()]
+    return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))

@@ -1,0 +1,109 @@
+"""The words of the user in; the options of a command, or one line that says what is wrong with them, out.
+
+Nothing that takes long to import is imported here, so that --help and a slip of the pen are answered at once.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from anomaly_clustering.runs.export import LAYOUTS
+
+CLUSTER_EXAMPLES = """\
+examples:
+  anomaly-clustering cluster photos                       group the images below photos/
+  anomaly-clustering cluster photos --clusters 6          ... into six groups
+  anomaly-clustering cluster photos --normal good_ones    images known to be fine show what is new: groups better
+  anomaly-clustering cluster photos --maps DIR            weigh by the anomaly maps of another detector
+  anomaly-clustering cluster --synthetic                  try it without images of your own
+
+Open report.html in the output folder with any browser. If the images lie in subfolders, these count as known defect
+types and the report compares the groups with them; they play no part in the grouping.
+
+The embedded network works offline at once. WideResNet-50 groups better: --backbone wide_resnet50_2, downloaded once,
+or given as a file with --checkpoint."""
+ASSIGN = """\
+Assign new images to the clusters of a run, and show them in its report. A new image is weighed against images that the
+run has kept, and goes to the cluster with the nearest mean. It is marked as unknown if it is farther from that mean
+than any image of the run is from the mean of the others in its cluster, or if its patches are more unusual on average
+than those of any image of the run. A good image is not unknown, and goes to a cluster of defects if there are no good
+ones in the run. An image of the run itself, told by the content of its file, keeps the cluster that it has.
+assigned.csv in the folder of the run lists these images, and new ones of earlier calls, whose clusters are found anew:
+give --labels each time."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
+    """Of `anomaly-clustering cluster`, checked as far as that takes no file."""
+    parser = Parser(
+        prog="anomaly-clustering cluster",
+        description="Group images of one product by type of defect, without labels and without training.",
+        epilog=CLUSTER_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("images", nargs="?", type=Path, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
+    add("--synthetic", action="store_true", help="group generated images of a defective product instead")
+    add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many groups, or auto (default)")
+    add("--normal", type=Path, metavar="DIR", help="folder of images known to be free of defects")
+    add("--maps", type=Path, metavar="DIR", help="anomaly maps of another detector, one for each image")
+    add("--backbone", default="embedded", metavar="NAME", help="network: embedded (default), or any of timm")
+    add("--layer", metavar="NAME", help="layer of the network (default: that of the paper)")
+    add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
+    add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
+    add("--tau", type=float, help="smoothness of the weights (default 0.02; chosen by itself with --maps)")
+    add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
+    add("--out", type=Path, metavar="DIR", help="output folder (default: IMAGES-clusters, in this folder)")
+    add("--overwrite", action="store_true", help="replace the run that the output folder holds")
+    options = parser.parse_args(argv)
+    if options.synthetic == (options.images is not None):
+        parser.error("give a folder of images, or --synthetic for generated ones")
+    if options.synthetic and (options.normal or options.maps or options.skip_unreadable):
+        parser.error("--normal, --maps and --skip-unreadable are for a folder of images, not for --synthetic")
+    if options.normal and options.maps:
+        parser.error("--normal and --maps are two ways to weigh patches; give one of them")
+    return options
+
+
+def assign_options(argv: Sequence[str]) -> argparse.Namespace:
+    """Of `anomaly-clustering assign`."""
+    parser = Parser(prog="anomaly-clustering assign", description=ASSIGN)
+    add = parser.add_argument
+    add("images", type=Path, metavar="NEW_IMAGES", help="folder of images")
+    add("--run", type=Path, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add("--labels", type=Path, metavar="FILE", help="labels.csv saved from the report: clusters as they were corrected")
+    add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
+    return parser.parse_args(argv)
+
+
+def export_options(argv: Sequence[str]) -> argparse.Namespace:
+    """Of `anomaly-clustering export`."""
+    parser = Parser(
+        prog="anomaly-clustering export",
+        description="Copy labelled images into a folder that other tools train from. Images without a label, and those "
+        "marked as unsure, are left out.",
+    )
+    add = parser.add_argument
+    add("--labels", type=Path, required=True, metavar="FILE", help="labels.csv or labels.json, saved from a report")
+    add(
+        "--layout", choices=tuple(LAYOUTS), default="folders", help="OUT/CLASS/IMAGE (default), COCO, or YOLO's classes"
+    )
+    add("--out", type=Path, metavar="DIR", help="output folder (default: labelled-LAYOUT, in this folder)")
+    add("--val", type=float, default=0.2, metavar="SHARE", help="yolo-cls: share of each class for val (default 0.2)")
+    add("--seed", type=int, default=0, help="yolo-cls: draws the images for val")
+    return parser.parse_args(argv)
+
+
+def _num_clusters(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"the number of clusters must be 2 or more, or 'auto', got {text!r}")
+    return int(text)

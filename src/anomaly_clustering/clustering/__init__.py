@@ -1,0 +1,5 @@
+"""Embeddings or distances of images in; labels of clusters out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,128 @@
+"""A tree of merges in; the number of clusters out, by a published criterion that needs no labels."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.metrics import silhouette_score
+
+from anomaly_clustering.clustering.methods import cut
+
+Criterion = Literal["l_method", "silhouette"]
+
+# Images that the L method needs.
+LEAST = 5
+# Below this many merges the knee is sought in all of them.
+SHORTEST_TAIL = 20
+# The silhouette is compared up to this many clusters.
+MOST_CLUSTERS = 20
+
+
+class Choice(NamedTuple):
+    """A number of clusters, and the criterion, smaller being better, of each number that came into question last."""
+
+    num_clusters: int
+    criterion: dict[int, float]
+
+
+def choose_num_clusters(
+    tree: Float[np.ndarray, "n_minus_1 4"],
+    criterion: Criterion = "l_method",
+    *,
+    distance: Float[np.ndarray, "n n"] | None = None,
+) -> Choice:
+    """The number of clusters to cut a tree into.
+
+    Args:
+        tree: linkage matrix of scipy, such as that of `ward`.
+        criterion: 'l_method', the knee of the merge heights, or 'silhouette', which prefers few, far apart clusters.
+        distance: between the images, for 'silhouette', as the tree was made from it.
+
+    Raises:
+        ValueError: too few images to choose, or 'silhouette' without a distance.
+    """
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion must be one of {tuple(CRITERIA)}, got {criterion!r}")
+    return CRITERIA[criterion](tree, distance)
+
+
+def check_can_choose(n: int) -> None:
+    """By the L method.
+
+    Raises:
+        ValueError: there are too few images for that.
+    """
+    if n < LEAST:
+        raise ValueError(
+            f"the number of clusters can be chosen from {LEAST} images on, got {n}: give it as num_clusters (of the "
+            "command cluster: --clusters)"
+        )
+
+
+def _l_method(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
+    """The knee of the heights of merges by the L method (Salvador and Chan 2004), from 3 clusters on.
+
+    The height of the merge that leaves K - 1 of K clusters, drawn over K, falls steeply as long as it joins real
+    groups, and slowly after that. The knee is where two straight lines, one on each side, fit best; the tail of tiny
+    merges is cut off and the knee sought again until it stops moving to the left.
+    """
+    n = len(tree) + 1
+    check_can_choose(n)
+    heights = tree[::-1, 2]  # of the merge of 2, 3, ..., n clusters
+    most, knee = n, n
+    while True:
+        errors = _two_lines(heights[: most - 1])
+        found = int(errors.argmin()) + 3
+        if found >= knee or most <= SHORTEST_TAIL:
+            return Choice(min(found, knee), {k: float(error) for k, error in enumerate(errors, start=3)})
+        knee, most = found, max(2 * found, SHORTEST_TAIL)
+
+
+def _two_lines(heights: Float[np.ndarray, " points"]) -> Float[np.ndarray, " splits"]:
+    """Root mean square error of the best line up to K and the best line after it, weighted by their lengths, over K."""
+    left, right = _line_errors(heights), _line_errors(heights[::-1])[::-1]
+    lengths = np.arange(2, len(heights) - 1)
+    return (lengths * left[1:-2] + lengths[::-1] * right[2:-1]) / len(heights)
+
+
+def _line_errors(heights: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """Root mean square error of the best line through the first 1, 2, ... heights."""
+    x, y = np.arange(len(heights), dtype=np.float64), heights - heights.mean()
+    count = x + 1
+
+    def scatter(a: Float[np.ndarray, " points"], b: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        return (a * b).cumsum() - a.cumsum() * b.cumsum() / count
+
+    residual = scatter(y, y) - scatter(x, y) ** 2 / np.maximum(scatter(x, x), 1e-300)
+    return np.sqrt(np.maximum(residual, 0) / count)
+
+
+def _silhouette(tree: Float[np.ndarray, "n_minus_1 4"], distance: Float[np.ndarray, "n n"] | None) -> Choice:
+    """The largest mean silhouette (Rousseeuw 1987), its sign turned, from 2 to 20 clusters.
+
+    The silhouette of an image compares its mean distance a to the rest of its cluster with that to the nearest other
+    cluster, b: (b - a) / max(a, b), and 0 where it is alone.
+    """
+    n = len(tree) + 1
+    if n < 3:
+        raise ValueError(f"the number of clusters can be chosen by 'silhouette' from 3 images on, got {n}; give it")
+    if distance is None or distance.shape != (n, n):
+        given = "none" if distance is None else f"one of shape {distance.shape}"
+        raise ValueError(
+            f"criterion 'silhouette' needs the distance [{n}, {n}] that the tree was made from, got {given}"
+        )
+    exact = distance.astype(np.float64)
+    # Rounding off the diagonal's zeros is refused by scikit-learn.
+    np.fill_diagonal(exact, 0)
+    criterion = {
+        k: -float(silhouette_score(exact, cut(tree, k), metric="precomputed"))
+        for k in range(2, min(MOST_CLUSTERS, n - 1) + 1)
+    }
+    return Choice(min(criterion, key=criterion.__getitem__), criterion)
+
+
+CRITERIA: dict[str, Callable[[Float[np.ndarray, "n_minus_1 4"], Float[np.ndarray, "n n"] | None], Choice]] = {
+    "l_method": lambda tree, distance: _l_method(tree),
+    "silhouette": _silhouette,
+}

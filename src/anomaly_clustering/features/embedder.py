@@ -1,0 +1,84 @@
+"""Batches of images in; bags of patches out: computed by a frozen network, or read where they were computed before."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.bags import bag
+from anomaly_clustering.features.cache import Cache, digest, file_digest, tensors_digest
+
+# Images that a processor embeds at a time, for each thread.
+AT_ONCE = 2
+
+
+class Features(nn.Module):
+    """Patches of images on their grid.
+
+    Args:
+        kernel_size: side of the average pooling over the feature map; by default that of the paper for the network.
+        cache: where bags are kept, a file an image, named by the image's content and all that changes its bag.
+    """
+
+    def __init__(self, backbone: Backbone, kernel_size: int | None = None, cache: Cache | None = None):
+        super().__init__()
+        self.backbone = backbone
+        self.kernel_size = kernel_size or backbone.kernel_size
+        self.cache = cache
+
+    def forward(self, batch: Mapping[str, Any]) -> Float[Tensor, "b h w d"]:
+        """Bags, patches as rows and columns.
+
+        Args:
+            batch: as the data modules give it; of its images only those that are not in the cache are embedded.
+        """
+        if self.cache is None:
+            return self._embed(batch["image"])
+        keys = [self.key(path, batch["image"].shape[-2:]) for path in batch["path"]]
+        bags = [self._known(key) for key in keys]
+        missing = [i for i, known in enumerate(bags) if known is None]
+        if missing:
+            for i, computed in zip(missing, self._embed(batch["image"][missing]), strict=True):
+                self.cache.save("bags", keys[i], {"bag": computed})
+                bags[i] = computed
+        return torch.stack([found.to(batch["image"].device) for found in bags if found is not None])
+
+    def _known(self, key: str) -> Float[Tensor, "h w d"] | None:
+        found = self.cache.load("bags", key) if self.cache else None
+        return found["bag"] if found else None
+
+    def of(
+        self, loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Callable[[int], object], stride: int = 1
+    ) -> Float[Tensor, "count m d"]:
+        """Bags of some images of a loader, by position; of every `stride`-th row and column of their patches."""
+        images = DataLoader(
+            Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
+        )
+        bags = []
+        for batch in images:
+            batch["image"] = batch["image"].to(self.backbone.mean.device)
+            bags.append(self(batch)[:, ::stride, ::stride].flatten(1, 2))
+            advance(len(batch["image"]))
+        return torch.cat(bags)
+
+    def key(self, path: Path | str, size: Sequence[int]) -> str:
+        """Names the bag of an image: its content, its size for the network, and what makes a bag of it."""
+        autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
+        return digest(image=file_digest(path), size=list(size), autocast=autocast, network=self._network)
+
+    @cached_property
+    def _network(self) -> str:
+        weights = tensors_digest(self.backbone.state_dict())
+        return digest(name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights)
+
+    def _embed(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b h w d"]:
+        # The memory that a processor needs for a few images is used again for the next; for many it is ever new.
+        at_once = AT_ONCE * torch.get_num_threads() if images.device.type == "cpu" else max(1, len(images))
+        feature_maps = [self.backbone(part) for part in images.split(at_once)]
+        return torch.cat([bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in feature_maps])

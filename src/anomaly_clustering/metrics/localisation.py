@@ -1,0 +1,146 @@
+"""Anomaly maps [N, h, w] and ground-truth masks [N, 1, H, W] in; how well the maps find the defective pixels out.
+
+First the function, then the torchmetrics class. Section 4.3.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
+from torchmetrics import Metric
+
+from anomaly_clustering.metrics.agreement import Labels, Score, each_once
+
+Maps = Float[Tensor, "n h w"]
+Masks = Float[Tensor, "n 1 height width"]
+Marked = Bool[Tensor, "n 1 height width"]
+Values = Float32[np.ndarray, " _"]
+
+# Pixels that are upsampled and sorted at a time, in some 150 MB.
+BLOCK = 2**22
+
+
+def localisation_auroc(maps: Maps, masks: Masks) -> Score:
+    """Pixel-level anomaly localisation AUROC: how often a defective pixel has a higher value than a sound one.
+
+    All pixels of all images are pooled; a tie counts half. Maps are upsampled bilinearly to the size of the masks. A
+    pixel is defective where its mask is above 0.5, so that an image without a defect adds sound pixels only.
+
+    Any map will do. Weights add up to one in each image, scores do not, so the two differ in how they rank pixels of
+    different images, and in the AUROC.
+
+    Exact. Beyond the arguments it needs memory for one block of pixels and for the values of the defective ones.
+
+    Raises:
+        ValueError: no pixel is defective, or all are; a map that is not finite, or larger than its mask.
+    """
+    _check(maps, masks)
+    size = _images_per_block(masks.shape[-2:].numel())
+    return _pooled_auroc(lambda: zip(maps.split(size), (part > 0.5 for part in masks.split(size)), strict=True))
+
+
+def _check(maps: Maps, masks: Masks) -> None:
+    if len(maps) != len(masks) or maps.shape[1] > masks.shape[2] or maps.shape[2] > masks.shape[3]:
+        raise ValueError(
+            f"each map needs a mask that is at least as large, got maps {tuple(maps.shape)} and masks "
+            f"{tuple(masks.shape)}"
+        )
+    if not maps.isfinite().all():
+        raise ValueError("maps must be finite, got NaN or infinity")
+
+
+def _images_per_block(num_pixels: int) -> int:
+    return max(1, BLOCK // num_pixels)
+
+
+def _pooled_auroc(blocks: Callable[[], Iterable[tuple[Maps, Marked]]]) -> Score:
+    """AUROC from two passes over the images: the few defective values first, then where the sound ones fall in them."""
+    found = [values[marked] for values, marked in _pixels(blocks())]
+    defective = np.sort(torch.cat(found).cpu().numpy()) if found else np.empty(0, dtype=np.float32)
+    num_sound, won = 0, 0
+    for values, marked in _pixels(blocks()):
+        # numpy sorts many times faster than torch on a CPU, and finds sorted numbers faster than unsorted ones.
+        sound = np.sort(values[~marked].cpu().numpy())
+        num_sound += len(sound)
+        won += _pairs_won(defective, sound)
+    if not len(defective) or not num_sound:
+        raise ValueError(
+            f"localisation needs defective and sound pixels, got {len(defective)} defective and {num_sound} sound ones"
+        )
+    return torch.tensor(won / (2 * len(defective) * num_sound), dtype=torch.float64, device=found[0].device)
+
+
+def _pairs_won(values: Values, others: Values) -> int:
+    """Of pairs of sorted values: those where the other one is lower count two, ties one."""
+    if len(values) > len(others):
+        return 2 * len(values) * len(others) - _pairs_won(others, values)
+    return int(np.searchsorted(others, values).sum() + np.searchsorted(others, values, side="right").sum())
+
+
+def _pixels(blocks: Iterable[tuple[Maps, Marked]]) -> Iterator[tuple[Tensor, Marked]]:
+    for maps, marked in blocks:
+        # In float64, or rounding would tell equal values apart.
+        upsampled = F.interpolate(maps[:, None].double(), size=marked.shape[-2:], mode="bilinear", align_corners=False)
+        yield upsampled.float(), marked
+
+
+class LocalisationAUROC(Metric):
+    """`localisation_auroc` of all images as a torchmetrics class, exact on any number of processes.
+
+    It holds maps in the size in which they come and masks as bits: 4hw + HW/8 bytes an image, that is 12 kB for
+    weights on 32x32 patches and masks of 256x256 pixels. Masks must be of one size. An image that a distributed sampler
+    repeats is counted once, by its `index`; give none where there are no repetitions.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    maps: list[Tensor]
+    masks: list[Tensor]
+    index: list[Tensor]
+    size: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("maps", "masks", "index"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        # Height and width of the masks; a row of bits is filled up to full bytes.
+        self.add_state("size", default=torch.zeros(2, dtype=torch.long), dist_reduce_fx="max")
+
+    def update(self, maps: Maps, masks: Masks, index: Labels | None = None) -> None:
+        """Add images: maps, masks, positions in the data set.
+
+        Raises:
+            ValueError: a map is not finite or larger than its mask, or masks are of another size than before.
+        """
+        _check(maps, masks)
+        if self.masks and self.size.tolist() != list(masks.shape[2:]):
+            raise ValueError(f"masks must be of one size, got {list(masks.shape[2:])} after {self.size.tolist()}")
+        self.size.copy_(torch.tensor(masks.shape[2:]))
+        self.maps.append(maps)
+        self.masks.append(_pack(masks > 0.5))
+        self.index.append(maps.new_full((len(maps),), -1, dtype=torch.long) if index is None else index)
+
+    def compute(self) -> Score:
+        """The AUROC of all images.
+
+        Raises:
+            ValueError: no pixel is defective, or all are.
+        """
+        maps, masks = each_once(self.index, self.maps, self.masks)
+        height, width = self.size.tolist()
+        size = _images_per_block(height * width)
+        return _pooled_auroc(
+            lambda: zip(maps.split(size), (_unpack(part, width) for part in masks.split(size)), strict=True)
+        )
+
+
+def _pack(marked: Marked) -> UInt8[Tensor, "n 1 height bytes"]:
+    """Eight pixels of a row in a byte."""
+    return torch.from_numpy(np.packbits(marked.cpu().numpy(), axis=-1)).to(marked.device)
+
+
+def _unpack(packed: UInt8[Tensor, "n 1 height bytes"], width: int) -> Marked:
+    return torch.from_numpy(np.unpackbits(packed.cpu().numpy(), axis=-1, count=width)).to(packed.device).bool()

@@ -1,0 +1,189 @@
+"""Bags [N, M, D] or embeddings [N, D] in; distances [N, N] between images out (Eq. 1 to 3, Appendix C)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
+from anomaly_clustering.search.precision import Precision
+from anomaly_clustering.search.threads import in_order
+
+OverPatches = Literal["max", "mean", "min"]
+Symmetrise = Literal["max", "mean"]
+# Bags [R, P, D] and their positions [R] in the data set, R another for each part: a Shard of `weights` is one.
+Part = tuple[Float[Tensor, "_ _ d"], Int[Tensor, " _"]]
+# Distances between patches that are held at a time.
+BLOCK = 2**21
+# Squared distances below this share of the patches' squared length are dominated by rounding.
+CLOSE = 1e-3
+
+
+class DirectedDistances(NamedTuple):
+    """From image i to image j: what becomes of the distances from each patch of i to the nearest of j."""
+
+    max: Float[Tensor, "n total"]
+    mean: Float[Tensor, "n total"]
+    min: Float[Tensor, "n total"]
+
+
+def euclidean(embeddings: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+    """Distances between weighted averages (Eq. 1), in float64 and from differences, so that none cancels."""
+    exact = embeddings.double()
+    return torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def hausdorff(
+    bags: Float[Tensor, "n m d"],
+    over_patches: OverPatches,
+    symmetrise: Symmetrise = "max",
+    *,
+    precision: Precision = "fp32",
+    advance: Callable[[int], object] = lambda pairs: None,
+) -> Float[Tensor, "n n"]:
+    """Maximum or mean of d(Z_i, Z_j) and d(Z_j, Z_i), where d(Z_i, Z_j) is the maximum, mean or minimum over patches m
+    of min over n of |z_m^i - z_n^j| (Eq. 2 and 3; Appendix C, 2 to 6).
+
+    'max', 'max' is the maximum Hausdorff distance. Several variants of the same bags cost one pass over the pairs with
+    `directed_distances` and `symmetric`.
+
+    Args:
+        bags: the images.
+        over_patches: the operator of Eq. 3, before min.
+        symmetrise: the operator of Eq. 2. With `over_patches` 'min' both directions, so both operators, are the same.
+        precision: of the search, see `nearest_blocks`.
+        advance: is told how many pairs of images were compared, for a progress bar.
+
+    Raises:
+        ValueError: an operator has another name.
+    """
+    _check_name("over_patches", over_patches, OverPatches)
+    _check_name("symmetrise", symmetrise, Symmetrise)
+    directed = directed_distances(bags, precision=precision, advance=advance)
+    return symmetric(getattr(directed, over_patches), symmetrise)
+
+
+def directed_distances(
+    bags: Float[Tensor, "n m d"],
+    *,
+    positions: Int[Tensor, " n"] | None = None,
+    others: Iterable[Part] = (),
+    precision: Precision = "fp32",
+    advance: Callable[[int], object] = lambda pairs: None,
+) -> DirectedDistances:
+    """Maximum, mean and minimum over m of min over n of |z_m^i - z_n^j| (Eq. 3, Appendix C), in one pass over pairs.
+
+    Args:
+        bags: the images, one row of the result each.
+        positions: of `bags` in the data set; needed with `others`.
+        others: further images, in parts that need not be in memory together.
+        precision: of the search, see `nearest_blocks`.
+        advance: is told how many pairs of images were compared, for a progress bar.
+
+    Returns:
+        Rows in the order of `bags`; a column for each of all images, by position.
+    """
+    own = _reduced(pairwise_nearest(bags, precision), bags, len(bags), advance)
+    # Zero by definition; rounding may have found another patch that is nearly the same.
+    own.diagonal(dim1=1, dim2=2).zero_()
+    parts = [(own, torch.arange(len(bags), device=bags.device) if positions is None else positions)]
+    for references, where in others:
+        found = nearest_blocks(bags, references, precision)
+        parts.append((_reduced(found, bags, len(references), advance), where))
+    return DirectedDistances(*_by_position(parts))
+
+
+def symmetric(directed: Float[Tensor, "n n"], symmetrise: Symmetrise) -> Float[Tensor, "n n"]:
+    """Maximum or mean of d(Z_i, Z_j) and d(Z_j, Z_i) (Eq. 2, Appendix C).
+
+    Raises:
+        ValueError: `symmetrise` is neither 'max' nor 'mean'.
+    """
+    _check_name("symmetrise", symmetrise, Symmetrise)
+    return torch.maximum(directed, directed.T) if symmetrise == "max" else (directed + directed.T) / 2
+
+
+def mean_mean(
+    bags: Float[Tensor, "n m d"],
+    *,
+    positions: Int[Tensor, " n"] | None = None,
+    others: Iterable[Part] = (),
+    advance: Callable[[int], object] = lambda pairs: None,
+) -> Float[Tensor, "n total"]:
+    """Mean over m and n of |z_m^i - z_n^j| (Appendix C, 1), which from an image to itself is not zero.
+
+    Arguments, and rows and columns of the result, are those of `directed_distances`.
+    """
+    own = bags.new_empty(len(bags), len(bags))
+    for rows, columns, means in _means(bags, bags, advance, upper=True):
+        own[rows, columns] = means
+        own[columns, rows] = means.T
+    own = symmetric(own, "mean")
+    parts = [(own, torch.arange(len(bags), device=bags.device) if positions is None else positions)]
+    for references, where in others:
+        found = bags.new_empty(len(bags), len(references))
+        for rows, columns, means in _means(bags, references, advance):
+            found[rows, columns] = means
+        parts.append((found, where))
+    return _by_position(parts)
+
+
+def _check_name(argument: str, name: str, allowed: Any) -> None:
+    if name not in get_args(allowed):
+        raise ValueError(f"{argument} must be one of {get_args(allowed)}, got {name!r}")
+
+
+def _reduced(
+    blocks: Iterable[Block], bags: Float[Tensor, "n m d"], columns: int, advance: Callable[[int], object]
+) -> Float[Tensor, "3 n columns"]:
+    """Maximum, mean and minimum over the patches of each image of `bags`."""
+    result = bags.new_empty(3, len(bags), columns)
+    for block in blocks:
+        distances = block.distances
+        result[:, block.rows, block.columns] = torch.stack([distances.amax(-1), distances.mean(-1), distances.amin(-1)])
+        advance(distances[..., 0].numel())
+    return result
+
+
+def _by_position(parts: list[tuple[Float[Tensor, "*k n _"], Int[Tensor, " _"]]]) -> Float[Tensor, "*k n total"]:
+    """Columns of all parts in the order of the data set."""
+    distances, positions = zip(*parts, strict=True)
+    return torch.cat(distances, dim=-1)[..., torch.cat(positions).argsort()]
+
+
+def _means(
+    queries: Float[Tensor, "b m d"],
+    references: Float[Tensor, "r p d"],
+    advance: Callable[[int], object],
+    *,
+    upper: bool = False,
+) -> Iterator[tuple[slice, slice, Float[Tensor, "rows columns"]]]:
+    """Mean over m and p of |queries[b, m] - references[r, p]|, tile by tile; with `upper` none below the diagonal."""
+    side = max(1, int((BLOCK / (queries.shape[1] * references.shape[1])) ** 0.5))
+    tiles = [
+        (slice(i, min(i + side, len(queries))), slice(j, min(j + side, len(references))))
+        for i in range(0, len(queries), side)
+        for j in range(i if upper else 0, len(references), side)
+    ]
+
+    def work(tile: tuple[slice, slice]) -> tuple[slice, slice, Float[Tensor, "rows columns"]]:
+        rows, columns = tile
+        return rows, columns, _distances(queries[rows], references[columns]).mean((1, 3))
+
+    for rows, columns, means in in_order(work, tiles, device=queries.device):
+        yield rows, columns, means
+        advance(means.numel() * (2 if upper and rows != columns else 1))
+
+
+def _distances(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"]) -> Float[Tensor, "b m r p"]:
+    """Between all patches, from one matrix product; those near zero, where rounding would show, computed anew."""
+    left, right = queries.flatten(0, 1), references.flatten(0, 1)
+    distances = torch.cdist(left, right, compute_mode="use_mm_for_euclid_dist")
+    close = torch.nonzero(distances < CLOSE**0.5 * left.norm(dim=-1, keepdim=True))
+    # Of images with flat areas these are many.
+    for part in close.split(max(1, BLOCK // left.shape[1])):
+        i, j = part.T
+        distances[i, j] = (left[i] - right[j]).norm(dim=-1)
+    return distances.unflatten(1, references.shape[:2]).unflatten(0, queries.shape[:2])

@@ -1,0 +1,111 @@
+"""Scores of many random subsets of a data set out of distances between patches that were computed once (Tables 9, 10).
+
+nearest [N, N, M] --subset--> scores [S, M] --> weights --> embeddings [S, D] --> labels [S] --> metrics, S of N images
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from anomaly_clustering.metrics.agreement import (
+    adjusted_rand_index,
+    matched_accuracy,
+    matched_f1,
+    normalized_mutual_information,
+    purity,
+)
+from anomaly_clustering.mic.weights import Reduce
+from anomaly_clustering.search.nearest import pairwise_nearest
+from anomaly_clustering.search.precision import Precision
+
+METRICS = {
+    "nmi": normalized_mutual_information,
+    "ari": adjusted_rand_index,
+    "f1": matched_f1,
+    "accuracy": matched_accuracy,
+    "purity": purity,
+}
+# The paper's subsets hold 90% of the images.
+FRACTION = 0.9
+# Distances of all patches to all images, beyond which a data set is too large to be kept whole.
+MOST_BYTES = 8 * 2**30
+
+
+def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Iterator[Int[np.ndarray, " s"]]:
+    """Sorted positions of `count` random subsets, each drawn by a seed of its own."""
+    for number in range(count):
+        yield np.sort(np.random.default_rng([seed, number]).permutation(n)[: round(fraction * n)])
+
+
+def all_nearest(
+    bags: Float[Tensor, "n m d"],
+    *,
+    precision: Precision = "fp32",
+    advance: Callable[[int], object] = lambda pairs: None,
+) -> Float[Tensor, "n n m"]:
+    """For each patch of each image the distance to its nearest patch in each image, kept whole.
+
+    Raises:
+        ValueError: that would take more than 8 GiB.
+    """
+    n, m, _ = bags.shape
+    if (size := 4 * n * n * m) > MOST_BYTES:
+        raise ValueError(
+            f"resampling keeps the distances of {n} images with {m} patches each in {size / 2**30:.1f} GiB; at most "
+            f"{MOST_BYTES / 2**30:.0f} GiB are allowed"
+        )
+    nearest = bags.new_empty(n, n, m)
+    for rows, columns, distances in pairwise_nearest(bags, precision):
+        nearest[rows, columns] = distances
+        advance(distances[..., 0].numel())
+    nearest.diagonal().zero_()
+    return nearest
+
+
+def rarity_within(
+    nearest: Float[Tensor, "n n m"], chosen: Int[Tensor, " s"], reduce: Reduce = "mean"
+) -> Float[Tensor, "s m"]:
+    """`rarity` of some images among themselves (Eq. 5 and 10), from distances that are known."""
+    if reduce == "mean":
+        # A product with zeros and ones reads the distances where they lie; to itself an image has distance zero.
+        kept = torch.zeros(len(nearest), device=nearest.device).index_fill(0, chosen, 1)
+        return torch.einsum("nkm,k->nm", nearest, kept)[chosen] / (len(chosen) - 1)
+    within = nearest[chosen[:, None], chosen]
+    itself = torch.eye(len(chosen), dtype=torch.bool, device=nearest.device)[..., None]
+    if reduce == "max":
+        return within.masked_fill(itself, -math.inf).amax(1)
+    return within.masked_fill(itself, math.inf).amin(1)
+
+
+def resampled_scores(
+    labels_of: Callable[[Int[np.ndarray, " s"]], Int[np.ndarray, " s"]],
+    target: Int[np.ndarray, " n"],
+    *,
+    count: int,
+    seed: int,
+) -> dict[str, float]:
+    """Mean ('nmi_mean') and standard error ('nmi_se') of each metric over random subsets.
+
+    Args:
+        labels_of: clusters the images at some positions.
+        target: class of each image, -1 where unknown.
+    """
+    values: dict[str, list[float]] = {name: [] for name in METRICS}
+    for chosen in subsets(len(target), count=count, seed=seed):
+        known = target[chosen] >= 0
+        preds, true = torch.from_numpy(labels_of(chosen)[known]), torch.from_numpy(target[chosen][known])
+        for name, metric in METRICS.items():
+            values[name].append(float(metric(preds, true)))
+    both = {name: mean_and_standard_error(np.array(found)) for name, found in values.items()}
+    return {
+        f"{name}_{kind}": value for name, pair in both.items() for kind, value in zip(("mean", "se"), pair, strict=True)
+    }
+
+
+def mean_and_standard_error(values: Float[np.ndarray, " count"]) -> tuple[float, float]:
+    """Mean, and the standard deviation of the sample over the root of its size."""
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))

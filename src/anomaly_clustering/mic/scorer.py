@@ -1,0 +1,46 @@
+"""A grouping, and masks where there are any, in; all scores of the paper out."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from anomaly_clustering.clustering.grouping import Grouping
+from anomaly_clustering.metrics.agreement import clustering_metrics
+from anomaly_clustering.metrics.localisation import LocalisationAUROC
+from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve, reduction_at
+
+
+class Scorer(nn.Module):
+    """Scores against known classes, and of the weights against masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics = clustering_metrics()
+        self.localisation = LocalisationAUROC()
+
+    def against_classes(self, grouping: Grouping, share: slice) -> dict[str, Tensor]:
+        """NMI, ARI, F1 and the like, and those of the purity curve; empty where no class is known.
+
+        Args:
+            share: the images that this process counts; all processes hold all labels.
+        """
+        target = torch.from_numpy(grouping.target)
+        if not (target >= 0).any():
+            return {}
+        self.metrics.reset()
+        device = self.metrics["nmi"].device
+        arrays = (grouping.labels, grouping.target, grouping.index)
+        self.metrics.update(*(torch.from_numpy(array[share]).to(device) for array in arrays))
+        curve = purity_curve(grouping.groups.tree, target)
+        reductions = {f"r@{purity:.0%}": reduction_at(curve, purity) for purity in (0.9, 0.95, 0.99)}
+        return self.metrics.compute() | {"mauc": mean_auc(curve)} | reductions
+
+    def against_masks(
+        self, grouping: Grouping, index: Int[Tensor, " n"], masks: Bool[Tensor, "n 1 height width"]
+    ) -> dict[str, Tensor]:
+        """Localisation AUROC of the weights, from the images of this process at some positions in the data set."""
+        maps = torch.from_numpy(grouping.weights[np.searchsorted(grouping.index, index.cpu().numpy())])
+        self.localisation.reset()
+        self.localisation.update(maps.to(masks.device), masks.float(), index)
+        return {"localisation_auroc": self.localisation.compute()}

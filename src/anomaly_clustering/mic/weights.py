@@ -1,0 +1,191 @@
+"""Bags [N, M, D] in; how unusual each patch is (scores [N, M]) and how much it counts (weights [N, M]) out."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
+from anomaly_clustering.search.precision import Precision
+
+Reduce = Literal["mean", "max", "min"]
+
+
+class Shard(NamedTuple):
+    """Some bags of a data set, and their positions in it."""
+
+    bags: Float[Tensor, "r p d"]
+    positions: Int[Tensor, " r"]
+
+
+def rarity(
+    bags: Float[Tensor, "n m d"],
+    reduce: Reduce = "mean",
+    *,
+    positions: Int[Tensor, " n"] | None = None,
+    references: Iterable[Shard] | None = None,
+    precision: Precision = "fp32",
+    advance: Callable[[int], object] = lambda pairs: None,
+) -> Float[Tensor, "n m"]:
+    """Mean distance from each patch to its nearest patch in every other image (Eq. 5; max and min: Eq. 10).
+
+    Args:
+        bags: the images whose patches are scored.
+        reduce: how the distances to the other images become one number.
+        positions: of `bags` in the data set; needed with `references`.
+        references: the images to compare with, in parts that need not be in memory together; an image is never compared
+            with itself. All images of the data set give Eq. 5, some of them Eq. 7. By default `bags` themselves.
+        precision: of the search, see `nearest_blocks`.
+        advance: is told how many pairs of images were compared, for a progress bar.
+
+    Raises:
+        ValueError: an image has no other one to be compared with.
+    """
+    if positions is None:
+        positions = torch.arange(len(bags), device=bags.device)
+    fold = _Fold(bags, reduce)
+    for shard in references or [Shard(bags, positions)]:
+        # Bags against themselves take one product for both directions.
+        itself = shard.bags is bags
+        blocks = pairwise_nearest(bags, precision) if itself else nearest_blocks(bags, shard.bags, precision)
+        for block in blocks:
+            fold.add(block, is_self=positions[block.rows, None] == shard.positions[None, block.columns])
+            advance(block.distances[..., 0].numel())
+    return fold.scores()
+
+
+class _Fold:
+    """A running mean, maximum or minimum over other images, fed block by block."""
+
+    def __init__(self, bags: Float[Tensor, "n m d"], reduce: Reduce):
+        n, m, _ = bags.shape
+        self.reduce = reduce
+        self.neutral = {"mean": 0.0, "max": -torch.inf, "min": torch.inf}[reduce]
+        # The order of the sum depends on the number of processes; in float64 its result does not.
+        self.total = bags.new_full((n, m), self.neutral, dtype=torch.float64)
+        self.count = bags.new_zeros(n, 1)
+
+    def add(self, block: Block, is_self: Bool[Tensor, "rows columns"]) -> None:
+        total = self.total[block.rows]
+        distances = block.distances.masked_fill(is_self[..., None], self.neutral) if is_self.any() else block.distances
+        if self.reduce == "mean":
+            total += distances.sum(1, dtype=torch.float64)
+        elif self.reduce == "max":
+            torch.maximum(total, distances.amax(1), out=total)
+        else:
+            torch.minimum(total, distances.amin(1), out=total)
+        self.count[block.rows] += (~is_self).sum(1, keepdim=True)
+
+    def scores(self) -> Float[Tensor, "n m"]:
+        if (self.count == 0).any():
+            raise ValueError("rarity compares an image with others: at least 2 images are needed, got 1")
+        return (self.total / self.count if self.reduce == "mean" else self.total).float()
+
+
+def novelty(
+    bags: Float[Tensor, "n m d"], normal_patches: Float[Tensor, "p d"], precision: Precision = "fp32"
+) -> Float[Tensor, "n m"]:
+    """Distance from each patch to the nearest patch of all normal images (Eq. 6).
+
+    Args:
+        precision: of the search, see `nearest_blocks`.
+
+    Raises:
+        ValueError: there are no normal patches.
+    """
+    if len(normal_patches) == 0:
+        raise ValueError("novelty compares with normal images, but there are none")
+    # Views of a bag's size, and one of what remains.
+    size = bags.shape[1]
+    whole = len(normal_patches) // size * size
+    scores = bags.new_full(bags.shape[:2], torch.inf)
+    for references in (normal_patches[:whole].unflatten(0, (-1, size)), normal_patches[None, whole:]):
+        if references.numel():
+            for rows, _, distances in nearest_blocks(bags, references, precision):
+                torch.minimum(scores[rows], distances.amin(1), out=scores[rows])
+    return scores
+
+
+def soften(scores: Float[Tensor, "n m"], tau: float, top_k: int | None = None) -> Float[Tensor, "n m"]:
+    """Weights proportional to exp(score / tau), rows summing to one (Eq. 5 and 6).
+
+    Small tau picks the highest score of each image, large tau weighs all patches alike. With `top_k` only the k highest
+    scores count (Eq. 9), all alike where tau is infinite (Eq. 8).
+
+    Raises:
+        ValueError: `tau` is not a positive number, `top_k` is not between 1 and the number of patches.
+    """
+    check_tau(tau)
+    logits = scores / tau
+    if top_k is not None:
+        if not 1 <= top_k <= scores.shape[1]:
+            raise ValueError(f"top_k must be between 1 and {scores.shape[1]} (the number of patches), got {top_k}")
+        kept = scores.topk(top_k, dim=1).indices
+        logits = torch.full_like(logits, -torch.inf).scatter(1, kept, logits.gather(1, kept))
+    return torch.softmax(logits, dim=1)
+
+
+def check_tau(tau: float) -> None:
+    if not tau > 0:
+        raise ValueError(f"tau must be a positive number, got {tau}")
+
+
+def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    """How many patches count in each image: exp of the entropy of its weights, from 1 (one patch) to M (all alike)."""
+    return torch.special.entr(weights.double()).sum(1).exp()
+
+
+def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
+    """The tau at which the mean effective number of patches is `patches`, over the images whose scores differ at all.
+
+    Needs no labels, and unlike tau itself does not depend on the scale of the scores, so that one value serves all
+    backbones and the anomaly maps of any detector.
+
+    Raises:
+        ValueError: `patches` is not between 1 and the number of patches.
+    """
+    m = scores.shape[1]
+    if not 1 < patches < m:
+        raise ValueError(f"effective_patches must be above 1 and below {m} (the number of patches), got {patches}")
+    differences = scores.amax(1) - scores.amin(1)
+    if not differences.any():
+        return 1.0
+    scores, spread = scores[differences > 0], float(differences.max())
+    # The number grows with tau from 1 (or as many as share the highest score) to M.
+    low, high = math.log(spread * 1e-6), math.log(spread * 1e6)
+    for _ in range(60):
+        middle = (low + high) / 2
+        if effective_patches(soften(scores.double(), math.exp(middle))).mean() < patches:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
+
+
+def patch_means(maps: Float[Tensor, "n 1 height width"], grid: tuple[int, int]) -> Float[Tensor, "n m"]:
+    """Maps of pixels averaged over each patch of the grid, on their own scale: scores, if they are anomaly maps."""
+    return F.interpolate(maps, size=grid, mode="area").flatten(1)
+
+
+def mask_weights(
+    masks: Float[Tensor, "n 1 height width"], grid: tuple[int, int]
+) -> tuple[Float[Tensor, "n m"], Bool[Tensor, " n"]]:
+    """Ground-truth masks on the patch grid, rows summing to one (section 4.3, footnote 1).
+
+    Returns:
+        The weights, and whether each image has anything to weigh: where a mask is empty the weights are uniform.
+    """
+    coverage = patch_means(masks, grid)
+    total = coverage.sum(1, keepdim=True)
+    marked = total > 0
+    share = coverage / total.clamp_min(torch.finfo(total.dtype).tiny)
+    return torch.where(marked, share, 1 / coverage.shape[1]), marked[:, 0]
+
+
+def weighted_average(bags: Float[Tensor, "n m d"], weights: Float[Tensor, "n m"]) -> Float[Tensor, "n d"]:
+    """Embeddings whose Euclidean distance is the weighted average distance (Eq. 1)."""
+    return torch.einsum("nmd,nm->nd", bags, weights)

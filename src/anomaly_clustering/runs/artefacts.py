@@ -1,0 +1,145 @@
+"""Clusters of images in; contact sheets, heat maps, a table of assignments and a matched confusion matrix out."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from anomaly_clustering.data.images import read_image
+from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
+from anomaly_clustering.report.confusion import confusion, match
+from anomaly_clustering.report.sheets import contact_sheet, overlay
+
+SIDE = 128
+COLUMNS = 8
+# Of each cluster, so that a sheet can be taken in.
+SHOWN = 64
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What any method gives in the end, one row an image."""
+
+    images: Sequence[Path]
+    labels: Int[np.ndarray, " n"]
+    target: Int[np.ndarray, " n"]
+    """True class, -1 where unknown."""
+    class_names: Sequence[str]
+    weights: Float[np.ndarray, "n h w"] | None = None
+    """Of patches, if the method weighs any."""
+    distances: Float[np.ndarray, " n"] | None = None
+    """To the middle of the cluster, if the method knows one; the nearest are shown first."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Of the evaluator that all methods share; empty where no class is known.
+
+        The functions, not the metrics of torchmetrics: these would wait for other processes, which have nothing to say.
+        """
+        known = self.target >= 0
+        if not known.any():
+            return {}
+        preds, target = torch.from_numpy(self.labels[known]), torch.from_numpy(self.target[known])
+        metrics = cast(Mapping[str, ClusteringMetric], clustering_metrics())
+        return {name: float(metric.function(preds, target)) for name, metric in metrics.items()}
+
+    @cached_property
+    def thumbnails(self) -> list[Image.Image]:
+        """All images, small."""
+        small = []
+        for path in self.images:
+            image = read_image(path).convert("RGB")
+            image.thumbnail((SIDE, SIDE))
+            small.append(image)
+        return small
+
+    def sheets(self) -> dict[str, Image.Image]:
+        """By 'clusters/00' and so on the images of each cluster, by 'heat_maps/00' the same with their weights."""
+        sheets = {}
+        for cluster in np.unique(self.labels):
+            members = np.flatnonzero(self.labels == cluster)
+            if self.distances is not None:
+                members = members[self.distances[members].argsort(kind="stable")]
+            members = members[:SHOWN]
+            columns = min(COLUMNS, len(members))
+            images = [self.thumbnails[i] for i in members]
+            sheets[f"clusters/{cluster:02d}"] = contact_sheet(images, columns=columns, side=SIDE)
+            if self.weights is not None:
+                heated = [overlay(image, self.weights[i]) for image, i in zip(images, members, strict=True)]
+                sheets[f"heat_maps/{cluster:02d}"] = contact_sheet(heated, columns=columns, side=SIDE)
+        return sheets
+
+    def assignments(self) -> list[tuple[str, str, int, str]]:
+        """Path, class, cluster, and the class that the cluster is matched to."""
+        names = self.matched_names()
+        return [
+            (str(path), self.class_names[target] if target >= 0 else "", int(label), names[label])
+            for path, target, label in zip(self.images, self.target, self.labels, strict=True)
+        ]
+
+    def matched_names(self) -> list[str]:
+        """For each cluster the class that it is matched to one to one, empty where none is left."""
+        return [self.class_names[c] if c >= 0 else "" for c in match(self._counts)]
+
+    def matched_confusion(self) -> tuple[list[str], Int[np.ndarray, "k c"]]:
+        """Images of each class (column) in each cluster (row); clusters in the order of their classes, others last."""
+        matched = match(self._counts)
+        order = sorted(range(len(matched)), key=lambda k: (matched[k] < 0, matched[k], k))
+        names = self.matched_names()
+        return [f"{k} ({names[k] or 'no class left'})" for k in order], self._counts[order]
+
+    @cached_property
+    def _counts(self) -> Int[np.ndarray, "k c"]:
+        return confusion(self.labels, self.target, num_classes=len(self.class_names))
+
+
+def draw_confusion(rows: Sequence[str], columns: Sequence[str], counts: Int[np.ndarray, "k c"]) -> Image.Image:
+    """Counts as a picture, dark where many are."""
+    figure = Figure(figsize=(1.8 + 0.7 * len(columns), 1.2 + 0.35 * len(rows)), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    axes.imshow(counts, cmap="Blues", aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set(xlabel="class", ylabel="cluster (matched class)")
+    for (row, column), count in np.ndenumerate(counts):
+        dark = count > counts.max() / 2
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def write_artefacts(folder: Path, clusters: Clusters, summary: Mapping[str, object]) -> None:
+    """Write all of it as PNG and CSV.
+
+    Args:
+        summary: what the run was and how well it did, one value a column.
+    """
+    for name, sheet in clusters.sheets().items():
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(path)
+    _csv(folder / "assignments.csv", ["path", "class", "cluster", "matched_class"], clusters.assignments())
+    _csv(folder / "summary.csv", list(summary), [tuple(summary.values())])
+    if clusters.class_names:
+        rows, counts = clusters.matched_confusion()
+        draw_confusion(rows, clusters.class_names, counts).save(folder / "confusion.png")
+        lines = [(row, *map(int, line)) for row, line in zip(rows, counts, strict=True)]
+        _csv(folder / "confusion.csv", ["cluster", *clusters.class_names], lines)
+
+
+def _csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    # Names of files need not be valid Unicode; what is not is written as it is.
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        writer.writerows(rows)

@@ -1,0 +1,85 @@
+"""A stored run and images that came later in; its report, drawn, out."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float16, Int
+from PIL import Image
+
+from anomaly_clustering.data.images import read_image
+from anomaly_clustering.report.page import Report, write_report
+from anomaly_clustering.runs.store import StoredRun
+
+PAGE = "report.html"
+GONE_SIZE = (64, 64)
+
+
+class Later(NamedTuple):
+    """Images that were assigned to the clusters of a run, one entry an image."""
+
+    paths: Sequence[Path]
+    nearest: Int[np.ndarray, " k"]  # the image of the run, in the cluster that was assigned, that it is most like
+    distances: Float[np.ndarray, " k"]
+    unknown: Bool[np.ndarray, " k"]
+    weights: Float16[np.ndarray, "k h w"]
+    places: Float[np.ndarray, "k 2"]
+
+
+def draw_report(
+    folder: Path,
+    run: StoredRun,
+    later: Later | None = None,
+    *,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> None:
+    """Write the report, and the thumbnails beside it where there are many.
+
+    Args:
+        folder: of the run.
+        run: as it is stored there.
+        later: images that are not of the run.
+        progress: wraps the images while they are read.
+    """
+    if later is None:
+        h, w = run.weights.shape[1:]
+        no_number, no_index = np.empty(0), np.empty(0, dtype=np.int64)
+        later = Later([], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2)))
+    gone = sum(not path.is_file() for path in later.paths)
+    report = Report(
+        title=run.title,
+        paths=[*run.paths, *later.paths],
+        read=_read,
+        names=[*short_names(run.paths), *short_names(later.paths)],
+        labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
+        distances=np.append(run.distances, later.distances),
+        weights=np.concatenate([run.weights, later.weights]).astype(np.float32),
+        target=np.append(run.target, np.full(len(later.paths), -1)),
+        class_names=run.class_names,
+        tree=run.tree,
+        places=np.concatenate([run.places, later.places]),
+        map_name=run.map_name,
+        curves=run.curves,
+        nearest=later.nearest.tolist(),
+        facts=run.facts,
+        notices=[*run.notices, *([f"{gone} of the images that came later are no longer there"] if gone else [])],
+    )
+    write_report(folder / PAGE, report, progress=progress)
+
+
+def _read(image: Path) -> Image.Image:
+    """Grey where an image that came later has been moved away since; those of the run are there."""
+    return read_image(image) if image.is_file() else Image.new("RGB", GONE_SIZE, "grey")
+
+
+def short_names(images: Sequence[Path]) -> list[str]:
+    """Names without the part of the path that all have in common."""
+    if not images:
+        return []
+    folders = {image.parent for image in images}
+    shared = next(
+        (folder for folder in [images[0].parent, *images[0].parents] if all(f.is_relative_to(folder) for f in folders)),
+        None,
+    )
+    return [(image.relative_to(shared) if shared else image).as_posix() for image in images]

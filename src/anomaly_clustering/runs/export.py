@@ -1,0 +1,143 @@
+"""Labelled images in; a folder that other tools train from out: folders by class, COCO or YOLO classification."""
+
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from PIL import Image
+
+from anomaly_clustering.runs.labels import Labelled
+from anomaly_clustering.files import whole_or_nothing
+
+Layout = Literal["folders", "coco", "yolo-cls"]
+NOT_IN_NAMES = set('/\\:*?"<>|')
+
+
+class Item(NamedTuple):
+    """An image with a class, and the name of its copy."""
+
+    path: Path
+    label: str
+    name: str
+
+
+def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fraction: float = 0.2, seed: int = 0) -> int:
+    """Copy the images that have a name and are not unsure into a new folder; the number of those left out.
+
+    folders: OUT/CLASS/IMAGE. coco: OUT/images/IMAGE and OUT/annotations.json, one box around the whole of each image,
+    since COCO knows no class of an image. yolo-cls: OUT/train/CLASS/IMAGE and OUT/val/CLASS/IMAGE.
+
+    Args:
+        labels: as saved from the report.
+        out: must be new.
+        layout: one of the three.
+        val_fraction: of 'yolo-cls', the share of each class that goes to val.
+        seed: draws them.
+
+    Raises:
+        ValueError: no image has a label, or one cannot be the name of a folder where the layout needs it.
+        FileExistsError: `out` exists.
+        FileNotFoundError: an image is no longer where it was.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {tuple(LAYOUTS)}, got {layout!r}")
+    if not 0 <= val_fraction < 1:
+        raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
+    items = _items(labels)
+    if layout != "coco":
+        _check_names(items)
+    with whole_or_nothing(out) as folder:
+        LAYOUTS[layout](items, folder, val_fraction, seed)
+    return len(labels) - len(items)
+
+
+def _items(labels: Sequence[Labelled]) -> list[Item]:
+    chosen = [image for image in labels if image.label and not image.unsure]
+    if not chosen:
+        raise ValueError(
+            f"none of the {len(labels)} images has a label that is sure: name clusters in the report first"
+        )
+    for image in chosen:
+        if not image.path.is_file():
+            raise FileNotFoundError(
+                f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
+                "or mark the image as unsure in the report"
+            )
+    # Images of one name in several folders get their number among those that are copied.
+    often = Counter(image.path.name.casefold() for image in chosen)
+    return [
+        Item(
+            image.path,
+            image.label,
+            image.path.name if often[image.path.name.casefold()] == 1 else f"{i}-{image.path.name}",
+        )
+        for i, image in enumerate(chosen)
+    ]
+
+
+def _check_names(items: Sequence[Item]) -> None:
+    labels = sorted({item.label for item in items})
+    bad = [name for name in labels if name.startswith(".") or set(name) & NOT_IN_NAMES or not name.isprintable()]
+    if bad:
+        raise ValueError(
+            f"{', '.join(map(repr, bad))} cannot be the name of a folder; rename the cluster in the report, or use the "
+            "layout coco"
+        )
+
+
+def _folders(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
+    for item in items:
+        _copy(item, folder / item.label)
+
+
+def _coco(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
+    names = sorted({item.label for item in items})
+    images, boxes = [], []
+    for number, item in enumerate(items, start=1):
+        _copy(item, folder / "images")
+        with Image.open(item.path) as image:
+            width, height = image.size
+        images.append({"id": number, "file_name": item.name, "width": width, "height": height})
+        boxes.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": names.index(item.label) + 1,
+                "bbox": [0, 0, width, height],
+                "area": width * height,
+                "iscrowd": 0,
+            }
+        )
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+    content = {"images": images, "annotations": boxes, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _yolo(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
+    """Both parts hold each class, as training needs: of one image alone there is a copy in each."""
+    for label in sorted({item.label for item in items}):
+        own = [item for item in items if item.label == label]
+        random.Random(seed).shuffle(own)
+        num_val = max(1, round(val_fraction * len(own))) if val_fraction else 0
+        for item in own[:num_val]:
+            _copy(item, folder / "val" / label)
+        for item in own[num_val:] or own:
+            _copy(item, folder / "train" / label)
+
+
+LAYOUTS: dict[str, Callable[[Sequence[Item], Path, float, int], None]] = {
+    "folders": _folders,
+    "coco": _coco,
+    "yolo-cls": _yolo,
+}
+
+
+def _copy(item: Item, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(item.path, folder / item.name)

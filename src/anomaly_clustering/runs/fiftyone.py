@@ -1,0 +1,71 @@
+"""A stored run in; a FiftyOne dataset with clusters, embeddings and the weights as heat maps out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anomaly_clustering.runs.store import StoredRun, load_run
+
+if TYPE_CHECKING:
+    import fiftyone
+
+
+def samples(run: StoredRun, labels: Mapping[Path, str] | None = None) -> "list[fiftyone.Sample]":
+    """One sample an image, with the fields `cluster`, `distance`, `weights` and, where they are known, `ground_truth`,
+    `label` and `embedding`.
+
+    Heat maps are scaled to the largest weight of their image, since weights of an image sum to one.
+
+    Args:
+        run: with its images where they were.
+        labels: names of images by path, such as those of `read_labels`.
+
+    Raises:
+        ImportError: the extra `fiftyone` is not installed.
+    """
+    fo = _fiftyone()
+    found = []
+    for i, path in enumerate(run.paths):
+        weights = run.weights[i].astype(np.float32)
+        sample = fo.Sample(
+            filepath=str(path.resolve()),
+            cluster=fo.Classification(label=f"cluster {run.labels[i]}"),
+            distance=float(run.distances[i]),
+            weights=fo.Heatmap(map=weights / weights.max(), range=[0, 1]),
+        )
+        if run.target[i] >= 0:
+            sample["ground_truth"] = fo.Classification(label=run.class_names[run.target[i]])
+        if labels and labels.get(path):
+            sample["label"] = fo.Classification(label=labels[path])
+        if run.embeddings is not None:
+            sample["embedding"] = run.embeddings[i]
+        found.append(sample)
+    return found
+
+
+def to_fiftyone(
+    folder: Path | str, *, labels: Mapping[Path, str] | None = None, name: str | None = None
+) -> "fiftyone.Dataset":
+    """A dataset of the images of a run, in FiftyOne's database.
+
+    Args:
+        folder: of the run.
+        labels: see `samples`.
+        name: of the dataset; FiftyOne makes one up if not given.
+
+    Raises:
+        ImportError: the extra `fiftyone` is not installed.
+    """
+    dataset = _fiftyone().Dataset(name)
+    dataset.add_samples(samples(load_run(Path(folder)), labels), progress=False)
+    return dataset
+
+
+def _fiftyone() -> Any:
+    try:
+        import fiftyone
+    except ImportError:
+        raise ImportError("FiftyOne is not installed; pip install 'anomaly-clustering[fiftyone]'") from None
+    return fiftyone

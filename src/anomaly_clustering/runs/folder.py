@@ -1,0 +1,217 @@
+"""The result of a run in; a folder with `assignments.csv`, `metrics.json`, `config.yaml`, `report.html` and
+`run.safetensors`, all that the report is drawn from and that places new images, out."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.mic.distances import euclidean
+from anomaly_clustering.clustering.grouping import Grouping
+from anomaly_clustering.report.places import layout
+from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.search.precision import resolve
+from anomaly_clustering.report.pictures import FOLDER as THUMBNAILS
+from anomaly_clustering.runs.drawn_report import PAGE, draw_report
+from anomaly_clustering.runs.store import FILE, Recipe, StoredRun, digest
+from anomaly_clustering.files import whole_or_nothing
+
+MARK = "assignments.csv"
+ASSIGNED = "assigned.csv"
+LATER = "assigned.safetensors"
+FILES = frozenset({MARK, "config.yaml", "metrics.json", PAGE, FILE, ASSIGNED, LATER, THUMBNAILS})
+METRICS = {
+    "nmi": "NMI",
+    "ari": "ARI",
+    "f1": "F1",
+    "accuracy": "accuracy",
+    "purity": "purity",
+    "mauc": "mAUC",
+    "r@90%": "R@0.9",
+    "r@95%": "R@0.95",
+    "r@99%": "R@0.99",
+    "localisation_auroc": "localisation AUROC",
+}
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Fail before the work if its result could not be written, or not without losing something.
+
+    Raises:
+        FileExistsError: the folder holds a run and `overwrite` is not set, or it holds anything else.
+        OSError: nothing can be written there.
+    """
+    place = out.resolve()
+    if place.is_mount():
+        # What is mounted can be written to, but no finished folder can take its place.
+        raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
+    parent = next(folder for folder in place.parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
+    if place == Path.cwd():
+        raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
+    if not place.exists():
+        return
+    names = {path.name for path in place.iterdir()} if place.is_dir() else {place.name}
+    # One file more, and it is not ours to replace.
+    if names and not (MARK in names and names <= FILES and _are_ours(place / THUMBNAILS)):
+        raise FileExistsError(f"{str(out)!r} exists and holds more than a run; choose another folder with --out")
+    if names and not overwrite:
+        raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
+
+
+def _are_ours(thumbnails: Path) -> bool:
+    return all(path.stem.isdecimal() and path.suffix in (".jpg", ".png") for path in thumbnails.glob("*"))
+
+
+def write_run(
+    out: Path,
+    mic: MIC,
+    datamodule: DefectDataModule,
+    *,
+    metrics: Mapping[str, float],
+    config: str,
+    overwrite: bool = False,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> None:
+    """Write the folder of a run that has just ended.
+
+    Args:
+        mic: holds the grouping.
+        datamodule: holds the images that were grouped.
+        metrics: scores against known classes; empty where there are none.
+        config: the options of the run, as YAML.
+        progress: wraps the images as they are drawn into the report.
+    """
+    grouping = mic.grouping
+    images = [datamodule.records[i].image for i in grouping.index]
+    notices = [*datamodule.notices, *mic.notices]
+    check_free(out, overwrite=overwrite)
+    with whole_or_nothing(out) as folder:
+        (folder / "config.yaml").write_text(config)
+        _write_assignments(folder / MARK, grouping, images, datamodule.class_names)
+        _write_metrics(folder / "metrics.json", grouping, metrics, notices)
+        run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
+        run.save(folder)
+        draw_report(folder, run, progress=progress)
+
+
+def _stored(
+    title: str, mic: MIC, datamodule: DefectDataModule, *, facts: dict[str, str], notices: Sequence[str]
+) -> StoredRun:
+    grouping = mic.grouping
+    images = [datamodule.records[i].image for i in grouping.index]
+    distance = grouping.distance
+    if distance is None and grouping.embeddings is not None and len(images) <= MOST_FOR_SILHOUETTE:
+        distance = euclidean(torch.from_numpy(grouping.embeddings)).numpy()
+    places, map_name = layout(grouping.embeddings, grouping.distance, seed=mic.seed)
+    return StoredRun(
+        title=title,
+        recipe=Recipe(
+            backbone=mic.backbone.name,
+            layer=mic.backbone.layer,
+            checkpoint=mic.hparams["checkpoint"] and str(Path(mic.hparams["checkpoint"]).resolve()),
+            kernel_size=mic.features.kernel_size,
+            image_size=datamodule.image_size,
+            distance=mic.distance,
+            weights=mic.weights,
+            reduce=mic.reduce,
+            tau=mic.tau,
+            top_k=mic.top_k,
+        ),
+        paths=images,
+        digests=[digest(image) for image in images],
+        class_names=list(datamodule.class_names),
+        facts=facts,
+        notices=list(notices),
+        curves=curves(grouping.groups.tree, distance, grouping.target),
+        map_name=map_name,
+        target=grouping.target,
+        labels=grouping.labels,
+        distances=grouping.groups.distances,
+        weights=grouping.weights.astype(np.float16),
+        tree=grouping.groups.tree,
+        places=places,
+        mean_scores=grouping.mean_scores,
+        embeddings=grouping.embeddings,
+        references=None if mic.reference_bags is None else mic.reference_bags.cpu().numpy(),
+    )
+
+
+def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
+    normals = round(mic.normal_fraction * len(datamodule.normal_records))
+    weights = {
+        "rarity": f"patches that are rare among the images count more (Eq. 5, tau {mic.tau:.3g})",
+        "novelty": f"patches unlike {normals} normal images count more (Eq. 6, tau {mic.tau:.3g})",
+        "maps": f"patches that the anomaly maps of {datamodule.maps} mark count more (tau {mic.tau:.3g})",
+        "mask": "patches marked by the ground-truth masks count",
+        "uniform": "all patches count alike",
+    }
+    compared = {"weighted_average": f"weighted average of patches; {weights[mic.weights]}"}
+    return {
+        "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
+        "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
+        "Images compared by": compared.get(mic.distance, mic.distance.replace("_", " ")),
+        "Nearest patches": _search(mic),
+        "Clustering": mic.method,
+        "Number of clusters": how_many(mic.grouping),
+        **{title: f"{metrics[name]:.3f}" for name, title in METRICS.items() if name in metrics},
+    }
+
+
+def _search(mic: MIC) -> str:
+    found = {
+        torch.float32: "float32",
+        torch.bfloat16: "bfloat16, measured in float32",
+        torch.int8: "8-bit integers, measured in float32",
+    }
+    among = f", among every {mic.normal_stride} rows and columns of normal patches" if mic.normal_stride > 1 else ""
+    return f"found in {found[resolve(mic.precision, mic.device)]}{among}"
+
+
+def scores(metrics: Mapping[str, float]) -> Table:
+    """Metrics as a table to print: F1 and accuracy are those after clusters were matched to classes."""
+    resampled = "nmi_mean" in metrics
+    table = Table("score", "value", *(["resampled"] if resampled else []))
+    for name, title in METRICS.items():
+        if name in metrics:
+            mean, error = metrics.get(f"{name}_mean"), metrics.get(f"{name}_se")
+            spread = "" if mean is None else f"{mean:.3f} ± {error:.3f}"
+            table.add_row(title, f"{metrics[name]:.3f}", *([spread] if resampled else []))
+    return table
+
+
+def how_many(grouping: Grouping) -> str:
+    """The number of clusters, and how it was chosen where it was."""
+    if grouping.groups.choice is None:
+        return f"{grouping.num_clusters}, as given"
+    return f"{grouping.num_clusters}, at the knee of the merge heights (L method, Salvador and Chan 2004)"
+
+
+def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
+    summary = {
+        **metrics,
+        "num_images": len(grouping.labels),
+        "num_clusters": grouping.num_clusters,
+        "l_method_error": grouping.groups.choice.criterion if grouping.groups.choice else None,
+        "notices": notices,
+    }
+    path.write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def _write_assignments(path: Path, grouping: Grouping, images: Sequence[Path], class_names: Sequence[str]) -> None:
+    # Names of files need not be valid Unicode; what is not is written as it is.
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "label", "cluster", "distance_to_center"])
+        for image, target, cluster, distance in zip(
+            images, grouping.target, grouping.labels, grouping.groups.distances, strict=True
+        ):
+            table.writerow([image, class_names[target] if target >= 0 else "", cluster, f"{distance:.6f}"])

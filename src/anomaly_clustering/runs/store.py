@@ -1,0 +1,109 @@
+"""A run that ended in; all that the report is drawn from and that places new images, in one file, out; and back."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float16, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from anomaly_clustering.report.page import Curve
+
+FILE = "run.safetensors"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images became embeddings: arguments of MIC, and the size to which images were resized."""
+
+    backbone: str
+    layer: str
+    checkpoint: str | None
+    kernel_size: int
+    image_size: int
+    distance: str
+    weights: str
+    reduce: str
+    tau: float
+    top_k: int | None
+
+    @property
+    def checkpoint_path(self) -> Path | None:
+        return Path(self.checkpoint) if self.checkpoint else None
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What a run leaves behind; entry i of each array and sequence of N is image i.
+
+    Held in half precision: weights, since they are only looked at, and reference patches, of which a score is a mean
+    over many distances. Embeddings and the tree are kept as they were.
+    """
+
+    title: str
+    recipe: Recipe
+    paths: Sequence[Path]
+    digests: Sequence[str]  # SHA-256 of the files
+    class_names: Sequence[str]
+    facts: dict[str, str]
+    notices: Sequence[str]
+    curves: Sequence[Curve]
+    map_name: str
+    target: Int[np.ndarray, " n"]
+    labels: Int[np.ndarray, " n"]
+    distances: Float[np.ndarray, " n"]
+    weights: Float16[np.ndarray, "n h w"]
+    tree: Float[np.ndarray, "n_minus_1 4"]
+    places: Float[np.ndarray, "n 2"]
+    mean_scores: Float[np.ndarray, " n"]  # how unusual the patches are on average; NaN where that is not known
+    embeddings: Float[np.ndarray, "n d"] | None  # None where images were compared patch by patch
+    references: Float16[np.ndarray, "r p d"] | None  # bags that patches of new images are compared with
+
+    def save(self, folder: Path) -> None:
+        """Write the file into a run's folder."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {name: np.ascontiguousarray(v) for name, v in values.items() if isinstance(v, np.ndarray)}
+        rest = {name: value for name, value in values.items() if name not in arrays}
+        # Names of files that are not Unicode survive as JSON's escapes.
+        (folder / FILE).write_bytes(save(arrays, metadata={"run": json.dumps(rest, default=_plain)}))
+
+
+def load_run(folder: Path) -> StoredRun:
+    """Read the file of a run's folder.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one of an older version.
+        ValueError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{str(folder)!r} holds no {FILE}: give the folder that `anomaly-clustering cluster` wrote"
+        )
+    try:
+        with safe_open(path, "numpy") as file:
+            rest: dict[str, Any] = json.loads(file.metadata()["run"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        rest["recipe"] = Recipe(**rest["recipe"])
+        rest["paths"] = [Path(path) for path in rest["paths"]]
+        rest["curves"] = [
+            Curve(title, {int(k): value for k, value in points.items()}, best) for title, points, best in rest["curves"]
+        ]
+        return StoredRun(**(rest | arrays))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is damaged or of another version: {error}") from None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: object) -> object:
+    return asdict(value) if isinstance(value, Recipe) else str(value)

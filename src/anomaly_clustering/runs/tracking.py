@@ -1,0 +1,214 @@
+"""A run and what came of it in; a W&B run out, or the same artefacts in a folder. The one place that knows W&B."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import wandb
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+from anomaly_clustering.runs.artefacts import Clusters, draw_confusion, write_artefacts
+from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.processes import gather
+
+Mode = Literal["off", "online", "offline"]
+PROJECT = "anomaly-clustering"
+# Where a run leaves its files, and whether it replaces others, is not what it is.
+INCIDENTAL = ("out", "overwrite", "wandb", "ckpt_path")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How W&B lists a run.
+
+    Args:
+        experiment: the group, such as 'table8'.
+        method: the type of job.
+        category: of the data set, or the data set.
+        config: all options, resolved.
+        id: by which a run is continued; by default that of `wandb agent`, or else it follows from `config`, so the same
+            options are the same run.
+    """
+
+    experiment: str
+    method: str
+    category: str
+    seed: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    id: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """The id."""
+        kept = {name: value for name, value in self.config.items() if name not in INCIDENTAL}
+        digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return self.id or os.environ.get("WANDB_RUN_ID") or digest
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """A row of the table over all categories."""
+        return {"method": self.method, "category": self.category, "seed": self.seed}
+
+
+def describe(command: str, config: Mapping[str, Any]) -> Run:
+    """The run of a command of the command line, out of its resolved options."""
+    model, data = (config[name] for name in ("model", "data"))
+    category = data["init_args"].get("category") or data["class_path"].rpartition(".")[2]
+    method = model["class_path"].rpartition(".")[2]
+    given = model.get("init_args", {}).get("seed", config.get("seed_everything"))
+    seed = given if isinstance(given, int) and not isinstance(given, bool) else 0
+    return Run(os.environ.get("WANDB_RUN_GROUP", command), method, category, seed, config)
+
+
+def wandb_logger(mode: Mode, run: Run, *, folder: Path = Path()) -> WandbLogger | None:
+    """A logger for Lightning's Trainer, None where W&B is off.
+
+    One process of a run logs, the others are silent. Project and entity are those of W&B's own environment variables.
+
+    Args:
+        folder: below which W&B keeps its files, in `wandb`.
+    """
+    if mode == "off":
+        return None
+    # Absolute: the process that writes for W&B may have been started elsewhere.
+    place = Path(os.environ.get("WANDB_DIR", folder)).resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    # Thumbnails of tables wait here to be synced; W&B would put them into the user's home.
+    os.environ.setdefault("WANDB_DATA_DIR", str(place / "wandb" / "data"))
+    return WandbLogger(
+        name=f"{run.method}, {run.category}, seed {run.seed}",
+        project=os.environ.get("WANDB_PROJECT", PROJECT),
+        save_dir=place,
+        id=run.identity,
+        mode=mode,
+        group=run.experiment,
+        job_type=run.method,
+        tags=[run.category, f"seed {run.seed}"],
+        config=dict(run.config),
+        settings=wandb.Settings(silent=True, console="off"),
+        # Without a connection W&B continues nothing; that the id is the same suffices.
+        resume=None if mode == "offline" else "allow",
+    )
+
+
+class Track(Callback):
+    """When a run has ended, logs its clusters to W&B, writes them to a folder, or both.
+
+    MIC is tracked after `test`, `validate` and `predict`. Of other modules `predict` is tracked, whose `predict_step`
+    gives 'index' and 'label'; metrics of their epochs are logged by Lightning.
+
+    Args:
+        run: that is tracked.
+        folder: for the artefacts; without it they go to W&B alone.
+    """
+
+    def __init__(self, run: Run, folder: Path | None = None):
+        self.run = run
+        self.folder = folder
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.predicted: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.predicted.append((outputs["index"], outputs["label"]))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, MIC):
+            self._track(trainer, _of_mic(pl_module, _data(trainer)))
+            return
+        index, labels = (torch.cat(gather(torch.cat(parts))) for parts in zip(*self.predicted, strict=True))
+        self._track(trainer, _of_predictions(index.cpu().numpy(), labels.cpu().numpy(), _data(trainer)))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, MIC):
+            self._track(trainer, _of_mic(pl_module, _data(trainer)))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, MIC):
+            self._track(trainer, _of_mic(pl_module, _data(trainer)))
+
+    def _track(self, trainer: Trainer, clusters: Clusters) -> None:
+        if not trainer.is_global_zero:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        summary = self.run.summary | metrics | clusters.scores
+        if self.folder:
+            write_artefacts(self.folder, clusters, summary)
+        if isinstance(trainer.logger, WandbLogger):
+            _log(trainer.logger, clusters, summary)
+
+
+def _data(trainer: Trainer) -> DefectDataModule:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(data, DefectDataModule)
+    return data
+
+
+def _of_mic(mic: MIC, data: DefectDataModule) -> Clusters:
+    grouping = mic.grouping
+    weighs = mic.distance == "weighted_average" and mic.weights != "uniform"
+    return Clusters(
+        images=[data.records[i].image for i in grouping.index],
+        labels=grouping.labels,
+        target=grouping.target,
+        class_names=data.class_names,
+        weights=grouping.weights if weighs else None,
+        distances=grouping.groups.distances,
+    )
+
+
+def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModule) -> Clusters:
+    # A distributed sampler repeats images to fill up.
+    index, first = np.unique(index, return_index=True)
+    records = [data.records[i] for i in index]
+    target = np.array([-1 if record.label is None else record.label for record in records])
+    return Clusters([record.image for record in records], labels[first], target, data.class_names)
+
+
+def _log(logger: WandbLogger, clusters: Clusters, summary: Mapping[str, Any]) -> None:
+    """All that is to be seen of a run's clusters."""
+    run = logger.experiment
+    media: dict[str, Any] = {name: wandb.Image(sheet) for name, sheet in clusters.sheets().items()}
+    rows = [
+        [wandb.Image(thumbnail), *row]
+        for thumbnail, row in zip(clusters.thumbnails, clusters.assignments(), strict=True)
+    ]
+    columns: list[str | int] = ["image", "path", "class", "cluster", "matched_class"]
+    media["assignments"] = wandb.Table(columns=columns, data=rows)
+    media["summary"] = wandb.Table(columns=list(summary), data=[list(summary.values())])
+    if clusters.class_names:
+        names, counts = clusters.matched_confusion()
+        lines = [[name, *map(int, line)] for name, line in zip(names, counts, strict=True)]
+        media["confusion"] = wandb.Table(columns=list[str | int](["cluster", *clusters.class_names]), data=lines)
+        media["confusion_matrix"] = wandb.Image(draw_confusion(names, clusters.class_names, counts))
+    run.log(media)
+    run.summary.update({f"final/{name}": value for name, value in clusters.scores.items()})
+
+
+def log_table(mode: Mode, run: Run, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, folder: Path) -> None:
+    """Log one table as a run of its own: the summary of an experiment over all categories."""
+    logger = wandb_logger(mode, run, folder=folder)
+    if logger:
+        logger.experiment.log({"per_category": wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+        finish()
+
+
+def finish(*, failed: bool = False) -> None:
+    """End the run that this process logs, if any; the next one starts anew."""
+    wandb.finish(exit_code=int(failed))

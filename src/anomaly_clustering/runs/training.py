@@ -1,0 +1,134 @@
+"""A training in; a folder with `checkpoints`, `epochs.csv`, `assignments.csv`, `metrics.json` and `config.yaml` out.
+
+Checkpoints and the table of epochs grow while it runs, so unlike the folder of a run this one is there from the start.
+"""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from rich.table import Column, Table
+
+from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.runs.epochs import Row
+from anomaly_clustering.runs.folder import METRICS, check_free
+
+CHECKPOINTS, EPOCHS = "checkpoints", "epochs.csv"
+FILES = frozenset({CHECKPOINTS, EPOCHS, "assignments.csv", "config.yaml", "metrics.json"})
+# What `last` names to Lightning.
+LAST = f"{CHECKPOINTS}/last.ckpt"
+
+
+def check_free_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> None:
+    """Fail before the work if the folder cannot take a training, or holds one already.
+
+    Raises:
+        FileExistsError: the folder holds a training and neither `ckpt_path` nor `overwrite` is set, or anything else.
+        FileNotFoundError: there is no last checkpoint to go on from.
+    """
+    if ckpt_path == "last" and not (out / LAST).exists():
+        raise FileNotFoundError(f"there is no training in {str(out)!r} to go on with: no {str(out / LAST)!r}")
+    if not _holds_training(out):
+        check_free(out, overwrite=False)
+    elif not (ckpt_path or overwrite):
+        raise FileExistsError(
+            f"{str(out)!r} already holds a training; go on with it with --ckpt_path last, choose another folder with "
+            "--out, or --overwrite it"
+        )
+
+
+def clear(out: Path) -> None:
+    """Remove the training that a folder holds."""
+    if _holds_training(out):
+        shutil.rmtree(out)
+
+
+def _holds_training(out: Path) -> bool:
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    return bool(names & {CHECKPOINTS, EPOCHS}) and names <= FILES
+
+
+def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]] | None:
+    """What the trained module predicts for each image, in the order of the data set; None where it predicts nothing.
+
+    `predict_step` returns a dict: `index` int [B], `label` int [B], the cluster, and optionally `confidence` [B].
+    """
+    if not is_overridden("predict_step", module):
+        return None
+    batches: Any = trainer.predict(module, datamodule=trainer.datamodule)  # type: ignore[attr-defined]
+    columns = [name for name in ("index", "label", "confidence") if name in batches[0]]
+    rows = [
+        dict(zip(columns, values, strict=True))
+        for batch in batches
+        for values in zip(*(batch[name].tolist() for name in columns), strict=True)
+    ]
+    if dist.is_initialized():
+        everywhere: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(everywhere, rows)
+        rows = [row for part in everywhere for row in part]
+    # A distributed sampler repeats images to fill up.
+    once = {row["index"]: row for row in rows}
+    return [once[index] for index in sorted(once)]
+
+
+def write_training(
+    out: Path,
+    table: Sequence[Mapping[str, Any]] | None,
+    datamodule: LightningDataModule | None,
+    *,
+    chosen: Mapping[str, Row],
+    config: str,
+) -> None:
+    """Write what is known when a training has ended.
+
+    Args:
+        table: a row for each image, see `predicted`.
+        datamodule: knows files and classes, if it is one of this package.
+        chosen: the epochs to report, see `LastAndBest.chosen`.
+        config: the options of the training, as YAML.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _replace(out / "config.yaml", config)
+    _replace(out / "metrics.json", json.dumps({name: dict(row) for name, row in chosen.items()}, indent=2) + "\n")
+    if table is None:
+        return
+    partial = out / ".assignments.csv"
+    with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        extra = [name for name in table[0] if name not in ("index", "label")]
+        known = ["path", "label"] if isinstance(datamodule, DefectDataModule) else ["index"]
+        writer = csv.writer(file)
+        writer.writerow([*known, "cluster", *extra])
+        for row in table:
+            writer.writerow([*_known(row["index"], datamodule), row["label"], *(f"{row[name]:.6f}" for name in extra)])
+    os.replace(partial, out / "assignments.csv")
+
+
+def _known(index: int, datamodule: LightningDataModule | None) -> list[Any]:
+    if not isinstance(datamodule, DefectDataModule):
+        return [index]
+    record = datamodule.records[index]
+    return [record.image, "" if record.label is None else datamodule.class_names[record.label]]
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def training_scores(chosen: Mapping[str, Row]) -> Table:
+    """The reported epochs as a table to print."""
+    names = [name for name in METRICS if any(name in row for row in chosen.values())]
+    table = Table(Column("epoch chosen", no_wrap=True), "epoch", *(METRICS[name] for name in names))
+    for title, row in chosen.items():
+        oracle = " (oracle)" if title == "best_by_accuracy" else ""
+        values = (f"{row[name]:.3f}" if name in row else "" for name in names)
+        table.add_row(title.replace("_", " ") + oracle, f"{row['epoch']:.0f}", *values)
+    return table

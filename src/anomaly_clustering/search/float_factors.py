@@ -1,0 +1,108 @@
+"""Bags in; through matrix products of floating-point numbers, distances to the nearest patches of others out.
+
+Patches are extended by their halved squared length h and by ones, a' = [a, h_a, 1] and b' = [-b, 1, h_b], so that one
+matrix product holds |a - b|^2 / 2 for all pairs of patches.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from anomaly_clustering.search.kernels import nearest_by_numbers
+from anomaly_clustering.search.precision import capabilities
+
+# Channels come in multiples of so many.
+ALIGNED = 8
+
+
+class FloatFactors:
+    """The left factors of bags, or the right ones; filled up with zeros, since products like whole vectors.
+
+    Args:
+        dtype: float32 or bfloat16.
+    """
+
+    def __init__(self, bags: Float[Tensor, "n m d"], dtype: torch.dtype, *, right: bool):
+        channels, parts = bags.shape[-1], 1 if dtype == torch.float32 else 2
+        padding = -(channels + 2 * parts) % ALIGNED
+        self.bags = bags.contiguous()
+        self.values = bags.new_zeros(*bags.shape[:-1], channels + 2 * parts + padding, dtype=dtype)
+        patches, one, other, _ = self.values.split([channels, parts, parts, padding], dim=-1)
+        patches.copy_(bags)
+        ones, halves = (one, other) if right else (other, one)
+        ones.fill_(1)
+        # What bfloat16 leaves of a number goes into a second one.
+        rest = torch.linalg.vector_norm(patches, dim=-1, dtype=torch.float32).square() / 2
+        for half in halves.unbind(-1):
+            half.copy_(rest)
+            rest = rest - half
+        if right:
+            patches.neg_()
+
+    def lower(
+        self,
+        others: "FloatFactors",
+        to_right: Float[Tensor, "r l m"],
+        to_left: Float[Tensor, "r x p"],
+        room: Float[Tensor, " numbers"],
+    ) -> None:
+        """See `nearest.Factors`."""
+        products = matrix_product(self.values, others.values, room)
+        search = _on_processor if products.device.type == "cpu" else _on_accelerator
+        search(products, self.bags, others.bags, to_right, to_left)
+
+
+def matrix_product(
+    left: Float[Tensor, "l m e"], right: Float[Tensor, "r p e"], room: Float[Tensor, " numbers"]
+) -> Float[Tensor, "l m r p"]:
+    """Written into `room` where that is faster."""
+    rows, columns = left.flatten(0, 1), right.flatten(0, 1)
+    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if linear and left.device.type == "cpu" and left.dtype == torch.float32 and _is_of_amd():
+        # There oneDNN's product takes half the time of MKL's, which is that of `mm`.
+        product = linear(rows, columns, None, "none", [], "")
+    else:
+        product = room[: len(rows) * len(columns)].view(len(rows), len(columns))
+        torch.mm(rows, columns.T, out=product)
+    return product.view(*left.shape[:2], *right.shape[:2])
+
+
+def _is_of_amd() -> bool:
+    """By name, or by instructions that Intel never had, since virtual machines hide names."""
+    return "AMD" in capabilities().get("cpu_name", "") or capabilities().get("sse4a", False)
+
+
+def _on_processor(
+    product: Float[Tensor, "l m r p"],
+    queries: Float[Tensor, "l m d"],
+    references: Float[Tensor, "r p d"],
+    to_right: Float[Tensor, "r l m"],
+    to_left: Float[Tensor, "r x p"],
+) -> None:
+    """Lower `to_right` and, unless it is empty, `to_left` to the distances."""
+    # The order of their bits is that of the numbers. The few that rounding makes negative belong to patches that are
+    # nearly the same, and still come first.
+    bits = product.view({torch.float32: torch.int32, torch.bfloat16: torch.int16}[product.dtype])
+    arrays = (bits, queries, references, to_right, to_left)
+    nearest_by_numbers(*(array.numpy() for array in arrays))
+
+
+def _on_accelerator(
+    product: Float[Tensor, "l m r p"],
+    queries: Float[Tensor, "l m d"],
+    references: Float[Tensor, "r p d"],
+    to_right: Float[Tensor, "r l m"],
+    to_left: Float[Tensor, "r x p"],
+) -> None:
+    """The same, for any device."""
+    to_right.clamp_max_(_distances(product.argmin(-1).permute(2, 0, 1), queries, references))
+    if to_left.numel():
+        to_left.clamp_max_(_distances(product.argmin(1), references, queries).transpose(0, 1))
+
+
+def _distances(
+    nearest: Int[Tensor, "r l m"], queries: Float[Tensor, "l m d"], references: Float[Tensor, "r p d"]
+) -> Float[Tensor, "r l m"]:
+    """From each patch of the queries to one patch of each reference."""
+    found = references[torch.arange(len(references), device=nearest.device)[:, None, None], nearest]
+    return torch.linalg.vector_norm(found - queries, dim=-1)

@@ -1,0 +1,70 @@
+"""Bags in; through matrix products of 8-bit integers, distances to nearly the nearest patches of others out.
+
+Integers stand for the channels of patches after a rotation, which changes no distance but spreads what each patch is
+over all channels: a bag's largest number is then few times the typical one, and the steps of its scale are small. The
+products are exact, so that which patches are chosen depends on nothing but the two images.
+"""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from anomaly_clustering.search.kernels import nearest_by_integers
+
+LARGEST = 127
+# Of the channels that are rotated together.
+LONGEST_ROW = 64
+
+
+class IntegerFactors:
+    """The left factors of bags, or the right ones, which products like to have in columns."""
+
+    def __init__(self, bags: Float[Tensor, "n m d"], *, right: bool):
+        # One by one: what becomes of a bag must not depend on those beside it, not in the last bit either.
+        rotated = torch.stack([_rotate(bag) for bag in bags.float()])
+        steps = rotated.abs().amax((1, 2)) / LARGEST
+        # Where all is zero, any number will do.
+        steps = torch.where(steps > 0, steps, 1)
+        rounded = rotated.div_(steps[:, None, None]).round_()
+        # Of what the integers stand for, not of the patches: near ones then have nearly the same errors.
+        halves = rounded.square().sum(-1) / 2 * steps[:, None] ** 2
+        rows = rounded.to(torch.int8).flatten(0, 1)
+        if right:
+            # Not `contiguous`: of one channel that is a view, with strides that are misread.
+            rows = rows.T.clone(memory_format=torch.contiguous_format)
+        self.values: Int[Tensor, "patches d"] | Int[Tensor, "d patches"] = rows
+        self.arrays = halves.numpy(), steps.numpy(), bags.contiguous().numpy()
+
+    def lower(
+        self,
+        others: "IntegerFactors",
+        to_right: Float[Tensor, "r l m"],
+        to_left: Float[Tensor, "r x p"],
+        room: Int[Tensor, " numbers"],
+    ) -> None:
+        """See `nearest.Factors`."""
+        height, width = len(self.values), others.values.shape[1]
+        product = room[: height * width].view(height, width)
+        torch._int_mm(self.values, others.values, out=product)
+        (halves, steps, bags), (their_halves, their_steps, their_bags) = self.arrays, others.arrays
+        products = product.numpy().reshape(*halves.shape, *their_halves.shape)
+        distances = to_right.numpy(), to_left.numpy()
+        nearest_by_integers(products, halves, their_halves, steps, their_steps, bags, their_bags, *distances)
+
+
+def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+    """Channels as a grid, of which rows are rotated and then columns: each reaches all others in a fraction of the time
+    that one large rotation takes."""
+    channels = bag.shape[1]
+    columns = next(side for side in range(min(LONGEST_ROW, channels), 0, -1) if channels % side == 0)
+    rotated = bag.unflatten(1, (-1, columns)) @ _rotation(columns)
+    return (_rotation(channels // columns) @ rotated).flatten(1)
+
+
+@lru_cache
+def _rotation(channels: int) -> Float[Tensor, "d d"]:
+    """Any one, always the same."""
+    noise = torch.randn(channels, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return torch.linalg.qr(noise).Q.float()

@@ -1,0 +1,220 @@
+"""Bags of patches in; for each patch the distance to the nearest patch of each other bag out. The hot loop.
+
+One matrix product for each pair of bags tells the nearest patches in both directions, and is dropped while it is still
+in the cache. It is computed of float32 numbers, or faster of bfloat16 or 8-bit integers. The distance to a patch that
+was found is computed anew from the difference, in float32 whatever the product: no cancellation shows, and it is never
+below the truth.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from math import isqrt
+from threading import Lock
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from anomaly_clustering.search.float_factors import FloatFactors
+from anomaly_clustering.search.integer_factors import IntegerFactors
+from anomaly_clustering.search.kernels import MOST_PATCHES
+from anomaly_clustering.search.precision import Precision, resolve
+from anomaly_clustering.search.threads import in_order
+
+# Bytes of a matrix product: about a core's share of the cache; and what keeps all of an accelerator busy for a while.
+BLOCK = 2**21
+LARGE_BLOCK = 2**28
+# Rows of a matrix product at most; the rest of its size is for columns.
+HEIGHT = 2**10
+# Products in a row that share their left factor, and bytes of their right factors, at most.
+ROW = 128
+ROW_BYTES = 2**25
+
+
+class Block(NamedTuple):
+    """Nearest distances from the bags `rows` of the queries to the bags `columns` of the references."""
+
+    rows: slice
+    columns: slice
+    distances: Float[Tensor, "rows columns m"]
+
+
+def nearest_distances(
+    queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision = "fp32"
+) -> Float[Tensor, "b r m"]:
+    """min over p of |queries[b, m] - references[r, p]|, the inner minimum of Eq. 3, 5 and 6."""
+    distances = queries.new_empty(len(queries), len(references), queries.shape[1])
+    for rows, columns, block in nearest_blocks(queries, references, precision):
+        distances[rows, columns] = block
+    return distances
+
+
+def nearest_blocks(
+    queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision = "fp32"
+) -> Iterator[Block]:
+    """`nearest_distances` block by block, for who reduces them at once and never holds [B, R, M].
+
+    Args:
+        precision: of the matrix products. 'fp32' finds the nearest patches; 'bf16' and 'int8' patches that are as near,
+            but for the rounding, in a fraction of the time; 'auto' is what is fastest.
+
+    Raises:
+        ValueError: `precision` has another name, or this processor has no products of 'int8'.
+    """
+
+    def work(task: _Task) -> Block:
+        rows, columns, factors = task
+        to_right, _ = _nearest(queries[rows], references[columns], factors)
+        return Block(rows, columns, to_right)
+
+    yield from in_order(work, _tasks(queries, references, precision), device=queries.device)
+
+
+def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32") -> Iterator[Block]:
+    """`nearest_blocks(bags, bags)`, both directions from one product; distances of a bag to itself are zero."""
+
+    def work(task: _Task) -> list[Block]:
+        rows, columns, factors = task
+        if rows == columns:
+            count = rows.stop - rows.start
+            to_right = bags.new_zeros(count, count, bags.shape[1])
+            if count > 1:
+                to_right, _ = _nearest(bags[rows], bags[columns], factors)
+                to_right.diagonal().zero_()
+            return [Block(rows, columns, to_right)]
+        to_right, to_left = _nearest(bags[rows], bags[columns], factors, both_ways=True)
+        return [Block(rows, columns, to_right), Block(columns, rows, to_left)]
+
+    for blocks in in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device):
+        yield from blocks
+
+
+@runtime_checkable
+class Factors(Protocol):
+    """Of matrix products of the patches of some bags: left ones, or right ones."""
+
+    def lower(
+        self,
+        others: Any,
+        to_right: Float[Tensor, "r l m"],
+        to_left: Float[Tensor, "r x p"],
+        room: Shaped[Tensor, " numbers"],
+    ) -> None:
+        """Lower distances to those between patches of these bags, which are left factors, and of others.
+
+        Args:
+            others: right factors of the same kind.
+            to_right: from each patch to the nearest of each other bag.
+            to_left: and back, or empty (x = 0) where only one direction is wanted.
+            room: for the product.
+        """
+
+
+class _Plan(NamedTuple):
+    """So many bags of each kind, and so many patches of each of them, meet in one matrix product; so many in a row."""
+
+    dtype: torch.dtype
+    bags: int
+    height: int
+    width: int
+    row: int
+
+
+def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> _Plan:
+    dtype, m, (_, p, channels) = resolve(precision, queries.device), queries.shape[1], references.shape
+    # Of integers those of whole images of 1024 patches: fewer calls make up for a cache that is too small.
+    block = (BLOCK if queries.device.type == "cpu" else LARGE_BLOCK) * (2 if dtype == torch.int8 else 1)
+    numbers = block // _of_products(dtype).itemsize
+    bags = max(1, isqrt(numbers // (m * p)))
+    row = min(ROW, max(1, ROW_BYTES // (bags * p * channels * dtype.itemsize)))
+    if dtype == torch.int8:
+        m, p = min(m, MOST_PATCHES), min(p, MOST_PATCHES)
+    height = m if m * p <= numbers else min(m, HEIGHT)
+    return _Plan(dtype, bags, height, min(p, max(1, numbers // height)), row)
+
+
+class _OnDemand:
+    """The right factors of some references, part by part, computed by the first thread that needs them."""
+
+    def __init__(self, references: Float[Tensor, "r p d"], plan: _Plan):
+        self.references = references
+        self.plan = plan
+        self.lock = Lock()
+        self.found: list[tuple[slice, Factors]] = []
+
+    def get(self) -> list[tuple[slice, Factors]]:
+        with self.lock:
+            if not self.found:
+                self.found = _factors(self.references, self.plan.dtype, self.plan.width, right=True)
+            return self.found
+
+
+class _Task(NamedTuple):
+    """Some queries that meet some references."""
+
+    rows: slice
+    columns: slice
+    factors: list[_OnDemand]
+
+
+def _tasks(
+    queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision, *, upper: bool = False
+) -> Iterator[_Task]:
+    """All pairs; with `upper` those above the diagonal, and those on it as tasks of their own."""
+    plan = _plan(queries, references, precision)
+    # A few references meet all queries before others come, and are in the cache meanwhile.
+    for columns in _slices(0, len(references), plan.row * plan.bags):
+        factors = [_OnDemand(references[piece], plan) for piece in _slices(columns.start, columns.stop, plan.bags)]
+        for rows in _slices(0, columns.stop if upper else len(queries), plan.bags):
+            if not upper or rows.start < columns.start:
+                yield _Task(rows, columns, factors)
+                continue
+            done = (rows.start - columns.start) // plan.bags
+            yield _Task(rows, rows, factors[done : done + 1])
+            if rows.stop < columns.stop:
+                yield _Task(rows, slice(rows.stop, columns.stop), factors[done + 1 :])
+
+
+def _slices(start: int, stop: int, step: int) -> list[slice]:
+    return [slice(i, min(i + step, stop)) for i in range(start, stop, step)]
+
+
+def _factors(
+    bags: Float[Tensor, "n m d"], dtype: torch.dtype, patches: int, *, right: bool
+) -> list[tuple[slice, Factors]]:
+    """Of so many patches of each bag at a time."""
+    parts = [(part, bags[:, part]) for part in _slices(0, bags.shape[1], patches)]
+    if dtype == torch.int8:
+        return [(part, IntegerFactors(some, right=right)) for part, some in parts]
+    return [(part, FloatFactors(some, dtype, right=right)) for part, some in parts]
+
+
+def _of_products(dtype: torch.dtype) -> torch.dtype:
+    """The type of numbers that products of such numbers are."""
+    return torch.int32 if dtype == torch.int8 else dtype
+
+
+def _nearest(
+    queries: Float[Tensor, "l m d"],
+    references: Float[Tensor, "r p d"],
+    factors: list[_OnDemand],
+    *,
+    both_ways: bool = False,
+) -> tuple[Float[Tensor, "l r m"], Float[Tensor, "r x p"]]:
+    """From queries to references and back; back is empty (x = 0) unless `both_ways`.
+
+    Args:
+        factors: of the references, in their order.
+    """
+    plan, bags, others = factors[0].plan, len(queries), len(references)
+    to_right = queries.new_full((others, bags, queries.shape[1]), torch.inf)
+    to_left = queries.new_full((others, bags if both_ways else 0, references.shape[1]), torch.inf)
+    # Memory that was just written is in the cache, and memory that is new has to be found first.
+    numbers = bags * plan.height * min(others, plan.bags) * plan.width
+    room = torch.empty(numbers, dtype=_of_products(plan.dtype), device=queries.device)
+    lefts = _factors(queries, plan.dtype, plan.height, right=False)
+    for piece, factor in zip(_slices(0, others, plan.bags), factors, strict=True):
+        for (row, left), (column, right) in product(lefts, factor.get()):
+            left.lower(right, to_right[piece, :, row], to_left[piece, :, column], room)
+    return to_right.transpose(0, 1), to_left
