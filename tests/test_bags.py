@@ -22,7 +22,8 @@ def test_pooling_averages_neighbours_and_counts_the_border_as_zero() -> None:
     assert torch.allclose(bags[0, 4], torch.tensor([1.0, 1.0]) / 2**0.5)
 
 
-@pytest.mark.parametrize("kernel_size", [0, 2, -1])
-def test_kernel_size_is_odd(kernel_size: int) -> None:
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("kernel_size", [0, 2, -1, 1.5])
+def test_kernel_size_is_odd(kernel_size: float) -> None:
     with pytest.raises(ValueError, match=f"odd and positive, got {kernel_size}"):
         bag(torch.zeros(1, 2, 3, 3), kernel_size)

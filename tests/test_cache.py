@@ -11,7 +11,8 @@ from test_mic import folder, run_mic
 from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.data import Folder
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.cache import Cache, digest, file_digest, tensors_digest
+from anomaly_clustering.features.cache import Cache, file_digest, settings_digest, tensors_digest
+from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic import module as mic
 from anomaly_clustering.mic import references
 
@@ -27,7 +28,7 @@ def cache(tmp_path: Path, notices: list[str]) -> Cache:
 
 
 def test_names_follow_the_content(tmp_path: Path) -> None:
-    assert digest(a=1, b=[2]) == digest(b=[2], a=1) != digest(a=1, b=[3])
+    assert settings_digest(a=1, b=[2]) == settings_digest(b=[2], a=1) != settings_digest(a=1, b=[3])
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"1")
     other.write_bytes(b"1")
@@ -38,6 +39,28 @@ def test_names_follow_the_content(tmp_path: Path) -> None:
     assert tensors_digest({"w": weights}) == tensors_digest({"w": weights.clone()})
     assert tensors_digest({"w": weights}) != tensors_digest({"w": weights + 1e-7})
     assert tensors_digest({"w": weights}) != tensors_digest({"v": weights})
+
+
+def test_names_stay_what_they_were(tmp_path: Path, cache: Cache) -> None:
+    """Or caches of earlier versions would be computed anew, and their files never be read again."""
+    image = tmp_path / "x.png"
+    image.write_bytes(b"content")
+    assert file_digest(image) == "ed7002b439e9ac845f22357d822bac14"
+    tensors = {"w": torch.arange(3.0), "b": torch.ones(2, dtype=torch.long)}
+    assert tensors_digest(tensors) == "f8781032c082a5c39f5f916183eb407d"
+    settings = {"image": "ab", "size": [256, 256], "autocast": False, "network": "cd"}
+    assert settings_digest(**settings) == "7befbbe263b4d05a663055f84d12ff1e"
+    network = Backbone("embedded")
+    assert Embedder(network).key(image, (64, 64)) == "a840dce74f3d336d8fe587bb158b4f50"
+    assert Embedder(network, kernel_size=5).key(image, (64, 64)) == "a6dd7a1ce5ab1c121b42f7f303aba04e"
+    cache.save("bags", "0123", {"bag": torch.zeros(1)})
+    assert (cache.folder / "bags" / "01" / "0123.safetensors").is_file()
+
+
+@pytest.mark.parametrize("kernel_size", [0, 2])
+def test_kernel_size_of_zero_is_not_that_of_the_network(kernel_size: int) -> None:
+    with pytest.raises(ValueError, match=f"odd and positive, got {kernel_size}"):
+        Embedder(Backbone("embedded"), kernel_size)
 
 
 def test_what_is_saved_is_loaded(cache: Cache, notices: list[str]) -> None:

@@ -183,3 +183,20 @@ def test_who_stops_early_leaves_no_threads_behind() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("shape", [(2, 3, 7), (2, 0, 8)], ids=["other channels", "no patches"])
+def test_bags_that_do_not_meet_are_refused_at_the_door(shape: tuple[int, ...]) -> None:
+    queries, references = torch.randn(2, 4, 8), torch.randn(shape)
+    for search in (nearest_distances, nearest_blocks):
+        with pytest.raises(ValueError, match=r"as many channels on both sides, got \[2, 4, 8\] and \[2, "):
+            search(queries, references)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_the_name_of_a_precision_is_refused_before_the_first_block_is_asked_for() -> None:
+    bags = torch.randn(2, 4, 8)
+    for search in (pairwise_nearest, lambda bags, precision: nearest_blocks(bags, bags, precision)):
+        with pytest.raises(ValueError, match=r"precision must be one of .*, got 'fp8'"):
+            search(bags, "fp8")

@@ -1,5 +1,5 @@
 from .backbone import Backbone
 from .bags import bag
-from .embedder import Features
+from .embedder import Embedder
 
-__all__ = ["Backbone", "Features", "bag"]
+__all__ = ["Backbone", "Embedder", "bag"]

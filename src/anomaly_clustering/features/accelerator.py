@@ -1,4 +1,4 @@
-"""Where to compute if nobody says so: on CUDA where there is one, else on the CPU."""
+"""The name of the device to compute on if nobody says so: CUDA where there is one, else the CPU."""
 
 import torch
 

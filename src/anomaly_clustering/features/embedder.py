@@ -11,52 +11,74 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.bags import bag
-from anomaly_clustering.features.cache import Cache, digest, file_digest, tensors_digest
+from anomaly_clustering.features.bags import bag, check_kernel_size
+from anomaly_clustering.features.cache import Cache, file_digest, settings_digest, tensors_digest
 
 # Images that a processor embeds at a time, for each thread.
 AT_ONCE = 2
 
 
-class Features(nn.Module):
-    """Patches of images on their grid.
+class Embedder(nn.Module):
+    """Embeds the patches of images, on their grid (section 3.1, step 1).
 
     Args:
-        kernel_size: side of the average pooling over the feature map; by default that of the paper for the network.
-        cache: where bags are kept, a file an image, named by the image's content and all that changes its bag.
+        backbone: the network.
+        kernel_size: side of the average pooling over the feature map, odd; by default that of the paper for the
+            network (Table 6).
+        cache: where bags are kept, a file an image, named by the image's content and all that changes its bag. By
+            default nothing is kept.
+
+    Raises:
+        ValueError: `kernel_size` is not odd and positive.
+
+    Example:
+        >>> embedder = Embedder(Backbone("embedded"))
+        >>> with torch.no_grad():
+        ...     bags = embedder({"image": torch.rand(2, 3, 64, 64)})
+        >>> tuple(bags.shape)  # images, rows, columns, channels
+        (2, 8, 8, 40)
     """
 
     def __init__(self, backbone: Backbone, kernel_size: int | None = None, cache: Cache | None = None):
         super().__init__()
         self.backbone = backbone
-        self.kernel_size = kernel_size or backbone.kernel_size
+        self.kernel_size = backbone.kernel_size if kernel_size is None else kernel_size
+        check_kernel_size(self.kernel_size)
         self.cache = cache
 
     def forward(self, batch: Mapping[str, Any]) -> Float[Tensor, "b h w d"]:
         """Bags, patches as rows and columns.
 
         Args:
-            batch: as the data modules give it; of its images only those that are not in the cache are embedded.
+            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path`. Only
+                images whose bags are not in the cache are embedded.
         """
         if self.cache is None:
             return self._embed(batch["image"])
         keys = [self.key(path, batch["image"].shape[-2:]) for path in batch["path"]]
-        bags = [self._known(key) for key in keys]
-        missing = [i for i, known in enumerate(bags) if known is None]
+        bags = [self._cached_bag(key) for key in keys]
+        missing = [i for i, cached in enumerate(bags) if cached is None]
         if missing:
             for i, computed in zip(missing, self._embed(batch["image"][missing]), strict=True):
                 self.cache.save("bags", keys[i], {"bag": computed})
                 bags[i] = computed
         return torch.stack([found.to(batch["image"].device) for found in bags if found is not None])
 
-    def _known(self, key: str) -> Float[Tensor, "h w d"] | None:
-        found = self.cache.load("bags", key) if self.cache else None
-        return found["bag"] if found else None
+    def _cached_bag(self, key: str) -> Float[Tensor, "h w d"] | None:
+        found = None if self.cache is None else self.cache.load("bags", key)
+        return None if found is None else found["bag"]
 
     def of(
         self, loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Callable[[int], object], stride: int = 1
     ) -> Float[Tensor, "count m d"]:
-        """Bags of some images of a loader, by position; of every `stride`-th row and column of their patches."""
+        """Bags of some images of a loader.
+
+        Args:
+            loader: of the data set.
+            chosen: positions in the data set.
+            advance: is told how many images were embedded, for a progress bar.
+            stride: step from one row or column of patches that is kept to the next; 1 keeps all.
+        """
         images = DataLoader(
             Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
         )
@@ -68,14 +90,21 @@ class Features(nn.Module):
         return torch.cat(bags)
 
     def key(self, path: Path | str, size: Sequence[int]) -> str:
-        """Names the bag of an image: its content, its size for the network, and what makes a bag of it."""
+        """The name of an image's bag in the cache, by all that the bag depends on.
+
+        Args:
+            path: of the image; its content counts, not its name.
+            size: height and width in which the network sees it, in pixels.
+        """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
-        return digest(image=file_digest(path), size=list(size), autocast=autocast, network=self._network)
+        return settings_digest(image=file_digest(path), size=list(size), autocast=autocast, network=self._network)
 
     @cached_property
     def _network(self) -> str:
         weights = tensors_digest(self.backbone.state_dict())
-        return digest(name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights)
+        return settings_digest(
+            name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights
+        )
 
     def _embed(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b h w d"]:
         # The memory that a processor needs for a few images is used again for the next; for many it is ever new.

@@ -23,8 +23,8 @@ from anomaly_clustering.clustering.methods import (
 )
 from anomaly_clustering.clustering.num_clusters import check_can_choose
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.cache import Cache, digest
-from anomaly_clustering.features.embedder import Features
+from anomaly_clustering.features.cache import Cache, settings_digest
+from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.distance_names import (
     HAUSDORFF,
     PATCHWISE,
@@ -157,7 +157,7 @@ class MIC(LightningModule):
         self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
         self.notices: list[str] = []
         self.cache = Cache(cache, self._notice) if cache else None
-        self.features = Features(self.backbone, kernel_size, self.cache)
+        self.features = Embedder(self.backbone, kernel_size, self.cache)
         self.distance: Distance = distance
         self.weights: Weights = weights
         self.reduce: Reduce = reduce
@@ -481,7 +481,7 @@ class MIC(LightningModule):
         size = [data.image_size] * 2
         novel = weighs and self.weights == "novelty"
         drawn = [] if self.drawn is None else self.drawn.tolist()
-        return digest(
+        return settings_digest(
             images=[self.features.key(record.image, size) for record in data.records],
             normals=[self.features.key(data.normal_records[i].image, size) for i in drawn if novel],
             references=[i for i in drawn if not novel],

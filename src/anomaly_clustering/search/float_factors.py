@@ -11,15 +11,17 @@ from torch import Tensor
 from anomaly_clustering.search.kernels import nearest_by_numbers
 from anomaly_clustering.search.precision import capabilities
 
-# Channels come in multiples of so many.
+# Channels are filled up to a multiple of this number.
 ALIGNED = 8
 
 
 class FloatFactors:
-    """The left factors of bags, or the right ones; filled up with zeros, since products like whole vectors.
+    """The left factors of bags, or the right ones; filled up with zeros, since products are fast on whole vectors.
 
     Args:
+        bags: patches of each image.
         dtype: float32 or bfloat16.
+        right: whether these are the right factors.
     """
 
     def __init__(self, bags: Float[Tensor, "n m d"], dtype: torch.dtype, *, right: bool):
@@ -55,11 +57,11 @@ class FloatFactors:
 def matrix_product(
     left: Float[Tensor, "l m e"], right: Float[Tensor, "r p e"], room: Float[Tensor, " numbers"]
 ) -> Float[Tensor, "l m r p"]:
-    """Written into `room` where that is faster."""
+    """Products of all rows of the left with all rows of the right, written into `room` where that is faster."""
     rows, columns = left.flatten(0, 1), right.flatten(0, 1)
     linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     if linear and left.device.type == "cpu" and left.dtype == torch.float32 and _is_of_amd():
-        # There oneDNN's product takes half the time of MKL's, which is that of `mm`.
+        # On AMD's processors oneDNN's product takes half the time of MKL's, which `mm` would use.
         product = linear(rows, columns, None, "none", [], "")
     else:
         product = room[: len(rows) * len(columns)].view(len(rows), len(columns))
@@ -68,7 +70,7 @@ def matrix_product(
 
 
 def _is_of_amd() -> bool:
-    """By name, or by instructions that Intel never had, since virtual machines hide names."""
+    """Whether AMD made the processor: by name, or by instructions that Intel never had where a name is hidden."""
     return "AMD" in capabilities().get("cpu_name", "") or capabilities().get("sse4a", False)
 
 
@@ -80,8 +82,8 @@ def _on_processor(
     to_left: Float[Tensor, "r x p"],
 ) -> None:
     """Lower `to_right` and, unless it is empty, `to_left` to the distances."""
-    # The order of their bits is that of the numbers. The few that rounding makes negative belong to patches that are
-    # nearly the same, and still come first.
+    # Bits, read as integers, are in the order of the numbers. The few numbers that rounding makes negative belong to
+    # patches that are nearly the same, and still come first.
     bits = product.view({torch.float32: torch.int32, torch.bfloat16: torch.int16}[product.dtype])
     arrays = (bits, queries, references, to_right, to_left)
     nearest_by_numbers(*(array.numpy() for array in arrays))
@@ -94,7 +96,7 @@ def _on_accelerator(
     to_right: Float[Tensor, "r l m"],
     to_left: Float[Tensor, "r x p"],
 ) -> None:
-    """The same, for any device."""
+    """What `_on_processor` does, for any device."""
     to_right.clamp_max_(_distances(product.argmin(-1).permute(2, 0, 1), queries, references))
     if to_left.numel():
         to_left.clamp_max_(_distances(product.argmin(1), references, queries).transpose(0, 1))
@@ -103,6 +105,6 @@ def _on_accelerator(
 def _distances(
     nearest: Int[Tensor, "r l m"], queries: Float[Tensor, "l m d"], references: Float[Tensor, "r p d"]
 ) -> Float[Tensor, "r l m"]:
-    """From each patch of the queries to one patch of each reference."""
+    """Distance from each patch of the queries to the patch of each reference that was found to be nearest."""
     found = references[torch.arange(len(references), device=nearest.device)[:, None, None], nearest]
     return torch.linalg.vector_norm(found - queries, dim=-1)

@@ -14,15 +14,20 @@ from torch import Tensor
 from anomaly_clustering.search.kernels import nearest_by_integers
 
 LARGEST = 127
-# Of the channels that are rotated together.
+# Channels that are rotated together, at most.
 LONGEST_ROW = 64
 
 
 class IntegerFactors:
-    """The left factors of bags, or the right ones, which products like to have in columns."""
+    """The left factors of bags in rows, or the right ones in columns, as products of integers are fastest.
+
+    Args:
+        bags: patches of each image.
+        right: whether these are the right factors.
+    """
 
     def __init__(self, bags: Float[Tensor, "n m d"], *, right: bool):
-        # One by one: what becomes of a bag must not depend on those beside it, not in the last bit either.
+        # One by one: the integers of a bag must not depend on the bags beside it, not even in the last bit.
         rotated = torch.stack([_rotate(bag) for bag in bags.float()])
         steps = rotated.abs().amax((1, 2)) / LARGEST
         # Where all is zero, any number will do.
@@ -55,8 +60,8 @@ class IntegerFactors:
 
 
 def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-    """Channels as a grid, of which rows are rotated and then columns: each reaches all others in a fraction of the time
-    that one large rotation takes."""
+    """Rotate the rows and then the columns of channels laid out as a grid: each channel reaches all others, in a
+    fraction of the time that one large rotation takes."""
     channels = bag.shape[1]
     columns = next(side for side in range(min(LONGEST_ROW, channels), 0, -1) if channels % side == 0)
     rotated = bag.unflatten(1, (-1, columns)) @ _rotation(columns)
@@ -65,6 +70,6 @@ def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
 
 @lru_cache
 def _rotation(channels: int) -> Float[Tensor, "d d"]:
-    """Any one, always the same."""
+    """A random rotation, always the same one."""
     noise = torch.randn(channels, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return torch.linalg.qr(noise).Q.float()

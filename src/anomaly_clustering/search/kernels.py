@@ -1,4 +1,4 @@
-"""Products of patches in; from each patch the exact distance to the one that they tell to be nearest out. Compiled: the
+"""Products of patches in; from each patch the exact distance to the nearest one, by these products, out. Compiled: the
 processor's part of the hot loop that is not a matrix product.
 
 PyTorch would read the products several times, and its argmin takes longer than the matrix product itself. The compiler
@@ -11,7 +11,7 @@ from typing import Any, no_type_check
 import numba
 import numpy as np
 
-# So many bits of what integers compare hold the index of a patch, so that no more patches of a bag meet at once.
+# Compared integers hold the index of a patch in so many bits, so at most 2^10 patches of a bag meet at once.
 INDEX_BITS = 10
 MOST_PATCHES = 2**INDEX_BITS
 INDEX = np.int32(MOST_PATCHES - 1)
@@ -21,7 +21,11 @@ MOST_SHIFT = 512
 
 
 def compiled(*, fastmath: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """By numba, once for all processes; for this one alone where there is no place to keep what it compiles."""
+    """Compile a function by numba, once for all processes; anew in each where numba has no folder for what it compiles.
+
+    Args:
+        fastmath: allow sums in another order.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
@@ -35,7 +39,7 @@ def compiled(*, fastmath: bool = False) -> Callable[[Callable[..., Any]], Callab
 @compiled(fastmath=True)
 @no_type_check
 def nearest_by_numbers(product, left, right, to_right, to_left):
-    """From each patch to the patch of each image on the other side that has the least product with it.
+    """Lower distances to those from each patch to the patch of each image that has the least product with it.
 
     Args:
         product: integers [L, M, R, P], smallest where patches are nearest.
@@ -63,11 +67,11 @@ def nearest_by_numbers(product, left, right, to_right, to_left):
 @compiled()
 @no_type_check
 def nearest_by_integers(product, left_halves, right_halves, left_steps, right_steps, left, right, to_right, to_left):
-    """The same, where |a - b|^2 / 2 = h_a + h_b - a b, and h_a is the same in a row, h_b in a column.
+    """What `nearest_by_numbers` does, by |a - b|^2 / 2 = h_a + h_b - a b: h_a is the same in a row, h_b in a column.
 
-    What is compared, h_b - a b or h_a - a b, holds in its lowest bits the index of the patch, so that a minimum is also
-    the index of it. 32 bits have room for both: what is displaced by the index was not decided by the integers, which
-    are rounded, anyhow.
+    The numbers that are compared, h_b - a b or h_a - a b, hold the index of the patch in their lowest bits, so that the
+    least number also tells its index. 32 bits have room for both: the bits that the index displaces are below the
+    rounding of the integers.
 
     Args:
         product: a b, int32 [L, M, R, P], is used up; M and P are at most MOST_PATCHES.

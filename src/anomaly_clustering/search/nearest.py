@@ -7,7 +7,7 @@ below the truth.
 """
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import chain, product
 from math import isqrt
 from threading import Lock
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -33,7 +33,14 @@ ROW_BYTES = 2**25
 
 
 class Block(NamedTuple):
-    """Nearest distances from the bags `rows` of the queries to the bags `columns` of the references."""
+    """Nearest distances from the bags `rows` of the queries to the bags `columns` of the references.
+
+    Attributes:
+        rows: positions among the queries.
+        columns: positions among the references.
+        distances: from each patch of each of these queries to the nearest of each of these references [rows, columns,
+            M].
+    """
 
     rows: slice
     columns: slice
@@ -43,7 +50,26 @@ class Block(NamedTuple):
 def nearest_distances(
     queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision = "fp32"
 ) -> Float[Tensor, "b r m"]:
-    """min over p of |queries[b, m] - references[r, p]|, the inner minimum of Eq. 3, 5 and 6."""
+    """Distance from each patch to the nearest patch of each reference, the inner minimum of Eq. 3, 5 and 6.
+
+    distances[b, r, m] = min over p of |queries[b, m] - references[r, p]|
+
+    Args:
+        queries: bags whose patches are looked at [B, M, D].
+        references: bags that they are compared with [R, P, D].
+        precision: of the matrix products, see `nearest_blocks`.
+
+    Returns:
+        Distances [B, R, M], in float32 arithmetic whatever the precision.
+
+    Raises:
+        ValueError: see `nearest_blocks`.
+
+    Example:
+        >>> queries, references = torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
+        >>> nearest_distances(queries, references).tolist()
+        [[[1.0, 3.0], [4.0, 1.0]]]
+    """
     distances = queries.new_empty(len(queries), len(references), queries.shape[1])
     for rows, columns, block in nearest_blocks(queries, references, precision):
         distances[rows, columns] = block
@@ -53,26 +79,55 @@ def nearest_distances(
 def nearest_blocks(
     queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision = "fp32"
 ) -> Iterator[Block]:
-    """`nearest_distances` block by block, for who reduces them at once and never holds [B, R, M].
+    """`nearest_distances` block by block, for callers that reduce them at once and never hold [B, R, M].
 
     Args:
-        precision: of the matrix products. 'fp32' finds the nearest patches; 'bf16' and 'int8' patches that are as near,
-            but for the rounding, in a fraction of the time; 'auto' is what is fastest.
+        queries: bags whose patches are looked at [B, M, D].
+        references: bags that they are compared with [R, P, D].
+        precision: of the matrix products. 'fp32' finds the nearest patches; 'bf16' and 'int8' find patches that are as
+            near but for rounding, in a fraction of the time; 'auto' takes the fastest.
+
+    Returns:
+        Blocks that together hold each pair of a query and a reference once.
 
     Raises:
-        ValueError: `precision` has another name, or this processor has no products of 'int8'.
+        ValueError: `precision` has another name, or this processor has no products of 'int8'; patches of queries and
+            references differ in their channels, or there are bags without a patch.
+
+    Example:
+        >>> queries, references = torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
+        >>> sum(block.distances.sum() for block in nearest_blocks(queries, references)).item()
+        9.0
     """
+    _check(queries, references, precision)
 
     def work(task: _Task) -> Block:
         rows, columns, factors = task
         to_right, _ = _nearest(queries[rows], references[columns], factors)
         return Block(rows, columns, to_right)
 
-    yield from in_order(work, _tasks(queries, references, precision), device=queries.device)
+    return in_order(work, _tasks(queries, references, precision), device=queries.device)
 
 
 def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32") -> Iterator[Block]:
-    """`nearest_blocks(bags, bags)`, both directions from one product; distances of a bag to itself are zero."""
+    """`nearest_blocks(bags, bags)`, both directions from one product; distances of a bag to itself are zero.
+
+    Args:
+        bags: patches of each image [N, M, D].
+        precision: of the matrix products, see `nearest_blocks`.
+
+    Returns:
+        Blocks that together hold each pair of bags once in each direction.
+
+    Raises:
+        ValueError: see `nearest_blocks`.
+
+    Example:
+        >>> bags = torch.tensor([[[0.0], [5.0]], [[1.0], [9.0]]])
+        >>> sum(block.distances.sum() for block in pairwise_nearest(bags)).item()  # 1 + 4 and 1 + 4
+        10.0
+    """
+    _check(bags, bags, precision)
 
     def work(task: _Task) -> list[Block]:
         rows, columns, factors = task
@@ -86,13 +141,21 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
         to_right, to_left = _nearest(bags[rows], bags[columns], factors, both_ways=True)
         return [Block(rows, columns, to_right), Block(columns, rows, to_left)]
 
-    for blocks in in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device):
-        yield from blocks
+    return chain.from_iterable(in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device))
+
+
+def _check(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> None:
+    resolve(precision, queries.device)
+    if queries.shape[2] != references.shape[2] or 0 in (queries.shape[1], references.shape[1]):
+        raise ValueError(
+            "bags must be [images, patches, channels], with at least one patch and as many channels on both sides, got "
+            f"{list(queries.shape)} and {list(references.shape)}"
+        )
 
 
 @runtime_checkable
 class Factors(Protocol):
-    """Of matrix products of the patches of some bags: left ones, or right ones."""
+    """The left, or the right, factors of matrix products of the patches of some bags."""
 
     def lower(
         self,
@@ -101,29 +164,32 @@ class Factors(Protocol):
         to_left: Float[Tensor, "r x p"],
         room: Shaped[Tensor, " numbers"],
     ) -> None:
-        """Lower distances to those between patches of these bags, which are left factors, and of others.
+        """Lower distances to those between the patches of these bags, which are left factors, and of other bags.
 
         Args:
             others: right factors of the same kind.
             to_right: from each patch to the nearest of each other bag.
-            to_left: and back, or empty (x = 0) where only one direction is wanted.
-            room: for the product.
+            to_left: the way back, or empty (x = 0) where only one direction is wanted.
+            room: memory for the product.
         """
 
 
 class _Plan(NamedTuple):
-    """So many bags of each kind, and so many patches of each of them, meet in one matrix product; so many in a row."""
+    """How large the matrix products are."""
 
     dtype: torch.dtype
+    # Bags on either side of a product.
     bags: int
+    # Patches of each bag on the left, and on the right.
     height: int
     width: int
+    # Products in a row that share their left factor.
     row: int
 
 
 def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> _Plan:
     dtype, m, (_, p, channels) = resolve(precision, queries.device), queries.shape[1], references.shape
-    # Of integers those of whole images of 1024 patches: fewer calls make up for a cache that is too small.
+    # Products of integers take whole images of 1024 patches: fewer calls make up for a cache that is too small.
     block = (BLOCK if queries.device.type == "cpu" else LARGE_BLOCK) * (2 if dtype == torch.int8 else 1)
     numbers = block // _of_products(dtype).itemsize
     bags = max(1, isqrt(numbers // (m * p)))
@@ -183,7 +249,7 @@ def _slices(start: int, stop: int, step: int) -> list[slice]:
 def _factors(
     bags: Float[Tensor, "n m d"], dtype: torch.dtype, patches: int, *, right: bool
 ) -> list[tuple[slice, Factors]]:
-    """Of so many patches of each bag at a time."""
+    """The factors of bags, cut into parts of at most so many patches of each bag."""
     parts = [(part, bags[:, part]) for part in _slices(0, bags.shape[1], patches)]
     if dtype == torch.int8:
         return [(part, IntegerFactors(some, right=right)) for part, some in parts]
@@ -191,7 +257,7 @@ def _factors(
 
 
 def _of_products(dtype: torch.dtype) -> torch.dtype:
-    """The type of numbers that products of such numbers are."""
+    """The type of the products of numbers of some type."""
     return torch.int32 if dtype == torch.int8 else dtype
 
 
@@ -202,10 +268,10 @@ def _nearest(
     *,
     both_ways: bool = False,
 ) -> tuple[Float[Tensor, "l r m"], Float[Tensor, "r x p"]]:
-    """From queries to references and back; back is empty (x = 0) unless `both_ways`.
+    """Nearest distances from queries to references and back; the way back is empty (x = 0) unless `both_ways`.
 
     Args:
-        factors: of the references, in their order.
+        factors: those of the references, in their order.
     """
     plan, bags, others = factors[0].plan, len(queries), len(references)
     to_right = queries.new_full((others, bags, queries.shape[1]), torch.inf)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-# Pieces handed out ahead, for each thread: fewer, and threads wait for the one that hands them out.
+# Pieces handed out ahead, for each thread: with fewer, threads would wait for new ones.
 AHEAD = 4
 
 T = TypeVar("T")
@@ -20,14 +20,23 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
 
     PyTorch itself would have all threads share each operation and wait for one another after it, which wastes most of
     the time where operations are short or the machine has other work. Few results are waiting at any time.
+
+    Args:
+        work: is called once for each task.
+        tasks: are taken as threads become free.
+        device: where `work` computes; work for an accelerator is handed out by this thread alone.
+
+    Example:
+        >>> list(in_order(lambda number: number**2, [1, 2, 3], device=torch.device("cpu")))
+        [1, 4, 9]
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     if threads == 1:
         yield from map(work, tasks)
         return
     remaining = iter(tasks)
-    # The setting is one of each thread, and that of threads that are yet to come. This thread has it as well: what is
-    # done with results must not spread over cores that compute the next.
+    # PyTorch keeps the setting for each thread, and for threads that are yet to come. This thread needs it as well, or
+    # what it does with results would spread over cores that compute the next.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     torch.set_num_threads(1)
     try:
