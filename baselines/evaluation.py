@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from anomaly_clustering.data.datamodule import DefectImages
-from anomaly_clustering.metrics.agreement import clustering_metrics, each_once
+from anomaly_clustering.metrics.agreement import clustering_metrics
+from anomaly_clustering.metrics.samples import each_once
 from baselines.global_batch import whole_set
 
 

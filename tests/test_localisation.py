@@ -122,6 +122,39 @@ def test_maps_must_be_finite(value: float) -> None:
         localisation_auroc(maps, masks)
 
 
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((1, 5, 4), (6, 1, 40, 30)), r"got maps \(1, 5, 4\) and masks \(6, 1, 40, 30\)"),
+        (((6, 5, 4), (1, 1, 40, 30)), r"got maps \(6, 5, 4\) and masks \(1, 1, 40, 30\)"),
+        (((6, 5, 4), (6, 40, 30)), r"maps must be \[N, h, w\] and masks \[N, 1, H, W\]"),
+        (((6, 1, 5, 4), (6, 1, 40, 30)), r"maps must be \[N, h, w\] and masks \[N, 1, H, W\]"),
+    ],
+)
+def test_each_map_has_its_mask(shapes: tuple[tuple[int, ...], tuple[int, ...]], message: str) -> None:
+    maps, masks = (torch.zeros(shape) for shape in shapes)
+    for found in (localisation_auroc, LocalisationAUROC().update):
+        with pytest.raises(ValueError, match=message):
+            found(maps, masks)
+
+
+@pytest.mark.parametrize("value", [255.0, -1.0, float("nan")])
+def test_masks_are_shares(value: float) -> None:
+    maps, masks = images()
+    masks[2, 0, 0, 0] = value
+    for found in (localisation_auroc, LocalisationAUROC().update):
+        with pytest.raises(ValueError, match=r"between 0 \(sound\) and 1 \(defective\), got"):
+            found(maps, masks)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("index", [torch.arange(1), torch.arange(6.0)])
+def test_positions_are_integers_one_an_image(index: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"index must (be integers|have one position an image, got 1 for 6)"):
+        LocalisationAUROC().update(*images(), index)
+
+
 @pytest.mark.parametrize("width", [30, 32])
 def test_class_equals_the_function_and_counts_repeated_images_once(width: int) -> None:
     maps, masks = images(size=(40, width))

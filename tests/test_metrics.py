@@ -1,3 +1,5 @@
+import math
+from collections.abc import Iterable
 from itertools import permutations
 
 import numpy as np
@@ -86,6 +88,94 @@ def test_the_numbering_of_clusters_plays_no_role_even_in_ties(name: str) -> None
     assert FUNCTIONS[name](preds, target) == pytest.approx(float(FUNCTIONS[name](swapped, target)), abs=1e-12)
 
 
+def gain(counts: np.ndarray, pairs: Iterable[tuple[int, int]]) -> tuple[int, float]:
+    """Hits and weighted F1 of clusters and classes that are matched."""
+    pairs = [(k, c) for k, c in pairs if counts[k, c]]
+    support, sizes = counts.sum(0), counts.sum(1)
+    f1 = sum(2 * counts[k, c] / (sizes[k] + support[c]) * support[c] for k, c in pairs)
+    return int(sum(counts[k, c] for k, c in pairs)), round(float(f1), 9)
+
+
+def test_the_matching_has_most_hits_and_of_these_the_highest_f1_whatever_the_order_of_ids() -> None:
+    """Against all matchings of 2,000 small tables; with rows, columns and empty ones in any order."""
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        counts = rng.integers(0, 4, rng.integers(1, 5, 2))
+        rows, columns = counts.shape
+        ways = (
+            [(k, c) for k, c in enumerate(way[:rows]) if c < columns] for way in permutations(range(max(rows, columns)))
+        )
+        best = max(gain(counts, way) for way in ways)
+        padded = np.pad(counts, ((1, 0), (1, 1)))
+        for table in (counts, counts[rng.permutation(rows)], counts[:, rng.permutation(columns)], padded):
+            matched = m.match_clusters(torch.from_numpy(table)).tolist()
+            pairs = [(k, c) for k, c in enumerate(matched) if c >= 0]
+            assert gain(table, pairs) == best
+            assert len({c for _, c in pairs}) == len(pairs)
+            assert all(table[k, c] for k, c in pairs)
+
+
+def test_clusters_without_a_class_are_left_over() -> None:
+    assert m.match_clusters(torch.tensor([[0, 5], [4, 1], [3, 3]])).tolist() == [1, 0, -1]
+    assert m.match_clusters(torch.tensor([[0, 0], [0, 3]])).tolist() == [-1, 1]
+    assert m.match_clusters(torch.zeros(2, 0)).tolist() == [-1, -1]
+    assert m.match_clusters(torch.zeros(2, 3)).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf])
+def test_counts_are_not_negative(wrong: float) -> None:
+    with pytest.raises(ValueError, match=f"finite and not negative, got .*{wrong}"):
+        m.match_clusters(torch.tensor([[1.0, wrong]]))
+
+
+THREE = torch.tensor([0, 1, 1])
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize(
+    ("preds", "target", "message"),
+    [
+        (THREE[:1], THREE, r"got preds int64 \[1\], target int64 \[3\]"),
+        (THREE, THREE[:1], r"got preds int64 \[3\], target int64 \[1\]"),
+        (THREE[:, None], THREE, r"got preds int64 \[3, 1\]"),
+        (THREE.double(), THREE, r"got preds float64 \[3\]"),
+        (THREE, THREE.float(), r"target float32 \[3\]"),
+        (THREE.bool(), THREE, r"got preds bool \[3\]"),
+        (THREE, THREE.numpy(), "target a ndarray"),
+    ],
+)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_ids_are_integers_one_a_sample(name: str, preds: Tensor, target: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FUNCTIONS[name](preds, target)
+    with pytest.raises(ValueError, match=message):
+        clustering_metrics()[name].update(preds, target)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("index", [torch.arange(2), torch.arange(3.0)])
+def test_positions_are_integers_one_a_sample(index: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"integers, one a sample, got .* index (int64 \[2\]|float32 \[3\])"):
+        m.Purity().update(THREE, THREE, index)
+
+
+def test_ids_of_any_width_count_alike() -> None:
+    """Unknown positions are -1, which unsigned bytes do not have: 255 would be one and the same sample."""
+    preds, target = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1])
+    for kind in (torch.uint8, torch.int8, torch.int32):
+        metric = m.Purity()
+        metric.update(preds.to(kind), target.to(kind))
+        assert metric.compute() == m.purity(preds.to(kind), target.to(kind)) == 3 / 4
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_leave_out_unknown_classes_as_the_evaluator_does(name: str) -> None:
+    preds, target = torch.tensor([0, 0, 1, 1, 2, 1]), torch.tensor([0, 1, 1, 1, -1, -1])
+    evaluator = clustering_metrics()
+    evaluator.update(preds, target)
+    assert FUNCTIONS[name](preds, target) == FUNCTIONS[name](preds[:4], target[:4]) == evaluator.compute()[name]
+
+
 def test_one_group_on_both_sides_is_full_agreement() -> None:
     same = torch.zeros(5, dtype=torch.long)
     assert m.normalized_mutual_information(same, same) == 1
@@ -106,6 +196,8 @@ def test_no_samples_is_an_error() -> None:
     empty = torch.empty(0, dtype=torch.long)
     with pytest.raises(ValueError, match="at least one labelled sample"):
         m.purity(empty, empty)
+    with pytest.raises(ValueError, match="at least one labelled sample"):
+        m.purity(torch.tensor([0]), torch.tensor([-1]))
 
 
 def test_classes_accumulate_and_leave_unknown_and_repeated_samples_out() -> None:

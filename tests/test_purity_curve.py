@@ -127,6 +127,39 @@ def test_tree_must_be_of_these_images() -> None:
         purity_curve(ward(images(5)[0]), torch.zeros(6, dtype=torch.long))
 
 
+@pytest.mark.parametrize("merge", [[0, 0], [0, 7], [1, 2]], ids=["itself", "yet to come", "twice"])
+def test_a_tree_merges_each_node_once_after_it_was_made(merge: list[int]) -> None:
+    tree = linkage(np.array([[0.0], [1.0], [3.0], [9.0], [20.0]]), "single")
+    tree[0, :2] = merge
+    with pytest.raises(ValueError, match="merges each of its nodes 0 to 7 once, after it was made"):
+        purity_curve(tree, torch.zeros(5, dtype=torch.long))
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("target", [torch.zeros(5), torch.zeros(5, 1, dtype=torch.long), torch.zeros(5) > 0])
+def test_classes_are_integers_one_an_image(target: Tensor) -> None:
+    embeddings = images(5)[0]
+    with pytest.raises(ValueError, match="target must be integers, one a sample"):
+        purity_curve(ward(embeddings), target)
+    with pytest.raises(ValueError, match="integers, one a sample"):
+        PurityCurve(ward).update(torch.from_numpy(embeddings), target)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_samples_have_one_embedding_one_class_and_one_position_each() -> None:
+    embeddings, target = torch.from_numpy(images(5)[0]), torch.zeros(5, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"one row a sample, got \[1, 5\] and target \[5\]"):
+        PurityCurve(ward).update(embeddings[:1], target)
+    with pytest.raises(ValueError, match=r"target int64 \[5\], index int64 \[2\]"):
+        MeanAUC(ward).update(embeddings, target, torch.arange(2))
+
+
+def test_an_empty_curve_has_no_area() -> None:
+    for figure in (mean_auc, lambda curve: reduction_at(curve, 0.9)):
+        with pytest.raises(ValueError, match=r"got one of shape \[0\]"):
+            figure(torch.empty(0))
+
+
 @pytest.mark.parametrize("wrong", [0.0, -0.5, 1.01, float("nan")])
 def test_purity_to_reach_is_checked(wrong: float) -> None:
     with pytest.raises(ValueError, match=f"above 0 and at most 1, got {wrong}"):

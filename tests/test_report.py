@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from anomaly_clustering.clustering.methods import ward
-from anomaly_clustering.report.confusion import against_classes, confusion, purity
 from anomaly_clustering.report.page import Report, write_report
 from anomaly_clustering.report.pictures import Pictures, coarse, heat_map, thumbnail
 
@@ -148,24 +147,6 @@ def test_without_known_classes_there_is_no_purity_and_no_confusion(tmp_path, cla
     assert not any(word in heading for heading in result.headings for word in ("purity", "mostly", "known classes"))
     assert not result.attributes("figure", "data-differs")
     assert "confusion" not in result.attributes("table", "class")
-
-
-def test_purity_is_the_share_of_majorities():
-    counts = confusion(np.array([0, 0, 0, 2, 2, 0]), np.array([1, 1, 0, 0, 0, -1]), num_classes=3)
-    assert counts.tolist() == [[1, 2, 0], [0, 0, 0], [2, 0, 0]]
-    assert purity(counts) == 4 / 5
-    assert purity(counts[1:2]) is None
-
-
-def test_matching_is_one_to_one_and_leaves_out_what_is_in_no_cluster():
-    # Both clusters are mostly of class 1; the one that loses it takes what is left.
-    labels, target = np.array([0, 0, 0, 0, 3, 3, 3, -1, -1]), np.array([1, 1, 1, 0, 1, 1, 0, 0, -1])
-    found = against_classes(labels, target, num_classes=2)
-    assert [(row.number, row.size, row.matched) for row in found.rows] == [(0, 4, 1), (3, 3, 0)]
-    assert found.accuracy == 4 / 7
-    assert found.purity == 5 / 7
-    assert found.totals == [2, 5]
-    assert against_classes(labels, np.full(9, -1), num_classes=2) is None
 
 
 def test_facts_and_notices_are_on_the_page(tmp_path):

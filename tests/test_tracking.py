@@ -17,7 +17,6 @@ from conftest import MakeImage
 from PIL import Image
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.report.confusion import match
 from anomaly_clustering.runs.artefacts import Clusters, write_artefacts
 from anomaly_clustering.runs.tracking import Run, describe, wandb_logger
 
@@ -258,8 +257,3 @@ def test_artefacts_on_disk(tmp_path: Path, make_image: MakeImage) -> None:
     # Only the first of three images has a patch that stands out.
     assert changed[:, :128].any()
     assert not changed[:, 128:].any()
-
-
-def test_clusters_without_a_class_are_left_over() -> None:
-    assert match(np.array([[0, 5], [4, 1], [3, 3]])).tolist() == [1, 0, -1]
-    assert match(np.zeros((2, 0), dtype=int)).tolist() == [-1, -1]

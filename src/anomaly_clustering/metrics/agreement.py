@@ -1,38 +1,66 @@
 """Cluster ids and true classes, integers [N], in; how well they agree out. First functions, then torchmetrics classes.
 
 Arguments are always (preds, target). Ids are names: they need not be contiguous, nor as many on one side as on the
-other. All sums are exact or in float64.
+other. A negative class is unknown, and its sample is left out. All sums are exact or in float64.
 """
 
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.utilities import dim_zero_cat
 
-Labels = Int[Tensor, " n"]
+from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
+
 Score = Float[Tensor, ""]
 
 
 def contingency(preds: Labels, target: Labels) -> Float[Tensor, "clusters classes"]:
-    """How many samples of each class each cluster holds.
+    """Count how many samples of each class each cluster holds.
+
+    Args:
+        preds: cluster id of each sample [N].
+        target: class of each sample [N]; samples of a negative (unknown) class are left out.
+
+    Returns:
+        One row for each id in `preds`, one column for each class in `target`, both in ascending order.
 
     Raises:
-        ValueError: no samples.
+        ValueError: no sample has a known class, or the two are not integers, one a sample.
+
+    Example:
+        >>> contingency(torch.tensor([5, 5, 9]), torch.tensor([0, 1, 1])).tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
     """
-    if len(target) == 0:
+    check_ids(preds=preds, target=target)
+    known = target >= 0
+    if not known.any():
         raise ValueError("metrics need at least one labelled sample, got none")
-    _, rows = preds.unique(return_inverse=True)
-    _, columns = target.unique(return_inverse=True)
+    _, rows = preds[known].unique(return_inverse=True)
+    _, columns = target[known].unique(return_inverse=True)
     shape = int(rows.max()) + 1, int(columns.max()) + 1
     return torch.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).view(shape).double()
 
 
 def normalized_mutual_information(preds: Labels, target: Labels) -> Score:
-    """Mutual information over the arithmetic mean of the two entropies; 1 where both sides are one single group."""
+    """NMI: mutual information I(P; T) / ((H(P) + H(T)) / 2); 1 where both sides are one single group (section 4).
+
+    Args:
+        preds: cluster id of each sample [N].
+        target: class of each sample [N]; samples of a negative (unknown) class are left out.
+
+    Returns:
+        From 0 (neither side tells anything of the other) to 1 (the same groups).
+
+    Raises:
+        ValueError: no sample has a known class, or the two are not integers, one a sample.
+
+    Example:
+        >>> normalized_mutual_information(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 3, 7])).item()
+        0.344
+    """
     counts = contingency(preds, target)
     if counts.numel() == 1:
         return counts.new_ones(())
@@ -44,7 +72,22 @@ def normalized_mutual_information(preds: Labels, target: Labels) -> Score:
 
 
 def adjusted_rand_index(preds: Labels, target: Labels) -> Score:
-    """Share of pairs of samples on which both sides agree, corrected for chance (Hubert and Arabie 1985)."""
+    """ARI: share of pairs of samples on which both sides agree, corrected for chance (Hubert and Arabie 1985).
+
+    Args:
+        preds: cluster id of each sample [N].
+        target: class of each sample [N]; samples of a negative (unknown) class are left out.
+
+    Returns:
+        1 for the same groups, around 0 for random ones, below 0 for worse than random.
+
+    Raises:
+        ValueError: no sample has a known class, or the two are not integers, one a sample.
+
+    Example:
+        >>> adjusted_rand_index(torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 1])).item()
+        0.167
+    """
     counts = contingency(preds, target)
     together = _pairs(counts).sum()
     rows, columns, everything = _pairs(counts.sum(1)).sum(), _pairs(counts.sum(0)).sum(), _pairs(counts.sum())
@@ -58,55 +101,127 @@ def _pairs(counts: Tensor) -> Tensor:
     return counts * (counts - 1) / 2
 
 
+def match_clusters(counts: Shaped[Tensor, "clusters classes"]) -> Int[Tensor, " clusters"]:
+    """Match clusters to classes one to one so that most samples agree: the Hungarian algorithm on counts (section 4).
+
+    If several matchings have the most hits, the one with the highest weighted F1 is taken, so that no score depends on
+    the order of ids. Rows and columns without a sample change nothing.
+
+    Args:
+        counts: samples of each class (column) in each cluster (row), such as those of `contingency`.
+
+    Returns:
+        The class, a column, of each cluster; -1 where no class is left that has a sample in the cluster.
+
+    Raises:
+        ValueError: a count is negative or not finite.
+
+    Example:
+        >>> match_clusters(torch.tensor([[0, 5], [4, 1], [3, 3]])).tolist()
+        [1, 0, -1]
+    """
+    if not (counts.isfinite() & (counts >= 0)).all():
+        raise ValueError(f"counts must be finite and not negative, got {counts.tolist()}")
+    # Whatever the matching, F1 adds at most 1 in all: halved, it never outweighs one sample.
+    gains = (counts.double() + _support_weighted_f1(counts) / 2).cpu()
+    rows, columns = (torch.from_numpy(found).to(counts.device) for found in linear_sum_assignment(gains, maximize=True))
+    classes = torch.full((len(counts),), -1, device=counts.device)
+    classes[rows] = torch.where(counts[rows, columns] > 0, columns, -1)
+    return classes
+
+
+def _support_weighted_f1(counts: Shaped[Tensor, "clusters classes"]) -> Float[Tensor, "clusters classes"]:
+    """What each cluster would add to the weighted F1 if it were matched to each class."""
+    exact = counts.double()
+    support = exact.sum(0)
+    # The denominators are zero only where no sample is counted.
+    f1 = 2 * exact / (exact.sum(1)[:, None] + support).clamp_min(1)
+    return f1 * support / exact.sum().clamp_min(1)
+
+
+def _over_matched(values: Float[Tensor, "clusters classes"], counts: Float[Tensor, "clusters classes"]) -> Score:
+    """Sum of the values of all pairs of a cluster and the class that it is matched to."""
+    classes = match_clusters(counts)
+    matched = classes >= 0
+    return values[matched, classes[matched]].sum()
+
+
 def matched_f1(preds: Labels, target: Labels) -> Score:
-    """Support-weighted F1 after clusters were matched to classes one to one; an unmatched class has F1 zero."""
+    """F1 after `match_clusters`, averaged over classes by their support; an unmatched class has F1 zero (section 4).
+
+    Args:
+        preds: cluster id of each sample [N].
+        target: class of each sample [N]; samples of a negative (unknown) class are left out.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        ValueError: no sample has a known class, or the two are not integers, one a sample.
+
+    Example:
+        >>> matched_f1(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 3, 7])).item()
+        0.767
+    """
     counts = contingency(preds, target)
-    rows, columns = _match(counts)
-    return _support_weighted_f1(counts)[rows, columns].sum()
+    return _over_matched(_support_weighted_f1(counts), counts)
 
 
 def matched_accuracy(preds: Labels, target: Labels) -> Score:
-    """Share of samples in the cluster that is matched to their class one to one ('micro F1' of later papers)."""
+    """Share of samples in the cluster that `match_clusters` gives their class ('micro F1' of later papers).
+
+    Args:
+        preds: cluster id of each sample [N].
+        target: class of each sample [N]; samples of a negative (unknown) class are left out.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        ValueError: no sample has a known class, or the two are not integers, one a sample.
+
+    Example:
+        >>> matched_accuracy(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 3, 7])).item()
+        0.75
+    """
     counts = contingency(preds, target)
-    rows, columns = _match(counts)
-    return counts[rows, columns].sum() / counts.sum()
-
-
-def _match(counts: Float[Tensor, "clusters classes"]) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]]:
-    """The Hungarian matching on counts; of equal ones that of the highest F1, whatever the order of ids."""
-    rows, columns = linear_sum_assignment((counts + _support_weighted_f1(counts) / 2).cpu(), maximize=True)
-    return torch.from_numpy(rows).to(counts.device), torch.from_numpy(columns).to(counts.device)
-
-
-def _support_weighted_f1(counts: Float[Tensor, "clusters classes"]) -> Float[Tensor, "clusters classes"]:
-    """What each cluster would add to the weighted F1 if matched to each class; a matching adds at most 1 in all."""
-    support = counts.sum(0)
-    return 2 * counts / (counts.sum(1)[:, None] + support) * support / counts.sum()
+    return _over_matched(counts, counts) / counts.sum()
 
 
 def purity(preds: Labels, target: Labels) -> Score:
-    """Share of samples that belong to the most frequent class of their cluster."""
+    """Share of samples that belong to the most frequent class of their cluster (section 4.4).
+
+    Args:
+        preds: cluster id of each sample [N].
+        target: class of each sample [N]; samples of a negative (unknown) class are left out.
+
+    Returns:
+        Above 0, at most 1.
+
+    Raises:
+        ValueError: no sample has a known class, or the two are not integers, one a sample.
+
+    Example:
+        >>> purity(torch.tensor([0, 0, 0, 1]), torch.tensor([3, 3, 7, 7])).item()
+        0.75
+    """
     counts = contingency(preds, target)
     return counts.amax(1).sum() / counts.sum()
 
 
-def each_once(index: list[Tensor], *states: list[Tensor]) -> tuple[Tensor, ...]:
-    """What a metric accumulated, in the order of `index`; of samples with the same index only the first.
-
-    A distributed sampler repeats samples to fill up. An index below zero is unknown and never counts as repeated.
-    """
-    positions = dim_zero_cat(index)
-    order = positions.argsort(stable=True)
-    ordered = positions[order]
-    repeated = (ordered.diff(prepend=ordered.new_tensor([-1])) == 0) & (ordered >= 0)
-    return tuple(dim_zero_cat(state)[order[~repeated]] for state in states)
-
-
 class ClusteringMetric(Metric):
-    """A function of all cluster ids and classes as a torchmetrics class.
+    """A function of all cluster ids and classes as a torchmetrics class; each subclass names its function.
 
-    Samples with target -1 (unknown) are left out. A sample that a distributed sampler repeats is counted once, by its
-    `index`; give none where there are no repetitions.
+    Samples of a negative (unknown) class are left out. A sample that a distributed sampler repeats is counted once, by
+    its `index`; give none where there are no repetitions.
+
+    Example:
+        >>> class Hits(ClusteringMetric):
+        ...     function = staticmethod(lambda preds, target: (preds == target).double().mean())
+        >>> metric = Hits()
+        >>> metric.update(torch.tensor([0, 1]), torch.tensor([0, 0]))
+        >>> metric.compute().item()
+        0.5
     """
 
     full_state_update = False
@@ -122,54 +237,100 @@ class ClusteringMetric(Metric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, preds: Labels, target: Labels, index: Labels | None = None) -> None:
-        """Add samples: cluster ids, classes, positions in the data set."""
+        """Add samples.
+
+        Args:
+            preds: cluster id of each sample [B].
+            target: class of each sample [B], negative where unknown.
+            index: position of each sample in the data set [B].
+
+        Raises:
+            ValueError: they are not integers, one a sample.
+        """
+        index = positions_or_unknown(index, target)
+        check_ids(preds=preds, target=target, index=index)
         self.preds.append(preds)
         self.target.append(target)
-        self.index.append(torch.full_like(target, -1) if index is None else index)
+        self.index.append(index)
 
     def compute(self) -> Score:
-        """The function on all samples.
+        """The function of all samples.
 
         Raises:
             ValueError: no sample has a known class.
         """
-        preds, target = each_once(self.index, self.preds, self.target)
-        known = target >= 0
-        return type(self).function(preds[known], target[known])
+        return type(self).function(*each_once(self.index, self.preds, self.target))
 
 
 class NormalizedMutualInformation(ClusteringMetric):
-    """See `normalized_mutual_information`."""
+    """`normalized_mutual_information` of all samples.
+
+    Example:
+        >>> metric = NormalizedMutualInformation()
+        >>> metric(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 7, 7])).item()
+        1.0
+    """
 
     function = staticmethod(normalized_mutual_information)
 
 
 class AdjustedRandIndex(ClusteringMetric):
-    """See `adjusted_rand_index`."""
+    """`adjusted_rand_index` of all samples.
+
+    Example:
+        >>> metric = AdjustedRandIndex()
+        >>> metric(torch.tensor([0, 0, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 1])).item()
+        0.167
+    """
 
     function = staticmethod(adjusted_rand_index)
 
 
 class MatchedF1(ClusteringMetric):
-    """See `matched_f1`."""
+    """`matched_f1` of all samples.
+
+    Example:
+        >>> metric = MatchedF1()
+        >>> metric(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 3, 7])).item()
+        0.767
+    """
 
     function = staticmethod(matched_f1)
 
 
 class MatchedAccuracy(ClusteringMetric):
-    """See `matched_accuracy`."""
+    """`matched_accuracy` of all samples.
+
+    Example:
+        >>> metric = MatchedAccuracy()
+        >>> metric(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 3, 7])).item()
+        0.75
+    """
 
     function = staticmethod(matched_accuracy)
 
 
 class Purity(ClusteringMetric):
-    """See `purity`."""
+    """`purity` of all samples.
+
+    Example:
+        >>> metric = Purity()
+        >>> metric(torch.tensor([0, 0, 0, 1]), torch.tensor([3, 3, 7, 7])).item()
+        0.75
+    """
 
     function = staticmethod(purity)
 
 
 def clustering_metrics() -> MetricCollection:
-    """The evaluator that all methods share: NMI, ARI, F1, accuracy and purity over one state."""
+    """The evaluator that all methods share: NMI, ARI, F1, accuracy and purity over one state.
+
+    Example:
+        >>> evaluator = clustering_metrics()
+        >>> scores = evaluator(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 3, 3, 7]))
+        >>> {name: round(score.item(), 2) for name, score in scores.items()}
+        {'accuracy': 0.75, 'ari': 0.0, 'f1': 0.77, 'nmi': 0.34, 'purity': 0.75}
+    """
     return MetricCollection(
         {
             "nmi": NormalizedMutualInformation(),

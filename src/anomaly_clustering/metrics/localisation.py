@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
-from anomaly_clustering.metrics.agreement import Labels, Score, each_once
+from anomaly_clustering.metrics.agreement import Score
+from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
 
 Maps = Float[Tensor, "n h w"]
 Masks = Float[Tensor, "n 1 height width"]
@@ -34,8 +35,21 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
 
     Exact. Beyond the arguments it needs memory for one block of pixels and for the values of the defective ones.
 
+    Args:
+        maps: one value for each place of each image [N, h, w], on any scale; higher means more likely defective.
+        masks: ground truth of each image [N, 1, H, W], from 0 (sound) to 1 (defective), at least as large as the maps.
+
+    Returns:
+        From 0 to 1; 0.5 for maps that tell nothing.
+
     Raises:
-        ValueError: no pixel is defective, or all are; a map that is not finite, or larger than its mask.
+        ValueError: no pixel is defective, or all are; a map that is not finite, or larger than its mask; a mask that
+            is not between 0 and 1.
+
+    Example:
+        >>> maps = torch.tensor([[[0.0, 1.0]]])  # upsampled to 0, 0.25, 0.75, 1
+        >>> localisation_auroc(maps, torch.tensor([[[[0.0, 1.0, 0.0, 1.0]]]])).item()
+        0.75
     """
     _check(maps, masks)
     size = _images_per_block(masks.shape[-2:].numel())
@@ -43,6 +57,10 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
 
 
 def _check(maps: Maps, masks: Masks) -> None:
+    if maps.ndim != 3 or masks.ndim != 4 or masks.shape[1] != 1:
+        raise ValueError(
+            f"maps must be [N, h, w] and masks [N, 1, H, W], got {tuple(maps.shape)} and {tuple(masks.shape)}"
+        )
     if len(maps) != len(masks) or maps.shape[1] > masks.shape[2] or maps.shape[2] > masks.shape[3]:
         raise ValueError(
             f"each map needs a mask that is at least as large, got maps {tuple(maps.shape)} and masks "
@@ -50,6 +68,9 @@ def _check(maps: Maps, masks: Masks) -> None:
         )
     if not maps.isfinite().all():
         raise ValueError("maps must be finite, got NaN or infinity")
+    # NaN is between no two numbers.
+    if masks.numel() and not (masks.min() >= 0 and masks.max() <= 1):
+        raise ValueError(f"masks must be between 0 (sound) and 1 (defective), got {masks.min()} to {masks.max()}")
 
 
 def _images_per_block(num_pixels: int) -> int:
@@ -74,7 +95,7 @@ def _pooled_auroc(blocks: Callable[[], Iterable[tuple[Maps, Marked]]]) -> Score:
 
 
 def _pairs_won(values: Values, others: Values) -> int:
-    """Of pairs of sorted values: those where the other one is lower count two, ties one."""
+    """Count the pairs of a value and a lower other one twice, and equal pairs once; both arrays are sorted."""
     if len(values) > len(others):
         return 2 * len(values) * len(others) - _pairs_won(others, values)
     return int(np.searchsorted(others, values).sum() + np.searchsorted(others, values, side="right").sum())
@@ -93,6 +114,11 @@ class LocalisationAUROC(Metric):
     It holds maps in the size in which they come and masks as bits: 4hw + HW/8 bytes an image, that is 12 kB for
     weights on 32x32 patches and masks of 256x256 pixels. Masks must be of one size. An image that a distributed sampler
     repeats is counted once, by its `index`; give none where there are no repetitions.
+
+    Example:
+        >>> metric = LocalisationAUROC()
+        >>> metric(torch.tensor([[[0.0, 1.0]]]), torch.tensor([[[[0.0, 1.0, 0.0, 1.0]]]])).item()
+        0.75
     """
 
     full_state_update = False
@@ -110,18 +136,28 @@ class LocalisationAUROC(Metric):
         self.add_state("size", default=torch.zeros(2, dtype=torch.long), dist_reduce_fx="max")
 
     def update(self, maps: Maps, masks: Masks, index: Labels | None = None) -> None:
-        """Add images: maps, masks, positions in the data set.
+        """Add images.
+
+        Args:
+            maps: one value for each place of each image [B, h, w].
+            masks: ground truth of each image [B, 1, H, W], from 0 to 1, of the same size at every call.
+            index: position of each image in the data set [B].
 
         Raises:
-            ValueError: a map is not finite or larger than its mask, or masks are of another size than before.
+            ValueError: a map is not finite or larger than its mask; a mask is not between 0 and 1, or of another size
+                than before; positions are not integers, one an image.
         """
         _check(maps, masks)
+        index = positions_or_unknown(index, maps)
+        check_ids(index=index)
+        if len(index) != len(maps):
+            raise ValueError(f"index must have one position an image, got {len(index)} for {len(maps)} maps")
         if self.masks and self.size.tolist() != list(masks.shape[2:]):
             raise ValueError(f"masks must be of one size, got {list(masks.shape[2:])} after {self.size.tolist()}")
         self.size.copy_(torch.tensor(masks.shape[2:]))
         self.maps.append(maps)
         self.masks.append(_pack(masks > 0.5))
-        self.index.append(maps.new_full((len(maps),), -1, dtype=torch.long) if index is None else index)
+        self.index.append(index)
 
     def compute(self) -> Score:
         """The AUROC of all images.

@@ -4,36 +4,47 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Int
-from scipy.optimize import linear_sum_assignment
+
+from anomaly_clustering.metrics.agreement import match_clusters, matched_accuracy, purity
 
 
 def confusion(
     labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"], *, num_classes: int
 ) -> Int[np.ndarray, "k {num_classes}"]:
-    """How many images of each class (column) each cluster (row) holds; images of unknown class (-1) are not counted."""
+    """Count how many images of each class (column) each cluster (row) holds.
+
+    Args:
+        labels: cluster of each image [N], from 0 on; a number that no image has gets a row of zeros.
+        target: class of each image [N], below `num_classes`; images of unknown class (-1) are not counted.
+        num_classes: columns.
+
+    Raises:
+        ValueError: the lengths differ, a cluster is negative, or a class has no column.
+
+    Example:
+        >>> confusion(np.array([0, 0, 2]), np.array([1, 0, -1]), num_classes=2).tolist()
+        [[1, 1], [0, 0], [0, 0]]
+    """
+    _check_lengths(labels, target)
+    if labels.min(initial=0) < 0:
+        raise ValueError(f"clusters must be numbered from 0, got {labels.min()}")
+    if target.max(initial=-1) >= num_classes:
+        raise ValueError(f"classes must be below {num_classes} (num_classes), got {target.max()}")
     known = target >= 0
-    counts = np.zeros((labels.max() + 1, num_classes), dtype=np.int64)
+    counts = np.zeros((labels.max(initial=-1) + 1, num_classes), dtype=np.int64)
     np.add.at(counts, (labels[known], target[known]), 1)
     return counts
 
 
-def purity(counts: Int[np.ndarray, "k c"]) -> float | None:
-    """Share of the images that are of their cluster's most frequent class; None where no class is known."""
-    total = counts.sum()
-    return float(counts.max(axis=1).sum() / total) if total else None
-
-
-def match(counts: Int[np.ndarray, "k c"]) -> Int[np.ndarray, " k"]:
-    """The class that each cluster is matched to one to one, so that most images agree; -1 where none is left."""
-    matched = np.full(len(counts), -1)
-    clusters, classes = linear_sum_assignment(counts, maximize=True)
-    matched[clusters] = classes
-    return matched
+def _check_lengths(labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"]) -> None:
+    if len(labels) != len(target):
+        raise ValueError(f"labels and target must be one an image, got {len(labels)} and {len(target)}")
 
 
 class Row(NamedTuple):
-    """One cluster."""
+    """One cluster: its number, how many images it has and of which classes."""
 
     number: int
     size: int
@@ -69,17 +80,36 @@ class Confusion(NamedTuple):
 def against_classes(
     labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"], *, num_classes: int
 ) -> Confusion | None:
-    """The table of a report; images in no cluster (-1) are left out. None where no class is known."""
+    """Compare clusters with known classes, for the table of a report; images in no cluster (-1) are left out.
+
+    Args:
+        labels: cluster of each image [N], -1 where it is in none.
+        target: class of each image [N], -1 where unknown.
+        num_classes: columns of the table.
+
+    Returns:
+        The table, or None where no class is known.
+
+    Raises:
+        ValueError: the lengths differ, or a class is not below `num_classes`.
+
+    Example:
+        >>> found = against_classes(np.array([0, 0, 0, 1, -1]), np.array([1, 1, 0, 0, 0]), num_classes=2)
+        >>> found.accuracy, [row.matched for row in found.rows]
+        (0.75, [1, 0])
+    """
+    _check_lengths(labels, target)
     labels, target = labels[labels >= 0], target[labels >= 0]
-    counts = confusion(labels, target, num_classes=num_classes)
-    total_purity = purity(counts)
-    if total_purity is None:
+    if not (target >= 0).any():
         return None
-    matched = {k: c for k, c in enumerate(match(counts).tolist()) if c >= 0 and counts[k, c]}
+    counts = confusion(labels, target, num_classes=num_classes)
+    matched = [c if c >= 0 else None for c in match_clusters(torch.from_numpy(counts)).tolist()]
     numbers, sizes = np.unique(labels, return_counts=True)
     rows = [
-        Row(int(numbers[i]), int(sizes[i]), counts[numbers[i]].tolist(), matched.get(int(numbers[i])))
+        Row(int(numbers[i]), int(sizes[i]), counts[numbers[i]].tolist(), matched[numbers[i]])
         for i in np.argsort(-sizes, kind="stable")
     ]
-    agree = sum(counts[k, c] for k, c in matched.items())
-    return Confusion(rows, counts.sum(0).tolist(), total_purity, float(agree / counts.sum()))
+    preds, classes = torch.from_numpy(labels), torch.from_numpy(target)
+    return Confusion(
+        rows, counts.sum(0).tolist(), float(purity(preds, classes)), float(matched_accuracy(preds, classes))
+    )

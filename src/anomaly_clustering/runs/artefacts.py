@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
-from anomaly_clustering.report.confusion import confusion, match
+from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics, match_clusters
+from anomaly_clustering.report.confusion import confusion
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 
 SIDE = 128
@@ -88,11 +88,11 @@ class Clusters:
 
     def matched_names(self) -> list[str]:
         """For each cluster the class that it is matched to one to one, empty where none is left."""
-        return [self.class_names[c] if c >= 0 else "" for c in match(self._counts)]
+        return [self.class_names[c] if c >= 0 else "" for c in match_clusters(torch.from_numpy(self._counts)).tolist()]
 
     def matched_confusion(self) -> tuple[list[str], Int[np.ndarray, "k c"]]:
         """Images of each class (column) in each cluster (row); clusters in the order of their classes, others last."""
-        matched = match(self._counts)
+        matched = match_clusters(torch.from_numpy(self._counts)).tolist()
         order = sorted(range(len(matched)), key=lambda k: (matched[k] < 0, matched[k], k))
         names = self.matched_names()
         return [f"{k} ({names[k] or 'no class left'})" for k in order], self._counts[order]
