@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from anomaly_clustering.clustering import methods as clustering
+from anomaly_clustering.clustering.grouping import distance_to_medoid, group_distance, group_embeddings
 from anomaly_clustering.clustering.methods import (
     ON_DISTANCES,
     ON_EMBEDDINGS,
@@ -193,6 +194,43 @@ def test_number_of_clusters_is_checked(method: Method, num_clusters: int) -> Non
     if method in TAKES_DISTANCES:
         with pytest.raises(ValueError, match=message):
             cluster_distance(bent(8), num_clusters, method)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("num_clusters", [2.5, "automatic", None])
+def test_number_of_clusters_is_whole(num_clusters: object) -> None:
+    """2.5 would be cut off to 2."""
+    message = rf"between 1 and 8 \(the number of images\), got {num_clusters}"
+    for group in (
+        group_embeddings,
+        lambda points, *options, **seed: group_distance(euclidean(points), *options, **seed),
+    ):
+        with pytest.raises(ValueError, match=message):
+            group(noise(8), num_clusters, "ward", seed=0)
+    with pytest.raises(ValueError, match=message):
+        cut(ward(noise(8)), num_clusters)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("broken", [np.ones((3, 4)), np.array([[0.0, 1], [1.5, 0]])])
+def test_a_distance_is_checked_before_its_tree_is_made(broken: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"distance must be (square|symmetric)"):
+        group_distance(broken, 2, "ward", seed=0)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_labels_are_one_an_image(count: int) -> None:
+    labels = np.zeros(count, dtype=int)
+    for distances in (distance_to_center, distance_to_medoid):
+        with pytest.raises(ValueError, match=rf"labels must be one an image, got \[{count}\] for 5 images"):
+            distances(noise(5, 5), labels)
+
+
+def test_numbers_of_clusters_may_have_gaps() -> None:
+    embeddings, labels = np.array([[0.0], [4.0], [9.0]]), np.array([7, 7, -1])
+    assert distance_to_center(embeddings, labels).tolist() == [2, 2, 0]
+    assert distance_to_medoid(euclidean(embeddings), labels).tolist() == [0, 4, 0]
 
 
 @pytest.mark.parametrize("method", NEEDS_EMBEDDINGS)

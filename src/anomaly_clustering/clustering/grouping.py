@@ -10,6 +10,8 @@ from scipy.spatial.distance import squareform
 
 from anomaly_clustering.clustering.methods import (
     Method,
+    check_distance,
+    check_one_label_an_image,
     cluster_distance,
     cluster_embeddings,
     distance_to_center,
@@ -21,25 +23,47 @@ NumClusters = int | Literal["auto"]
 
 
 class Groups(NamedTuple):
-    """How images fall into groups, one row an image."""
+    """How images fall into groups, one row an image.
+
+    Attributes:
+        labels: cluster of each image [N], 0 the largest.
+        distances: of each image to the middle of its cluster [N]: to its mean embedding, or, where only distances are
+            known, to its medoid.
+        tree: all merges of Ward's method [N - 1, 4], whatever method gave the labels, as a linkage matrix of scipy.
+        choice: how the number of clusters was chosen; None where it was given.
+
+    Example:
+        >>> groups = group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0)
+        >>> groups.labels.tolist(), groups.distances.tolist(), groups.choice
+        ([0, 0, 1], [2.0, 2.0, 0.0], None)
+    """
 
     labels: Int[np.ndarray, " n"]
-    """Cluster, 0 the largest."""
     distances: Float[np.ndarray, " n"]
-    """Distance to the middle of the cluster: to its mean embedding, or, where only distances are known, its medoid."""
     tree: Float[np.ndarray, "n_minus_1 4"]
-    """All merges of Ward's method, whatever method gave the labels, as a linkage matrix of scipy."""
     choice: Choice | None
-    """How the number of clusters was chosen, where it was."""
 
 
 def group_embeddings(
     embeddings: Float[np.ndarray, "n d"], num_clusters: NumClusters, method: Method, *, seed: int
 ) -> Groups:
-    """Groups of images by their embeddings."""
+    """Group images by their embeddings.
+
+    Args:
+        embeddings: one vector an image [N, D].
+        num_clusters: K, from 1 to N, or 'auto' to choose it by the L method.
+        method: see `cluster_embeddings`.
+        seed: of random starts, where the method has some.
+
+    Raises:
+        ValueError: see `cluster_embeddings` and `choose_num_clusters`.
+
+    Example:
+        >>> group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0).labels.tolist()
+        [0, 0, 1]
+    """
     tree = ward(embeddings)
-    choice = choose_num_clusters(tree) if num_clusters == "auto" else None
-    k = choice.num_clusters if choice else int(num_clusters)
+    k, choice = _chosen(tree, num_clusters)
     labels = cluster_embeddings(embeddings, k, method, seed=seed)
     return Groups(labels, distance_to_center(embeddings, labels), tree, choice)
 
@@ -47,16 +71,55 @@ def group_embeddings(
 def group_distance(
     distance: Float[np.ndarray, "n n"], num_clusters: NumClusters, method: Method, *, seed: int
 ) -> Groups:
-    """Groups of images by given distances; Ward is then the Lance-Williams recurrence on them."""
+    """Group images by given distances; Ward is then the Lance-Williams recurrence on them.
+
+    Args:
+        distance: between all images [N, N], symmetric.
+        num_clusters: K, from 1 to N, or 'auto' to choose it by the L method.
+        method: see `cluster_distance`.
+        seed: of random starts, where the method has some.
+
+    Raises:
+        ValueError: see `cluster_distance` and `choose_num_clusters`.
+
+    Example:
+        >>> distance = np.array([[0.0, 1.0, 7.0], [1.0, 0.0, 8.0], [7.0, 8.0, 0.0]])
+        >>> group_distance(distance, 2, "ward", seed=0).labels.tolist()
+        [0, 0, 1]
+    """
+    check_distance(distance)
     tree = linkage(squareform(distance, checks=False), method="ward")
-    choice = choose_num_clusters(tree) if num_clusters == "auto" else None
-    k = choice.num_clusters if choice else int(num_clusters)
+    k, choice = _chosen(tree, num_clusters)
     labels = cluster_distance(distance, k, method, seed=seed)
     return Groups(labels, distance_to_medoid(distance, labels), tree, choice)
 
 
+def _chosen(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: NumClusters) -> tuple[int, Choice | None]:
+    if num_clusters != "auto":
+        return num_clusters, None
+    choice = choose_num_clusters(tree)
+    return choice.num_clusters, choice
+
+
 def distance_to_medoid(distance: Float[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Distance of each image to the one of its cluster that is nearest to all others of it."""
+    """Distance of each image to its cluster's medoid: the image with the least sum of distances to all others in it.
+
+    Args:
+        distance: between all images [N, N].
+        labels: cluster of each image [N], any integers.
+
+    Returns:
+        One distance an image [N].
+
+    Raises:
+        ValueError: there is not one label an image.
+
+    Example:
+        >>> distance = np.array([[0.0, 1.0, 7.0], [1.0, 0.0, 6.0], [7.0, 6.0, 0.0]])
+        >>> distance_to_medoid(distance, np.array([0, 0, 0])).tolist()
+        [1.0, 0.0, 6.0]
+    """
+    check_one_label_an_image(labels, len(distance))
     result = np.empty(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -67,29 +130,44 @@ def distance_to_medoid(distance: Float[np.ndarray, "n n"], labels: Int[np.ndarra
 
 @dataclass(frozen=True)
 class Grouping:
-    """The result of a run, one row an image, in the order of the data set."""
+    """The result of a run, one row an image, in the order of the data set.
+
+    Attributes:
+        index: position of each image in the data set [N].
+        target: true class of each image [N], -1 where unknown.
+        weights: of each patch on the patch grid [N, H, W], those of an image summing to one; uniform where images were
+            not weighted.
+        embeddings: one vector an image [N, D]; None where images were compared patch by patch.
+        distance: between images that were compared patch by patch [N, N]; None where they have embeddings.
+        groups: clusters, and how they came about.
+        mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
+            where they cannot.
+
+    Example:
+        >>> embeddings = np.array([[0.0], [4.0], [9.0]])
+        >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
+        >>> unknown, uniform = np.full(3, -1), np.full((3, 2, 2), 0.25)
+        >>> Grouping(np.arange(3), unknown, uniform, embeddings, None, groups, np.zeros(3)).num_clusters
+        2
+    """
 
     index: Int[np.ndarray, " n"]
-    """Position in the data set."""
     target: Int[np.ndarray, " n"]
-    """True class, -1 where unknown."""
     weights: Float[np.ndarray, "n h w"]
-    """Weight of each patch on the patch grid, those of an image summing to one; uniform where there are none."""
     embeddings: Float[np.ndarray, "n d"] | None
-    """One vector an image; None where images were compared patch by patch."""
     distance: Float[np.ndarray, "n n"] | None
-    """Between images that were compared patch by patch, else None: then it is that of the embeddings."""
     groups: Groups
     mean_scores: Float[np.ndarray, " n"]
-    """How unusual the patches of an image are on average, as new images can be scored; NaN where they cannot."""
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
 
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
+        """Cluster of each image, 0 the largest."""
         return self.groups.labels
 
     @property
     def num_clusters(self) -> int:
+        """How many clusters there are."""
         return int(self.labels.max()) + 1

@@ -1,6 +1,7 @@
 """Embeddings [N, D] or distances [N, N] in; labels [N] of K clusters out, by any of the paper's eight methods."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Literal
 
 import fastcluster
@@ -20,7 +21,7 @@ Partition = Callable[[Float[np.ndarray, "..."], int, int], Int[np.ndarray, " n"]
 
 # Images up to which distances between all pairs are kept (64 MiB); beyond, Ward's method does without them.
 LARGEST = 4096
-# Starts of k-means and k-medoids, of which the best counts.
+# Starts of k-means and k-medoids; the best one counts.
 STARTS = 10
 
 
@@ -34,8 +35,22 @@ def cluster_embeddings(
     leave some empty, and so may the others where images coincide. Beyond 4096 images 'ward', 'kmeans' and 'gmm' need
     memory for the embeddings only; the others need it for the distances between all pairs.
 
+    Args:
+        embeddings: one vector an image [N, D].
+        num_clusters: K, from 1 to N.
+        method: 'ward' is the paper's choice (Table 2).
+        seed: of random starts, where the method has some.
+
+    Returns:
+        Cluster of each image [N], 0 to K - 1.
+
     Raises:
-        ValueError: K is below 1 or above the number of images; fewer than 2 images, not finite, or all the same.
+        ValueError: the method has another name; K is no whole number from 1 to the number of images; embeddings are
+            fewer than 2, not finite, or all the same.
+
+    Example:
+        >>> cluster_embeddings(np.array([[0.0], [9.0], [0.1], [0.2]]), num_clusters=2).tolist()
+        [0, 1, 0, 0]
     """
     _check_method(method)
     _check_embeddings(embeddings)
@@ -56,14 +71,29 @@ def cluster_distance(
     'ward' is the Lance-Williams recurrence on the distances as they are, as scipy's `linkage` does it; only where they
     are Euclidean does it join what adds least to the variance. (scikit-learn refuses other distances.)
 
+    Args:
+        distance: between all images [N, N].
+        num_clusters: K, from 1 to N.
+        method: any but 'kmeans' and 'gmm'; 'ward' is the paper's choice (Table 2).
+        seed: of random starts, where the method has some.
+
+    Returns:
+        Cluster of each image [N], 0 to K - 1.
+
     Raises:
-        ValueError: the method is 'kmeans' or 'gmm'; K is below 1 or above the number of images; fewer than 2 images;
-            not square, not finite, negative, not symmetric, images far from themselves, or all distances zero.
+        ValueError: the method has another name, or is 'kmeans' or 'gmm'; K is no whole number from 1 to the number of
+            images; the distance is of fewer than 2 images, not square, not finite, negative, not symmetric, zero
+            everywhere, or large from an image to itself.
+
+    Example:
+        >>> distance = np.array([[0.0, 1.0, 7.0], [1.0, 0.0, 8.0], [7.0, 8.0, 0.0]])
+        >>> cluster_distance(distance, num_clusters=2, method="average").tolist()
+        [0, 0, 1]
     """
     _check_method(method)
     if method in ON_EMBEDDINGS:
         raise ValueError(f"method {method!r} needs embeddings; on a distance use one of {tuple(ON_DISTANCES)}")
-    _check_distance(distance)
+    check_distance(distance)
     _check_num_clusters(num_clusters, len(distance))
     distances = squareform(distance.astype(np.float64), checks=False)
     return by_size(ON_DISTANCES[method](distances, num_clusters, seed))
@@ -75,8 +105,19 @@ def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4
     Beyond 4096 images they are found without the distances between all pairs (fastcluster's `linkage_vector`, Muellner
     2013): the same merges, in memory that grows with N and time that grows with N^2 D.
 
+    Args:
+        embeddings: one vector an image [N, D].
+
+    Returns:
+        One row a merge [N - 1, 4]: the two nodes that are joined, the height, the number of images; merge i makes node
+        N + i.
+
     Raises:
-        ValueError: fewer than 2 images, not finite, or all the same, so there is nothing to tell groups by.
+        ValueError: embeddings are fewer than 2, not finite, or all the same, so there is nothing to tell groups by.
+
+    Example:
+        >>> ward(np.array([[0.0], [1.0], [8.0]])).tolist()
+        [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 8.66, 3.0]]
     """
     _check_embeddings(embeddings)
     points = embeddings.astype(np.float64)
@@ -145,8 +186,19 @@ def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.nda
 
     Exactly K clusters, also where several merges are equally high (scipy's `fcluster` gives fewer then).
 
+    Args:
+        tree: linkage matrix of scipy [N - 1, 4], such as that of `ward`.
+        num_clusters: K, from 1 to N.
+
+    Returns:
+        Cluster of each image [N].
+
     Raises:
-        ValueError: K is below 1 or above the number of images.
+        ValueError: K is no whole number from 1 to the number of images.
+
+    Example:
+        >>> cut(ward(np.array([[0.0], [1.0], [8.0]])), num_clusters=2).tolist()
+        [0, 0, 1]
     """
     n = len(tree) + 1
     _check_num_clusters(num_clusters, n)
@@ -159,7 +211,18 @@ def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.nda
 
 
 def by_size(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """The same clusters numbered from the largest to the smallest, of equal ones that of the first image first."""
+    """Number clusters from the largest to the smallest; of equally large ones the cluster of the first image is first.
+
+    Args:
+        labels: any integers [N].
+
+    Returns:
+        0 to K - 1 [N].
+
+    Example:
+        >>> by_size(np.array([4, 9, 9, 2])).tolist()
+        [1, 0, 0, 2]
+    """
     _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((first, -counts))
     rank = np.empty_like(order)
@@ -168,11 +231,42 @@ def by_size(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 
 
 def distance_to_center(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Euclidean distance of each embedding to the mean of its cluster."""
-    sums = np.zeros((labels.max() + 1, embeddings.shape[1]))
-    np.add.at(sums, labels, embeddings)
-    centers = sums / np.bincount(labels)[:, None]
-    return np.linalg.norm(embeddings - centers[labels], axis=1)
+    """Euclidean distance of each embedding to the mean of its cluster.
+
+    Args:
+        embeddings: one vector an image [N, D].
+        labels: cluster of each image [N], any integers.
+
+    Returns:
+        One distance an image [N].
+
+    Raises:
+        ValueError: there is not one label an image.
+
+    Example:
+        >>> distance_to_center(np.array([[0.0], [4.0], [9.0]]), np.array([0, 0, 1])).tolist()
+        [2.0, 2.0, 0.0]
+    """
+    check_one_label_an_image(labels, len(embeddings))
+    _, clusters, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(sizes), embeddings.shape[1]))
+    np.add.at(sums, clusters, embeddings)
+    centers = sums / sizes[:, None]
+    return np.linalg.norm(embeddings - centers[clusters], axis=1)
+
+
+def check_one_label_an_image(labels: Int[np.ndarray, " n"], n: int) -> None:
+    """Check the lengths of labels.
+
+    Args:
+        labels: cluster of each image.
+        n: number of images.
+
+    Raises:
+        ValueError: there are more or fewer labels than images.
+    """
+    if labels.shape != (n,):
+        raise ValueError(f"labels must be one an image, got {list(labels.shape)} for {n} images")
 
 
 def _check_method(method: str) -> None:
@@ -182,7 +276,7 @@ def _check_method(method: str) -> None:
 
 
 def _check_num_clusters(num_clusters: int, n: int) -> None:
-    if not 1 <= num_clusters <= n:
+    if not (isinstance(num_clusters, Integral) and 1 <= num_clusters <= n):
         raise ValueError(f"num_clusters must be between 1 and {n} (the number of images), got {num_clusters}")
 
 
@@ -196,7 +290,16 @@ def _check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:
     _check_apart(len(embeddings), float(np.ptp(embeddings, axis=0).max()), float(np.abs(embeddings).max()))
 
 
-def _check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
+def check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
+    """Check that images can be grouped by a distance.
+
+    Args:
+        distance: between all images [N, N].
+
+    Raises:
+        ValueError: it is of fewer than 2 images, not square, not finite, negative, not symmetric, zero everywhere, or
+            large from an image to itself.
+    """
     rows, columns = distance.shape
     if rows != columns:
         raise ValueError(f"distance must be square, one row and one column an image, got {rows} x {columns}")

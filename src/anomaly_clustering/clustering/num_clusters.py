@@ -12,7 +12,7 @@ from anomaly_clustering.clustering.methods import cut
 Criterion = Literal["l_method", "silhouette"]
 
 # Images that the L method needs.
-LEAST = 5
+FEWEST_IMAGES = 5
 # Below this many merges the knee is sought in all of them.
 SHORTEST_TAIL = 20
 # The silhouette is compared up to this many clusters.
@@ -20,7 +20,12 @@ MOST_CLUSTERS = 20
 
 
 class Choice(NamedTuple):
-    """A number of clusters, and the criterion, smaller being better, of each number that came into question last."""
+    """A number of clusters, and what it was chosen by.
+
+    Attributes:
+        num_clusters: the best of them.
+        criterion: by number of clusters, for those that were compared last; the smaller the better.
+    """
 
     num_clusters: int
     criterion: dict[int, float]
@@ -32,15 +37,26 @@ def choose_num_clusters(
     *,
     distance: Float[np.ndarray, "n n"] | None = None,
 ) -> Choice:
-    """The number of clusters to cut a tree into.
+    """Choose into how many clusters to cut a tree, without labels. (The paper takes K as known.)
 
     Args:
-        tree: linkage matrix of scipy, such as that of `ward`.
-        criterion: 'l_method', the knee of the merge heights, or 'silhouette', which prefers few, far apart clusters.
-        distance: between the images, for 'silhouette', as the tree was made from it.
+        tree: linkage matrix of scipy [N - 1, 4], such as that of `ward`.
+        criterion: 'l_method', the knee of the merge heights (Salvador and Chan 2004), which needs the tree alone; or
+            'silhouette' (Rousseeuw 1987), which prefers few, far apart clusters.
+        distance: between the images [N, N], for 'silhouette', as the tree was made from it.
+
+    Returns:
+        The number of clusters, and the criterion of all numbers that were compared.
 
     Raises:
-        ValueError: too few images to choose, or 'silhouette' without a distance.
+        ValueError: the criterion has another name, there are too few images to choose, or 'silhouette' is without a
+            distance.
+
+    Example:
+        >>> from anomaly_clustering.clustering.methods import ward
+        >>> groups = np.array([0, 0.1, 0.2, 0.3, 5, 5.1, 5.2, 5.3, 9, 9.1, 9.2, 9.3])[:, None]
+        >>> choose_num_clusters(ward(groups)).num_clusters
+        3
     """
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {tuple(CRITERIA)}, got {criterion!r}")
@@ -48,15 +64,18 @@ def choose_num_clusters(
 
 
 def check_can_choose(n: int) -> None:
-    """By the L method.
+    """Check that there are enough images for the L method.
+
+    Args:
+        n: number of images.
 
     Raises:
-        ValueError: there are too few images for that.
+        ValueError: there are too few.
     """
-    if n < LEAST:
+    if n < FEWEST_IMAGES:
         raise ValueError(
-            f"the number of clusters can be chosen from {LEAST} images on, got {n}: give it as num_clusters (of the "
-            "command cluster: --clusters)"
+            f"the number of clusters can be chosen from {FEWEST_IMAGES} images on, got {n}: give it as num_clusters "
+            "(of the command cluster: --clusters)"
         )
 
 
