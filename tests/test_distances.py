@@ -1,8 +1,7 @@
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import combinations
 from typing import cast
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -51,14 +50,6 @@ def naive_mean_mean(bags: Tensor) -> np.ndarray:
 @pytest.fixture(params=[2**21, 150, 1], ids=["one block", "some blocks", "block of one pair"])
 def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest, "BLOCK", request.param)
-
-
-@pytest.fixture
-def _unchecked() -> Iterator[None]:
-    """As users have it: names are checked by ourselves, not by jaxtyping."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.usefixtures("_block")
@@ -179,7 +170,7 @@ def test_symmetric_is_the_larger_or_the_middle_of_both_directions() -> None:
     assert symmetric(directed, "mean").tolist() == [[0, 2.5], [2.5, 0]]
 
 
-@pytest.mark.usefixtures("_unchecked")
+@pytest.mark.usefixtures("unchecked_types")
 def test_unknown_operators_fail_before_the_long_run_with_the_known_ones() -> None:
     done: list[int] = []
     with pytest.raises(ValueError, match=r"over_patches must be one of \('max', 'mean', 'min'\), got 'median'"):
@@ -187,6 +178,32 @@ def test_unknown_operators_fail_before_the_long_run_with_the_known_ones() -> Non
     with pytest.raises(ValueError, match=r"symmetrise must be one of \('max', 'mean'\), got 'min'"):
         hausdorff(bags(), "max", cast(Symmetrise, "min"), advance=done.append)
     assert not done
+
+
+@pytest.mark.parametrize("distance", [directed_distances, mean_mean])
+def test_others_need_positions_that_differ(distance: Callable[..., object]) -> None:
+    z = bags()
+    other = Shard(z[5:], torch.tensor([5, 6]))
+    with pytest.raises(ValueError, match=r"positions .* are needed with others, got None"):
+        distance(z[:5], others=[other])
+    with pytest.raises(ValueError, match=r"must differ from image to image, got \[0, 1, 2, 3, 5, 5, 6\]"):
+        distance(z[:5], positions=torch.tensor([0, 1, 2, 3, 5]), others=[other])
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("distance", [directed_distances, mean_mean])
+def test_positions_are_one_an_image(distance: Callable[..., object]) -> None:
+    z = bags()
+    with pytest.raises(ValueError, match=r"one an image, got \[3\] for 7 images"):
+        distance(z, positions=torch.arange(3))
+    with pytest.raises(ValueError, match=r"one an image, got \[1\] for 2 images"):
+        distance(z[:5], positions=torch.arange(5), others=[Shard(z[5:], torch.tensor([5]))])
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_one_direction_has_one_row_and_one_column_an_image() -> None:
+    with pytest.raises(ValueError, match=r"one row and one column an image, got \[1, 3\]"):
+        symmetric(torch.ones(1, 3), "max")
 
 
 def test_euclidean_equals_scipy_also_for_nearly_equal_embeddings() -> None:

@@ -105,9 +105,10 @@ def test_width_of_spoc_must_be_positive(sigma: float) -> None:
         pooling.spoc(bags(), (3, 4), sigma)
 
 
-def test_grid_of_spoc_must_have_all_patches() -> None:
-    with pytest.raises(ValueError, match="grid must have 12 patches as the bags do, got 4 x 4"):
-        pooling.spoc(bags(), (4, 4))
+@pytest.mark.parametrize("grid", [(4, 4), (-3, -4)])
+def test_grid_of_spoc_must_have_all_patches(grid: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"grid must have 12 patches as the bags do, got {grid[0]} x {grid[1]}"):
+        pooling.spoc(bags(), grid)
 
 
 def test_bag_of_words_counts_planted_types_of_patches() -> None:
@@ -142,8 +143,9 @@ def test_as_many_words_as_patches_and_one_word_are_allowed() -> None:
     assert torch.allclose(pooling.bag_of_words(z, 12).sum(1), torch.ones(3))
 
 
-@pytest.mark.parametrize("words", [0, -1, 13])
-def test_number_of_words_is_checked(words: int) -> None:
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("words", [0, -1, 13, 2.5])
+def test_number_of_words_is_checked(words: float) -> None:
     message = re.escape(f"words must be between 1 and 12 (the number of patches), got {words}")
     with pytest.raises(ValueError, match=message):
         pooling.bag_of_words(bags(3, 4), words)

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from anomaly_clustering.mic.weights import (
     effective_patches,
     mask_weights,
     novelty,
+    patch_means,
     rarity,
     soften,
     weighted_average,
@@ -100,6 +102,63 @@ def test_one_image_has_no_others() -> None:
         rarity(bags(1))
 
 
+def test_an_image_that_meets_itself_alone_is_named() -> None:
+    z = bags(3)
+    with pytest.raises(ValueError, match="image 1 of 3 has none: at least 2 images"):
+        rarity(z, references=[Shard(z[1:2], torch.tensor([1]))])
+
+
+@pytest.mark.parametrize(
+    "references", [[], (), iter(()), (shard for shard in [])], ids=["list", "tuple", "iter", "gen"]
+)
+def test_empty_references_are_not_the_bags_themselves(references: Iterable[Shard]) -> None:
+    with pytest.raises(ValueError, match="references are empty"):
+        rarity(bags(), references=references)
+
+
+def test_references_may_come_one_at_a_time() -> None:
+    z = bags()
+    one_by_one = (Shard(z[i : i + 1], torch.tensor([i])) for i in range(6))
+    assert torch.allclose(rarity(z, references=one_by_one), rarity(z), atol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_positions_are_one_an_image() -> None:
+    z = bags()
+    with pytest.raises(ValueError, match=r"one an image, got \[1\] for bags \[6, 5, 8\]"):
+        rarity(z, positions=torch.tensor([0]))
+    with pytest.raises(ValueError, match=r"one an image, got \[1\] for bags \[6, 5, 8\]"):
+        rarity(z, references=[Shard(z, torch.tensor([0]))])
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_names_of_operators_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"reduce must be one of \('mean', 'max', 'min'\), got 'median'"):
+        rarity(bags(), "median")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("shape", [(1, 5), (6, 1), (6, 5, 1)])
+def test_weights_are_one_a_patch(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"weights must be one a patch, got .* for bags \[6, 5, 8\]"):
+        weighted_average(bags(), torch.ones(shape))
+
+
+def test_scores_must_be_finite_to_choose_tau() -> None:
+    scores = torch.rand(3, 4)
+    scores[1, 2] = math.nan
+    with pytest.raises(ValueError, match="scores must be finite"):
+        choose_tau(scores, 2.0)
+
+
+def test_masks_are_shares_and_grids_have_patches() -> None:
+    with pytest.raises(ValueError, match="at least one row and one column of patches, got 0 x 2"):
+        patch_means(torch.zeros(1, 1, 4, 4), (0, 2))
+    for value in (-1.0, math.nan):
+        with pytest.raises(ValueError, match=r"between 0 \(sound\) and 1"):
+            mask_weights(torch.full((1, 1, 4, 4), value), (2, 2))
+
+
 def test_some_references_leave_the_image_itself_out() -> None:
     """Eq. 7, image by image in float64."""
     z = bags(7)
@@ -125,8 +184,9 @@ def test_hard_weights_are_eq_8_and_both_are_eq_9() -> None:
     assert torch.equal(soften(scores, 0.1, top_k=4), soften(scores, 0.1))
 
 
-@pytest.mark.parametrize("top_k", [0, 5])
-def test_top_k_is_checked(top_k: int) -> None:
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("top_k", [0, 5, 2.5])
+def test_top_k_is_checked(top_k: float) -> None:
     with pytest.raises(ValueError, match=rf"between 1 and 4 \(the number of patches\), got {top_k}"):
         soften(torch.rand(2, 4), 1.0, top_k)
 

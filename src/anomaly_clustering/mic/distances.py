@@ -13,7 +13,7 @@ from anomaly_clustering.search.threads import in_order
 
 OverPatches = Literal["max", "mean", "min"]
 Symmetrise = Literal["max", "mean"]
-# Bags [R, P, D] and their positions [R] in the data set, R another for each part: a Shard of `weights` is one.
+# Bags [R, P, D] and their positions [R] in the data set, such as a Shard of `weights`; R may differ from part to part.
 Part = tuple[Float[Tensor, "_ _ d"], Int[Tensor, " _"]]
 # Distances between patches that are held at a time.
 BLOCK = 2**21
@@ -22,7 +22,13 @@ CLOSE = 1e-3
 
 
 class DirectedDistances(NamedTuple):
-    """From image i to image j: what becomes of the distances from each patch of i to the nearest of j."""
+    """From image i (row) to image j (column): the distances from each patch of i to the nearest of j, as one number.
+
+    Attributes:
+        max: the largest of them (Eq. 3).
+        mean: their mean (Appendix C, 5 and 6).
+        min: the smallest of them (Appendix C, 4).
+    """
 
     max: Float[Tensor, "n total"]
     mean: Float[Tensor, "n total"]
@@ -30,7 +36,20 @@ class DirectedDistances(NamedTuple):
 
 
 def euclidean(embeddings: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
-    """Distances between weighted averages (Eq. 1), in float64 and from differences, so that none cancels."""
+    """Distances between weighted averages (Eq. 1), in float64 and from differences, so that none cancels.
+
+    distance[i, j] = |embeddings[i] - embeddings[j]|
+
+    Args:
+        embeddings: one vector an image [N, D].
+
+    Returns:
+        Symmetric distances [N, N], zero from an image to itself.
+
+    Example:
+        >>> euclidean(torch.tensor([[0.0, 0.0], [3.0, 4.0]])).tolist()
+        [[0.0, 5.0], [5.0, 0.0]]
+    """
     exact = embeddings.double()
     return torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")
 
@@ -43,21 +62,33 @@ def hausdorff(
     precision: Precision = "fp32",
     advance: Callable[[int], object] = lambda pairs: None,
 ) -> Float[Tensor, "n n"]:
-    """Maximum or mean of d(Z_i, Z_j) and d(Z_j, Z_i), where d(Z_i, Z_j) is the maximum, mean or minimum over patches m
-    of min over n of |z_m^i - z_n^j| (Eq. 2 and 3; Appendix C, 2 to 6).
+    """Hausdorff distance between bags and its variants (Eq. 2 and 3; Appendix C, 2 to 6).
 
-    'max', 'max' is the maximum Hausdorff distance. Several variants of the same bags cost one pass over the pairs with
-    `directed_distances` and `symmetric`.
+    d(Z_i, Z_j) = max over m of min over n of |z_m^i - z_n^j|, and the distance = max {d(Z_i, Z_j), d(Z_j, Z_i)}
+
+    Variants replace the maximum over m or that over the two directions. Several variants of the same bags cost one pass
+    over the pairs with `directed_distances` and `symmetric`.
 
     Args:
-        bags: the images.
-        over_patches: the operator of Eq. 3, before min.
-        symmetrise: the operator of Eq. 2. With `over_patches` 'min' both directions, so both operators, are the same.
+        bags: patches of each image [N, M, D].
+        over_patches: the operator of Eq. 3 over m: 'max' for the maximum Hausdorff distance, 'mean' or 'min'.
+        symmetrise: the operator of Eq. 2 over directions: 'max' or 'mean'. With `over_patches` 'min' both directions
+            are the same, and so are both operators.
         precision: of the search, see `nearest_blocks`.
         advance: is told how many pairs of images were compared, for a progress bar.
 
+    Returns:
+        Symmetric distances [N, N], zero from an image to itself.
+
     Raises:
         ValueError: an operator has another name.
+
+    Example:
+        >>> bags = torch.tensor([[[0.0], [1.0]], [[1.0], [6.0]]])
+        >>> hausdorff(bags, "max").tolist()
+        [[0.0, 5.0], [5.0, 0.0]]
+        >>> hausdorff(bags, "mean", "mean").tolist()
+        [[0.0, 1.5], [1.5, 0.0]]
     """
     _check_name("over_patches", over_patches, OverPatches)
     _check_name("symmetrise", symmetrise, Symmetrise)
@@ -76,20 +107,30 @@ def directed_distances(
     """Maximum, mean and minimum over m of min over n of |z_m^i - z_n^j| (Eq. 3, Appendix C), in one pass over pairs.
 
     Args:
-        bags: the images, one row of the result each.
-        positions: of `bags` in the data set; needed with `others`.
-        others: further images, in parts that need not be in memory together.
+        bags: patches of each image [N, M, D]; each is one row of the result.
+        positions: of `bags` in the data set [N]; needed with `others`. By default 0 to N - 1.
+        others: further images, in parts that need not be in memory together; none by default.
         precision: of the search, see `nearest_blocks`.
         advance: is told how many pairs of images were compared, for a progress bar.
 
     Returns:
-        Rows in the order of `bags`; a column for each of all images, by position.
+        Rows in the order of `bags`; a column for each of all images, in the order of their positions.
+
+    Raises:
+        ValueError: there are `others` without `positions`, positions are not one an image, or two images have the same.
+
+    Example:
+        >>> directed = directed_distances(torch.tensor([[[0.0], [1.0]], [[1.0], [6.0]]]))
+        >>> directed.max.tolist()
+        [[0.0, 1.0], [5.0, 0.0]]
+        >>> directed.mean.tolist()
+        [[0.0, 0.5], [2.5, 0.0]]
     """
     own = _reduced(pairwise_nearest(bags, precision), bags, len(bags), advance)
     # Zero by definition; rounding may have found another patch that is nearly the same.
     own.diagonal(dim1=1, dim2=2).zero_()
-    parts = [(own, torch.arange(len(bags), device=bags.device) if positions is None else positions)]
-    for references, where in others:
+    parts = [(own, _positions(bags, positions))]
+    for references, where in _located(others, positions):
         found = nearest_blocks(bags, references, precision)
         parts.append((_reduced(found, bags, len(references), advance), where))
     return DirectedDistances(*_by_position(parts))
@@ -98,10 +139,20 @@ def directed_distances(
 def symmetric(directed: Float[Tensor, "n n"], symmetrise: Symmetrise) -> Float[Tensor, "n n"]:
     """Maximum or mean of d(Z_i, Z_j) and d(Z_j, Z_i) (Eq. 2, Appendix C).
 
+    Args:
+        directed: from each image (row) to each (column) [N, N].
+        symmetrise: 'max' as in Eq. 2, or 'mean'.
+
     Raises:
-        ValueError: `symmetrise` is neither 'max' nor 'mean'.
+        ValueError: `symmetrise` is neither 'max' nor 'mean', or the distances are not square.
+
+    Example:
+        >>> symmetric(torch.tensor([[0.0, 1.0], [5.0, 0.0]]), "mean").tolist()
+        [[0.0, 3.0], [3.0, 0.0]]
     """
     _check_name("symmetrise", symmetrise, Symmetrise)
+    if directed.shape != directed.T.shape:
+        raise ValueError(f"directed must have one row and one column an image, got {list(directed.shape)}")
     return torch.maximum(directed, directed.T) if symmetrise == "max" else (directed + directed.T) / 2
 
 
@@ -114,15 +165,29 @@ def mean_mean(
 ) -> Float[Tensor, "n total"]:
     """Mean over m and n of |z_m^i - z_n^j| (Appendix C, 1), which from an image to itself is not zero.
 
-    Arguments, and rows and columns of the result, are those of `directed_distances`.
+    Args:
+        bags: patches of each image [N, M, D]; each is one row of the result.
+        positions: of `bags` in the data set [N]; needed with `others`. By default 0 to N - 1.
+        others: further images, in parts that need not be in memory together; none by default.
+        advance: is told how many pairs of images were compared, for a progress bar.
+
+    Returns:
+        Rows in the order of `bags`; a column for each of all images, in the order of their positions.
+
+    Raises:
+        ValueError: there are `others` without `positions`, positions are not one an image, or two images have the same.
+
+    Example:
+        >>> mean_mean(torch.tensor([[[0.0], [1.0]], [[1.0], [6.0]]])).tolist()
+        [[0.5, 3.0], [3.0, 2.5]]
     """
     own = bags.new_empty(len(bags), len(bags))
     for rows, columns, means in _means(bags, bags, advance, upper=True):
         own[rows, columns] = means
         own[columns, rows] = means.T
     own = symmetric(own, "mean")
-    parts = [(own, torch.arange(len(bags), device=bags.device) if positions is None else positions)]
-    for references, where in others:
+    parts = [(own, _positions(bags, positions))]
+    for references, where in _located(others, positions):
         found = bags.new_empty(len(bags), len(references))
         for rows, columns, means in _means(bags, references, advance):
             found[rows, columns] = means
@@ -133,6 +198,17 @@ def mean_mean(
 def _check_name(argument: str, name: str, allowed: Any) -> None:
     if name not in get_args(allowed):
         raise ValueError(f"{argument} must be one of {get_args(allowed)}, got {name!r}")
+
+
+def _positions(bags: Float[Tensor, "n m d"], positions: Int[Tensor, " n"] | None) -> Int[Tensor, " n"]:
+    return torch.arange(len(bags), device=bags.device) if positions is None else positions
+
+
+def _located(others: Iterable[Part], positions: Int[Tensor, " n"] | None) -> Iterator[Part]:
+    for part in others:
+        if positions is None:
+            raise ValueError("positions of the bags in the data set are needed with others, got None")
+        yield part
 
 
 def _reduced(
@@ -149,8 +225,15 @@ def _reduced(
 
 def _by_position(parts: list[tuple[Float[Tensor, "*k n _"], Int[Tensor, " _"]]]) -> Float[Tensor, "*k n total"]:
     """Columns of all parts in the order of the data set."""
-    distances, positions = zip(*parts, strict=True)
-    return torch.cat(distances, dim=-1)[..., torch.cat(positions).argsort()]
+    for distances, where in parts:
+        if where.shape != distances.shape[-1:]:
+            raise ValueError(
+                f"positions must be one an image, got {list(where.shape)} for {distances.shape[-1]} images"
+            )
+    order = torch.cat([where for _, where in parts]).sort()
+    if (order.values.diff() == 0).any():
+        raise ValueError(f"positions must differ from image to image, got {order.values.tolist()}")
+    return torch.cat([distances for distances, _ in parts], dim=-1)[..., order.indices]
 
 
 def _means(
