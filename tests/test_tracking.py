@@ -18,7 +18,7 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.report.confusion import match
-from anomaly_clustering.runs.artefacts import Clusters, write_artefacts
+from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
 from anomaly_clustering.runs.tracking import Run, describe, wandb_logger
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -236,7 +236,7 @@ def test_artefacts_on_disk(tmp_path: Path, make_image: MakeImage) -> None:
     labels, target = np.array([0, 1, 0, 1, 0]), np.array([1, 0, 1, 0, -1])
     weights = np.full((5, 4, 4), 1 / 16, dtype=np.float32)
     weights[0, 1, 1] = 0.9
-    clusters = Clusters(paths, labels, target, ["good", "bright"], weights)
+    clusters = ClusteredImages(paths, labels, target, ["good", "bright"], weights)
     write_artefacts(tmp_path / "artefacts", clusters, {"method": "m", **clusters.scores})
     found = {path.relative_to(tmp_path / "artefacts").as_posix() for path in (tmp_path / "artefacts").rglob("*.*")}
     assert found == {

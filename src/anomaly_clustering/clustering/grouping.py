@@ -1,10 +1,11 @@
 """Embeddings [N, D] or distances [N, N] of images in; groups, with everything a report needs to show them, out."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float16, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
@@ -81,7 +82,11 @@ class Grouping:
     """Between images that were compared patch by patch, else None: then it is that of the embeddings."""
     groups: Groups
     mean_scores: Float[np.ndarray, " n"]
-    """How unusual the patches of an image are on average, as new images can be scored; NaN where they cannot."""
+    """How unusual the patches of an image are on average, as later images can be scored; NaN where they cannot."""
+    references: Float16[np.ndarray, "r p d"] | None = None
+    """Bags that patches of later images are compared with; None where patches were not compared."""
+    tau: float = math.nan
+    """Smoothness of the weights, as given or chosen."""
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
