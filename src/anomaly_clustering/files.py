@@ -1,6 +1,6 @@
 """Files on disk: written whole or not at all, told apart by their content, and tables in one dialect of CSV.
 
-All of the package writes through here what must not be found half written. It imports the standard library alone.
+All of the package writes through here what must not be found half written. Only the standard library is imported.
 """
 
 import csv
