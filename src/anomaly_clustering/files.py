@@ -59,10 +59,13 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """An empty folder to write to, which becomes `folder` when all went well and leaves no trace otherwise.
 
-    What `folder` was before is lost then: look first.
+    Args:
+        folder: made with those above it where they are missing.
+        replace: what `folder` was before is lost: look first. If not, and another process has finished the same folder
+            in the meantime, that one stays.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as place:
@@ -77,14 +80,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
-        if folder.exists():
+        if replace and folder.exists():
             folder.rename(old)
         try:
             new.rename(folder)
         except OSError:
             if old.exists():
                 old.rename(folder)
-            raise
+            if replace or not folder.is_dir():
+                raise
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

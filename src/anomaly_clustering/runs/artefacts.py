@@ -141,4 +141,3 @@ def write_artefacts(folder: Path, clusters: ClusteredImages, summary: Mapping[st
         draw_confusion(rows, clusters.class_names, counts).save(folder / "confusion.png")
         lines = [(row, *map(int, line)) for row, line in zip(rows, counts, strict=True)]
         write_csv(folder / "confusion.csv", ["cluster", *clusters.class_names], lines)
-

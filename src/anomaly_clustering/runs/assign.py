@@ -1,4 +1,4 @@
-"""Images that are not of a run, and what the run left behind, in; the cluster of each, and whether it fits none, out."""
+"""Images that are not of a run, and what the run left behind, in; the cluster of each, or that it fits none, out."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

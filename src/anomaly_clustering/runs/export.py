@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.files import whole_folder
+from anomaly_clustering.runs.labels import Labelled
 
 Layout = Literal["folders", "coco", "yolo-cls"]
 NOT_IN_NAMES = set('/\\:*?"<>|')

@@ -14,11 +14,11 @@ import wandb
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from anomaly_clustering.runs.assignments import in_order
-from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.processes import gather
+from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
+from anomaly_clustering.runs.assignments import in_order
 
 Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
