@@ -110,7 +110,7 @@ EMBEDDED = ("--model.backbone", "embedded", "--trainer.enable_progress_bar", "fa
 def assert_holds_clusters(run: Read, *, images: int, heat_maps: bool) -> None:
     """Sheets, heat maps, assignments with thumbnails, confusion and summary, each readable."""
     columns, rows = run.table("assignments")
-    assert columns == ["image", "path", "class", "cluster", "matched_class"]
+    assert columns == ["image", "path", "cluster", "class", "matched_class"]
     assert len(rows) == images
     # What cannot be in the table itself waits in W&B's folder, from where it would be synced.
     thumbnails = [path for name, path in run.staged["assignments"].items() if name.endswith(".png")]
