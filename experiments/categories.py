@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
+from anomaly_clustering.files import digest
 
 
 class Category(NamedTuple):
@@ -82,15 +83,15 @@ def fingerprint(category: Category, root: Path | None) -> str:
     """Of the names and sizes of all files of a category: what was measured, wherever it lies."""
     if category == SYNTHETIC or root is None:
         return str(category)
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for folder in _folders(category, root):
         files = ((path.relative_to(folder.parent).as_posix(), path.stat().st_size) for path in folder.rglob("*.*"))
-        digest.update(repr(sorted(files)).encode())
-    return digest.hexdigest()[:16]
+        found.update(repr(sorted(files)).encode())
+    return found.hexdigest()[:16]
 
 
 @lru_cache(maxsize=64)
-def file_digest(path: Path) -> str:
+def weights_digest(path: Path) -> str:
     """Of the content of a file of weights.
 
     Raises:
@@ -98,8 +99,7 @@ def file_digest(path: Path) -> str:
     """
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return digest(path)[:16]
 
 
 def by_name(names: list[str], known: Mapping[str, Category]) -> list[Category]:

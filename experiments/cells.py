@@ -6,21 +6,19 @@ Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versi
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from pathlib import Path
 from pydoc import locate
-from typing import IO, Any
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 import yaml
 
-from experiments.categories import Category, file_digest, fingerprint, load
+from anomaly_clustering.files import whole_file
+from experiments.categories import Category, fingerprint, load, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
 
@@ -142,9 +140,9 @@ def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> s
     model = config["model"]
     checkpoint = model["init_args"].get("checkpoint")
     identity = {
-        **_plain(config),
-        "model": {**model, "init_args": _plain(_unusual(model["class_path"], model["init_args"]))},
-        "of": [fingerprint(category, settings.data_root), file_digest(Path(checkpoint)) if checkpoint else None],
+        **_without_incidental(config),
+        "model": {**model, "init_args": _without_incidental(_unusual(model["class_path"], model["init_args"]))},
+        "of": [fingerprint(category, settings.data_root), weights_digest(Path(checkpoint)) if checkpoint else None],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -180,11 +178,11 @@ def class_of(file: Path) -> str:
     return path
 
 
-def _plain(config: Any) -> Any:
+def _without_incidental(config: Any) -> Any:
     """Without what changes no result."""
     if isinstance(config, Mapping):
-        return {name: _plain(value) for name, value in config.items() if name not in INCIDENTAL}
-    return [_plain(value) for value in config] if isinstance(config, list | tuple) else config
+        return {name: _without_incidental(value) for name, value in config.items() if name not in INCIDENTAL}
+    return [_without_incidental(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 class Store:
@@ -208,13 +206,12 @@ class Store:
 
     def write(self, cell: Cell, outcome: Outcome) -> None:
         """Keep a result; the JSON file comes last and makes the cell finished."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with _whole(self.folder / f"{cell.key}.npz") as file:
+        with whole_file(self.folder / f"{cell.key}.npz") as part, part.open("wb") as file:
             np.savez_compressed(file, **outcome.arrays)  # type: ignore[arg-type]
         identity = {"method": cell.method, "dataset": cell.category.dataset, "category": cell.category.name}
         record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
-        with _whole(self.folder / f"{cell.key}.json") as file:
-            file.write((json.dumps(record, indent=2) + "\n").encode())
+        with whole_file(self.folder / f"{cell.key}.json") as part:
+            part.write_text(json.dumps(record, indent=2) + "\n")
 
     def all(self) -> list[dict[str, Any]]:
         """Every finished cell, whatever its configuration."""
@@ -227,24 +224,3 @@ def _agree(then: Any, now: Any) -> bool:
         shared = then.keys() & now.keys() - set(INCIDENTAL)
         return all(_agree(then[name], now[name]) for name in shared)
     return bool(then == now)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when it is complete."""
-    part = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is either there or not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _whole(path) as file:
-        file.write(content)

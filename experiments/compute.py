@@ -104,7 +104,7 @@ def _grouping(mic: MIC) -> dict[str, np.ndarray]:
     grouping = mic.grouping
     arrays = {"index": grouping.index, "labels": grouping.labels, "target": grouping.target}
     arrays |= {"tree": grouping.groups.tree, "distances": grouping.groups.distances}
-    if mic.distance == "weighted_average" and mic.weights != "uniform":
+    if mic.options.weighs_patches:
         arrays["weights"] = grouping.weights.astype(np.float16)
     return arrays
 
@@ -156,16 +156,16 @@ def _resolved(name: str, part: str) -> dict[str, Any]:
         noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
         lines = [line.strip() for line in str(error).splitlines()]
         raise ValueError(" ".join(line.lstrip("- ") for line in lines if not line.startswith(noise))) from None
-    plain: dict[str, Any] = _plain(complete[name])
+    plain: dict[str, Any] = _as_json(complete[name])
     return plain
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """As JSON has it, which knows no infinity."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): _as_json(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_as_json(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)

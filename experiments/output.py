@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from anomaly_clustering.files import whole_file, write_csv
 from experiments.categories import MVTEC, SYNTHETIC, single
-from experiments.cells import write_whole
 from experiments.figures import Figure, Network
 from experiments.found import Found
 from experiments.plan import Plan
 from experiments.published import published
-from experiments.summary import LEGEND, Entry, as_csv, entries, markdown
+from experiments.summary import COLUMNS, LEGEND, Entry, entries, markdown, table_rows
 from experiments.tables import Table
 
 
@@ -37,8 +36,7 @@ def write_table(name: str, table: Table, found: Found, out: Path, failed: Mappin
     """Write a table as Markdown and CSV; the Markdown, and where it lies."""
     text, numbers = table_as_text(name, table, found, failed)
     file = file_of(name, found, out)
-    write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
-    write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
+    _write(file, text, table_rows(name, numbers))
     return f"{text}\n\nWritten to {file}.md and .csv"
 
 
@@ -67,12 +65,17 @@ def write_figure(
     drawing.suptitle(fill(title, int(12 * drawing.get_figwidth())), fontsize=10)
     file = file_of(name, found, out)
     for ending in ("png", "svg"):
-        buffer = BytesIO()
-        drawing.savefig(buffer, format=ending, dpi=140)
-        write_whole(file.with_name(f"{file.name}.{ending}"), buffer.getvalue())
-    write_whole(file.with_name(f"{file.name}.md"), text.encode() + b"\n")
-    write_whole(file.with_name(f"{file.name}.csv"), as_csv(name, numbers).encode())
+        with whole_file(file.with_name(f"{file.name}.{ending}")) as part:
+            drawing.savefig(part, format=ending, dpi=140)
+    _write(file, text, table_rows(name, numbers))
     return f"{text}\n\nWritten to {file}.png, .svg, .md and .csv"
+
+
+def _write(file: Path, text: str, rows: Sequence[Sequence[object]]) -> None:
+    """As Markdown and CSV."""
+    with whole_file(file.with_name(f"{file.name}.md")) as part:
+        part.write_text(f"{text}\n")
+    write_csv(file.with_name(f"{file.name}.csv"), COLUMNS, rows)
 
 
 def file_of(name: str, found: Found, out: Path) -> Path:

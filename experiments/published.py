@@ -1,11 +1,11 @@
 """The name of a table in; its numbers as they were printed, out of `published/*.csv`."""
 
-import csv
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from anomaly_clustering.files import read_csv
 from experiments.categories import MTD, OBJECT, TEXTURE, Group, single
 
 FOLDER = Path(__file__).parent / "published"
@@ -33,13 +33,12 @@ def published(name: str) -> Mapping[Key, Number]:
     path = FOLDER / f"{name}.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {
-            Key(row["method"], row["dataset"], row["category"], row["metric"]): Number(
-                float(row["value"]), float(row["standard_error"]) if row["standard_error"] else None
-            )
-            for row in csv.DictReader(file)
-        }
+    return {
+        Key(row["method"], row["dataset"], row["category"], row["metric"]): Number(
+            float(row["value"]), float(row["standard_error"]) if row["standard_error"] else None
+        )
+        for row in read_csv(path)
+    }
 
 
 def of_group(numbers: Mapping[Key, Number], method: str, group: Group, metric: str) -> Number | None:

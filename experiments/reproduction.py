@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from experiments.cells import write_whole
+from anomaly_clustering.files import whole_file
 from experiments.figures import FIGURES
 from experiments.found import Found
 from experiments.output import file_of
@@ -55,7 +55,8 @@ def write_reproduction(
         parts.append(_part(name, found, measured, text_of(name, found), remarks.get(name, ""), flags(name), out))
     said = {name: remarks[name].strip() for name in ("data", "conventions")}
     head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
-    write_whole(out, ("\n\n".join([head.strip(), *parts]) + "\n").encode())
+    with whole_file(out) as part:
+        part.write_text("\n\n".join([head.strip(), *parts]) + "\n")
 
 
 def _part(

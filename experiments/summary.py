@@ -1,7 +1,5 @@
 """A table and the results of its cells in; ours beside the paper's out, as Markdown and CSV."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
@@ -151,16 +149,19 @@ def _short(value: float) -> str:
     return f"{value:.3f}".replace("0.", ".", 1)
 
 
-def as_csv(name: str, found: Sequence[Entry]) -> str:
-    """One line for each number."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    heads = ["table", "metric", "method", "group", "ours", "ours_standard_error", "categories", "of"]
-    writer.writerow([*heads, "paper", "paper_standard_error", "difference"])
+COLUMNS = (
+    *("table", "metric", "method", "group", "ours", "ours_standard_error", "categories", "of"),
+    *("paper", "paper_standard_error", "difference"),
+)
+
+
+def table_rows(name: str, found: Sequence[Entry]) -> list[list[object]]:
+    """A row of `COLUMNS` for each number."""
+    rows: list[list[object]] = []
     for entry in found:
         ours, paper = entry.ours or Number(math.nan), entry.paper or Number(math.nan)
         values = [ours.value, ours.standard_error, paper.value, paper.standard_error, entry.difference]
         texts = ["" if value is None or math.isnan(value) else f"{value:.6g}" for value in values]
         counts = [entry.measured, len(entry.group.members)]
-        writer.writerow([name, entry.metric, entry.method, entry.group.name, *texts[:2], *counts, *texts[2:]])
-    return buffer.getvalue()
+        rows.append([name, entry.metric, entry.method, entry.group.name, *texts[:2], *counts, *texts[2:]])
+    return rows

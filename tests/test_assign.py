@@ -13,8 +13,9 @@ from PIL import Image
 from test_cli import configured
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.weights import novelty, rarity
-from anomaly_clustering.runs.assign import assign, scores_against
+from anomaly_clustering.runs.assign import nearest_clusters
 from anomaly_clustering.runs.store import load_run
 
 SMALL = ["--image-size", "64"]
@@ -23,7 +24,7 @@ SMALL = ["--image-size", "64"]
 def test_the_nearest_mean_wins_and_what_is_beyond_all_images_is_unknown() -> None:
     embeddings = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]])
     new = np.array([[1.0, 0.5], [9, 2], [1, 4.1], [1, 3.9], [10, 100]])
-    found = assign(new, embeddings, np.array([5, 5, 3, 3]))
+    found = nearest_clusters(new, embeddings, np.array([5, 5, 3, 3]))
     assert found.labels.tolist() == [5, 3, 5, 5, 3]
     assert found.distances.tolist() == pytest.approx([0.5, 1, 4.1, 3.9, 98])
     assert found.nearest.tolist()[:2] == [0, 2]
@@ -31,7 +32,7 @@ def test_the_nearest_mean_wins_and_what_is_beyond_all_images_is_unknown() -> Non
     # The images of cluster 3 are the farthest from the others of their cluster, by 4.
     assert found.unknown.tolist() == [False, False, True, False, True]
     scores, new_scores = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.31, 0.29, np.nan, np.nan, 0.1])
-    found = assign(new, embeddings, np.array([5, 5, 3, 3]), new_scores=new_scores, scores=scores)
+    found = nearest_clusters(new, embeddings, np.array([5, 5, 3, 3]), new_scores=new_scores, scores=scores)
     assert found.unknown.tolist() == [True, False, True, False, True]
 
 
@@ -39,7 +40,7 @@ def test_an_image_of_the_run_is_never_unknown_and_goes_to_the_nearest_mean() -> 
     rng = np.random.default_rng(0)
     embeddings = np.concatenate([rng.normal(k * 5, 1, (20, 8)) for k in range(3)])
     labels = np.repeat([0, 1, 2], 20)
-    found = assign(embeddings, embeddings, labels)
+    found = nearest_clusters(embeddings, embeddings, labels)
     assert (found.labels == labels).all()
     assert not found.unknown.any()
     assert found.nearest.tolist() == list(range(60))
@@ -51,11 +52,11 @@ def test_images_drawn_as_those_of_the_run_are_hardly_ever_unknown_however_small_
     centres = 20 * rng.normal(size=(256 // size, 32))
     run, new = (np.concatenate([rng.normal(centre, 1, (n, 32)) for centre in centres]) for n in (size, 10))
     labels = np.repeat(np.arange(len(centres)), size)
-    found = assign(new, run, labels)
+    found = nearest_clusters(new, run, labels)
     assert (found.labels == np.repeat(np.arange(len(centres)), 10)).all()
     assert found.unknown.mean() < 0.05
     # Alone in its cluster, an image says nothing of how far others may be.
-    alone = assign(new, np.concatenate([run, run[:1] + 1000]), np.append(labels, len(centres)))
+    alone = nearest_clusters(new, np.concatenate([run, run[:1] + 1000]), np.append(labels, len(centres)))
     assert (alone.unknown == found.unknown).all()
 
 
@@ -135,7 +136,7 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     make_image(Path("new/a.png"), 1, seed=20)
     main(["assign", "new", "--run", str(run)])
     before = (run / "assigned.csv").read_text()
-    monkeypatch.setattr("anomaly_clustering.runs.later_images.embed_new", None)
+    monkeypatch.setattr("anomaly_clustering.runs.assign.embed_new", None)
     main(["assign", "new", "--run", str(run)])
     assert (run / "assigned.csv").read_text() == before
 
@@ -163,7 +164,7 @@ def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch:
     make_image(Path("new/bar.png"), 2, seed=20)
     main(["assign", "new", "--run", "photos-clusters"])
     (row,) = rows(Path("photos-clusters/assigned.csv"))
-    bars = {r["cluster"] for r in rows(Path("photos-clusters/assignments.csv")) if r["label"] == "bar"}
+    bars = {r["cluster"] for r in rows(Path("photos-clusters/assignments.csv")) if r["class"] == "bar"}
     assert {row["cluster"]} == bars
 
 

@@ -67,7 +67,7 @@ def test_anomalib_folder_on_the_command_line(anomalib: Path, monkeypatch: pytest
         ]
     )
     with Path("run/assignments.csv").open() as file:
-        assert [row["label"] for row in csv.DictReader(file)] == ["bright"] * 3 + ["bar"] * 3
+        assert [row["class"] for row in csv.DictReader(file)] == ["bright"] * 3 + ["bar"] * 3
 
 
 def test_fiftyone_samples_have_clusters_and_heat_maps(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

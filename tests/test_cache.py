@@ -13,8 +13,7 @@ from anomaly_clustering.data import Folder
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache, file_digest, settings_digest, tensors_digest
 from anomaly_clustering.features.embedder import Embedder
-from anomaly_clustering.mic import module as mic
-from anomaly_clustering.mic import references
+from anomaly_clustering.mic import MIC, comparing, references
 
 
 @pytest.fixture
@@ -107,9 +106,9 @@ class Counted:
         embed = Backbone.forward
         monkeypatch.setattr(Backbone, "forward", lambda network, images: self._count(images) or embed(network, images))
         counted = (
-            (mic, "rarity"),
-            (mic, "all_nearest"),
-            (mic, "directed_rows"),
+            (comparing, "rarity"),
+            (comparing, "all_nearest"),
+            (comparing, "directed_rows"),
             (references, "rarity"),
             (references, "novelty"),
         )
@@ -247,7 +246,7 @@ def test_only_new_and_damaged_images_are_embedded(
 def test_a_run_on_some_of_the_images_neither_takes_nor_leaves_what_all_gave(photos: Path, tmp_path: Path) -> None:
     def grouping(cache: Path | None, **limits: int) -> Grouping:
         data = Folder(photos, image_size=64, batch_size=4, num_workers=0)
-        module = mic.MIC("embedded", num_clusters=2, cache=cache)
+        module = MIC("embedded", num_clusters=2, cache=cache)
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, **limits)
         trainer.validate(module, data, verbose=False)
         return module.grouping

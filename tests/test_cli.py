@@ -75,7 +75,7 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
     ]
     table = rows(out)
     assert [row["path"] for row in table] == sorted(str(path) for path in photos.rglob("*.png"))
-    assert {row["label"] for row in table} == {"good", "bright", "bar"}
+    assert {row["class"] for row in table} == {"good", "bright", "bar"}
     assert {row["cluster"] for row in table} == {"0", "1", "2"}
     assert all(float(row["distance_to_center"]) >= 0 for row in table)
     metrics = json.loads((out / "metrics.json").read_text())
@@ -93,7 +93,7 @@ def test_cluster_without_labels_chooses_the_number_and_says_how(
     metrics = json.loads(Path("there/metrics.json").read_text())
     assert "nmi" not in metrics
     assert metrics["l_method_error"][str(metrics["num_clusters"])] == min(metrics["l_method_error"].values())
-    assert {row["label"] for row in rows(Path("there"))} == {""}
+    assert {row["class"] for row in rows(Path("there"))} == {""}
     assert "L method, Salvador and Chan 2004" in " ".join(capsys.readouterr().out.split())
 
 
@@ -106,7 +106,7 @@ def test_cluster_with_normal_images(photos: Path) -> None:
 def test_cluster_synthetic_needs_no_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     main(["cluster", "--synthetic", *SMALL])
-    assert len({row["label"] for row in rows(Path("synthetic-clusters"))}) >= 6
+    assert len({row["class"] for row in rows(Path("synthetic-clusters"))}) >= 6
 
 
 def test_test_prints_scores_and_writes_the_resolved_config(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +160,7 @@ def test_two_processes_give_what_one_gives(photos: Path) -> None:
         argv = configured("test", "--data.root", str(photos), "--out", name, "--data.batch_size", "4", *devices)
         subprocess.run([sys.executable, "-m", "anomaly_clustering", *argv], check=True, timeout=300)
     one, two = rows(Path("one")), rows(Path("two"))
-    for key in ("path", "label", "cluster"):
+    for key in ("path", "class", "cluster"):
         assert [row[key] for row in one] == [row[key] for row in two]
     distances = np.array([[float(row["distance_to_center"]) for row in table] for table in (one, two)])
     assert np.abs(distances[0] - distances[1]).max() < 1.5e-6  # The file has six digits.
@@ -478,7 +478,7 @@ def test_fit_leaves_a_folder_that_can_be_gone_on_with(photos: Path, capsys: pyte
     names = {"assignments.csv", "checkpoints", "config.yaml", "epochs.csv", "metrics.json"}
     assert {path.name for path in out.iterdir()} == names
     assert [row["path"] for row in rows(out)] == sorted(str(path) for path in photos.rglob("*.png"))
-    assert {row["label"] for row in rows(out)} == {"good", "bright", "bar"}
+    assert {row["class"] for row in rows(out)} == {"good", "bright", "bar"}
     assert "best by accuracy (oracle)" in capsys.readouterr().out
     assert "already holds a training; go on with it with --ckpt_path last" in refused(scan(photos), capsys)
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["last.ckpt"]

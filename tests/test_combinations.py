@@ -107,7 +107,7 @@ def test_every_second_row_and_column_of_the_normals(photos: Path) -> None:
     data = folder(photos, normals=photos / "good")
     mic, _ = run_mic(data, weights="novelty", normal_stride=2, precision="fp32")
     bags, normals = (
-        torch.cat([mic.features(batch) for batch in loader])
+        torch.cat([mic.embedder(batch) for batch in loader])
         for loader in (data.test_dataloader(), data.normal_dataloader())
     )
     expected = soften(novelty(bags.flatten(1, 2), normals[:, ::2, ::2].flatten(0, 2)), 0.02)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,10 @@ def test_no_images_is_an_error() -> None:
 def test_image_size_is_checked() -> None:
     with pytest.raises(ValueError, match="at least 32 pixels, got 8"):
         DefectDataModule(lambda: Listing([], []), image_size=8)
+
+
+@pytest.mark.parametrize("module", ["images", "maps", "records", "folder", "anomalib", "mvtec", "mtd", "synthetic"])
+def test_what_lists_and_reads_files_needs_no_torch(module: str) -> None:
+    code = f"import sys, anomaly_clustering.data.{module}; print({{'torch', 'lightning'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -102,3 +102,16 @@ def test_damaged_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"bad\.tar\.xz.*not an archive"):
         unpack(tmp_path / "bad.tar.xz", tmp_path / "bad")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.tar.xz"]
+
+
+def test_of_two_processes_that_unpack_the_same_archive_the_first_wins(tmp_path: Path) -> None:
+    make_zip(tmp_path / "mine.zip")
+
+    def check(folder: Path) -> None:
+        # Another process is done by the time that this one looks at what it has unpacked.
+        unpack(tmp_path / "mine.zip", tmp_path / "mine")
+        (tmp_path / "mine" / "first").touch()
+
+    assert unpack(tmp_path / "mine.zip", tmp_path / "mine", check=check) == tmp_path / "mine"
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["first", "set"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.zip"]

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from conftest import MakeImage
 from lightning import Trainer
 from PIL import Image
 from safetensors.numpy import save
+from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -16,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from anomaly_clustering.data import Folder
 from anomaly_clustering.estimator import AnomalyClusterer
+from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.mic import MIC
 
 KINDS = np.repeat([0, 1, 2], 5)
@@ -119,8 +122,35 @@ def test_saved_and_loaded_it_is_the_same(
         ([torch.full((3, 9, 9), 2.0)] * 3, "image 0 must hold values from 0 to 1, got 2 to 2"),
         ([Image.new("RGB", (1, 1))] * 3, "image 0 has 1x1 pixels"),
         (["absent.png"] * 3, "'absent.png' does not exist"),
+        (torch.zeros(1, 3, 9, 9), "there is one image alone: at least 2 are needed"),
+        ([Image.new("RGB", (9, 9))], "there is one image alone: at least 2 are needed"),
     ],
 )
 def test_bad_images_are_named(images: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AnomalyClusterer(2, image_size=64).fit(images)
+
+
+def test_a_relative_checkpoint_is_found_from_anywhere(
+    flat_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = timm.create_model("resnet18").state_dict()
+    save_file(state, "weights.safetensors")
+    fitted = AnomalyClusterer(3, backbone="resnet18", checkpoint="weights.safetensors", image_size=64).fit(flat_photos)
+    monkeypatch.chdir("/")
+    assert (fitted.predict(flat_photos) == fitted.labels_).all()
+
+
+def test_what_was_fitted_is_not_embedded_again(
+    fitted: AnomalyClusterer, flat_photos: Path, tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded: list[int] = []
+    forward = Backbone.forward
+    monkeypatch.setattr(Backbone, "forward", lambda self, x: embedded.append(len(x)) or forward(self, x))
+    new = [make_image(tmp_path / f"{name}.png", 1, seed=20) for name in "ab"]
+    found = fitted.assign([*sorted(flat_photos.iterdir()), *new])
+    # Two files with the same pixels are one image.
+    assert sum(embedded) == 1
+    assert (found.labels[:15] == fitted.labels_).all()
+    assert found.labels[15] == found.labels[16] == fitted.labels_[5]

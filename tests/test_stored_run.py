@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.report.page import Curve
-from anomaly_clustering.runs.store import Recipe, StoredRun, load_run
+from anomaly_clustering.runs.store import StoredRun, load_run
 
 
 def stored(**changes: object) -> StoredRun:

@@ -1,6 +1,7 @@
 """The synthetic plates: what decides an image, where a defect shows, and what lies on the disk."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
+from anomaly_clustering.data.synthetic import write_once
 from anomaly_clustering.data.synthetic_images import DEFECTS, product_image, write_dataset
 
 SIZE = 128
@@ -133,3 +135,15 @@ def test_wrong_arguments_fail_and_write_nothing(call: Callable[[Path], object], 
     with pytest.raises(ValueError, match=message):
         call(tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+def test_processes_that_draw_the_same_folder_at_once_all_end_well(tmp_path: Path) -> None:
+    def draw_once(_: int) -> dict[str, bytes]:
+        write_once(tmp_path / "plates", per_class=1, normals=1, size=64, difficulty=0.5, seed=0)
+        return contents(tmp_path / "plates")
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(draw_once, range(4)))
+    assert len(found[0]) == 7 + 6 + 1
+    assert all(files == found[0] for files in found)
+    assert [path.name for path in tmp_path.iterdir()] == ["plates"]

@@ -17,7 +17,7 @@ from conftest import MakeImage
 from PIL import Image
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.runs.artefacts import Clusters, write_artefacts
+from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
 from anomaly_clustering.runs.tracking import Run, describe, wandb_logger
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +109,7 @@ EMBEDDED = ("--model.backbone", "embedded", "--trainer.enable_progress_bar", "fa
 def assert_holds_clusters(run: Read, *, images: int, heat_maps: bool) -> None:
     """Sheets, heat maps, assignments with thumbnails, confusion and summary, each readable."""
     columns, rows = run.table("assignments")
-    assert columns == ["image", "path", "class", "cluster", "matched_class"]
+    assert columns == ["image", "path", "cluster", "class", "matched_class"]
     assert len(rows) == images
     # What cannot be in the table itself waits in W&B's folder, from where it would be synced.
     thumbnails = [path for name, path in run.staged["assignments"].items() if name.endswith(".png")]
@@ -235,7 +235,7 @@ def test_artefacts_on_disk(tmp_path: Path, make_image: MakeImage) -> None:
     labels, target = np.array([0, 1, 0, 1, 0]), np.array([1, 0, 1, 0, -1])
     weights = np.full((5, 4, 4), 1 / 16, dtype=np.float32)
     weights[0, 1, 1] = 0.9
-    clusters = Clusters(paths, labels, target, ["good", "bright"], weights)
+    clusters = ClusteredImages(paths, labels, target, ["good", "bright"], weights)
     write_artefacts(tmp_path / "artefacts", clusters, {"method": "m", **clusters.scores})
     found = {path.relative_to(tmp_path / "artefacts").as_posix() for path in (tmp_path / "artefacts").rglob("*.*")}
     assert found == {

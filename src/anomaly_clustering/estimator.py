@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from lightning import LightningDataModule, Trainer
+from lightning import LightningDataModule
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -21,16 +20,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from anomaly_clustering.clustering.methods import Method, distance_to_center
+from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.images import as_rgb, image_files, read_image
-from anomaly_clustering.features.accelerator import ACCELERATOR
 from anomaly_clustering.features.backbone import EMBEDDED
+from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.quiet import quiet
-from anomaly_clustering.runs.assign import Assignment, assign
-from anomaly_clustering.runs.new_images import embed_new
-from anomaly_clustering.runs.store import Recipe
+from anomaly_clustering.mic.recipe import Recipe, embed_new
+from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
+from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 
 # A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
 ImageLike = Path | str | Image.Image | Tensor
@@ -64,6 +63,16 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         references_: patches that new images are compared with, in half precision.
         digests_: SHA-256 of each image's pixels as the network saw them.
         recipe_: how new images are weighed.
+
+    Example:
+        >>> noise = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.2
+        >>> noise[:4, :, 20:36, 20:36] = 1.0  # a bright spot
+        >>> noise[4:, :, 40:44, 8:56] = 0.6  # a scratch
+        >>> clusterer = AnomalyClusterer(2, image_size=64).fit(noise)
+        >>> clusterer.labels_
+        array([0, 0, 0, 0, 1, 1, 1, 1])
+        >>> clusterer.predict(noise[[5, 1]])
+        array([1, 0])
     """
 
     def __init__(
@@ -113,15 +122,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             seed=self.random_state,
         )
         with quiet():
-            trainer = Trainer(
-                accelerator=ACCELERATOR,
-                devices=1,
-                logger=False,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                enable_progress_bar=False,
-            )
-            trainer.predict(mic, datamodule=data, return_predictions=False)
+            plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
         grouping = mic.grouping
         self.labels_ = grouping.labels
         self.n_clusters_ = grouping.num_clusters
@@ -130,20 +131,9 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.children_ = grouping.groups.tree[:, :2].astype(np.int64)
         self.distances_ = grouping.groups.tree[:, 2].copy()
         self.mean_scores_ = grouping.mean_scores
-        self.references_ = cast(Tensor, mic.reference_bags).cpu().numpy()
+        self.references_ = cast(np.ndarray, grouping.references)
         self.digests_ = pixels.digests
-        self.recipe_ = Recipe(
-            backbone=mic.backbone.name,
-            layer=mic.backbone.layer,
-            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
-            kernel_size=mic.features.kernel_size,
-            image_size=self.image_size,
-            distance=mic.distance,
-            weights=mic.weights,
-            reduce=mic.reduce,
-            tau=mic.tau,
-            top_k=mic.top_k,
-        )
+        self.recipe_ = mic.recipe(self.image_size)
         return self
 
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
@@ -161,19 +151,25 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             NotFittedError: `fit` was not called.
         """
         check_is_fitted(self)
-        pixels = _Images(images, self.image_size)
-        batches = (batch["image"] for batch in DataLoader(pixels, batch_size=self.batch_size))
-        new = embed_new(batches, self.recipe_, self.references_, device=ACCELERATOR)
-        position = {value: i for i, value in reversed(list(enumerate(self.digests_)))}
-        known = np.array([position.get(value, -1) for value in pixels.digests])
-        own = np.flatnonzero(known >= 0)
-        found = assign(
-            new.embeddings, self.embeddings_, self.labels_, new_scores=new.mean_scores, scores=self.mean_scores_
+        pixels, seen, new = _Images(images, self.image_size), set(self.digests_), []
+
+        def batches() -> Iterator[Tensor]:
+            """Of the images that were not fitted, each once."""
+            for batch in DataLoader(pixels, batch_size=self.batch_size):
+                places = []
+                for place, digest in enumerate(batch["digest"]):
+                    if digest not in seen:
+                        seen.add(digest)
+                        places.append(place)
+                        new.append(digest)
+                if places:
+                    yield batch["image"][places]
+
+        found = embed_new(batches(), self.recipe_, self.references_, device=ACCELERATOR)
+        fitted = Fitted(
+            self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.mean_scores_
         )
-        # What was fitted stays where it is, though another mean may be nearer.
-        found.labels[own], found.nearest[own], found.unknown[own] = self.labels_[known[own]], known[own], False
-        found.distances[own] = distance_to_center(self.embeddings_, self.labels_)[known[own]]
-        return found
+        return assign(pixels.digests, Embedded(new, found.embeddings, found.mean_scores), fitted)
 
     def save(self, file: Path | str) -> None:
         """Write the fitted estimator as safetensors: numbers and text, nothing that could run.
@@ -184,9 +180,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
         rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
-        partial = Path(file).with_name(f".{Path(file).name}")
-        partial.write_bytes(save(arrays, metadata={"estimator": json.dumps(rest, default=_plain)}))
-        os.replace(partial, file)
+        with whole_file(Path(file)) as part:
+            save_file(arrays, part, metadata={"estimator": json.dumps(rest, default=_as_json)})
 
     @classmethod
     def load(cls, file: Path | str) -> "AnomalyClusterer":
@@ -218,7 +213,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         return tags
 
 
-def _plain(value: object) -> object:
+def _as_json(value: object) -> object:
     """Parameters that JSON does not know: NumPy's numbers, and paths."""
     return value.item() if isinstance(value, np.generic) else str(value)
 
@@ -246,7 +241,7 @@ class _Images(Dataset):
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         pixels = self.transform(_rgb(self.images[index], f"image {index}"))
         self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
-        return {"image": pixels, "target": -1, "index": index, "path": str(index)}
+        return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
 
 
 def _rgb(image: ImageLike, name: str) -> Image.Image:

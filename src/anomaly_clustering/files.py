@@ -1,28 +1,116 @@
-"""A place in; a folder that is there when all of it is written, and not before, out."""
+"""Files on disk: written whole or not at all, told apart by their content, and tables in one dialect of CSV.
 
+All of the package writes through here what must not be found half written. Only the standard library is imported.
+"""
+
+import csv
+import hashlib
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
+
+# Names of files need not be valid Unicode; what is not is written, and read again, as it is.
+ENCODING, ERRORS = "utf-8", "surrogateescape"
+UNFINISHED = ".unfinished"
+
+
+def digest(path: Path | str) -> str:
+    """The SHA-256 of a file's content, 64 hexadecimal digits.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     digest(file.name)[:8]
+        'e3b0c442'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def whole_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder to write to that becomes `out` when all went well, and leaves no trace otherwise.
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A path to write to, whose file takes the place of `path` when all went well and leaves no trace otherwise.
 
-    What `out` was before is lost then: look first.
+    Args:
+        path: the file; its folder is made where it is missing.
+        durable: wait until the content is on the disk, so that a power cut cannot leave an empty file. What can be made
+            again, and is checked when it is read, can do without.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with whole_file(Path(folder) / "greeting.txt") as part:
+        ...         _ = part.write_text("hello")
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['greeting.txt']
     """
-    out = out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
+    try:
+        yield part
+        if durable:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
+    """An empty folder to write to, which becomes `folder` when all went well and leaves no trace otherwise.
+
+    Args:
+        folder: made with those above it where they are missing.
+        replace: what `folder` was before is lost: look first. If not, and another process has finished the same folder
+            in the meantime, that one stays.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with whole_folder(Path(place) / "run") as new:
+        ...         _ = (new / "labels.csv").write_text("path,label")
+        ...     [file.name for file in (Path(place) / "run").iterdir()]
+        ['labels.csv']
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=UNFINISHED) as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
-        if out.exists():
-            out.rename(old)
+        if replace and folder.exists():
+            folder.rename(old)
         try:
-            new.rename(out)
+            new.rename(folder)
         except OSError:
             if old.exists():
-                old.rename(out)
-            raise
+                old.rename(folder)
+            if replace or not folder.is_dir():
+                raise
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file that any spreadsheet opens: commas, quotes where they are needed, a line feed after each row.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_csv(Path(folder) / "a.csv", ["path", "cluster"], [("x,y.png", 0)])
+        ...     (Path(folder) / "a.csv").read_text()
+        'path,cluster\\n"x,y.png",0\\n'
+    """
+    with whole_file(path) as part, part.open("w", newline="", encoding=ENCODING, errors=ERRORS) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)
+
+
+def read_csv(path: Path) -> list[Mapping[str, str]]:
+    """The rows of a CSV file, each by the names of the columns, with or without the byte order mark of spreadsheets.
+
+    Raises:
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))

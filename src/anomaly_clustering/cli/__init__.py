@@ -1,1 +1,1 @@
-"""Words of a user in; a command is run: main knows the commands, options their options, one file does the work of each."""
+"""Words of a user in; a command is run: main knows the commands, options what each takes, one file does each."""

@@ -1,71 +1,77 @@
 """New images and the folder of a run in; their clusters, and its report with them, out: `anomaly-clustering assign`."""
 
 import argparse
-import csv
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from rich.console import Console
 from rich.table import Table
 
-from anomaly_clustering.cli.console import drawing, offering_to_skip, print_notices, print_plainly
-from anomaly_clustering.clustering.methods import distance_to_center
+from anomaly_clustering.cli.console import drawing_the_report, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.report.places import place_among
-from anomaly_clustering.runs.assign import Assignment, assign
-from anomaly_clustering.runs.drawn_report import PAGE, Later, draw_report
+from anomaly_clustering.runs.assign import Assignment, Embedded, assign, embed_later, fitted_to
+from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.folder import ASSIGNED
 from anomaly_clustering.runs.labels import read_labels
-from anomaly_clustering.runs.later_images import LaterImages, add_images, load_later
+from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.run_report import PAGE, Later, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
 
 
-class Clusters(NamedTuple):
-    """Those of the run, or what became of them in the report."""
+class Known(NamedTuple):
+    """The clusters of the run, or what became of them in the report."""
 
-    embeddings: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     names: Mapping[int, str]
-
-
-class Row(NamedTuple):
-    """An image that was assigned."""
-
-    path: Path
-    cluster: int
-    label: str
-    distance_to_center: float
-    unknown: bool
-    same_as: str
-    """The image of the run that it is, empty where it is new."""
 
 
 def assign_images(options: argparse.Namespace) -> None:
     """Run the command; for the options see `assign_options`."""
     run = load_run(options.run)
     _check_there(run)
-    clusters = _clusters(run, options.labels)
+    known = _known(run, options.labels)
     listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
-    seen = load_later(options.run, run, clusters.embeddings)
+    seen = load_later(options.run, run)
     with offering_to_skip():
-        later, of_run = add_images(run, seen, [record.image for record in listing.records])
-    # All of them, also those of earlier calls: clusters may have been corrected since.
-    found = assign(
-        later.embeddings,
-        clusters.embeddings,
-        clusters.labels,
-        new_scores=later.mean_scores,
-        scores=run.mean_scores,
-    )
-    rows = [*_rows_of_run(run, clusters, of_run), *_new_rows(clusters, later, found)]
+        later, given = embed_later(run, seen, [record.image for record in listing.records])
+    fitted = fitted_to(run, known.labels)
+    new = Embedded(later.digests, later.embeddings, later.mean_scores)
+    known_contents = set(run.digests)
+    of_run = {image: content for image, content in given.items() if content in known_contents}
+    found_own = assign(list(of_run.values()), new, fitted)
+    # All that came later, also in earlier calls: clusters may have been corrected since.
+    found = assign(later.digests, new, fitted)
+    rows = [
+        *_rows(list(of_run), found_own, known.names, same_as=[str(run.paths[i]) for i in found_own.nearest]),
+        *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
+    ]
     _write(options.run, run, later, found, rows)
     _print(listing.notices, rows, options.run, given=len(listing.records))
+
+
+def _rows(
+    images: Sequence[Path], found: Assignment, names: Mapping[int, str], *, same_as: Sequence[str]
+) -> list[dict[str, object]]:
+    return [
+        {
+            "path": image,
+            "cluster": int(cluster),
+            "label": "" if unknown else names.get(int(cluster), ""),
+            "distance_to_center": float(distance),
+            "unknown": bool(unknown),
+            "same_as": same,
+        }
+        for image, cluster, distance, unknown, same in zip(
+            images, found.labels, found.distances, found.unknown, same_as, strict=True
+        )
+    ]
 
 
 def _check_there(run: StoredRun) -> None:
@@ -77,11 +83,11 @@ def _check_there(run: StoredRun) -> None:
         )
 
 
-def _clusters(run: StoredRun, file: Path | None) -> Clusters:
+def _known(run: StoredRun, file: Path | None) -> Known:
     if run.embeddings is None:
         raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
     if file is None:
-        return Clusters(run.embeddings, run.labels, {})
+        return Known(run.labels, {})
     decided = {image.path: image for image in read_labels(file)}
     missing = [path for path in run.paths if path not in decided]
     if missing:
@@ -90,35 +96,17 @@ def _clusters(run: StoredRun, file: Path | None) -> Clusters:
         )
     own = [decided[path] for path in run.paths]
     labels = np.array([image.cluster for image in own])
-    return Clusters(run.embeddings, labels, {image.cluster: image.label for image in own})
+    return Known(labels, {image.cluster: image.label for image in own})
 
 
-def _rows_of_run(run: StoredRun, clusters: Clusters, of_run: Mapping[Path, int]) -> Iterator[Row]:
-    numbered = np.unique(clusters.labels, return_inverse=True)[1]
-    distances = distance_to_center(clusters.embeddings, numbered)
-    for image, i in of_run.items():
-        k = int(clusters.labels[i])
-        yield Row(image, k, clusters.names.get(k, ""), float(distances[i]), False, str(run.paths[i]))
-
-
-def _new_rows(clusters: Clusters, later: LaterImages, found: Assignment) -> Iterator[Row]:
-    for i, image in enumerate(later.paths):
-        k, unknown = int(found.labels[i]), bool(found.unknown[i])
-        label = "" if unknown else clusters.names.get(k, "")
-        yield Row(image, k, label, float(found.distances[i]), unknown, "")
-
-
-def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, rows: Iterable[Row]) -> None:
+def _write(
+    folder: Path, run: StoredRun, later: LaterImages, found: Assignment, rows: Sequence[Mapping[str, object]]
+) -> None:
     """Everything into a hidden folder of the run first, then moved file by file, the page last."""
     assert run.embeddings is not None
     with tempfile.TemporaryDirectory(dir=folder, prefix=".assigning-") as temporary:
         new = Path(temporary)
-        with (new / ASSIGNED).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.writer(file)
-            table.writerow(Row._fields)
-            for row in rows:
-                path, cluster, label, distance, unknown, same_as = row
-                table.writerow([path, cluster, label, f"{distance:.6f}", int(unknown), same_as])
+        write_assignments(new / ASSIGNED, rows)
         later.save(new)
         drawn = Later(
             paths=later.paths,
@@ -128,7 +116,7 @@ def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, 
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
         )
-        draw_report(new, run, drawn, progress=drawing)
+        draw_report(new, run, drawn, progress=drawing_the_report)
         files = [path for path in new.rglob("*") if path.is_file()]
         for written in sorted(files, key=lambda file: file.suffix == ".html"):
             target = folder / written.relative_to(new)
@@ -136,16 +124,16 @@ def _write(folder: Path, run: StoredRun, later: LaterImages, found: Assignment, 
             os.replace(written, target)
 
 
-def _print(notices: Sequence[str], rows: Sequence[Row], folder: Path, *, given: int) -> None:
+def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:
     console = Console()
     print_notices(console, notices)
     table = Table("cluster", "name", "images")
-    sizes = Counter((row.cluster, row.label) for row in rows if not row.unknown)
+    sizes = Counter((row["cluster"], row["label"]) for row in rows if not row["unknown"])
     for (cluster, name), size in sorted(sizes.items()):
         table.add_row(str(cluster), name, str(size))
     console.print(table)
-    same = sum(bool(row.same_as) for row in rows)
+    same = sum(bool(row["same_as"]) for row in rows)
     earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > given else ""
     print_plainly(console, f"{given} images, {same} of them of the run itself{earlier}")
-    print_plainly(console, f"Unknown, out of the range of the run: {sum(row.unknown for row in rows)}")
+    print_plainly(console, f"Unknown, out of the range of the run: {sum(row['unknown'] for row in rows)}")
     print_plainly(console, f"Look at {folder / PAGE}")

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from lightning import Trainer
 from rich.console import Console
 from rich.table import Table
 
-from anomaly_clustering.cli.console import drawing, offering_to_skip, print_notices, print_plainly
+from anomaly_clustering.cli.console import (
+    drawing_the_report,
+    offering_to_skip,
+    print_notices,
+    print_plainly,
+    scores_table,
+)
 from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
-from anomaly_clustering.features.accelerator import ACCELERATOR
 from anomaly_clustering.features.backbone import EMBEDDED
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.report.confusion import confusion
-from anomaly_clustering.runs.drawn_report import PAGE
-from anomaly_clustering.runs.folder import check_free, how_many, scores, write_run
+from anomaly_clustering.runs.folder import check_free, how_many, write_run
+from anomaly_clustering.runs.run_report import PAGE
 
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
@@ -46,21 +51,19 @@ def cluster(options: argparse.Namespace) -> None:
             "Using the embedded EfficientNet-Lite0. WideResNet-50 groups better: --backbone wide_resnet50_2, "
             "downloaded once.",
         )
-    trainer = Trainer(
-        accelerator=ACCELERATOR, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
-    )
+    trainer = plain_trainer(progress_bar=True)
     with offering_to_skip():
         trainer.validate(mic, datamodule=datamodule, verbose=False)
     metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
-    config = yaml.safe_dump({key: _plain(value) for key, value in vars(options).items()}, sort_keys=False)
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     write_run(
         out,
         mic,
         datamodule,
         metrics=metrics,
-        config=config,
+        config=yaml.safe_dump(plain, sort_keys=False),
         overwrite=options.overwrite,
-        progress=drawing,
+        progress=drawing_the_report,
     )
     _print(console, mic, datamodule, metrics, out)
 
@@ -77,10 +80,6 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
     )
 
 
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
-
-
 def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float], out: Path) -> None:
     print_notices(console, (*datamodule.notices, *mic.notices))
     grouping, names = mic.grouping, datamodule.class_names
@@ -92,5 +91,5 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
     print_plainly(console, f"Number of clusters: {how_many(grouping)}")
     console.print(table)
     if metrics:
-        console.print(scores(metrics))
+        console.print(scores_table(metrics))
     print_plainly(console, f"Look at {out / PAGE}")

@@ -1,13 +1,15 @@
-"""What a command has to say in; the same on the console, and bars while it works, out."""
+"""What a command has to say in; the same on the console, as lines, tables and bars, out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
+from rich.table import Column, Table
 
 from anomaly_clustering.data.images import UnreadableImageError
+from anomaly_clustering.metrics.titles import TITLES
 
 
 def print_plainly(console: Console, text: str) -> None:
@@ -29,6 +31,29 @@ def offering_to_skip() -> Iterator[None]:
         raise UnreadableImageError(f"{error}; --skip-unreadable lists such files and goes on without them") from error
 
 
-def drawing(images: Iterable[Path]) -> Iterable[Path]:
-    """Shows how far the report is."""
+def drawing_the_report(images: Iterable[Path]) -> Iterable[Path]:
+    """A bar that shows how far the report is."""
     return track(images, "Drawing the report", transient=True)
+
+
+def scores_table(metrics: Mapping[str, float]) -> Table:
+    """Metrics to print: F1 and accuracy are those after clusters were matched to classes."""
+    resampled = "nmi_mean" in metrics
+    table = Table("score", "value", *(["resampled"] if resampled else []))
+    for name, title in TITLES.items():
+        if name in metrics:
+            mean, error = metrics.get(f"{name}_mean"), metrics.get(f"{name}_se")
+            spread = "" if mean is None else f"{mean:.3f} ± {error:.3f}"
+            table.add_row(title, f"{metrics[name]:.3f}", *([spread] if resampled else []))
+    return table
+
+
+def epochs_table(chosen: Mapping[str, Mapping[str, float]]) -> Table:
+    """The reported epochs of a training to print."""
+    names = [name for name in TITLES if any(name in row for row in chosen.values())]
+    table = Table(Column("epoch chosen", no_wrap=True), "epoch", *(TITLES[name] for name in names))
+    for reason, row in chosen.items():
+        oracle = " (oracle)" if reason == "best_by_accuracy" else ""
+        values = (f"{row[name]:.3f}" if name in row else "" for name in names)
+        table.add_row(reason.replace("_", " ") + oracle, f"{row['epoch']:.0f}", *values)
+    return table

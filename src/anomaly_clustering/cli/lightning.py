@@ -13,19 +13,18 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from anomaly_clustering.cli.console import drawing, print_notices, print_plainly
+from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, scores_table
 from anomaly_clustering.data import DefectDataModule
-from anomaly_clustering.features.accelerator import ACCELERATOR
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.epochs import LastAndBest
-from anomaly_clustering.runs.folder import check_free, scores, write_run
+from anomaly_clustering.runs.folder import check_free, write_run
 from anomaly_clustering.runs.training import (
     CHECKPOINTS,
     EPOCHS,
     check_free_to_train,
     clear,
     predicted,
-    training_scores,
     write_training,
 )
 
@@ -131,7 +130,7 @@ class CommandLine(LightningCLI):
         )
         console = Console()
         if chosen:
-            console.print(training_scores(chosen))
+            console.print(epochs_table(chosen))
         print_plainly(console, f"Results are in {self.out}")
 
     def after_test(self) -> None:
@@ -156,10 +155,10 @@ class CommandLine(LightningCLI):
             metrics=metrics,
             config=yaml.safe_dump(self.config_dump, sort_keys=False),
             overwrite=self.config[self.subcommand].overwrite,
-            progress=drawing,
+            progress=drawing_the_report,
         )
         console = Console()
         print_notices(console, (*datamodule.notices, *mic.notices))
         if metrics:
-            console.print(scores(metrics))
+            console.print(scores_table(metrics))
         print_plainly(console, f"Results are in {self.out}")

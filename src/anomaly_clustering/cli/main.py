@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import NoReturn
 
 from anomaly_clustering import __version__
@@ -87,9 +89,17 @@ def _command(words: list[str]) -> Callable[[], object]:
         case [word, *_] if word not in COMMANDS and not word.startswith("-"):
             raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
         case _:
+            _check_configs(words)
             from anomaly_clustering.cli.lightning import run
 
             return partial(run, words)
+
+
+def _check_configs(words: Sequence[str]) -> None:
+    """Name a file of options that is not there before seconds of imports."""
+    for word, following in pairwise(words):
+        if word in ("-c", "--config") and not Path(following).is_file():
+            raise FileNotFoundError(f"config {following!r} does not exist")
 
 
 def _interrupted(words: Sequence[str]) -> NoReturn:

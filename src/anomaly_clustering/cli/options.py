@@ -1,6 +1,7 @@
 """The words of the user in; the options of a command, or one line that says what is wrong with them, out.
 
-Nothing that takes long to import is imported here, so that --help and a slip of the pen are answered at once.
+Nothing that takes long to import is imported here, so that --help, a slip of the pen and a file or folder that is not
+there are answered at once.
 """
 
 import argparse
@@ -49,14 +50,14 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("images", nargs="?", type=Path, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
+    add("images", nargs="?", type=_folder, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
     add("--synthetic", action="store_true", help="group generated images of a defective product instead")
     add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many groups, or auto (default)")
-    add("--normal", type=Path, metavar="DIR", help="folder of images known to be free of defects")
-    add("--maps", type=Path, metavar="DIR", help="anomaly maps of another detector, one for each image")
+    add("--normal", type=_folder, metavar="DIR", help="folder of images known to be free of defects")
+    add("--maps", type=_maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
     add("--backbone", default="embedded", metavar="NAME", help="network: embedded (default), or any of timm")
     add("--layer", metavar="NAME", help="layer of the network (default: that of the paper)")
-    add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
+    add("--checkpoint", type=_checkpoint, metavar="FILE", help="weights of the network in a local file")
     add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
     add("--tau", type=float, help="smoothness of the weights (default 0.02; chosen by itself with --maps)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
@@ -76,9 +77,14 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
     """Of `anomaly-clustering assign`."""
     parser = Parser(prog="anomaly-clustering assign", description=ASSIGN)
     add = parser.add_argument
-    add("images", type=Path, metavar="NEW_IMAGES", help="folder of images")
-    add("--run", type=Path, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
-    add("--labels", type=Path, metavar="FILE", help="labels.csv saved from the report: clusters as they were corrected")
+    add("images", type=_folder, metavar="NEW_IMAGES", help="folder of images")
+    add("--run", type=_folder, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add(
+        "--labels",
+        type=_labels,
+        metavar="FILE",
+        help="labels.csv saved from the report: clusters as they were corrected",
+    )
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     return parser.parse_args(argv)
 
@@ -91,7 +97,7 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
         "marked as unsure, are left out.",
     )
     add = parser.add_argument
-    add("--labels", type=Path, required=True, metavar="FILE", help="labels.csv or labels.json, saved from a report")
+    add("--labels", type=_labels, required=True, metavar="FILE", help="labels.csv or labels.json, saved from a report")
     add(
         "--layout", choices=tuple(LAYOUTS), default="folders", help="OUT/CLASS/IMAGE (default), COCO, or YOLO's classes"
     )
@@ -107,3 +113,30 @@ def _num_clusters(text: str) -> int | str:
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"the number of clusters must be 2 or more, or 'auto', got {text!r}")
     return int(text)
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise FileNotFoundError(f"{text!r} does not exist")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the images")
+    return path
+
+
+def _maps(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise FileNotFoundError(f"{text!r} is not a folder of anomaly maps")
+    return Path(text)
+
+
+def _checkpoint(text: str) -> Path:
+    if not Path(text).is_file():
+        raise FileNotFoundError(f"checkpoint {text!r} does not exist")
+    return Path(text)
+
+
+def _labels(text: str) -> Path:
+    if not Path(text).is_file():
+        raise FileNotFoundError(f"{text!r} does not exist; save it from the report")
+    return Path(text)

@@ -1,10 +1,11 @@
 """Embeddings [N, D] or distances [N, N] of images in; groups, with everything a report needs to show them, out."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float16, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
@@ -142,6 +143,9 @@ class Grouping:
         groups: clusters, and how they came about.
         mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
             where they cannot.
+        references: bags that patches of later images are compared with [R, P, D], in half precision; None where patches
+            were not compared.
+        tau: smoothness of the weights, as given or chosen; NaN where there is none.
 
     Example:
         >>> embeddings = np.array([[0.0], [4.0], [9.0]])
@@ -158,6 +162,8 @@ class Grouping:
     distance: Float[np.ndarray, "n n"] | None
     groups: Groups
     mean_scores: Float[np.ndarray, " n"]
+    references: Float16[np.ndarray, "r p d"] | None = None
+    tau: float = math.nan
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)

@@ -1,4 +1,4 @@
-"""Folders and archives of images in; batches of images with what is known of them out."""
+"""Turns folders and archives of images into batches of images, with what is known of each."""
 
 import lazy_loader
 

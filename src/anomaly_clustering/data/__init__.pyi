@@ -1,9 +1,6 @@
-from .anomalib import AnomalibFolder
-from .datamodule import DefectDataModule, DefectImages, Listing, Record
-from .folder import Folder
-from .mtd import MTD
-from .mvtec import MVTecAD
-from .synthetic import Synthetic
+from .datamodule import DefectDataModule, DefectImages
+from .records import Listing, Record
+from .sources import MTD, AnomalibFolder, Folder, MVTecAD, Synthetic
 
 __all__ = [
     "MTD",

@@ -1,14 +1,13 @@
-"""A data set in the layout of anomalib's `Folder` in; abnormal images with types and masks, and normal ones, out.
+"""Lists a data set in the layout of anomalib's `Folder`: abnormal images with types and masks, and normal ones.
 
 ROOT/NORMAL_DIR/000.png   ROOT/ABNORMAL_DIR/000.png   ROOT/NORMAL_TEST_DIR/000.png   ROOT/MASK_DIR/000.png
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule, Listing, Record
 from anomaly_clustering.data.folder import list_images, mask_of
+from anomaly_clustering.data.records import Listing, Record
 
 GOOD = "good"
 
@@ -21,10 +20,39 @@ def list_anomalib(
     normal_test_dir: str | None = None,
     mask_dir: str | None = None,
 ) -> Listing:
-    """The abnormal images and the normal test images to cluster, and the normal images beside them.
+    """List the abnormal images and the normal test images to cluster, and the normal images beside them.
 
-    The defect type of an abnormal image is the subfolder of its folder that it is in, else the folder's own name.
-    Masks have the path of their image relative to its folder, optionally with `_mask` after the stem.
+    The defect type of an abnormal image is the first subfolder on the way to it; where there is none, it is the name of
+    the abnormal folder itself.
+
+    Args:
+        root: the folder that holds the others.
+        normal_dir: folder below `root` of images known to be free of defects; None where there are none.
+        abnormal_dirs: folders below `root` of images with defects.
+        normal_test_dir: folder below `root` of images without defects that are clustered with the others; none by
+            default.
+        mask_dir: folder below `root` of masks, each at the path that its image has below its abnormal folder, with
+            `_mask` after the stem or without; by default no image has one.
+
+    Returns:
+        The records; class 0 is 'good' where there are normal test images, and the defect types follow by name.
+
+    Raises:
+        FileNotFoundError: a folder is missing, or a mask.
+        NotADirectoryError: a file is given where a folder is needed.
+        ValueError: a folder holds no images.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for name in ("normal/0.png", "fine/0.png", "abnormal/crack/0.png"):
+        ...         (Path(root) / name).parent.mkdir(parents=True)
+        ...         (Path(root) / name).touch()
+        ...     listing = list_anomalib(
+        ...         Path(root), normal_dir="normal", abnormal_dirs=["abnormal"], normal_test_dir="fine"
+        ...     )
+        >>> listing.class_names, len(listing.records)
+        (['good', 'crack'], 3)
     """
     types: dict[Path, str] = {}
     masks: dict[Path, Path] = {}
@@ -40,41 +68,3 @@ def list_anomalib(
     records = [Record(image, class_names.index(label), masks.get(image)) for image, label in types.items()]
     normals = list_images(root / normal_dir) if normal_dir is not None else []
     return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names)
-
-
-class AnomalibFolder(DefectDataModule):
-    """A data set as anomalib's `Folder` takes it, with the names of its arguments.
-
-    Args:
-        root: the folder that holds the others.
-        normal_dir: images known to be free of defects, for semi-supervised weights.
-        abnormal_dir: images with defects, one folder or several.
-        normal_test_dir: images without defects to cluster along with the others.
-        mask_dir: where the defects are.
-    """
-
-    def __init__(
-        self,
-        root: Path | str,
-        *,
-        normal_dir: str | None = None,
-        abnormal_dir: str | list[str] = "abnormal",
-        normal_test_dir: str | None = None,
-        mask_dir: str | None = None,
-        image_size: int = 256,
-        batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
-    ):
-        super().__init__(
-            partial(
-                list_anomalib,
-                Path(root),
-                normal_dir=normal_dir,
-                abnormal_dirs=[abnormal_dir] if isinstance(abnormal_dir, str) else abnormal_dir,
-                normal_test_dir=normal_test_dir,
-                mask_dir=mask_dir,
-            ),
-            image_size=image_size,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )

@@ -1,7 +1,7 @@
-"""A source of image files in; batches of images, labels and masks out, for Lightning.
+"""Turns a listing of image files into batches of images, labels and masks, for Lightning.
 
 A source is a function without arguments that returns a `Listing`. `DefectDataModule` turns any source into loaders;
-`MVTecAD`, `MTD`, `Folder` and `Synthetic` are ready-made for the command line.
+those that the command line knows by name are in `sources`.
 
 A batch is a dict:
 
@@ -16,7 +16,7 @@ A batch is a dict:
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,30 +28,30 @@ from torchvision.transforms import v2
 
 from anomaly_clustering.data.images import read_image, read_mask
 from anomaly_clustering.data.maps import match_maps, read_map
+from anomaly_clustering.data.records import Listing, Record
 
 NUM_WORKERS = min(8, os.cpu_count() or 1)
 
 
-class Record(NamedTuple):
-    """One image file and what is known of it."""
-
-    image: Path
-    label: int | None = None
-    mask: Path | None = None
-    is_normal_train: bool = False
-    map: Path | None = None
-
-
-class Listing(NamedTuple):
-    """What a source holds: images to cluster, normal images beside them, names of the classes."""
-
-    records: Sequence[Record]
-    class_names: Sequence[str]
-    notices: Sequence[str] = ()
-
-
 class DefectImages(Dataset):
-    """Records as samples of the batch described above, every image resized straight to a square."""
+    """Reads records as samples of the batch described above, every image resized straight to a square.
+
+    Args:
+        records: the images, in the order of `index`.
+        image_size: height and width S in pixels of images, masks and maps.
+        transform: turns an image of Pillow into a tensor [3, S, S]; `evaluation_transform` by default.
+
+    Raises:
+        UnreadableImageError: when a sample is asked for whose file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (20, 10), "red").save(f"{folder}/0.png")
+        ...     sample = DefectImages([Record(Path(folder) / "0.png", label=3)], image_size=32)[0]
+        >>> sample["image"][:, 0, 0].tolist(), sample["target"], sample["index"]
+        ([1.0, 0.0, 0.0], 3, 0)
+    """
 
     def __init__(
         self,
@@ -83,7 +83,18 @@ class DefectImages(Dataset):
         return sample
 
     def target(self, index: int) -> int:
-        """The class, -1 where unknown."""
+        """Tell the class of an image without reading the image.
+
+        Args:
+            index: the image's position in the records.
+
+        Returns:
+            Its label, -1 where that is unknown.
+
+        Example:
+            >>> DefectImages([Record(Path("0.png"))], image_size=32).target(0)
+            -1
+        """
         label = self.records[index].label
         return -1 if label is None else label
 
@@ -98,7 +109,18 @@ class DefectImages(Dataset):
 
 
 def evaluation_transform(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
-    """Resize to a square without cropping: a defect may sit at the very edge (paper: images resized to 256x256)."""
+    """Make the transform that resizes an image to a square without cropping: a defect may sit at the very edge.
+
+    Args:
+        image_size: height and width S in pixels; the paper has 256.
+
+    Returns:
+        A function from an image of Pillow to a float tensor [3, S, S] in [0, 1].
+
+    Example:
+        >>> evaluation_transform(32)(Image.new("RGB", (20, 10), "white")).mean().item()
+        1.0
+    """
     return v2.Compose(
         [
             v2.Resize((image_size, image_size), interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
@@ -115,20 +137,43 @@ def _with_maps(listing: Listing, folder: Path) -> Listing:
 
 
 class DefectDataModule(LightningDataModule):
-    """Loaders over the images of any source.
+    """Makes the loaders over the images of any source.
 
     The setting is transductive: `train_dataloader` gives the very images that are clustered, shuffled and with
     `train_transform`; `test_dataloader`, `val_dataloader` and `predict_dataloader` give them in a fixed order. No label
-    reaches training unless a method reads `target`. A LightningModule that learns from pairs of images, or in batches
-    of its own, has a `train_dataloader`, which then comes first, and one that is scored without pixels a
-    `val_dataloader`; `predict_dataloader().dataset` is what they start from.
+    reaches training unless a method reads `target`.
+
+    A LightningModule may bring loaders of its own, which are then used in place of ours: a `train_dataloader` where it
+    learns from pairs of images or in batches of its own, a `val_dataloader` where it is scored without pixels. It finds
+    the images in `predict_dataloader().dataset`.
 
     Args:
         source: returns the records and class names; called once in each process, in `setup`.
-        prepare: downloads or generates what the source reads; called once on each machine, before `setup`.
-        maps: folder of the anomaly maps of another detector, one for each image to cluster; see `data.maps`.
-        image_size: height and width in pixels to which images are resized.
-        train_transform: PIL image -> tensor [3, H, W] for training; the evaluation transform if not given.
+        prepare: downloads or generates what the source reads; called once on each machine, before `setup`. By default
+            there is nothing to prepare.
+        maps: folder of the anomaly maps of another detector, one for each image to cluster; see `data.maps`. By default
+            there are none.
+        image_size: height and width in pixels to which images are resized, at least 32; 256 as in the paper.
+        batch_size: images in a batch; 32 fit the memory of a laptop.
+        num_workers: processes that read images; by default one a processor, at most 8.
+        train_transform: turns an image of Pillow into a tensor [3, H, W] for training; the evaluation transform by
+            default.
+
+    Raises:
+        ValueError: `image_size` is below 32; in `setup`, there are no images.
+
+    Example:
+        >>> import tempfile
+        >>> def source() -> Listing:
+        ...     return Listing([Record(Path(folder) / f"{i}.png", i % 2) for i in range(3)], ["good", "crack"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for i in range(3):
+        ...         Image.new("RGB", (20, 10)).save(f"{folder}/{i}.png")
+        ...     data = DefectDataModule(source, image_size=32, num_workers=0)
+        ...     data.setup()
+        ...     batch = next(iter(data.test_dataloader()))
+        >>> batch["image"].shape, batch["target"].tolist()
+        (torch.Size([3, 3, 32, 32]), [0, 1, 0])
     """
 
     def __init__(
@@ -155,10 +200,19 @@ class DefectDataModule(LightningDataModule):
         self.listing: Listing | None = None
 
     def prepare_data(self) -> None:
+        """Download or generate what the source reads, if it is of that kind; Lightning calls this once on a machine."""
         if self.prepare:
             self.prepare()
 
     def setup(self, stage: str | None = None) -> None:
+        """List the images, on the first call; Lightning calls this in every process.
+
+        Args:
+            stage: what Lightning is about to do; the images are the same for all.
+
+        Raises:
+            ValueError: there are no images to cluster, or whatever else the source finds wrong.
+        """
         if self.listing is None:
             listing = self.source()
             self.listing = _with_maps(listing, self.maps) if self.maps else listing
@@ -177,6 +231,7 @@ class DefectDataModule(LightningDataModule):
 
     @property
     def class_names(self) -> Sequence[str]:
+        """The names of the defect types, in the order of `target`; empty where no labels are known."""
         return self._listing.class_names
 
     @property
@@ -186,7 +241,7 @@ class DefectDataModule(LightningDataModule):
 
     @property
     def notices(self) -> Sequence[str]:
-        """What the user should know of how the images were read, such as files that were left out."""
+        """Sentences for the user on how the folder was read, such as files that were left out."""
         return self._listing.notices
 
     @property
@@ -196,25 +251,29 @@ class DefectDataModule(LightningDataModule):
         return self.listing
 
     def train_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        """The images to cluster, shuffled, with `train_transform`; or the module's own loader."""
         module = self.trainer.lightning_module if self.trainer else None
         if module is not None and is_overridden("train_dataloader", module):
             return module.train_dataloader()
         return self._loader(self.records, transform=self.train_transform, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        """The images to cluster, in their order; or the module's own loader."""
         module = self.trainer.lightning_module if self.trainer else None
         if module is not None and is_overridden("val_dataloader", module):
             return module.val_dataloader()
         return self._loader(self.records)
 
     def test_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        """The images to cluster, in their order."""
         return self._loader(self.records)
 
     def predict_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        """The images to cluster, in their order."""
         return self._loader(self.records)
 
     def normal_dataloader(self) -> DataLoader[Mapping[str, Any]]:
-        """Labelled normal images for semi-supervised weights (Eq. 6); may be empty."""
+        """The images known to be free of defects, for semi-supervised weights (Eq. 6); there may be none."""
         return self._loader(self.normal_records)
 
     def _loader(

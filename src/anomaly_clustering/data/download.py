@@ -1,14 +1,13 @@
-"""Archives in, from the internet or from disk; folders out, whole and checked or not at all."""
+"""Downloads and unpacks archives into folders, which appear whole and checked or not at all."""
 
 import hashlib
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
-import torch
+from anomaly_clustering.files import digest, whole_folder
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 
@@ -22,14 +21,28 @@ def provide(
     sha256: str | None = None,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """See to it that a data set lies unpacked at `unpacked(root)`.
+    """Unpack a data set at `unpacked(root)`, and download it before where it is missing; do nothing where it is there.
 
     Args:
         root: a folder, used as it is; an archive, unpacked beside itself; or where to put the download.
         url: the archive, fetched if `root` does not exist and `allowed`.
+        allowed: whether the user asked for the download.
         by_hand: a sentence for the error messages: how the user gets the data without this download.
         sha256: checksum of the archive; None where the publisher may repack it.
-        check: raises if the downloaded and unpacked folder is not what it should be.
+        check: raises if the downloaded and unpacked folder is not what it should be; by default any will do.
+
+    Raises:
+        FileNotFoundError: `root` does not exist, and the download is not allowed.
+        ConnectionError: the address cannot be reached.
+        ValueError: the checksum is wrong, or the archive is damaged; nothing is kept.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     _ = shutil.make_archive(f"{place}/mine", "zip", place)
+        ...     provide(Path(place) / "mine.zip", url="https://example.org", allowed=False, by_hand="")
+        ...     print(sorted(path.name for path in Path(place).iterdir()))
+        ['mine', 'mine.zip']
     """
     if is_archive(root):
         unpack(root, unpacked(root))
@@ -45,6 +58,15 @@ def provide(
 
 
 def is_archive(path: Path) -> bool:
+    """Tell whether a path is a file with the ending of an archive: ZIP, or TAR with or without compression.
+
+    Args:
+        path: any path; it need not exist.
+
+    Example:
+        >>> is_archive(Path("absent.zip"))
+        False
+    """
     return path.is_file() and bool(_suffix(path.name))
 
 
@@ -53,22 +75,70 @@ def _suffix(name: str) -> str:
 
 
 def unpacked(root: Path) -> Path:
-    """The folder that belongs to `root`: itself, or, for an archive, the folder of the same name beside it."""
+    """Name the folder that belongs to `root`: itself, or, for an archive, the folder of the same name beside it.
+
+    Args:
+        root: a folder or an archive.
+
+    Returns:
+        The folder's path, whether or not it is there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     (Path(place) / "mine.tar.gz").touch()
+        ...     print(unpacked(Path(place) / "mine.tar.gz").name)
+        mine
+    """
     return root.with_name(root.name.removesuffix(_suffix(root.name))) if is_archive(root) else root
 
 
 def find(root: Path, name: str) -> Path | None:
-    """The folder `name` in `root` or one level below, where archives often put it."""
+    """Find a folder in `root` or one level below, where archives often put it.
+
+    Args:
+        root: where to look.
+        name: the folder's name.
+
+    Returns:
+        The folder's path, or None; `root / name` comes first.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     (Path(root) / "dataset-main" / "MT_Free").mkdir(parents=True)
+        ...     print(find(Path(root), "MT_Free").parent.name)
+        dataset-main
+    """
     return next((path for path in [root / name, *sorted(root.glob(f"*/{name}"))] if path.is_dir()), None)
 
 
 def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
-    """Download a file with a progress bar; it appears only when whole and checked.
+    """Download a file with a progress bar; it appears only when it is whole and checked.
+
+    Args:
+        url: the file's address.
+        path: where to put it; folders above it are made where they are missing.
+        sha256: the checksum that the file must have, 64 hexadecimal digits; None where there is none to check.
+        by_hand: a sentence for the error messages: how the user gets the file without this download.
+
+    Returns:
+        `path`.
 
     Raises:
         ConnectionError: the address cannot be reached.
         ValueError: the checksum is wrong; nothing is kept.
+
+    Example:
+        >>> try:
+        ...     download("http://127.0.0.1:9/a.zip", Path("a.zip"), sha256=None, by_hand="Ask us for a.zip.")
+        ... except ConnectionError as error:
+        ...     print(str(error)[-17:])
+        Ask us for a.zip.
     """
+    # Importing torch takes a second, and most calls of this module find the data there.
+    import torch
+
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256)
@@ -81,29 +151,46 @@ def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
 
 
 def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambda folder: None) -> Path:
-    """Unpack an archive into a new folder, unless the folder is there; it appears only when whole and checked.
+    """Unpack an archive into a new folder, unless the folder is there; it appears only when it is whole and checked.
+
+    Where two processes unpack it at once, the first to finish keeps its own folder, and the other's is dropped.
+
+    Args:
+        archive: a ZIP or TAR file.
+        folder: where to put the content.
+        check: raises if the content, in the folder that it is given, is not what it should be; by default any will do.
+
+    Returns:
+        `folder`.
 
     Raises:
-        ValueError: the archive is damaged, or holds a path that points outside of it.
+        ValueError: the archive is damaged, or holds a path that points outside of it; nothing is kept.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with zipfile.ZipFile(f"{place}/mine.zip", "w") as archive:
+        ...         archive.writestr("crack/0.txt", "a line")
+        ...     folder = unpack(Path(place) / "mine.zip", Path(place) / "mine")
+        ...     print((folder / "crack" / "0.txt").read_text())
+        a line
     """
     if folder.exists():
         return folder
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        partial = Path(temporary) / folder.name
-        if not hasattr(tarfile, "data_filter"):
-            raise ValueError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
+    if not hasattr(tarfile, "data_filter"):
+        raise ValueError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
+    with whole_folder(folder, replace=False) as new:
         try:
             if zipfile.is_zipfile(archive):
-                _unzip(archive, partial)
+                _unzip(archive, new)
             else:
                 with tarfile.open(archive) as tar:
-                    tar.extractall(partial, filter="data")
+                    tar.extractall(new, filter="data")
         except tarfile.FilterError as error:
             raise ValueError(f"{str(archive)!r} was not unpacked: {error}") from None
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise ValueError(f"{str(archive)!r} is not an archive that can be unpacked: {error}") from None
-        check(partial)
-        partial.rename(folder)
+        check(new)
     return folder
 
 
@@ -117,9 +204,24 @@ def _unzip(archive: Path, folder: Path) -> None:
 
 
 def tree_digest(folder: Path, files: list[Path]) -> str:
-    """SHA-256 over names and contents, for data whose publisher repacks the archive."""
-    digest = hashlib.sha256()
+    """Digest files by names and contents, for data whose publisher repacks the archive.
+
+    Args:
+        folder: the names count as they are below it, so it can lie anywhere.
+        files: which of its files count; their order does not.
+
+    Returns:
+        A SHA-256, 64 hexadecimal digits.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "0.txt").write_text("a line")
+        ...     print(tree_digest(Path(folder), [Path(folder) / "0.txt"])[:8])
+        45556d65
+    """
+    tree = hashlib.sha256()
     for path in sorted(files):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+        tree.update(path.relative_to(folder).as_posix().encode())
+        tree.update(bytes.fromhex(digest(path)))
+    return tree.hexdigest()

@@ -1,14 +1,13 @@
-"""A user's own folder of images in; records out. Subfolders, if there are any, are defect types."""
+"""Lists a user's own folder of images as records; its subfolders, if there are any, are defect types."""
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.progress import track
 
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule, Listing, Record
 from anomaly_clustering.data.images import EXTENSIONS, UnreadableImageError, files_below, image_files, read_image
+from anomaly_clustering.data.records import Listing, Record
 
 DEFECT_FREE = frozenset({"good", "normal", "ok"})
 
@@ -21,16 +20,43 @@ def list_folder(
     leave_out: Sequence[Path] = (),
     skip_unreadable: bool = False,
 ) -> Listing:
-    """The images below `root`; the name of the first subfolder on the way to an image is its defect type.
+    """List the images below a folder; the first subfolder on the way to an image names its defect type.
 
-    Images directly in `root` have no label. Masks have the path of their image relative to `root`, any extension,
-    and optionally `_mask` after the stem; images of a folder named good, normal or ok need none. `normals`,
-    `masks` and the folders to `leave_out` may lie inside `root`.
+    `normals`, `masks` and the folders to `leave_out` may lie inside `root`; their images are not clustered.
+
+    Args:
+        root: the images to cluster. Those that lie directly in it have no label.
+        normals: images known to be free of defects; none by default.
+        masks: masks, each at the path that its image has below `root`, with any ending of an image file, and with
+            `_mask` after the stem or without. Images in a folder named good, normal or ok need none. By default no
+            image has one.
+        leave_out: folders to pass over, such as that of anomaly maps.
+        skip_unreadable: open every image now, and leave out those that are damaged with a notice for each. By default
+            no image is opened, and a damaged one stops the run later.
+
+    Returns:
+        The records, sorted by path, the defect types in alphabetical order, and a notice on files of other kinds, among
+        which there may be photographs.
+
+    Raises:
+        FileNotFoundError: a folder is missing, or a mask.
+        NotADirectoryError: a file is given where a folder is needed.
+        ValueError: a folder holds no images.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for name in ("good/0.png", "crack/0.png", "crack/notes.txt"):
+        ...         (Path(root) / name).parent.mkdir(exist_ok=True)
+        ...         (Path(root) / name).touch()
+        ...     listing = list_folder(Path(root))
+        >>> listing.class_names, [record.label for record in listing.records], len(listing.notices)
+        (['crack', 'good'], [0, 1], 1)
     """
     leave_out = [*leave_out, *(folder for folder in (normals, masks) if folder)]
     images = list_images(root, leave_out)
     normal_images = list_images(normals) if normals else []
-    notices = [notice] if (notice := _of_other_kinds(root, leave_out)) else []
+    notices = [notice] if (notice := _other_kinds(root, leave_out)) else []
     if skip_unreadable:
         images, bad = _readable(images)
         normal_images, bad_normals = _readable(normal_images)
@@ -49,7 +75,27 @@ def list_folder(
 
 
 def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
-    """All images below a folder but those below others; an error that says what is wrong where there are none."""
+    """List all images below a folder, and fail where there are none.
+
+    Args:
+        folder: where to look; see `images.image_files`.
+        leave_out: folders whose images are passed over; none by default.
+
+    Returns:
+        Paths that begin with `folder`, sorted.
+
+    Raises:
+        FileNotFoundError: the folder is missing.
+        NotADirectoryError: it is a file.
+        ValueError: it holds no images.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "0.png").touch()
+        ...     print([path.name for path in list_images(Path(folder))])
+        ['0.png']
+    """
     if not folder.exists():
         raise FileNotFoundError(f"{str(folder)!r} does not exist")
     if not folder.is_dir():
@@ -66,8 +112,8 @@ def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
     return [path for path in files if not any(path.resolve().is_relative_to(place) for place in places)]
 
 
-def _of_other_kinds(folder: Path, leave_out: Sequence[Path]) -> str:
-    """Says that files are no images of a kind that is read: photographs may be among them."""
+def _other_kinds(folder: Path, leave_out: Sequence[Path]) -> str:
+    """Say how many files are not images of a kind that we read: photographs may be among them."""
     kinds = Counter(path.suffix.lower() for path in _outside(files_below(folder), leave_out))
     others = {kind: count for kind, count in kinds.items() if kind not in EXTENSIONS}
     if not others:
@@ -77,6 +123,7 @@ def _of_other_kinds(folder: Path, leave_out: Sequence[Path]) -> str:
 
 
 def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The images that can be read, and what is wrong with each of the others."""
     good, bad = [], []
     for image in track(images, "Checking the images", transient=True):
         try:
@@ -88,7 +135,28 @@ def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
 
 
 def mask_of(image: Path, root: Path, masks: Path) -> Path:
-    """The file below `masks` that has the path of the image below `root`."""
+    """Find the mask that lies below `masks` as its image lies below `root`.
+
+    Args:
+        image: an image file below `root`.
+        root: the folder of the images.
+        masks: the folder of the masks. A mask has its image's stem, or that and `_mask`; its ending may differ.
+
+    Returns:
+        The mask's file.
+
+    Raises:
+        FileNotFoundError: `masks` is no folder, or the image has no mask in it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     masks = Path(place) / "masks"
+        ...     (masks / "crack").mkdir(parents=True)
+        ...     (masks / "crack" / "0_mask.png").touch()
+        ...     print(mask_of(Path("photos/crack/0.jpg"), Path("photos"), masks).name)
+        0_mask.png
+    """
     if not masks.is_dir():
         raise FileNotFoundError(f"{str(masks)!r} is not a folder of masks")
     place = masks / image.relative_to(root).parent
@@ -97,42 +165,3 @@ def mask_of(image: Path, root: Path, masks: Path) -> Path:
             if (mask := place / f"{stem}{extension}").is_file():
                 return mask
     raise FileNotFoundError(f"the mask of {str(image)!r} is missing: there is no {str(place / image.stem)!r}.png")
-
-
-class Folder(DefectDataModule):
-    """A folder of your own images, with defect types as subfolders or without any.
-
-    Args:
-        root: the images to cluster: PNG, JPEG, BMP, TIFF or WebP.
-        normals: images known to be free of defects, for semi-supervised weights.
-        masks: where the defects are, for mask weights and localisation.
-        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
-        skip_unreadable: list damaged files and go on without them, where the default is to stop.
-    """
-
-    def __init__(
-        self,
-        root: Path | str,
-        *,
-        normals: Path | str | None = None,
-        masks: Path | str | None = None,
-        maps: Path | str | None = None,
-        skip_unreadable: bool = False,
-        image_size: int = 256,
-        batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
-    ):
-        super().__init__(
-            partial(
-                list_folder,
-                Path(root),
-                normals=Path(normals) if normals else None,
-                masks=Path(masks) if masks else None,
-                leave_out=[Path(maps)] if maps else [],
-                skip_unreadable=skip_unreadable,
-            ),
-            maps=maps,
-            image_size=image_size,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )

@@ -1,4 +1,4 @@
-"""Image files of any common kind in; RGB images and masks out, or an error that names the file."""
+"""Reads image files of any common kind: as 8-bit RGB, or as masks of 0 and 1; an error names the file that is wrong."""
 
 import os
 from collections.abc import Collection
@@ -13,19 +13,56 @@ MIN_SIDE = 8
 
 
 class UnreadableImageError(ValueError):
-    """A file that cannot be used as an image; the message names it and says why."""
+    """A file cannot be used as an image; the message names the file and says why.
+
+    Example:
+        >>> try:
+        ...     read_image(Path("absent.png"))
+        ... except UnreadableImageError as error:
+        ...     print(error)
+        'absent.png' does not exist
+    """
 
 
 def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[Path]:
-    """All image files below a folder, also through links, in an order that does not depend on the file system.
+    """List all image files below a folder, also through links, sorted by path.
 
-    Hidden files and folders are left out.
+    Args:
+        folder: where to look; hidden files and folders in it are passed over.
+        extensions: lower-case endings of the files to list; capitals in a file's name do not matter.
+
+    Returns:
+        Paths that begin with `folder`, in the same order on every file system.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt"):
+        ...         (Path(folder) / name).touch()
+        ...     print([path.name for path in image_files(Path(folder))])
+        ['a.jpg', 'b.PNG']
     """
     return [path for path in files_below(folder) if path.suffix.lower() in extensions]
 
 
 def files_below(folder: Path) -> list[Path]:
-    """As `image_files`, of any kind."""
+    """List all files below a folder, of whatever kind, also through links, sorted by path.
+
+    Args:
+        folder: where to look; hidden files and folders in it are passed over, and so is a link to a folder that was
+            seen before.
+
+    Returns:
+        Paths that begin with `folder`, in the same order on every file system.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("a.jpg", ".hidden.png", "notes.txt"):
+        ...         (Path(folder) / name).touch()
+        ...     print([path.name for path in files_below(Path(folder))])
+        ['a.jpg', 'notes.txt']
+    """
     found: list[Path] = []
     seen: set[Path] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -38,19 +75,50 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> Image.Image:
-    """The first frame of an image file as 8-bit RGB, turned upright by its EXIF tag.
+    """Read the first frame of an image file as 8-bit RGB, turned upright by its EXIF tag.
 
-    16-bit grey is scaled by its full range, so brightness stays comparable from file to file; transparent pixels show
-    white.
+    16-bit grey is scaled by its full range, so that brightness stays comparable from file to file. Where the image is
+    transparent it shows white.
+
+    Args:
+        path: an image file of any kind that Pillow reads.
+
+    Returns:
+        An image of mode RGB.
 
     Raises:
-        UnreadableImageError: no image, damaged, of fewer than 8 pixels a side, or of floating-point pixels.
+        UnreadableImageError: the file is missing, damaged or no image, has fewer than 8 pixels a side, or holds
+            floating-point pixels.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "deep.png"
+        ...     Image.new("I;16", (16, 12), 65535).save(path)
+        ...     image = read_image(path)
+        >>> image.mode, image.size, image.getpixel((0, 0))
+        ('RGB', (16, 12), (255, 255, 255))
     """
     return as_rgb(decode(path), repr(str(path)))
 
 
 def as_rgb(image: Image.Image, name: str) -> Image.Image:
-    """An image of Pillow as `read_image` gives it; `name` is for the error message."""
+    """Convert an image that is already open as `read_image` would.
+
+    Args:
+        image: an image of Pillow, of any mode.
+        name: what an error message calls the image.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        UnreadableImageError: the image has fewer than 8 pixels a side, or floating-point pixels.
+
+    Example:
+        >>> as_rgb(Image.new("RGBA", (8, 8), (250, 10, 20, 0)), "clear glass").getpixel((0, 0))
+        (255, 255, 255)
+    """
     image = ImageOps.exif_transpose(image)
     if min(image.size) < MIN_SIDE:
         raise UnreadableImageError(
@@ -68,10 +136,26 @@ def as_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
-    """1 where the mask of an image of `size` (width, height) is set, that is brighter than half, else 0.
+    """Read a mask: 1 where a pixel is brighter than half of the full range, else 0.
+
+    Args:
+        path: an image file; colours are turned into grey first.
+        size: (width, height) of the image that the mask belongs to, in pixels.
+
+    Returns:
+        float32 [height, width] of 0 and 1. Noise that a lossy format left near black or white is gone.
 
     Raises:
-        UnreadableImageError: the mask is damaged, or its size is not that of its image.
+        UnreadableImageError: the mask is missing or damaged, or its size is not `size`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mask = Image.new("L", (16, 12), 9)
+        ...     mask.paste(250, (0, 0, 3, 4))
+        ...     mask.save(Path(folder) / "mask.png")
+        ...     print(read_mask(Path(folder) / "mask.png", (16, 12)).sum())
+        12.0
     """
     mask = ImageOps.exif_transpose(decode(path))
     if mask.size != size:
@@ -84,7 +168,24 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
 
 
 def decode(path: Path) -> Image.Image:
-    """The first frame of an image file as it was saved, or an `UnreadableImageError`."""
+    """Read the first frame of an image file as it was saved: its mode, its values, not turned upright.
+
+    Args:
+        path: an image file of any kind that Pillow reads.
+
+    Returns:
+        The image, loaded; the file is closed.
+
+    Raises:
+        UnreadableImageError: the file is missing, damaged or no image.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (16, 12)).save(Path(folder) / "grey.png")
+        ...     print(decode(Path(folder) / "grey.png").mode)
+        L
+    """
     try:
         with Image.open(path) as image:
             image.load()

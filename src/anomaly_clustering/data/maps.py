@@ -1,4 +1,4 @@
-"""A folder of anomaly maps that any other detector wrote in; the map of each image, and its values, out.
+"""Finds and reads the anomaly maps that another detector wrote, one for each image.
 
 A map is a PNG of 8 or 16 bits, a TIFF (of floats too) or a NPY file of one channel. It covers its whole image, in any
 resolution; higher means more anomalous, on any scale.
@@ -17,18 +17,35 @@ EXTENSIONS = frozenset({".npy", ".png", ".tif", ".tiff"})
 
 
 def match_maps(images: Sequence[Path], folder: Path) -> list[Path]:
-    """The map of each image: the file below `folder` whose path ends most like that of the image.
+    """Find the map of each image: the file below a folder whose path ends most like the path of the image.
 
-    Extensions aside, the tail that the paths have in common must tell the image from all the others: its name where all
-    names differ, else the folders before it too. So flat folders fit as well as those that mirror the images:
+    Both paths are compared from their ends, without extensions. What they have in common must tell the image from all
+    the others: the name of the file where all names differ, else the folders before it too. So flat folders fit as well
+    as those that mirror the images:
 
         CATEGORY/test/TYPE/000.tiff                                         MVTec AD's evaluation
         results/MODEL/DATASET/CATEGORY/run/images/TYPE/000.png              anomalib 0
         results/MODEL/DATASET/CATEGORY/latest/images/test/TYPE/000.png      anomalib 1 and 2
 
+    Args:
+        images: the images to cluster.
+        folder: holds the maps, one for each image, as files of the kinds above; others may lie beside them.
+
+    Returns:
+        The maps in the order of the images.
+
     Raises:
         FileNotFoundError: the folder is missing, or an image has no map.
         ValueError: the folder holds no maps, or several fit an image alike.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("good_0.npy", "crack_0.npy"):
+        ...         (Path(folder) / name).touch()
+        ...     maps = match_maps([Path("photos/crack/crack_0.png"), Path("photos/good/good_0.png")], Path(folder))
+        >>> [path.name for path in maps]
+        ['crack_0.npy', 'good_0.npy']
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not a folder of anomaly maps")
@@ -63,17 +80,30 @@ def match_maps(images: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def _tails(path: Path) -> list[tuple[str, ...]]:
-    """The name without its extension, the folder and the name, and so on up to the whole path."""
+    """List all ends of a path without its extension, from the name alone up to the whole path."""
     parts = path.absolute().with_suffix("").parts
     return [parts[start:] for start in reversed(range(len(parts)))]
 
 
 def read_map(path: Path) -> Float[np.ndarray, "height width"]:
-    """The values of an anomaly map, as they were written.
+    """Read the values of an anomaly map as they were written.
+
+    Args:
+        path: a NPY file of shape [H, W] or [1, H, W], or a PNG or TIFF of one channel.
+
+    Returns:
+        float32 [H, W], on the detector's own scale; higher is more anomalous.
 
     Raises:
         UnreadableImageError: the file is damaged, holds colours or anything else that is not one map, or a value that
             is NaN or infinite.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/0.npy", [[[0.5, 2.0]]])
+        ...     print(read_map(Path(folder) / "0.npy"))
+        [[0.5 2. ]]
     """
     values = _load(path) if path.suffix.lower() == ".npy" else _pixels(path)
     with np.errstate(over="ignore"):

@@ -1,16 +1,15 @@
-"""The Magnetic Tile Defect folder in; 583 images of six classes with masks, and 761 normal ones, out.
+"""Lists the Magnetic Tile Defects: 583 images of six classes with masks, and 761 normal ones.
 
 MT_TYPE/Imgs/NAME.jpg   MT_TYPE/Imgs/NAME.png (mask)   TYPE: Free, Blowhole, Break, Crack, Fray, Uneven
 """
 
 import random
-from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule, Listing, Record
-from anomaly_clustering.data.download import find, provide, tree_digest, unpacked
+from anomaly_clustering.data.download import find, tree_digest, unpacked
+from anomaly_clustering.data.records import Listing, Record
 
 TYPES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
 
@@ -26,11 +25,38 @@ Split = Literal["differnet", "random"]
 
 
 def list_mtd(root: Path, *, split: Split = "differnet", normal_fraction: float = 0.8, seed: int = 0) -> Listing:
-    """The images to cluster and the normal ones.
+    """List the images to cluster and the normal ones.
 
-    Of the 952 defect-free images the split 'differnet' takes the 761 that DifferNet, PatchCore and later work train on
-    as normals, 'random' a fraction of them drawn by seed. The others are clustered together with the 392 defective.
+    Of the 952 defect-free images some are the normals; the others are clustered together with the 392 defective ones.
+
+    Args:
+        root: the folder that holds `MT_Free` and the other five, itself or one level below, or the archive of it, which
+            is unpacked already.
+        split: 'differnet' takes the 761 normals that DifferNet, PatchCore and later work train on, and with them the
+            paper's tables; 'random' draws them.
+        normal_fraction: with split 'random', the share of the defect-free images that are normals, at least 0 and below
+            1; 0.8 gives about as many as 'differnet'.
+        seed: with split 'random', draws the normals.
+
+    Returns:
+        The records; class 0 is 'free', which means good, and the defect types follow.
+
+    Raises:
+        FileNotFoundError: a folder, a mask or one of the 761 normal images is missing.
+        ValueError: `normal_fraction` is out of range.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for name in TYPES:
+        ...         (Path(root) / f"MT_{name}" / "Imgs").mkdir(parents=True)
+        ...         for file in ("0.jpg", "0.png", "1.jpg", "1.png"):
+        ...             (Path(root) / f"MT_{name}" / "Imgs" / file).touch()
+        ...     listing = list_mtd(Path(root), split="random", normal_fraction=0.5)
+        >>> len(listing.records), sum(record.is_normal_train for record in listing.records)
+        (12, 1)
     """
+    root = unpacked(root)
     if not 0 <= normal_fraction < 1:
         raise ValueError(f"normal_fraction must be at least 0 and below 1, got {normal_fraction}")
     folders = {name: find(root, f"MT_{name}") for name in TYPES}
@@ -66,53 +92,46 @@ def _mask(image: Path) -> Path:
     return mask
 
 
-class MTD(DefectDataModule):
-    """Magnetic Tile Defects (Huang, Qiu, Yuan 2020, 'Surface defect saliency of magnetic tile').
+def content_digest(folder: Path) -> str:
+    """Digest all images and masks, by their names and contents.
 
     Args:
-        root: the data set's folder, its archive (unpacked beside itself), or, with `download`, where to put it.
-        split: which defect-free images are the normals: 'differnet' as in the paper's tables, or 'random'.
-        normal_fraction: with split 'random', the share of the defect-free images that are normals.
-        seed: with split 'random', draws them.
-        download: fetch the archive if `root` does not exist.
-        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
+        folder: holds the six folders `MT_*`, itself or one level below; the digest is the same.
+
+    Returns:
+        A SHA-256, 64 hexadecimal digits; `DIGEST` for the data as they were published.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "archive" / "MT_Free" / "Imgs").mkdir(parents=True)
+        ...     (Path(folder) / "archive" / "MT_Free" / "Imgs" / "0.jpg").touch()
+        ...     print(content_digest(Path(folder)) == content_digest(Path(folder) / "archive") != DIGEST)
+        True
     """
-
-    def __init__(
-        self,
-        root: Path | str = "data/mtd",
-        *,
-        split: Split = "differnet",
-        normal_fraction: float = 0.8,
-        seed: int = 0,
-        download: bool = False,
-        maps: Path | str | None = None,
-        image_size: int = 256,
-        batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
-    ):
-        super().__init__(
-            partial(_list, Path(root), split, normal_fraction, seed),
-            prepare=partial(provide, Path(root), url=URL, allowed=download, by_hand=BY_HAND, check=check_content),
-            maps=maps,
-            image_size=image_size,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )
-
-
-def _list(root: Path, split: Split, normal_fraction: float, seed: int) -> Listing:
-    return list_mtd(unpacked(root), split=split, normal_fraction=normal_fraction, seed=seed)
-
-
-def content_digest(folder: Path) -> str:
-    """Digest of all images and masks, wherever in the folder the MT_* folders are."""
     free = find(folder, "MT_Free")
     root = free.parent if free else folder
     return tree_digest(root, [path for path in root.glob("MT_*/Imgs/*") if path.suffix in {".jpg", ".png"}])
 
 
 def check_content(folder: Path) -> None:
+    """Check that a folder holds the data as they were published.
+
+    Args:
+        folder: as for `content_digest`.
+
+    Raises:
+        ValueError: the digest is another one; the message says how to get the data by hand.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     try:
+        ...         check_content(Path(folder))
+        ...     except ValueError as error:
+        ...         print(str(error)[:42])
+        the downloaded data has a wrong checksum (
+    """
     found = content_digest(folder)
     if found != DIGEST:
         raise ValueError(f"the downloaded data has a wrong checksum ({found}); nothing was kept. {BY_HAND}")

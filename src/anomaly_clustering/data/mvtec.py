@@ -1,14 +1,13 @@
-"""A folder in MVTec AD's layout in; its test images with defect types and masks out.
+"""Lists a category of MVTec AD, or of a data set in its layout: test images with types and masks, and normal ones.
 
 CATEGORY/test/TYPE/000.png   CATEGORY/ground_truth/TYPE/000_mask.png   CATEGORY/train/good/000.png
 """
 
-from functools import partial
 from pathlib import Path
 
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule, Listing, Record
-from anomaly_clustering.data.download import find, provide, unpacked
+from anomaly_clustering.data.download import find, unpacked
 from anomaly_clustering.data.images import image_files
+from anomaly_clustering.data.records import Listing, Record
 
 OBJECTS = (
     "bottle", "cable", "capsule", "hazelnut", "metal_nut", "pill", "screw", "toothbrush", "transistor", "zipper",
@@ -28,9 +27,28 @@ BY_HAND = (
 
 
 def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
-    """The test images of one category folder; class 0 is 'good', the others follow by name.
+    """List the test images of one category's folder, and its normal training images beside them.
 
-    Images of 'combined' show several defect types at once, so the paper leaves them out.
+    Args:
+        folder: the category's folder, which holds `test`, and may hold `ground_truth` and `train/good`.
+        include_combined: keep the images of type 'combined'. They show several defect types at once, so the paper
+            leaves them out, and so does the default.
+
+    Returns:
+        The records; class 0 is 'good', and the defect types follow by name.
+
+    Raises:
+        FileNotFoundError: the folder has no `test`, or there are masks but none for one of the defective images.
+        ValueError: there are no test images.
+
+    Example:
+        >>> import tempfile
+        >>> from anomaly_clustering.data.synthetic_images import write_dataset
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_dataset(Path(folder), per_class=1, normals=2, size=64)
+        ...     listing = list_mvtec(Path(folder))
+        >>> listing.class_names[:3], len(listing.records)
+        (['good', 'crack', 'fibre'], 9)
     """
     if not (folder / "test").is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not a category in MVTec AD's layout: it has no folder 'test'")
@@ -58,45 +76,32 @@ def _mask(folder: Path, name: str, image: Path) -> Path | None:
     return mask
 
 
-class MVTecAD(DefectDataModule):
-    """One category of MVTec AD (Bergmann et al., CVPR 2019; CC BY-NC-SA 4.0): test images by defect type, normals.
+def list_category(root: Path, category: str, *, include_combined: bool = False) -> Listing:
+    """Find a category in the data set and list its images.
 
     Args:
-        root: the data set's folder, its archive (unpacked beside itself), or, with `download`, where to put it.
-        category: one of the 15; folders of the same layout under other names work as well.
-        include_combined: keep the images that show several defect types at once.
-        download: fetch the archive (4.9 GB) if `root` does not exist.
-        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
+        root: the data set's folder, or its archive, which is unpacked already.
+        category: the name of a folder in `root` or one level below.
+        include_combined: as for `list_mvtec`.
+
+    Returns:
+        The listing of `list_mvtec`.
+
+    Raises:
+        FileNotFoundError: there is no such category; the message names those that are there.
+        ValueError: the category has no test images.
+
+    Example:
+        >>> import tempfile
+        >>> from anomaly_clustering.data.synthetic_images import write_dataset
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     write_dataset(Path(root) / "plate", per_class=1, normals=0, size=64)
+        ...     print(len(list_category(Path(root), "plate").records))
+        7
     """
-
-    def __init__(
-        self,
-        root: Path | str = "data/mvtec",
-        category: str = "bottle",
-        *,
-        include_combined: bool = False,
-        download: bool = False,
-        maps: Path | str | None = None,
-        image_size: int = 256,
-        batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
-    ):
-        super().__init__(
-            self._list,
-            prepare=partial(provide, Path(root), url=URL, sha256=SHA256, allowed=download, by_hand=BY_HAND),
-            maps=maps,
-            image_size=image_size,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )
-        self.root = Path(root)
-        self.category = category
-        self.include_combined = include_combined
-
-    def _list(self) -> Listing:
-        root = unpacked(self.root)
-        folder = find(root, self.category)
-        if folder is None:
-            there = sorted({path.parent.name for path in root.glob("**/test") if path.is_dir()})
-            raise FileNotFoundError(f"{str(root)!r} has no category {self.category!r}; it has {there or 'none'}")
-        return list_mvtec(folder, include_combined=self.include_combined)
+    root = unpacked(root)
+    folder = find(root, category)
+    if folder is None:
+        there = sorted({path.parent.name for path in root.glob("**/test") if path.is_dir()})
+        raise FileNotFoundError(f"{str(root)!r} has no category {category!r}; it has {there or 'none'}")
+    return list_mvtec(folder, include_combined=include_combined)

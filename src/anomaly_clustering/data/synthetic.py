@@ -1,73 +1,49 @@
-"""Numbers in (seed, difficulty, how many); the embedded synthetic data set out: a textured product with defects."""
+"""Draws the synthetic data set once and keeps it in the user's cache: a textured product with six types of defects."""
 
 import os
-import tempfile
-from functools import partial
 from pathlib import Path
 
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule
-from anomaly_clustering.data.mvtec import list_mvtec
 from anomaly_clustering.data.synthetic_images import write_dataset
-
-
-class Synthetic(DefectDataModule):
-    """Photographs of a textured product that does not exist, with good ones and defects of several types, and masks.
-
-    The images are drawn once and written to a folder named by the arguments.
-
-    Args:
-        root: the folder that holds such data sets; by default in the user's cache.
-        per_class: images to cluster of each class.
-        normals: further images without defect, for semi-supervised weights.
-        difficulty: from 0 (large, clear defects) to 1 (small, faint ones under changing light).
-        seed: draws the images.
-        maps: folder of the anomaly maps of another detector, for weights 'maps'; see `data.maps`.
-    """
-
-    def __init__(
-        self,
-        root: Path | str | None = None,
-        *,
-        per_class: int = 12,
-        normals: int = 24,
-        difficulty: float = 0.5,
-        seed: int = 0,
-        maps: Path | str | None = None,
-        image_size: int = 256,
-        batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
-    ):
-        name = f"{per_class}x{image_size}px-{normals}normals-difficulty{difficulty}-seed{seed}"
-        folder = Path(root or cache_folder()) / name
-        super().__init__(
-            partial(list_mvtec, folder),
-            prepare=partial(
-                write_once,
-                folder,
-                per_class=per_class,
-                normals=normals,
-                size=image_size,
-                difficulty=difficulty,
-                seed=seed,
-            ),
-            maps=maps,
-            image_size=image_size,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )
+from anomaly_clustering.files import whole_folder
 
 
 def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficulty: float, seed: int) -> None:
-    """Draw the data set, unless it is there; the folder appears only when whole."""
+    """Draw the data set of `synthetic_images.write_dataset`, unless its folder is there.
+
+    The folder appears only when it is whole. Where two processes draw it at once, the first to finish keeps its own.
+
+    Args:
+        folder: where to write; the caller names it by the other arguments, so that other images get another folder.
+        per_class: number of images to cluster of each type.
+        normals: number of further images without defect.
+        size: height and width in pixels, at least 64.
+        difficulty: from 0 (large, clear defects) to 1 (small, faint ones under changing light).
+        seed: draws the images.
+
+    Raises:
+        ValueError: a number is out of range; nothing is written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     write_once(Path(place) / "plates", per_class=1, normals=0, size=64, difficulty=0.5, seed=0)
+        ...     print(len(list((Path(place) / "plates" / "test").rglob("*.png"))))
+        7
+    """
     if folder.exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        partial_folder = Path(temporary) / folder.name
-        write_dataset(partial_folder, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
-        partial_folder.rename(folder)
+    with whole_folder(folder, replace=False) as new:
+        write_dataset(new, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
 
 
 def cache_folder() -> Path:
-    """Where the user's programs keep what they can make again (the XDG base directory specification)."""
+    """Name the folder where the user's programs keep what they can make again (XDG base directory specification).
+
+    Returns:
+        `$XDG_CACHE_HOME/anomaly-clustering/synthetic`; `~/.cache` stands in where the variable is not set.
+
+    Example:
+        >>> cache_folder().parts[-2:]
+        ('anomaly-clustering', 'synthetic')
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anomaly-clustering" / "synthetic"

@@ -1,4 +1,4 @@
-"""A seed in; photographs of a brushed steel plate with six types of defects, and their masks, out.
+"""Draws photographs of a brushed steel plate with six types of defects, and their masks, from a seed.
 
 The plate is a height field and a reflectance, which a lamp lights and a camera records. A defect changes the plate,
 never the picture, so light, blur and noise treat it as they treat the steel around it. Lengths are in pixels of a
@@ -87,7 +87,7 @@ def _patch(rng: np.random.Generator, plate: _Plate, radius: float) -> _Map:
     return np.hypot(along / stretch, across * stretch) * (1 + wobble) - radius
 
 
-# Each defect alters the plate and returns how much, 0 to 1, it altered each pixel.
+# Each of these draws one defect on the plate, and returns how much, from 0 to 1, it altered each pixel.
 
 
 def _crack(rng: np.random.Generator, plate: _Plate) -> _Map:
@@ -222,14 +222,26 @@ def _photograph(rng: np.random.Generator, plate: _Plate) -> UInt8[np.ndarray, "s
 def product_image(
     rng: np.random.Generator, defect: str | None, *, size: int = 256, difficulty: float = 0.5
 ) -> tuple[UInt8[np.ndarray, "size size 3"], Bool[np.ndarray, "size size"]]:
-    """One photograph and the mask of its defect; without a defect (None) the mask is empty.
+    """Draw one photograph and the mask of its defect.
 
-    A fresh generator of the same seed gives the same plate, light and noise with any defect and with none. Difficulty 0
-    is for large strong defects on plates that look alike, 1 for small faint ones on plates that differ in grain, light,
-    tint and sharpness.
+    Args:
+        rng: draws the plate, the defect, the light and the noise. Fresh generators of the same seed give the same
+            plate, light and noise with any defect and with none.
+        defect: one of `DEFECTS`, or None for a good plate.
+        size: height and width in pixels, at least 64; 256 is the paper's size of images.
+        difficulty: 0 gives large strong defects on plates that look alike, 1 small faint ones on plates that differ in
+            grain, light, tint and sharpness; 0.5 lies between.
+
+    Returns:
+        The photograph, uint8 [size, size, 3], and the mask, bool [size, size], which is empty for a good plate.
 
     Raises:
         ValueError: unknown defect, size below 64, difficulty outside of [0, 1].
+
+    Example:
+        >>> image, mask = product_image(np.random.default_rng(0), "hole", size=64)
+        >>> image.shape, image.dtype.name, bool(0 < mask.mean() < 0.05)
+        ((64, 64, 3), 'uint8', True)
     """
     if defect is not None and defect not in _DRAW:
         raise ValueError(f"defect must be None or one of {', '.join(DEFECTS)}, got {defect!r}")
@@ -246,14 +258,29 @@ def product_image(
 def write_dataset(
     root: Path, *, per_class: int = 12, normals: int = 24, size: int = 256, seed: int = 0, difficulty: float = 0.5
 ) -> None:
-    """Write `per_class` test images of each defect and of good plates, and `normals` more good ones for training.
+    """Write a data set in the layout of MVTec AD: photographs of plates with each type of defect, and of good ones.
 
-    Below root, as in MVTec AD: test/good/000.png, test/<defect>/000.png, ground_truth/<defect>/000_mask.png and
-    train/good/000.png. A file depends on seed, size, difficulty and its own name alone, not on how many others there
-    are. Files of the same name are replaced, others stay.
+    The files are test/good/000.png, test/<defect>/000.png, ground_truth/<defect>/000_mask.png and train/good/000.png. A
+    file depends on seed, size, difficulty and its own name alone, not on how many others there are. Files of the same
+    name are replaced, others stay.
+
+    Args:
+        root: the folder to write to.
+        per_class: number of test images of each defect, and of good ones; 12 of each are clustered in seconds.
+        normals: number of good images in train/good.
+        size: height and width in pixels, at least 64; 256 is the paper's size of images.
+        seed: draws the images.
+        difficulty: from 0 to 1, see `product_image`.
 
     Raises:
         ValueError: per_class below 1, normals or seed below 0, size below 64, difficulty outside of [0, 1].
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     write_dataset(Path(root), per_class=1, normals=2, size=64)
+        ...     print(sorted(path.name for path in (Path(root) / "test").iterdir()))
+        ['crack', 'fibre', 'good', 'hole', 'scratch', 'scuff', 'stain']
     """
     for name, value, least in (("per_class", per_class, 1), ("normals", normals, 0), ("seed", seed, 0)):
         if value < least:

@@ -1,6 +1,8 @@
 """What each process holds of a data set in; what the others hold out. On one process nothing travels."""
 
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -9,6 +11,35 @@ from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from anomaly_clustering.mic.weights import Shard
+
+T = TypeVar("T")
+
+
+def on_first(work: Callable[[], T]) -> T:
+    """What the first process makes, for all; where it fails, all fail with its error, whatever the type of that."""
+    if not dist.is_initialized():
+        return work()
+    outcome: list[Any] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            outcome = [work(), None]
+        except Exception as error:
+            dist.broadcast_object_list([None, _portable(error)])
+            raise
+    dist.broadcast_object_list(outcome)
+    result, failure = outcome
+    if failure is not None:
+        raise failure
+    return cast(T, result)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself, if it can travel to another process, else one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"the first process failed: {type(error).__name__}: {error}")
+    return error
 
 
 def gather(tensor: Tensor) -> list[Tensor]:

@@ -1,19 +1,23 @@
-"""Bags, as they arrive, in; how they compare with what is at hand before them out: patches of normal images (Eq. 6),
-some images of the data set (Eq. 7), or the results of an earlier run. Then no bag has to be kept.
+"""What images are compared with, where that is at hand before they come: patches of normal images (Eq. 6), some images
+of the data set (Eq. 7), or the results of an earlier run. Then no bag has to be kept.
 
-Each of the three returns rows for the images of a batch: `scores` [B, M] and `mean_scores` [B], how unusual the patches
-of an image are on average as later images can be scored too; or `distance` [B, N] to all images. Each has
-`reference_bags` [R, P, D], in half precision: a sample of what was compared with, for images that come later.
+Each of the three takes the bags of a batch and their positions in the data set, and returns a row for each image:
+`scores` [B, M] and `mean_scores` [B], how unusual the patches of an image are on average as later images can be scored
+too; or `distance` [B, N] to all images. Each has `reference_bags` [R, P, D] in half precision: a sample of what was
+compared with, for images that come later.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
-from anomaly_clustering.mic.drawing import draw
+from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather
+from anomaly_clustering.mic.progress import Progress
 from anomaly_clustering.mic.weights import Reduce, Shard, novelty, rarity
 from anomaly_clustering.search.precision import Precision
 
@@ -32,9 +36,12 @@ class NormalPatches:
     def __init__(self, patches: Float[Tensor, "p d"], precision: Precision):
         self.patches = patches
         self.precision: Precision = precision
-        self.reference_bags = patches[draw(len(patches), KEPT_PATCHES, SEED)][None].half()
+        self.reference_bags: Float16[Tensor, "1 r d"] | None = patches[draw(len(patches), KEPT_PATCHES, SEED)][
+            None
+        ].half()
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
+        assert self.reference_bags is not None
         # Against fewer patches all distances are larger, so those of later images would not compare with the scores.
         kept = self.reference_bags[0].to(bags)
         return {
@@ -50,30 +57,86 @@ class ReferenceImages:
         self.shard = shard
         self.reduce: Reduce = reduce
         self.precision: Precision = precision
-        self.reference_bags = shard.bags[draw(len(shard.bags), KEPT_IMAGES, SEED)].half()
+        self.reference_bags: Float16[Tensor, "r m d"] | None = shard.bags[
+            draw(len(shard.bags), KEPT_IMAGES, SEED)
+        ].half()
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         scores = rarity(bags, self.reduce, positions=positions, references=[self.shard], precision=self.precision)
         return {"scores": scores, "mean_scores": mean_scores(scores, self.reduce)}
 
 
-class Remembered:
+class CachedResults:
     """What an earlier run found, by position in the data set."""
 
     def __init__(self, found: Mapping[str, Tensor]):
-        self.reference_bags = found.get("reference_bags")
+        self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
         self.rows = {name: rows for name, rows in found.items() if name != "reference_bags"}
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         return {name: rows[positions.cpu()].to(bags.device) for name, rows in self.rows.items()}
 
 
+ComparedWith = NormalPatches | ReferenceImages | CachedResults
+
+
+def draw(total: int, count: int, seed: int) -> Int[Tensor, " drawn"]:
+    """So many of a number of positions, or all if there are fewer; sorted."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+
+
+def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
+    """Positions of the images to compare with: of a share of the normal images (Eq. 6, Figure 8), or of some of the
+    images to cluster (Eq. 7); None where each is compared with all, or with none.
+
+    Raises:
+        ValueError: there are no normal images, or fewer images than references.
+    """
+    if not options.scores_by_comparing:
+        return None
+    if options.weights == "novelty":
+        total = len(getattr(data, "normal_records", ()))
+        if total == 0:
+            raise ValueError("weights 'novelty' compare with normal images, but the data has none")
+        return draw(total, max(1, round(options.normal_fraction * total)), options.seed)
+    if options.num_references is None:
+        return None
+    total = len(getattr(data, "records", ()))
+    if options.num_references > total:
+        raise ValueError(f"num_references must be at most {total} (the number of images), got {options.num_references}")
+    return draw(total, options.num_references, options.seed)
+
+
+def embed_drawn(
+    drawn: Int[Tensor, " drawn"] | None, options: Options, embedder: Embedder, data: Any, progress: Progress
+) -> NormalPatches | ReferenceImages | None:
+    """The images at these positions as something to compare with.
+
+    Args:
+        drawn: see `draw_positions`.
+        options: of the run.
+        embedder: makes their bags.
+        data: the data module.
+        progress: shows how many are embedded.
+    """
+    if drawn is None or data is None:
+        return None
+    if options.weights == "novelty":
+        with progress("Embedding normal images", len(drawn)) as advance:
+            bags = embedder.of(data.normal_dataloader(), drawn, advance, options.normal_stride)
+        return NormalPatches(bags.flatten(0, 1), options.precision)
+    with progress("Embedding references", len(drawn)) as advance:
+        bags = embedder.of(data.test_dataloader(), drawn, advance)
+    return ReferenceImages(Shard(bags, drawn.to(bags.device)), options.reduce, options.precision)
+
+
 def mean_scores(scores: Float[Tensor, "n m"], reduce: Reduce) -> Float[Tensor, " n"]:
-    """Comparable with those against a sample of the references, except for their maximum or minimum."""
+    """How unusual the patches of each image are on average, comparable with means against a sample of the references;
+    NaN where scores are a maximum or minimum over images, for which a sample says something else."""
     return scores.mean(1) if reduce == "mean" else scores.new_full((len(scores),), torch.nan)
 
 
-def sample(shard: Shard) -> Float[Tensor, "r m d"]:
+def sample(shard: Shard) -> Float16[Tensor, "r m d"]:
     """Bags of some of the images of all processes, in the order of the data set."""
     positions = torch.cat(gather(shard.positions)).sort().values
     own = torch.isin(shard.positions, positions[draw(len(positions), KEPT_IMAGES, SEED).to(positions.device)])

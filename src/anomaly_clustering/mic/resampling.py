@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from anomaly_clustering.clustering.grouping import Grouping
+from anomaly_clustering.clustering.methods import cluster_distance, cluster_embeddings
 from anomaly_clustering.metrics.agreement import (
     adjusted_rand_index,
     matched_accuracy,
@@ -18,7 +20,8 @@ from anomaly_clustering.metrics.agreement import (
     normalized_mutual_information,
     purity,
 )
-from anomaly_clustering.mic.weights import Reduce
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.weights import Reduce, soften, weighted_average
 from anomaly_clustering.search.nearest import pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
@@ -81,28 +84,50 @@ def rarity_within(
     return within.masked_fill(itself, math.inf).amin(1)
 
 
-def resampled_scores(
-    labels_of: Callable[[Int[np.ndarray, " s"]], Int[np.ndarray, " s"]],
-    target: Int[np.ndarray, " n"],
-    *,
-    count: int,
-    seed: int,
-) -> dict[str, float]:
-    """Mean ('nmi_mean') and standard error ('nmi_se') of each metric over random subsets.
+def subset_labels(
+    chosen: Int[np.ndarray, " s"],
+    grouping: Grouping,
+    options: Options,
+    bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None,
+) -> Int[np.ndarray, " s"]:
+    """Clusters of a subset as if there were no other images.
 
     Args:
-        labels_of: clusters the images at some positions.
-        target: class of each image, -1 where unknown.
+        chosen: positions of the subset.
+        grouping: of all images, with their embeddings or distances.
+        options: of the run.
+        bags_and_nearest: all bags and `all_nearest` of them, where weights depend on the other images.
     """
+    k, method, seed = grouping.num_clusters, options.method, options.seed
+    if grouping.distance is not None:
+        return cluster_distance(grouping.distance[np.ix_(chosen, chosen)], k, method, seed=seed)
+    assert grouping.embeddings is not None
+    if bags_and_nearest is None:
+        return cluster_embeddings(grouping.embeddings[chosen], k, method, seed=seed)
+    bags, nearest = bags_and_nearest
+    some = torch.from_numpy(chosen).to(bags.device)
+    weights = soften(rarity_within(nearest, some, options.reduce), grouping.tau, options.top_k)
+    return cluster_embeddings(weighted_average(bags[some], weights).cpu().numpy(), k, method, seed=seed)
+
+
+def resampled_scores(
+    grouping: Grouping,
+    options: Options,
+    bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None,
+) -> dict[str, Tensor]:
+    """Mean ('nmi_mean') and standard error ('nmi_se') of each metric over random subsets; see `subset_labels`."""
     values: dict[str, list[float]] = {name: [] for name in METRICS}
-    for chosen in subsets(len(target), count=count, seed=seed):
-        known = target[chosen] >= 0
-        preds, true = torch.from_numpy(labels_of(chosen)[known]), torch.from_numpy(target[chosen][known])
+    for chosen in subsets(len(grouping.target), count=options.resamples, seed=options.seed):
+        known = grouping.target[chosen] >= 0
+        labels = subset_labels(chosen, grouping, options, bags_and_nearest)
+        preds, target = torch.from_numpy(labels[known]), torch.from_numpy(grouping.target[chosen][known])
         for name, metric in METRICS.items():
-            values[name].append(float(metric(preds, true)))
+            values[name].append(float(metric(preds, target)))
     both = {name: mean_and_standard_error(np.array(found)) for name, found in values.items()}
     return {
-        f"{name}_{kind}": value for name, pair in both.items() for kind, value in zip(("mean", "se"), pair, strict=True)
+        f"{name}_{kind}": torch.tensor(value)
+        for name, pair in both.items()
+        for kind, value in zip(("mean", "se"), pair, strict=True)
     }
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Rows:
+class RowBuffer:
     """Collects batches in memory that is taken once, so that nothing is held twice.
 
     Small tensors kept from each batch one by one would also keep the memory between them from being used again.

@@ -12,7 +12,7 @@ FEWEST_FOR_UMAP = 10
 NEIGHBOURS = 3
 
 
-def layout(
+def place_all(
     embeddings: Float[np.ndarray, "n d"] | None, distance: Float[np.ndarray, "n n"] | None, *, seed: int = 0
 ) -> tuple[Float[np.ndarray, "n 2"], str]:
     """Places and the name of the method: UMAP (McInnes et al. 2018) where umap-learn is installed, else the two

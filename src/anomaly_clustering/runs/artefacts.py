@@ -1,6 +1,5 @@
 """Clusters of images in; contact sheets, heat maps, a table of assignments and a matched confusion matrix out."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
+from anomaly_clustering.files import write_csv
 from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics, match_clusters
 from anomaly_clustering.report.confusion import confusion
 from anomaly_clustering.report.sheets import contact_sheet, overlay
+from anomaly_clustering.runs.assignments import write_assignments
 
 SIDE = 128
 COLUMNS = 8
@@ -26,7 +27,7 @@ SHOWN = 64
 
 
 @dataclass(frozen=True)
-class Clusters:
+class ClusteredImages:
     """What any method gives in the end, one row an image."""
 
     images: Sequence[Path]
@@ -78,11 +79,16 @@ class Clusters:
                 sheets[f"heat_maps/{cluster:02d}"] = contact_sheet(heated, columns=columns, side=SIDE)
         return sheets
 
-    def assignments(self) -> list[tuple[str, str, int, str]]:
-        """Path, class, cluster, and the class that the cluster is matched to."""
+    def assignments(self) -> list[dict[str, object]]:
+        """For each image its path, cluster, class, and the class that the cluster is matched to."""
         names = self.matched_names()
         return [
-            (str(path), self.class_names[target] if target >= 0 else "", int(label), names[label])
+            {
+                "path": str(path),
+                "cluster": int(label),
+                "class": self.class_names[target] if target >= 0 else "",
+                "matched_class": names[label],
+            }
             for path, target, label in zip(self.images, self.target, self.labels, strict=True)
         ]
 
@@ -118,7 +124,7 @@ def draw_confusion(rows: Sequence[str], columns: Sequence[str], counts: Int[np.n
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def write_artefacts(folder: Path, clusters: Clusters, summary: Mapping[str, object]) -> None:
+def write_artefacts(folder: Path, clusters: ClusteredImages, summary: Mapping[str, object]) -> None:
     """Write all of it as PNG and CSV.
 
     Args:
@@ -128,18 +134,10 @@ def write_artefacts(folder: Path, clusters: Clusters, summary: Mapping[str, obje
         path = folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path)
-    _csv(folder / "assignments.csv", ["path", "class", "cluster", "matched_class"], clusters.assignments())
-    _csv(folder / "summary.csv", list(summary), [tuple(summary.values())])
+    write_assignments(folder / "assignments.csv", clusters.assignments())
+    write_csv(folder / "summary.csv", list(summary), [tuple(summary.values())])
     if clusters.class_names:
         rows, counts = clusters.matched_confusion()
         draw_confusion(rows, clusters.class_names, counts).save(folder / "confusion.png")
         lines = [(row, *map(int, line)) for row, line in zip(rows, counts, strict=True)]
-        _csv(folder / "confusion.csv", ["cluster", *clusters.class_names], lines)
-
-
-def _csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    # Names of files need not be valid Unicode; what is not is written as it is.
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        writer.writerows(rows)
+        write_csv(folder / "confusion.csv", ["cluster", *clusters.class_names], lines)

@@ -1,67 +1,144 @@
-"""Bags of new images and what a run left behind in; cluster and distance of each, and whether it fits none, out."""
+"""Images that are not of a run, and what the run left behind, in; the cluster of each, or that it fits none, out."""
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float16, Int
+from rich.progress import track
 from scipy.spatial.distance import cdist
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from anomaly_clustering.mic.weights import Reduce, Shard, novelty, rarity
+from anomaly_clustering.clustering.methods import distance_to_center
+from anomaly_clustering.data.datamodule import DefectImages, Record
+from anomaly_clustering.files import digest
+from anomaly_clustering.mic.recipe import Recipe, embed_new
+from anomaly_clustering.mic.trainer import ACCELERATOR
+from anomaly_clustering.runs.later_images import LaterImages
+from anomaly_clustering.runs.store import StoredRun
 
-# Which weights of patches can be found for an image that comes alone.
-WEIGHTS = ("rarity", "novelty", "uniform")
+BATCH = 32
+
+
+class Fitted(NamedTuple):
+    """What images that come later are assigned by; entry i of each sequence of N is image i of the run."""
+
+    recipe: Recipe
+    references: Float16[np.ndarray, "r p d"] | None
+    """Bags that patches of new images are compared with."""
+    digests: Sequence[str]
+    """What tells whether an image is one of the run."""
+    embeddings: Float[np.ndarray, "n d"]
+    labels: Int[np.ndarray, " n"]
+    mean_scores: Float[np.ndarray, " n"]
+    """How unusual the patches of each image are on average; NaN where that is not known."""
+
+
+class Embedded(NamedTuple):
+    """Images that are not of the run; one entry an image."""
+
+    digests: Sequence[str]
+    embeddings: Float[np.ndarray, "e d"]
+    mean_scores: Float[np.ndarray, " e"]
+    """How unusual the patches are on average; NaN where that is not known."""
 
 
 class Assignment(NamedTuple):
-    """One entry a new image."""
+    """One entry an image."""
 
     labels: Int[np.ndarray, " k"]
-    """Cluster: that with the nearest mean embedding."""
+    """Cluster: that with the nearest mean embedding, or its own of an image of the run."""
     distances: Float[np.ndarray, " k"]
     """Distance to that mean."""
     nearest: Int[np.ndarray, " k"]
-    """The image of the run in that cluster which it is most like."""
+    """The image of the run in that cluster which it is most like; itself, if it is one."""
     unknown: Bool[np.ndarray, " k"]
-    """Whether it is out of the range of the run, see `assign`."""
+    """Whether it is out of the range of the run, see `nearest_clusters`."""
 
 
-def scores_against(
-    bags: Float[Tensor, "k m d"],
-    references: Float[Tensor, "r p d"] | None,
-    *,
-    weights: str,
-    reduce: Reduce = "mean",
-) -> Float[Tensor, "k m"] | None:
-    """Scores of patches of images that are not of the run, compared with its references (Eq. 7; Eq. 6).
+def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
+    """A stored run, as later images are assigned to it.
 
     Args:
-        bags: the new images.
-        references: bags of the run for 'rarity', patches of normal images in one bag for 'novelty'.
-        weights: as in the run.
-        reduce: as in the run.
+        run: with embeddings.
+        labels: clusters, which may have been corrected since.
+    """
+    assert run.embeddings is not None
+    return Fitted(run.recipe, run.references, run.digests, run.embeddings, labels, run.mean_scores)
+
+
+def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, str]]:
+    """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
 
     Returns:
-        None where weights are uniform.
+        All later images, and the digest of each of the given ones.
 
     Raises:
-        ValueError: `weights` is none of 'rarity', 'novelty' and 'uniform'.
+        ValueError: an image has the path of one of the run, or seen before, but another content.
     """
-    if weights not in WEIGHTS:
-        raise ValueError(f"new images can be weighed by {WEIGHTS}, not by {weights!r}, which needs more than the image")
-    if references is None:
-        return None
-    exact = references.to(bags)
-    if weights == "novelty":
-        return novelty(bags, exact[0])
-    # No new image is one of the references.
-    nobody = torch.full((len(bags),), -1, device=bags.device)
-    shard = Shard(exact, torch.arange(len(exact), device=bags.device))
-    return rarity(bags, reduce, positions=nobody, references=[shard])
+    contents = {image: digest(image) for image in images}
+    before = dict(zip([*run.paths, *seen.paths], [*run.digests, *seen.digests], strict=True))
+    for image, content in contents.items():
+        if before.get(image, content) != content:
+            raise ValueError(
+                f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
+            )
+    known = {*run.digests, *seen.digests}
+    new = {content: image for image, content in reversed(contents.items()) if content not in known}
+    if not new:
+        return seen, contents
+    paths = sorted(new.values())
+    found = embed_new(_batches(paths, run.recipe.image_size), run.recipe, run.references, device=ACCELERATOR)
+    later = LaterImages(
+        [*seen.paths, *paths],
+        [*seen.digests, *(contents[path] for path in paths)],
+        np.concatenate([seen.weights, found.weights]),
+        np.concatenate([seen.embeddings, found.embeddings]),
+        np.concatenate([seen.mean_scores, found.mean_scores]),
+    )
+    return later, contents
 
 
-def assign(
+def _batches(images: Sequence[Path], size: int) -> Iterator[Float[Tensor, "_ 3 h w"]]:
+    loader = DataLoader(DefectImages([Record(image) for image in images], size), batch_size=BATCH)
+    for batch in track(loader, "Comparing with the run", transient=True):
+        yield batch["image"]
+
+
+def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:
+    """Clusters of images: one that is of the run keeps its own, any other goes to that with the nearest mean.
+
+    What was clustered stays where it is, though the mean of another cluster may be nearer, and is never unknown.
+
+    Args:
+        digests: of the images that are asked for.
+        new: those of them that are not of the run, and maybe others.
+        fitted: the run.
+
+    Raises:
+        KeyError: an image is neither of the run nor among the new ones.
+    """
+    of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
+    rows = {content: i for i, content in enumerate(new.digests)}
+    found = nearest_clusters(
+        new.embeddings, fitted.embeddings, fitted.labels, new_scores=new.mean_scores, scores=fitted.mean_scores
+    )
+    numbered = np.unique(fitted.labels, return_inverse=True)[1]
+    of_itself = Assignment(
+        labels=fitted.labels,
+        distances=distance_to_center(fitted.embeddings, numbered),
+        nearest=np.arange(len(fitted.labels)),
+        unknown=np.zeros(len(fitted.labels), dtype=bool),
+    )
+    # Images of the run first, then the new ones, and of these the asked ones.
+    row = [of_run[content] if content in of_run else len(fitted.labels) + rows[content] for content in digests]
+    both = (np.concatenate([own, other]) for own, other in zip(of_itself, found, strict=True))
+    return Assignment(*(column[np.array(row, dtype=np.int64)] for column in both))
+
+
+def nearest_clusters(
     new: Float[np.ndarray, "k d"],
     embeddings: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"],
@@ -85,6 +162,12 @@ def assign(
         labels: cluster of each image of the run.
         new_scores: mean score of the patches of each new image; NaN where there is none.
         scores: the same of the run.
+
+    Example:
+        >>> run = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]])
+        >>> found = nearest_clusters(np.array([[1.0, 0.5], [10, 100]]), run, np.array([5, 5, 3, 3]))
+        >>> found.labels.tolist(), found.distances.tolist(), found.unknown.tolist()
+        ([5, 3], [0.5, 98.0], [False, True])
     """
     numbers, inverse = np.unique(labels, return_inverse=True)
     exact, points = embeddings.astype(np.float64), new.astype(np.float64)

@@ -1,13 +1,13 @@
 """What a module logs at each validation in; a table of all epochs, and the last and the best of them, out."""
 
-import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+
+from anomaly_clustering.files import write_csv
 
 Row = Mapping[str, float | int]
 
@@ -62,13 +62,10 @@ class LastAndBest(Callback):
         return chosen
 
     def _write(self, table: Path) -> None:
-        table.parent.mkdir(parents=True, exist_ok=True)
-        partial = table.with_name(f".{table.name}")
-        names = dict.fromkeys(name for row in self.rows for name in row)
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(names))
-            writer.writeheader()
-            writer.writerows(
-                {name: value if name == "epoch" else f"{value:.6g}" for name, value in row.items()} for row in self.rows
-            )
-        os.replace(partial, table)
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        lines = [[_written(name, row[name]) if name in row else "" for name in names] for row in self.rows]
+        write_csv(table, names, lines)
+
+
+def _written(name: str, value: float | int) -> object:
+    return value if name == "epoch" else f"{value:.6g}"

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
+from anomaly_clustering.files import whole_folder
 from anomaly_clustering.runs.labels import Labelled
-from anomaly_clustering.files import whole_or_nothing
 
 Layout = Literal["folders", "coco", "yolo-cls"]
 NOT_IN_NAMES = set('/\\:*?"<>|')
@@ -31,6 +31,9 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
     folders: OUT/CLASS/IMAGE. coco: OUT/images/IMAGE and OUT/annotations.json, one box around the whole of each image,
     since COCO knows no class of an image. yolo-cls: OUT/train/CLASS/IMAGE and OUT/val/CLASS/IMAGE.
 
+    Returns:
+        How many images were left out.
+
     Args:
         labels: as saved from the report.
         out: must be new.
@@ -42,6 +45,15 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
         ValueError: no image has a label, or one cannot be the name of a folder where the layout needs it.
         FileExistsError: `out` exists.
         FileNotFoundError: an image is no longer where it was.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     image = Path(folder) / "a.png"
+        ...     Image.new("L", (8, 8)).save(image)
+        ...     left_out = export([Labelled(image, 0, "dent", False)], Path(folder) / "out", "folders")
+        ...     left_out, [str(file.relative_to(folder)) for file in Path(folder).glob("out/*/*")]
+        (0, ['out/dent/a.png'])
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {tuple(LAYOUTS)}, got {layout!r}")
@@ -52,7 +64,7 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
     items = _items(labels)
     if layout != "coco":
         _check_names(items)
-    with whole_or_nothing(out) as folder:
+    with whole_folder(out) as folder:
         LAYOUTS[layout](items, folder, val_fraction, seed)
     return len(labels) - len(items)
 

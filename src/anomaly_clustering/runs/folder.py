@@ -1,7 +1,6 @@
 """The result of a run in; a folder with `assignments.csv`, `metrics.json`, `config.yaml`, `report.html` and
 `run.safetensors`, all that the report is drawn from and that places new images, out."""
 
-import csv
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,36 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.table import Table
 
-from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
-from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.clustering.grouping import Grouping
-from anomaly_clustering.report.places import layout
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.files import digest, whole_folder
+from anomaly_clustering.metrics.titles import TITLES
+from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
-from anomaly_clustering.search.precision import resolve
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
 from anomaly_clustering.report.pictures import FOLDER as THUMBNAILS
-from anomaly_clustering.runs.drawn_report import PAGE, draw_report
-from anomaly_clustering.runs.store import FILE, Recipe, StoredRun, digest
-from anomaly_clustering.files import whole_or_nothing
+from anomaly_clustering.report.places import place_all
+from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.later_images import LATER
+from anomaly_clustering.runs.run_report import PAGE, draw_report
+from anomaly_clustering.runs.store import FILE, StoredRun
+from anomaly_clustering.search.precision import resolve
 
 MARK = "assignments.csv"
 ASSIGNED = "assigned.csv"
-LATER = "assigned.safetensors"
 FILES = frozenset({MARK, "config.yaml", "metrics.json", PAGE, FILE, ASSIGNED, LATER, THUMBNAILS})
-METRICS = {
-    "nmi": "NMI",
-    "ari": "ARI",
-    "f1": "F1",
-    "accuracy": "accuracy",
-    "purity": "purity",
-    "mauc": "mAUC",
-    "r@90%": "R@0.9",
-    "r@95%": "R@0.95",
-    "r@99%": "R@0.99",
-    "localisation_auroc": "localisation AUROC",
-}
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -94,9 +83,9 @@ def write_run(
     images = [datamodule.records[i].image for i in grouping.index]
     notices = [*datamodule.notices, *mic.notices]
     check_free(out, overwrite=overwrite)
-    with whole_or_nothing(out) as folder:
+    with whole_folder(out) as folder:
         (folder / "config.yaml").write_text(config)
-        _write_assignments(folder / MARK, grouping, images, datamodule.class_names)
+        write_assignments(folder / MARK, _assignments(grouping, images, datamodule.class_names))
         _write_metrics(folder / "metrics.json", grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
         run.save(folder)
@@ -111,21 +100,10 @@ def _stored(
     distance = grouping.distance
     if distance is None and grouping.embeddings is not None and len(images) <= MOST_FOR_SILHOUETTE:
         distance = euclidean(torch.from_numpy(grouping.embeddings)).numpy()
-    places, map_name = layout(grouping.embeddings, grouping.distance, seed=mic.seed)
+    places, map_name = place_all(grouping.embeddings, grouping.distance, seed=mic.options.seed)
     return StoredRun(
         title=title,
-        recipe=Recipe(
-            backbone=mic.backbone.name,
-            layer=mic.backbone.layer,
-            checkpoint=mic.hparams["checkpoint"] and str(Path(mic.hparams["checkpoint"]).resolve()),
-            kernel_size=mic.features.kernel_size,
-            image_size=datamodule.image_size,
-            distance=mic.distance,
-            weights=mic.weights,
-            reduce=mic.reduce,
-            tau=mic.tau,
-            top_k=mic.top_k,
-        ),
+        recipe=mic.recipe(datamodule.image_size),
         paths=images,
         digests=[digest(image) for image in images],
         class_names=list(datamodule.class_names),
@@ -141,51 +119,41 @@ def _stored(
         places=places,
         mean_scores=grouping.mean_scores,
         embeddings=grouping.embeddings,
-        references=None if mic.reference_bags is None else mic.reference_bags.cpu().numpy(),
+        references=grouping.references,
     )
 
 
 def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
-    normals = round(mic.normal_fraction * len(datamodule.normal_records))
+    options, tau = mic.options, mic.grouping.tau
+    normals = round(options.normal_fraction * len(datamodule.normal_records))
     weights = {
-        "rarity": f"patches that are rare among the images count more (Eq. 5, tau {mic.tau:.3g})",
-        "novelty": f"patches unlike {normals} normal images count more (Eq. 6, tau {mic.tau:.3g})",
-        "maps": f"patches that the anomaly maps of {datamodule.maps} mark count more (tau {mic.tau:.3g})",
+        "rarity": f"patches that are rare among the images count more (Eq. 5, tau {tau:.3g})",
+        "novelty": f"patches unlike {normals} normal images count more (Eq. 6, tau {tau:.3g})",
+        "maps": f"patches that the anomaly maps of {datamodule.maps} mark count more (tau {tau:.3g})",
         "mask": "patches marked by the ground-truth masks count",
         "uniform": "all patches count alike",
     }
-    compared = {"weighted_average": f"weighted average of patches; {weights[mic.weights]}"}
+    compared = {"weighted_average": f"weighted average of patches; {weights[options.weights]}"}
     return {
         "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
         "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
-        "Images compared by": compared.get(mic.distance, mic.distance.replace("_", " ")),
-        "Nearest patches": _search(mic),
-        "Clustering": mic.method,
+        "Images compared by": compared.get(options.distance, options.distance.replace("_", " ")),
+        "Nearest patches": _search(options, mic.device),
+        "Clustering": options.method,
         "Number of clusters": how_many(mic.grouping),
-        **{title: f"{metrics[name]:.3f}" for name, title in METRICS.items() if name in metrics},
+        **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
 
 
-def _search(mic: MIC) -> str:
+def _search(options: Options, device: torch.device) -> str:
     found = {
         torch.float32: "float32",
         torch.bfloat16: "bfloat16, measured in float32",
         torch.int8: "8-bit integers, measured in float32",
     }
-    among = f", among every {mic.normal_stride} rows and columns of normal patches" if mic.normal_stride > 1 else ""
-    return f"found in {found[resolve(mic.precision, mic.device)]}{among}"
-
-
-def scores(metrics: Mapping[str, float]) -> Table:
-    """Metrics as a table to print: F1 and accuracy are those after clusters were matched to classes."""
-    resampled = "nmi_mean" in metrics
-    table = Table("score", "value", *(["resampled"] if resampled else []))
-    for name, title in METRICS.items():
-        if name in metrics:
-            mean, error = metrics.get(f"{name}_mean"), metrics.get(f"{name}_se")
-            spread = "" if mean is None else f"{mean:.3f} ± {error:.3f}"
-            table.add_row(title, f"{metrics[name]:.3f}", *([spread] if resampled else []))
-    return table
+    stride = options.normal_stride
+    among = f", among every {stride} rows and columns of normal patches" if stride > 1 else ""
+    return f"found in {found[resolve(options.precision, device)]}{among}"
 
 
 def how_many(grouping: Grouping) -> str:
@@ -206,12 +174,15 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
     path.write_text(json.dumps(summary, indent=2) + "\n")
 
 
-def _write_assignments(path: Path, grouping: Grouping, images: Sequence[Path], class_names: Sequence[str]) -> None:
-    # Names of files need not be valid Unicode; what is not is written as it is.
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "label", "cluster", "distance_to_center"])
+def _assignments(grouping: Grouping, images: Sequence[Path], class_names: Sequence[str]) -> list[dict[str, object]]:
+    return [
+        {
+            "path": image,
+            "cluster": cluster,
+            "class": class_names[target] if target >= 0 else "",
+            "distance_to_center": float(distance),
+        }
         for image, target, cluster, distance in zip(
             images, grouping.target, grouping.labels, grouping.groups.distances, strict=True
-        ):
-            table.writerow([image, class_names[target] if target >= 0 else "", cluster, f"{distance:.6f}"])
+        )
+    ]

@@ -1,11 +1,11 @@
 """The file of labels that the report saved in; which image is of which cluster and class out."""
 
-import csv
-import io
 import json
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+from anomaly_clustering.files import read_csv
 
 COLUMNS = ("path", "cluster", "label", "unsure")
 
@@ -22,21 +22,27 @@ class Labelled(NamedTuple):
 
 
 def read_labels(file: Path) -> list[Labelled]:
-    """The rows of `labels.csv`, or of `labels.json`.
+    """The rows of `labels.csv`, or of `labels.json`, as the report saves them.
+
+    Args:
+        file: JSON if its name ends in `.json`, else CSV.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not what the report saves.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "labels.csv"
+        ...     _ = file.write_text("path,cluster,label,unsure\\na.png,0,dent,0\\n")
+        ...     [(str(image.path), image.label) for image in read_labels(file)]
+        [('a.png', 'dent')]
     """
     if not file.is_file():
         raise FileNotFoundError(f"{str(file)!r} does not exist; save it from the report")
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        rows = (
-            json.loads(text)["images"]
-            if file.suffix == ".json"
-            else list(csv.DictReader(io.StringIO(text, newline="")))
-        )
+        rows = json.loads(file.read_text(encoding="utf-8-sig"))["images"] if file.suffix == ".json" else read_csv(file)
         labels = [
             Labelled(_path(row["path"]), int(row["cluster"]), row["label"].strip(), bool(int(row["unsure"])))
             for row in rows

@@ -1,6 +1,5 @@
 """A run that ended in; all that the report is drawn from and that places new images, in one file, out; and back."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,31 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float16, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
+from anomaly_clustering.files import whole_file
+from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.report.page import Curve
 
 FILE = "run.safetensors"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How images became embeddings: arguments of MIC, and the size to which images were resized."""
-
-    backbone: str
-    layer: str
-    checkpoint: str | None
-    kernel_size: int
-    image_size: int
-    distance: str
-    weights: str
-    reduce: str
-    tau: float
-    top_k: int | None
-
-    @property
-    def checkpoint_path(self) -> Path | None:
-        return Path(self.checkpoint) if self.checkpoint else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +51,8 @@ class StoredRun:
         arrays = {name: np.ascontiguousarray(v) for name, v in values.items() if isinstance(v, np.ndarray)}
         rest = {name: value for name, value in values.items() if name not in arrays}
         # Names of files that are not Unicode survive as JSON's escapes.
-        (folder / FILE).write_bytes(save(arrays, metadata={"run": json.dumps(rest, default=_plain)}))
+        with whole_file(folder / FILE) as part:
+            save_file(arrays, part, metadata={"run": json.dumps(rest, default=_as_json)})
 
 
 def load_run(folder: Path) -> StoredRun:
@@ -99,11 +81,5 @@ def load_run(folder: Path) -> StoredRun:
         raise ValueError(f"{str(path)!r} is damaged or of another version: {error}") from None
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _plain(value: object) -> object:
+def _as_json(value: object) -> object:
     return asdict(value) if isinstance(value, Recipe) else str(value)

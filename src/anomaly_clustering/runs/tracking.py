@@ -14,10 +14,11 @@ import wandb
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from anomaly_clustering.runs.artefacts import Clusters, draw_confusion, write_artefacts
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.processes import gather
+from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
+from anomaly_clustering.runs.assignments import in_order
 
 Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
@@ -143,7 +144,7 @@ class Track(Callback):
         if isinstance(pl_module, MIC):
             self._track(trainer, _of_mic(pl_module, _data(trainer)))
 
-    def _track(self, trainer: Trainer, clusters: Clusters) -> None:
+    def _track(self, trainer: Trainer, clusters: ClusteredImages) -> None:
         if not trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -160,37 +161,37 @@ def _data(trainer: Trainer) -> DefectDataModule:
     return data
 
 
-def _of_mic(mic: MIC, data: DefectDataModule) -> Clusters:
+def _of_mic(mic: MIC, data: DefectDataModule) -> ClusteredImages:
     grouping = mic.grouping
-    weighs = mic.distance == "weighted_average" and mic.weights != "uniform"
-    return Clusters(
+    return ClusteredImages(
         images=[data.records[i].image for i in grouping.index],
         labels=grouping.labels,
         target=grouping.target,
         class_names=data.class_names,
-        weights=grouping.weights if weighs else None,
+        weights=grouping.weights if mic.options.weighs_patches else None,
         distances=grouping.groups.distances,
     )
 
 
-def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModule) -> Clusters:
+def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModule) -> ClusteredImages:
     # A distributed sampler repeats images to fill up.
     index, first = np.unique(index, return_index=True)
     records = [data.records[i] for i in index]
     target = np.array([-1 if record.label is None else record.label for record in records])
-    return Clusters([record.image for record in records], labels[first], target, data.class_names)
+    return ClusteredImages([record.image for record in records], labels[first], target, data.class_names)
 
 
-def _log(logger: WandbLogger, clusters: Clusters, summary: Mapping[str, Any]) -> None:
+def _log(logger: WandbLogger, clusters: ClusteredImages, summary: Mapping[str, Any]) -> None:
     """All that is to be seen of a run's clusters."""
     run = logger.experiment
     media: dict[str, Any] = {name: wandb.Image(sheet) for name, sheet in clusters.sheets().items()}
+    assignments = clusters.assignments()
+    columns = in_order(assignments[0])
     rows = [
-        [wandb.Image(thumbnail), *row]
-        for thumbnail, row in zip(clusters.thumbnails, clusters.assignments(), strict=True)
+        [wandb.Image(thumbnail), *(row[name] for name in columns)]
+        for thumbnail, row in zip(clusters.thumbnails, assignments, strict=True)
     ]
-    columns: list[str | int] = ["image", "path", "class", "cluster", "matched_class"]
-    media["assignments"] = wandb.Table(columns=columns, data=rows)
+    media["assignments"] = wandb.Table(columns=["image", *columns], data=rows)
     media["summary"] = wandb.Table(columns=list(summary), data=[list(summary.values())])
     if clusters.class_names:
         names, counts = clusters.matched_confusion()

@@ -3,9 +3,7 @@
 Checkpoints and the table of epochs grow while it runs, so unlike the folder of a run this one is there from the start.
 """
 
-import csv
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +12,12 @@ from typing import Any
 import torch.distributed as dist
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from rich.table import Column, Table
 
 from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.files import whole_file
+from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.epochs import Row
-from anomaly_clustering.runs.folder import METRICS, check_free
+from anomaly_clustering.runs.folder import check_free
 
 CHECKPOINTS, EPOCHS = "checkpoints", "epochs.csv"
 FILES = frozenset({CHECKPOINTS, EPOCHS, "assignments.csv", "config.yaml", "metrics.json"})
@@ -94,41 +93,23 @@ def write_training(
         chosen: the epochs to report, see `LastAndBest.chosen`.
         config: the options of the training, as YAML.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    _replace(out / "config.yaml", config)
-    _replace(out / "metrics.json", json.dumps({name: dict(row) for name, row in chosen.items()}, indent=2) + "\n")
-    if table is None:
-        return
-    partial = out / ".assignments.csv"
-    with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        extra = [name for name in table[0] if name not in ("index", "label")]
-        known = ["path", "label"] if isinstance(datamodule, DefectDataModule) else ["index"]
-        writer = csv.writer(file)
-        writer.writerow([*known, "cluster", *extra])
-        for row in table:
-            writer.writerow([*_known(row["index"], datamodule), row["label"], *(f"{row[name]:.6f}" for name in extra)])
-    os.replace(partial, out / "assignments.csv")
+    texts = {
+        "config.yaml": config,
+        "metrics.json": json.dumps({name: dict(row) for name, row in chosen.items()}, indent=2) + "\n",
+    }
+    for name, text in texts.items():
+        with whole_file(out / name) as part:
+            part.write_text(text)
+    if table is not None:
+        write_assignments(out / "assignments.csv", [_assignment(row, datamodule) for row in table])
 
 
-def _known(index: int, datamodule: LightningDataModule | None) -> list[Any]:
+def _assignment(row: Mapping[str, Any], datamodule: LightningDataModule | None) -> dict[str, Any]:
+    known = {name: value for name, value in row.items() if name not in ("index", "label")} | {"cluster": row["label"]}
     if not isinstance(datamodule, DefectDataModule):
-        return [index]
-    record = datamodule.records[index]
-    return [record.image, "" if record.label is None else datamodule.class_names[record.label]]
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text)
-    os.replace(partial, path)
-
-
-def training_scores(chosen: Mapping[str, Row]) -> Table:
-    """The reported epochs as a table to print."""
-    names = [name for name in METRICS if any(name in row for row in chosen.values())]
-    table = Table(Column("epoch chosen", no_wrap=True), "epoch", *(METRICS[name] for name in names))
-    for title, row in chosen.items():
-        oracle = " (oracle)" if title == "best_by_accuracy" else ""
-        values = (f"{row[name]:.3f}" if name in row else "" for name in names)
-        table.add_row(title.replace("_", " ") + oracle, f"{row['epoch']:.0f}", *values)
-    return table
+        return known | {"index": row["index"]}
+    record = datamodule.records[row["index"]]
+    return known | {
+        "path": record.image,
+        "class": "" if record.label is None else datamodule.class_names[record.label],
+    }

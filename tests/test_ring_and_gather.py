@@ -1,17 +1,15 @@
 """Several processes on this machine, speaking gloo, hold parts of one data set."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from several_processes import run
 from torch import Tensor
 
-from anomaly_clustering.mic.processes import first_copies, gather, ring
+from anomaly_clustering.mic.processes import first_copies, gather, on_first, ring
 from anomaly_clustering.mic.weights import Shard, rarity
 
 N = 11
@@ -19,16 +17,6 @@ N = 11
 
 def data() -> Tensor:
     return F.normalize(torch.randn(N, 6, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
-
-
-def process(rank: int, world: int, store: str, body: Callable[[int, int], None]) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    body(rank, world)
-    dist.destroy_process_group()
-
-
-def run(body: Callable[[int, int], None], world: int, tmp_path: Path) -> None:
-    mp.spawn(process, args=(world, str(tmp_path / "store"), body), nprocs=world)
 
 
 def rarity_is_that_of_one_process(rank: int, world: int) -> None:
@@ -50,6 +38,29 @@ def repetitions_are_dropped(rank: int, world: int) -> None:
     assert sorted(kept.tolist()) == list(range(N))
 
 
+class Unportable(Exception):
+    """Cannot be made again from its arguments, so that it does not survive a journey to another process."""
+
+    def __init__(self, code: int, reason: str):
+        super().__init__(reason)
+
+
+def an_error_of_the_first_reaches_all(rank: int, world: int) -> None:
+    def fail(error: Exception) -> None:
+        assert rank == 0, "the others do not work"
+        raise error
+
+    assert on_first(lambda: {"found by": rank}) == {"found by": 0}
+    for error in (ValueError("bad value"), KeyError("median"), OSError(28, "disk full"), MemoryError("too large")):
+        with pytest.raises(type(error)) as found:
+            on_first(lambda error=error: fail(error))
+        assert str(found.value) == str(error)
+    with pytest.raises(Unportable if rank == 0 else RuntimeError, match="odd"):
+        on_first(lambda: fail(Unportable(3, "odd")))
+    # Nobody is left waiting.
+    assert len(gather(torch.zeros(1))) == world
+
+
 @pytest.mark.parametrize("world", [2, 3])
 def test_rarity_around_the_ring(world: int, tmp_path: Path) -> None:
     run(rarity_is_that_of_one_process, world, tmp_path)
@@ -61,7 +72,12 @@ def test_gather_and_repetitions(tmp_path: Path) -> None:
     run(repetitions_are_dropped, 3, tmp_path)
 
 
+def test_an_error_of_the_first_process_reaches_all_others_whatever_its_type(tmp_path: Path) -> None:
+    run(an_error_of_the_first_reaches_all, 2, tmp_path)
+
+
 def test_one_process_needs_no_group() -> None:
+    assert on_first(lambda: 1) == 1
     shard = Shard(data(), torch.arange(N))
     assert list(ring(shard)) == [shard]
     assert torch.equal(gather(shard.positions)[0], shard.positions)

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist, pdist, squareform
 
 from anomaly_clustering.report import places as module
-from anomaly_clustering.report.places import layout, place_among
+from anomaly_clustering.report.places import place_all, place_among
 
 
 @pytest.fixture
@@ -19,14 +19,14 @@ def without_umap(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plane_is_shown_as_it_is() -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]
-    for places, name in (layout(plane, None), layout(None, squareform(pdist(plane)))):
+    for places, name in (place_all(plane, None), place_all(None, squareform(pdist(plane)))):
         assert name in ("PCA", "classical scaling")
         np.testing.assert_allclose(pdist(places), pdist(plane), rtol=1e-6)
 
 
 @pytest.mark.usefixtures("without_umap")
 def test_one_dimension_is_a_line() -> None:
-    places, _ = layout(np.arange(5.0)[:, None], None)
+    places, _ = place_all(np.arange(5.0)[:, None], None)
     np.testing.assert_allclose(np.abs(np.diff(places[:, 0])), 1)
     assert (places[:, 1] == 0).all()
 
@@ -35,9 +35,9 @@ def test_one_dimension_is_a_line() -> None:
 def test_umap_keeps_groups_together_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     embeddings = np.concatenate([rng.normal(20 * k, 1, (15, 8)) for k in range(3)])
-    places, name = layout(embeddings, None, seed=0)
+    places, name = place_all(embeddings, None, seed=0)
     assert name == "UMAP"
-    assert (places == layout(embeddings, None, seed=0)[0]).all()
+    assert (places == place_all(embeddings, None, seed=0)[0]).all()
     nearest = (cdist(places, places) + np.diag([np.inf] * 45)).argmin(1)
     assert (nearest // 15 == np.arange(45) // 15).all()
 

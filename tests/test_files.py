@@ -1,14 +1,16 @@
+"""What is written is there whole or not at all; what a run leaves is replaced only if the user says so."""
+
 from pathlib import Path
 
 import pytest
 
-from anomaly_clustering.files import whole_or_nothing
+from anomaly_clustering.files import digest, read_csv, whole_file, whole_folder, write_csv
 from anomaly_clustering.runs.folder import check_free
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:
     check_free(out, overwrite=overwrite)
-    with whole_or_nothing(out) as folder:
+    with whole_folder(out) as folder:
         (folder / "assignments.csv").write_text(text)
         if fail:
             raise RuntimeError("power cut")
@@ -90,3 +92,40 @@ def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
 def test_an_empty_folder_is_free(tmp_path: Path) -> None:
     check_free(tmp_path, overwrite=False)
     write(tmp_path / "run", "first")
+
+
+def test_a_file_appears_whole_with_the_rights_of_any_other(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with whole_file(tmp_path / "deep" / "file") as part:
+        part.write_text("half")
+        assert not (tmp_path / "deep" / "file").exists()
+        part.write_text("whole")
+    assert (tmp_path / "deep" / "file").read_text() == "whole"
+    assert (tmp_path / "deep" / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_file_that_is_not_finished_leaves_the_old_one_and_no_trace(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    (tmp_path / "file").write_text("old")
+
+    def interrupted() -> None:
+        with whole_file(tmp_path / "file") as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows = [["a,b.png", 'say "so"'], ["two\nlines", ""], ["Kerbe \u00fc", "1"]]
+    write_csv(tmp_path / "table.csv", ["path", "label"], rows)
+    assert [list(row.values()) for row in read_csv(tmp_path / "table.csv")] == rows
+    # As spreadsheets save it.
+    (tmp_path / "bom.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "table.csv").read_bytes())
+    assert read_csv(tmp_path / "bom.csv") == read_csv(tmp_path / "table.csv")
+    assert digest(tmp_path / "bom.csv") != digest(tmp_path / "table.csv")

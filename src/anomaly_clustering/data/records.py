@@ -1,0 +1,46 @@
+"""What a source knows of its images, before any is opened: a record for each file, and a listing of all of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Record(NamedTuple):
+    """One image file and what is known of it.
+
+    Args:
+        image: the image file.
+        label: position of its defect type in the listing's `class_names`; None where it is unknown.
+        mask: an image of the same size that is bright where the defect is; None where nobody drew one.
+        is_normal_train: the image is known to be free of defects and stands beside those that are clustered.
+        map: the anomaly map that another detector wrote for the image; see `anomaly_clustering.data.maps`.
+
+    Example:
+        >>> Record(Path("photos/crack/0.png"), label=1).mask is None
+        True
+    """
+
+    image: Path
+    label: int | None = None
+    mask: Path | None = None
+    is_normal_train: bool = False
+    map: Path | None = None
+
+
+class Listing(NamedTuple):
+    """All that a source holds.
+
+    Args:
+        records: the images to cluster, in a fixed order, and the normal images beside them.
+        class_names: names of the defect types, in the order of their labels; empty where no labels are known.
+        notices: sentences for the user on how the folder was read, such as files that were left out.
+
+    Example:
+        >>> listing = Listing([Record(Path("good/0.png"), 0), Record(Path("crack/0.png"), 1)], ["good", "crack"])
+        >>> [listing.class_names[record.label] for record in listing.records]
+        ['good', 'crack']
+    """
+
+    records: Sequence[Record]
+    class_names: Sequence[str]
+    notices: Sequence[str] = ()

@@ -1,0 +1,62 @@
+"""A batch and its bags in; of each image all that can be said before the others are seen, out.
+
+An image that must be compared with all others keeps its bag; of any other its embedding, or its distances, remain.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from anomaly_clustering.mic.distance_names import POOLING
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.references import ComparedWith
+from anomaly_clustering.mic.weights import mask_weights, patch_means, soften, weighted_average
+
+
+def known_of(batch: Mapping[str, Any], *, masks: bool) -> dict[str, Tensor]:
+    """Position and class of each image, and its mask where there is one and it is wanted."""
+    known = {"index": batch["index"], "target": batch["target"]}
+    return known | {"mask": batch["mask"] > 0.5} if masks and "mask" in batch else known
+
+
+def reduce_bags(
+    bags: Float[Tensor, "b h w d"], batch: Mapping[str, Any], options: Options, compared_with: ComparedWith | None
+) -> dict[str, Tensor]:
+    """What is kept of the bags of a batch: `embeddings`, with `weights` where patches have any; `distance` to all
+    images; or `bags`, with `scores` where they are known and tau is still to be chosen.
+
+    Raises:
+        ValueError: weights need masks or maps that the data does not have.
+    """
+    grid, patches = (bags.shape[1], bags.shape[2]), bags.flatten(1, 2)
+    if options.distance in POOLING:
+        return {"embeddings": POOLING[options.distance](patches, grid)}
+    if options.weighs and options.weights == "uniform":
+        return weigh(patches, patches.new_full(patches.shape[:2], 1 / patches.shape[1]))
+    if options.weighs and options.weights == "mask":
+        weights, marked = mask_weights(_given(batch, "mask", "ground-truth masks"), grid)
+        return weigh(patches, weights) | {"marked": marked}
+    known: dict[str, Tensor] = {}
+    if options.weighs and options.weights == "maps":
+        known = {"scores": patch_means(_given(batch, "map", "anomaly maps"), grid)}
+    elif compared_with is not None:
+        known = compared_with(patches, batch["index"])
+    if "scores" in known and options.effective_patches is None:
+        return known | weigh(patches, soften(known["scores"], options.tau, options.top_k))
+    return known if "distance" in known else known | {"bags": patches}
+
+
+def weigh(bags: Float[Tensor, "b m d"], weights: Float[Tensor, "b m"]) -> dict[str, Tensor]:
+    """The weights and the embeddings that follow from them (Eq. 1)."""
+    return {"weights": weights, "embeddings": weighted_average(bags, weights)}
+
+
+def _given(batch: Mapping[str, Any], name: str, meaning: str) -> Tensor:
+    if name not in batch:
+        option = ": give their folder as data.maps" if name == "map" else ""
+        weights = "maps" if name == "map" else name
+        raise ValueError(f"weights {weights!r} need {meaning}, but the data has none{option}")
+    tensor: Tensor = batch[name]
+    return tensor

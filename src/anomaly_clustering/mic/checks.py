@@ -1,0 +1,53 @@
+"""Options and data of a run that is about to start in; what would fail after the work fails before it."""
+
+from typing import Any
+
+from lightning import Trainer
+
+from anomaly_clustering.clustering.grouping import NumClusters
+from anomaly_clustering.clustering.num_clusters import check_can_choose
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.search.precision import resolve
+
+
+def check_run(options: Options, data: Any, trainer: Trainer) -> None:
+    """See that the trainer and the data allow what the options ask for.
+
+    Args:
+        data: a DefectDataModule or the like; None where the trainer was given loaders alone.
+
+    Raises:
+        ValueError: there are fewer images than clusters or only one, their number is not known, the device has no
+            products of the asked precision, or the trainer's precision or number of processes does not fit.
+    """
+    resolve(options.precision, trainer.strategy.root_device)
+    if trainer.precision != "32-true":
+        raise ValueError(f"the trainer's precision must be '32-true' for MIC, got {trainer.precision!r}")
+    if options.resamples and trainer.world_size > 1:
+        raise ValueError(f"resamples run on one process, got {trainer.world_size}")
+    records = getattr(data, "records", None)
+    if records is None:
+        return
+    if len(records) == 1:
+        name = getattr(records[0], "image", None)
+        alone = f", {str(name)!r}" if name else ""
+        raise ValueError(f"there is one image alone{alone}: at least 2 are needed")
+    asked = num_clusters_of(options, data)
+    if asked == "auto":
+        check_can_choose(len(records))
+    elif asked > len(records):
+        raise ValueError(f"num_clusters must be between 2 and {len(records)} (the number of images), got {asked}")
+
+
+def num_clusters_of(options: Options, data: Any) -> NumClusters:
+    """As many as were asked for, 'auto' among them, or as there are known classes.
+
+    Raises:
+        ValueError: neither is known.
+    """
+    if options.num_clusters is not None:
+        return options.num_clusters
+    num_classes: int = getattr(data, "num_classes", 0)
+    if num_classes < 2:
+        raise ValueError(f"the data has {num_classes} known classes: give num_clusters, or 'auto'")
+    return num_classes

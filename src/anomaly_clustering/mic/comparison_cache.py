@@ -1,0 +1,87 @@
+"""What comparing some images depends on in; the result of an earlier comparison, if there was one, out of a cache."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from anomaly_clustering.features.cache import Cache, settings_digest
+from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.mic.distance_names import HAUSDORFF, PATCHWISE
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.processes import gather, on_first
+from anomaly_clustering.search.precision import resolve
+
+KIND = "comparisons"
+# Of these a row an image is kept.
+ROWS = ("scores", "mean_scores", "distance")
+
+
+class ComparisonCache:
+    """Results of comparing all images of a data set, for runs that differ in nothing that changes them.
+
+    Args:
+        cache: where results are kept; None keeps none.
+        key: names all that a result depends on, see `comparison_key`; None where there is none to keep.
+    """
+
+    def __init__(self, cache: Cache | None, key: str | None):
+        self.cache = cache
+        self.key = key
+
+    def load(self) -> dict[str, Tensor] | None:
+        """By position in the data set. The first process looks for all: they must agree on what is still to be done."""
+        cache, key = self.cache, self.key
+        return on_first(lambda: cache.load(KIND, key)) if cache and key else None
+
+    def save(self, results: Mapping[str, Tensor]) -> None:
+        """Keep tensors that all processes hold alike."""
+        cache, key = self.cache, self.key
+        if cache and key:
+            on_first(lambda: cache.save(KIND, key, results))
+
+    def save_rows(self, own: Mapping[str, Tensor], reference_bags: Tensor | None) -> None:
+        """Keep what comparing gave the images of each process, in the order of the data set.
+
+        Args:
+            own: `index` of the images of this process, and their rows by name.
+            reference_bags: kept with them, the same on all processes.
+        """
+        if not (self.cache and self.key):
+            return
+        order = torch.cat(gather(own["index"])).argsort()
+        results = {name: torch.cat(gather(own[name]))[order] for name in ROWS if name in own}
+        self.save(results if reference_bags is None else results | {"reference_bags": reference_bags})
+
+
+def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[Tensor, " drawn"] | None) -> str | None:
+    """A name for all that the result of comparing the images depends on; None where images are not compared.
+
+    Args:
+        options: of the run.
+        embedder: makes the bags, and names each.
+        data: the data module.
+        drawn: positions of the images to compare with, where these are not all.
+    """
+    if not (options.scores_by_comparing or options.distance in PATCHWISE):
+        return None
+    how: object
+    if options.weighs_subsets:
+        how = "nearest"
+    elif options.scores_by_comparing:
+        how = [options.weights, options.reduce]
+    else:
+        how = HAUSDORFF.get(options.distance, [options.distance])[0]
+    size = [data.image_size] * 2
+    novel = options.scores_by_comparing and options.weights == "novelty"
+    positions = [] if drawn is None else drawn.tolist()
+    return settings_digest(
+        images=[embedder.key(record.image, size) for record in data.records],
+        normals=[embedder.key(data.normal_records[i].image, size) for i in positions if novel],
+        references=[i for i in positions if not novel],
+        how=how,
+        stride=options.normal_stride if novel else 1,
+        precision=str(resolve(options.precision, embedder.backbone.mean.device)),
+    )

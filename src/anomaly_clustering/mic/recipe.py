@@ -1,0 +1,120 @@
+"""Images that are not of a run, and how the run made its embeddings, in; theirs, made the same way, out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.bags import bag
+from anomaly_clustering.mic.weights import Reduce, Shard, novelty, rarity, soften, weighted_average
+
+# Weights of patches that can be found for an image that comes alone.
+WEIGHTS = ("rarity", "novelty", "uniform")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a run made embeddings of images: arguments of MIC, with what it has chosen itself, and the size of images."""
+
+    backbone: str
+    layer: str
+    checkpoint: str | None
+    kernel_size: int
+    image_size: int
+    distance: str
+    weights: str
+    reduce: str
+    tau: float
+    top_k: int | None
+
+
+class NewImages(NamedTuple):
+    """Images that are not of the run; one entry an image."""
+
+    weights: Float[np.ndarray, "k h w"]
+    embeddings: Float[np.ndarray, "k d"]
+    mean_scores: Float[np.ndarray, " k"]
+    """How unusual the patches are on average; NaN where weights are uniform."""
+
+
+@torch.inference_mode()
+def embed_new(
+    batches: Iterable[Float[Tensor, "_ 3 height width"]],
+    recipe: Recipe,
+    references: Float[np.ndarray, "r p d"] | None,
+    *,
+    device: torch.device | str = "cpu",
+) -> NewImages:
+    """Embed images as those of the run were embedded, but for comparing them with what the run has kept only.
+
+    Args:
+        batches: images in [0, 1].
+        recipe: of the run.
+        references: what the run has kept, see `scores_against`.
+        device: to compute on.
+
+    Raises:
+        ValueError: the run compared images in a way that one image alone does not allow.
+    """
+    if recipe.distance != "weighted_average":
+        raise ValueError(
+            f"this run compared images by {recipe.distance!r}; new ones can be assigned to runs by 'weighted_average'"
+        )
+    checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
+    backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).to(device)
+    patches = None if references is None else torch.from_numpy(references).to(device)
+    parts = []
+    for images in batches:
+        feature_map = backbone(images.to(device))
+        bags = bag(feature_map, recipe.kernel_size)
+        scores = scores_against(bags, patches, weights=recipe.weights, reduce=cast(Reduce, recipe.reduce))
+        if scores is None:
+            mean_scores = bags.new_full((len(bags),), torch.nan)
+            weights = bags.new_full(bags.shape[:2], 1 / bags.shape[1])
+        else:
+            mean_scores = scores.mean(1)
+            weights = soften(scores, recipe.tau, recipe.top_k)
+        parts.append((weights.unflatten(1, feature_map.shape[2:]), weighted_average(bags, weights), mean_scores))
+    if not parts:
+        return NewImages(np.empty((0, 0, 0)), np.empty((0, backbone.channels)), np.empty(0))
+    return NewImages(*(torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True)))
+
+
+def scores_against(
+    bags: Float[Tensor, "k m d"],
+    references: Float[Tensor, "r p d"] | None,
+    *,
+    weights: str,
+    reduce: Reduce = "mean",
+) -> Float[Tensor, "k m"] | None:
+    """Scores of patches of images that are not of the run, compared with what the run has kept (Eq. 7; Eq. 6).
+
+    Args:
+        bags: the new images.
+        references: bags of the run for 'rarity', patches of normal images in one bag for 'novelty'.
+        weights: as in the run.
+        reduce: as in the run.
+
+    Returns:
+        None where weights are uniform.
+
+    Raises:
+        ValueError: `weights` is none of 'rarity', 'novelty' and 'uniform'.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(f"new images can be weighed by {WEIGHTS}, not by {weights!r}, which needs more than the image")
+    if references is None:
+        return None
+    exact = references.to(bags)
+    if weights == "novelty":
+        return novelty(bags, exact[0])
+    # No new image is one of the references.
+    nobody = torch.full((len(bags),), -1, device=bags.device)
+    shard = Shard(exact, torch.arange(len(exact), device=bags.device))
+    return rarity(bags, reduce, positions=nobody, references=[shard])

@@ -1,0 +1,74 @@
+"""What each process knows of its images in; the result of the run, the same on all processes, out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from anomaly_clustering.clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
+from anomaly_clustering.clustering.methods import LARGEST
+from anomaly_clustering.mic.distance_names import join
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.processes import gather, on_first
+from anomaly_clustering.mic.run import Run
+
+
+def gathered(own: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The rows of all processes, in the order of the data set."""
+    everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}
+    order = everything["index"].argsort()
+    return {name: tensor[order].cpu().numpy() for name, tensor in everything.items()}
+
+
+def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_clusters: NumClusters) -> Grouping:
+    """Cluster on the first process, and let all know.
+
+    Args:
+        rows: of all images: `index`, `target`, and `embeddings` with `weights` where patches have any, or `distance`.
+    """
+    embeddings, distance = rows.get("embeddings"), None
+    if "distance" in rows:
+        distance = join(options.distance, torch.from_numpy(rows["distance"])).numpy()
+    total, (height, width) = len(rows["index"]), run.grid
+    uniform = np.full((total, height * width), 1 / (height * width), dtype=np.float32)
+    return Grouping(
+        index=rows["index"],
+        target=rows["target"],
+        weights=rows.get("weights", uniform).reshape(-1, height, width),
+        embeddings=embeddings,
+        distance=distance,
+        groups=on_first(lambda: _cluster(embeddings, distance, options, num_clusters)),
+        mean_scores=rows.get("mean_scores", np.full(total, np.nan, dtype=np.float32)),
+        references=None if run.reference_bags is None else run.reference_bags.cpu().numpy(),
+        tau=run.tau,
+    )
+
+
+def _cluster(
+    embeddings: Float[np.ndarray, "n d"] | None,
+    distance: Float[np.ndarray, "n n"] | None,
+    options: Options,
+    num_clusters: NumClusters,
+) -> Groups:
+    if distance is not None:
+        return group_distance(distance, num_clusters, options.method, seed=options.seed)
+    assert embeddings is not None
+    return group_embeddings(embeddings, num_clusters, options.method, seed=options.seed)
+
+
+def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[[str], object]) -> None:
+    """Say which images have an empty mask, but for those that are known to be good, and what takes long."""
+    index = rows["index"]
+    if "embeddings" in rows and len(index) > LARGEST:
+        note(f"{len(index)} images: Ward's method does without distances between all pairs, which takes longer")
+    empty = index[~rows["marked"]] if "marked" in rows else []
+    if data is None:
+        names = [f"image {i}" for i in empty]
+    else:
+        names = [str(data.records[i].image) for i in empty if data.records[i].mask]
+    if names:
+        more = f" and {len(names) - 5} more" * (len(names) > 5)
+        note(f"empty mask, so weights are uniform: {', '.join(names[:5])}{more}")

@@ -1,0 +1,19 @@
+"""Where and how one run of MIC is computed if nobody says so: a Trainer for this machine."""
+
+import torch
+from lightning import Trainer
+
+# Not 'auto': Apple's MPS has no float64, which sums and scores need.
+ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def plain_trainer(*, progress_bar: bool) -> Trainer:
+    """A Trainer on one device that writes no files and says nothing of itself."""
+    return Trainer(
+        accelerator=ACCELERATOR,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress_bar,
+    )

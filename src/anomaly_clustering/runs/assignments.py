@@ -1,0 +1,52 @@
+"""The tables that say which image is of which cluster: one schema for all of them, whoever writes them.
+
+`assignments.csv` of a run or a training, `assigned.csv` of images that came later, and `labels.csv`, which the report
+saves, each hold some of these columns, in this order.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from anomaly_clustering.files import write_csv
+
+COLUMNS = {
+    "index": "position in the data set, where the data has no files",
+    "path": "the image",
+    "cluster": "number of its cluster, 0 the largest; -1 in labels.csv for an image that is like none of the run",
+    "class": "defect type that was known before, from the name of its folder; empty where unknown",
+    "matched_class": "defect type that its cluster is matched to one to one; empty where none is left",
+    "label": "name that a person gave its cluster; empty where nobody did",
+    "distance_to_center": "distance of its embedding to the mean of its cluster",
+    "confidence": "probability of its cluster, of a method that knows one",
+    "unsure": "1 where a person marked it as unsure, else 0",
+    "unknown": "1 where it is out of the range of the run, else 0",
+    "same_as": "the image of the run that it is, by content; empty where it is new",
+}
+
+
+def write_assignments(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a row for each image, fractions with six digits after the point.
+
+    Args:
+        path: of the file.
+        rows: at least one, all with the same of the `COLUMNS`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_assignments(Path(folder) / "assignments.csv", [{"cluster": 2, "path": "a.png"}])
+        ...     (Path(folder) / "assignments.csv").read_text()
+        'path,cluster\\na.png,2\\n'
+    """
+    columns = in_order(rows[0])
+    write_csv(path, columns, [[_written(row[name]) for name in columns] for row in rows])
+
+
+def in_order(names: Mapping[str, object]) -> list[str]:
+    """The names of some columns in the order in which all tables have them."""
+    assert names.keys() <= COLUMNS.keys(), names
+    return [name for name in COLUMNS if name in names]
+
+
+def _written(value: object) -> object:
+    return f"{value:.6f}" if isinstance(value, float) else int(value) if isinstance(value, bool) else value
