@@ -11,7 +11,7 @@ from test_mic import folder, run_mic
 from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.data import Folder
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.cache import Cache, file_digest, settings_digest, tensors_digest
+from anomaly_clustering.features.cache import Cache, settings_digest, tensors_digest
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic import MIC, comparing, references
 
@@ -26,14 +26,8 @@ def cache(tmp_path: Path, notices: list[str]) -> Cache:
     return Cache(tmp_path / "cache", notices.append)
 
 
-def test_names_follow_the_content(tmp_path: Path) -> None:
+def test_names_follow_the_content() -> None:
     assert settings_digest(a=1, b=[2]) == settings_digest(b=[2], a=1) != settings_digest(a=1, b=[3])
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.write_bytes(b"1")
-    other.write_bytes(b"1")
-    assert file_digest(one) == file_digest(other)
-    other.write_bytes(b"2")
-    assert file_digest(one) != file_digest(other)
     weights = torch.randn(3)
     assert tensors_digest({"w": weights}) == tensors_digest({"w": weights.clone()})
     assert tensors_digest({"w": weights}) != tensors_digest({"w": weights + 1e-7})
@@ -44,7 +38,6 @@ def test_names_stay_what_they_were(tmp_path: Path, cache: Cache) -> None:
     """Or caches of earlier versions would be computed anew, and their files never be read again."""
     image = tmp_path / "x.png"
     image.write_bytes(b"content")
-    assert file_digest(image) == "ed7002b439e9ac845f22357d822bac14"
     tensors = {"w": torch.arange(3.0), "b": torch.ones(2, dtype=torch.long)}
     assert tensors_digest(tensors) == "f8781032c082a5c39f5f916183eb407d"
     settings = {"image": "ab", "size": [256, 256], "autocast": False, "network": "cd"}

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from anomaly_clustering.files import whole_file
+
 # Is raised when the same settings come to mean other numbers.
 VERSION = 2
+# Hexadecimal digits of a name.
+DIGITS = 32
 
 
 def settings_digest(**parts: object) -> str:
@@ -30,25 +32,7 @@ def settings_digest(**parts: object) -> str:
         'c5d9afb0'
     """
     text = json.dumps({"version": VERSION, **parts}, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def file_digest(path: Path | str) -> str:
-    """A short name for the content of a file.
-
-    Args:
-        path: of the file, whose name does not count.
-
-    Returns:
-        32 hexadecimal digits.
-
-    Example:
-        >>> with tempfile.NamedTemporaryFile() as file:
-        ...     file_digest(file.name)[:8]  # of nothing
-        'e3b0c442'
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -69,7 +53,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:32]
+    return found.hexdigest()[:DIGITS]
 
 
 class Cache:
@@ -80,6 +64,7 @@ class Cache:
         notify: is told of damaged files, which are then computed and written anew.
 
     Example:
+        >>> import tempfile
         >>> import torch
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     cache = Cache(folder, notify=print)
@@ -123,17 +108,11 @@ class Cache:
             tensors: by name.
         """
         path = self._path(kind, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         checksums = {name: _checksum(tensor) for name, tensor in kept.items()}
-        descriptor, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".unfinished")
-        os.close(descriptor)
-        try:
-            save_file(kept, unfinished, metadata=checksums)
-            os.replace(unfinished, path)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
+        # A file that a power cut damages is noticed when it is read.
+        with whole_file(path, durable=False) as part:
+            save_file(kept, part, metadata=checksums)
 
     def _path(self, kind: str, key: str) -> Path:
         return self.folder / kind / key[:2] / f"{key}.safetensors"

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag, check_kernel_size
-from anomaly_clustering.features.cache import Cache, file_digest, settings_digest, tensors_digest
+from anomaly_clustering.features.cache import DIGITS, Cache, settings_digest, tensors_digest
+from anomaly_clustering.files import digest
 
 # Images that a processor embeds at a time, for each thread.
 AT_ONCE = 2
@@ -97,7 +98,7 @@ class Embedder(nn.Module):
             size: height and width in which the network sees it, in pixels.
         """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
-        return settings_digest(image=file_digest(path), size=list(size), autocast=autocast, network=self._network)
+        return settings_digest(image=digest(path)[:DIGITS], size=list(size), autocast=autocast, network=self._network)
 
     @cached_property
     def _network(self) -> str:
