@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from several_processes import run
 from sklearn.metrics import roc_auc_score
-from test_ring import run
 from torch import Tensor
 
 from anomaly_clustering.metrics import localisation

@@ -229,7 +229,7 @@ def test_the_scale_of_maps_does_not_matter_to_the_effective_number(photos: Path)
     weights = torch.from_numpy(small.grouping.weights)
     assert effective_patches(weights.flatten(1)).mean() == pytest.approx(8, rel=1e-2)
     assert torch.allclose(weights, torch.from_numpy(large.grouping.weights), atol=1e-4)
-    assert large.tau == pytest.approx(1e4 * small.tau, rel=1e-3)
+    assert large.grouping.tau == pytest.approx(1e4 * small.grouping.tau, rel=1e-3)
 
 
 def test_weights_are_the_softmax_of_the_maps_on_the_patches(photos: Path) -> None:

@@ -1,14 +1,12 @@
 """Several processes on this machine, speaking gloo, hold parts of one data set."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from several_processes import run
 from torch import Tensor
 
 from anomaly_clustering.mic.processes import first_copies, gather, on_first, ring
@@ -19,16 +17,6 @@ N = 11
 
 def data() -> Tensor:
     return F.normalize(torch.randn(N, 6, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
-
-
-def process(rank: int, world: int, store: str, body: Callable[[int, int], None]) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    body(rank, world)
-    dist.destroy_process_group()
-
-
-def run(body: Callable[[int, int], None], world: int, tmp_path: Path) -> None:
-    mp.spawn(process, args=(world, str(tmp_path / "store"), body), nprocs=world)
 
 
 def rarity_is_that_of_one_process(rank: int, world: int) -> None:

@@ -110,13 +110,13 @@ EMBEDDED = ("--model.backbone", "embedded", "--trainer.enable_progress_bar", "fa
 def assert_holds_clusters(run: Read, *, images: int, heat_maps: bool) -> None:
     """Sheets, heat maps, assignments with thumbnails, confusion and summary, each readable."""
     columns, rows = run.table("assignments")
-    assert columns == ["image", "path", "class", "cluster", "matched_class"]
+    assert columns == ["image", "path", "cluster", "class", "matched_class"]
     assert len(rows) == images
     # What cannot be in the table itself waits in W&B's folder, from where it would be synced.
     thumbnails = [path for name, path in run.staged["assignments"].items() if name.endswith(".png")]
     assert len(thumbnails) == images
     assert all(path.is_relative_to(run.folder.parent) and max(Image.open(path).size) == 64 for path in thumbnails)
-    clusters = sorted({row[3] for row in rows})
+    clusters = sorted({row[2] for row in rows})
     for cluster in clusters:
         for kind in ("clusters", "heat_maps") if heat_maps else ("clusters",):
             sheet = Image.open(run.media(f"{kind}/{cluster:02d}"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
-from test_ring import run
+from several_processes import run
 from torch import Tensor
 
 from anomaly_clustering.clustering.methods import cut, ward

@@ -67,5 +67,5 @@ class LastAndBest(Callback):
         write_csv(table, names, lines)
 
 
-def _written(name: str, value: float) -> object:
+def _written(name: str, value: float | int) -> object:
     return value if name == "epoch" else f"{value:.6g}"
