@@ -115,7 +115,7 @@ def assert_holds_clusters(run: Read, *, images: int, heat_maps: bool) -> None:
     thumbnails = [path for name, path in run.staged["assignments"].items() if name.endswith(".png")]
     assert len(thumbnails) == images
     assert all(path.is_relative_to(run.folder.parent) and max(Image.open(path).size) == 64 for path in thumbnails)
-    clusters = sorted({row[3] for row in rows})
+    clusters = sorted({row[2] for row in rows})
     for cluster in clusters:
         for kind in ("clusters", "heat_maps") if heat_maps else ("clusters",):
             sheet = Image.open(run.media(f"{kind}/{cluster:02d}"))

@@ -1,28 +1,22 @@
 """Images in any form in; groups by type of defect out: anomaly clustering as an estimator of scikit-learn."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from lightning import LightningDataModule
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
-from anomaly_clustering.data.datamodule import evaluation_transform
-from anomaly_clustering.data.images import as_rgb, image_files, read_image
+from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm
 from anomaly_clustering.features.backbone import EMBEDDED
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
@@ -31,10 +25,6 @@ from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 
-# A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
-ImageLike = Path | str | Image.Image | Tensor
-# A folder, or images one by one.
-Images = Path | str | Sequence[ImageLike] | Tensor
 FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_")
 
 
@@ -65,6 +55,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         recipe_: how new images are weighed.
 
     Example:
+        >>> import torch
         >>> noise = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.2
         >>> noise[:4, :, 20:36, 20:36] = 1.0  # a bright spot
         >>> noise[4:, :, 40:44, 8:56] = 0.6  # a scratch
@@ -109,8 +100,10 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         Raises:
             ValueError: an image cannot be read, there are fewer images than groups, or nothing to tell them apart by.
         """
-        pixels = _Images(images, self.image_size)
-        data = _Data(pixels, None if normals is None else _Images(normals, self.image_size), self.batch_size)
+        pixels = ImagesOfAnyForm(images, self.image_size)
+        data = DataOfAnyForm(
+            pixels, None if normals is None else ImagesOfAnyForm(normals, self.image_size), self.batch_size
+        )
         mic = MIC(
             self.backbone,
             layer=self.layer,
@@ -151,7 +144,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             NotFittedError: `fit` was not called.
         """
         check_is_fitted(self)
-        pixels, seen, new = _Images(images, self.image_size), set(self.digests_), []
+        pixels, seen, new = ImagesOfAnyForm(images, self.image_size), set(self.digests_), []
 
         def batches() -> Iterator[Tensor]:
             """Of the images that were not fitted, each once."""
@@ -216,67 +209,3 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 def _as_json(value: object) -> object:
     """Parameters that JSON does not know: NumPy's numbers, and paths."""
     return value.item() if isinstance(value, np.generic) else str(value)
-
-
-class _Images(Dataset):
-    """Images in any form as samples of the batches that MIC takes; remembers what it has given.
-
-    Args:
-        images: as of `AnomalyClusterer.fit`.
-        size: to which they are resized.
-    """
-
-    def __init__(self, images: Images, size: int):
-        self.images = image_files(Path(images)) if isinstance(images, Path | str) else images
-        if not len(self.images):
-            raise ValueError(
-                "there are no images to group" + (f" in {str(images)!r}" if self.images is not images else "")
-            )
-        self.transform = evaluation_transform(size)
-        self.digests = [""] * len(self.images)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Mapping[str, Any]:
-        pixels = self.transform(_rgb(self.images[index], f"image {index}"))
-        self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
-        return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
-
-
-def _rgb(image: ImageLike, name: str) -> Image.Image:
-    """Pixels of 8 bits, whatever the form, so that an image is the same in all forms."""
-    if isinstance(image, Path | str):
-        return read_image(Path(image))
-    if isinstance(image, Image.Image):
-        return as_rgb(image, name)
-    if not isinstance(image, Tensor):
-        raise TypeError(f"{name} must be a path, an image of Pillow or a tensor, got {type(image).__name__}")
-    if image.ndim != 3 or len(image) not in (1, 3):
-        raise ValueError(f"{name} must have the shape [3, height, width] or [1, height, width], got {[*image.shape]}")
-    if image.is_floating_point():
-        if not (image.min() >= 0 and image.max() <= 1):
-            raise ValueError(
-                f"{name} must hold values from 0 to 1, got {float(image.min()):g} to {float(image.max()):g}"
-            )
-        image = (image * 255).round().to(torch.uint8)
-    return as_rgb(v2.functional.to_pil_image(image.cpu()), name)
-
-
-class _Data(LightningDataModule):
-    """Images to group and normal ones, as MIC asks for them."""
-
-    def __init__(self, images: _Images, normals: _Images | None, batch_size: int):
-        super().__init__()
-        self.records = images.images
-        self.normal_records = normals.images if normals else []
-        self.images = images
-        self.normals = normals
-        self.batch_size = batch_size
-
-    def predict_dataloader(self) -> DataLoader[Mapping[str, Any]]:
-        return DataLoader(self.images, batch_size=self.batch_size)
-
-    def normal_dataloader(self) -> DataLoader[Mapping[str, Any]]:
-        assert self.normals is not None
-        return DataLoader(self.normals, batch_size=self.batch_size)

@@ -48,7 +48,7 @@ def scores_table(metrics: Mapping[str, float]) -> Table:
     return table
 
 
-def epochs_table(chosen: Mapping[str, Mapping[str, float]]) -> Table:
+def epochs_table(chosen: Mapping[str, Mapping[str, float | int]]) -> Table:
     """The reported epochs of a training to print."""
     names = [name for name in TITLES if any(name in row for row in chosen.values())]
     table = Table(Column("epoch chosen", no_wrap=True), "epoch", *(TITLES[name] for name in names))

@@ -1,0 +1,103 @@
+"""Images in any form (files, images of Pillow, tensors) in; the batches that MIC takes out."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from anomaly_clustering.data.datamodule import evaluation_transform
+from anomaly_clustering.data.images import as_rgb, image_files, read_image
+
+# A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
+ImageLike = Path | str | Image.Image | Tensor
+# A folder, or images one by one.
+Images = Path | str | Sequence[ImageLike] | Tensor
+
+
+class ImagesOfAnyForm(Dataset):
+    """Images in any form as samples of the batches that MIC takes, each with a digest of its pixels.
+
+    Args:
+        images: a folder, or a sequence of paths, PIL images or tensors [3, H, W] or [1, H, W], float in [0, 1] or of 8
+            bits.
+        size: height and width in pixels to which they are resized.
+
+    Attributes:
+        digests: SHA-256 of each image's pixels as the network sees them, once the image was read; empty before.
+
+    Raises:
+        ValueError: there are no images.
+
+    Example:
+        >>> images = ImagesOfAnyForm([Image.new("L", (50, 40)), torch.zeros(3, 50, 40)], size=32)
+        >>> images[0]["image"].shape, images[0]["digest"] == images[1]["digest"]
+        (torch.Size([3, 32, 32]), True)
+    """
+
+    def __init__(self, images: Images, size: int):
+        self.images = image_files(Path(images)) if isinstance(images, Path | str) else images
+        if not len(self.images):
+            raise ValueError(
+                "there are no images to group" + (f" in {str(images)!r}" if self.images is not images else "")
+            )
+        self.transform = evaluation_transform(size)
+        self.digests = [""] * len(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        pixels = self.transform(_rgb(self.images[index], f"image {index}"))
+        self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
+        return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
+
+
+def _rgb(image: ImageLike, name: str) -> Image.Image:
+    """Pixels of 8 bits, whatever the form, so that an image is the same in all forms."""
+    if isinstance(image, Path | str):
+        return read_image(Path(image))
+    if isinstance(image, Image.Image):
+        return as_rgb(image, name)
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{name} must be a path, an image of Pillow or a tensor, got {type(image).__name__}")
+    if image.ndim != 3 or len(image) not in (1, 3):
+        raise ValueError(f"{name} must have the shape [3, height, width] or [1, height, width], got {[*image.shape]}")
+    if image.is_floating_point():
+        if not (image.min() >= 0 and image.max() <= 1):
+            raise ValueError(
+                f"{name} must hold values from 0 to 1, got {float(image.min()):g} to {float(image.max()):g}"
+            )
+        image = (image * 255).round().to(torch.uint8)
+    return as_rgb(v2.functional.to_pil_image(image.cpu()), name)
+
+
+class DataOfAnyForm(LightningDataModule):
+    """Images to group, and normal ones if there are any, as MIC asks for them.
+
+    Example:
+        >>> data = DataOfAnyForm(ImagesOfAnyForm([torch.zeros(3, 32, 32)] * 3, size=32), None, batch_size=2)
+        >>> [batch["index"].tolist() for batch in data.predict_dataloader()]
+        [[0, 1], [2]]
+    """
+
+    def __init__(self, images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, batch_size: int):
+        super().__init__()
+        self.records = images.images
+        self.normal_records = normals.images if normals else []
+        self.images = images
+        self.normals = normals
+        self.batch_size = batch_size
+
+    def predict_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        return DataLoader(self.images, batch_size=self.batch_size)
+
+    def normal_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        assert self.normals is not None
+        return DataLoader(self.normals, batch_size=self.batch_size)
