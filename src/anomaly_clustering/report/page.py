@@ -14,12 +14,8 @@ from PIL import Image
 
 from anomaly_clustering.report.confusion import Confusion, against_classes
 from anomaly_clustering.report.pictures import PALETTE, Picture, Pictures, coarse
+from anomaly_clustering.report.scripts import import_map
 
-# In the order in which they build on one another.
-SCRIPTS = (
-    *("tree.js", "labels.js", "history.js", "gallery.js", "decide.js", "view.js", "plots.js", "map.js", "export.js"),
-    "start.js",
-)
 # The slider over the number of clusters ends here; any number can be typed.
 MOST_CLUSTERS = 150
 UNKNOWN, FOLLOWS = -1, -2
@@ -146,7 +142,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
         most=min(report.num_leaves, MOST_CLUSTERS),
         num_leaves=report.num_leaves,
         data=_data(report),
-        scripts=SCRIPTS,
+        import_map=import_map(),
     )
     # File names need not be valid Unicode; what is not is shown as an escape.
     path.write_text(html, encoding="utf-8", errors="backslashreplace")

@@ -1,10 +1,51 @@
 // Decisions as they are made: kept over a reload, undone and made again. The labels follow from them anew each time.
 
+import { labelsAfter } from "report/labels.js";
+import { say } from "report/message.js";
+import { run } from "report/run.js";
+
 const STORE = `anomaly-clustering ${run.key}`;
+const listeners = [];
 let decisions = remembered();
 let undone = [];
 let labels = labelsAfter(decisions);
-const listeners = [];
+
+export const currentDecisions = () => decisions;
+export const currentLabels = () => labels;
+export const canUndo = () => decisions.length > 0;
+export const canRedo = () => undone.length > 0;
+
+// The listener gets the decision that was made or undone.
+export function onChange(listener) {
+  listeners.push(listener);
+}
+
+export function decide(decision, said) {
+  decisions.push(decision);
+  undone = [];
+  changed(said, decision);
+}
+
+export function undo() {
+  if (!canUndo()) return;
+  const decision = decisions.pop();
+  undone.push(decision);
+  changed("Undone", decision);
+}
+
+export function redo() {
+  if (!canRedo()) return;
+  const decision = undone.pop();
+  decisions.push(decision);
+  changed("Done again", decision);
+}
+
+export function takeOver(list) {
+  labelsAfter(list);  // What is not a list of decisions fails here.
+  decisions = list;
+  undone = [];
+  changed("Labels loaded", { do: "cut" });
+}
 
 function remembered() {
   try {
@@ -14,33 +55,6 @@ function remembered() {
   } catch {
     return [];
   }
-}
-
-function decide(decision, said) {
-  decisions.push(decision);
-  undone = [];
-  changed(said, decision);
-}
-
-function undo() {
-  if (!decisions.length) return;
-  const decision = decisions.pop();
-  undone.push(decision);
-  changed("Undone", decision);
-}
-
-function redo() {
-  if (!undone.length) return;
-  const decision = undone.pop();
-  decisions.push(decision);
-  changed("Done again", decision);
-}
-
-function takeOver(list) {
-  labelsAfter(list);
-  decisions = list;
-  undone = [];
-  changed("Labels loaded", { do: "cut" });
 }
 
 function changed(said, decision) {
@@ -53,13 +67,4 @@ function changed(said, decision) {
     kept = " This browser keeps nothing: export before you close the page.";
   }
   say(said + kept);
-}
-
-let fading;
-
-function say(text) {
-  const said = document.getElementById("said");
-  said.textContent = text;
-  clearTimeout(fading);
-  fading = setTimeout(() => { said.textContent = ""; }, 8000);
 }

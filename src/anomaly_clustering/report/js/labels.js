@@ -1,6 +1,9 @@
-// The run's clusters and a list of decisions in; where each image is, and what it is called, out. Nothing is drawn.
+// The run's clusters and a list of decisions in; where each image is, and which names clusters have, out. Nothing is drawn.
 
-const UNKNOWN = -1;  // The group of later images that are unlike those of the run.
+import { run } from "report/run.js";
+import { cutTree, leavesBelow, partsOf } from "report/tree.js";
+
+export const UNKNOWN = -1;  // The group of later images that are unlike those of the run.
 const FOLLOWS = -2;  // A later image stays with the image of the run that it is most like, until it is moved itself.
 
 const DECISIONS = {
@@ -17,7 +20,7 @@ const DECISIONS = {
     labels.kept.add(into);
   },
   move(labels, { images, into }) {
-    const cluster = into ?? free(labels);
+    const cluster = into ?? freeNumber(labels);
     for (const i of images) labels.of[i] = cluster;
     labels.kept.add(cluster);
   },
@@ -25,12 +28,15 @@ const DECISIONS = {
   split(labels, { cluster }) {
     const parts = partsOf(members(labels, cluster));
     if (!parts) return;
-    const number = free(labels);
+    const number = freeNumber(labels);
     for (const i of parts[1]) labels.of[i] = number;
     labels.kept.add(cluster).add(number);
   },
   unsure(labels, { images, value }) {
-    for (const i of images) value ? labels.unsure.add(i) : labels.unsure.delete(i);
+    for (const i of images) {
+      if (value) labels.unsure.add(i);
+      else labels.unsure.delete(i);
+    }
   },
   // Only what nobody has decided on is cut anew.
   cut(labels, { k }) {
@@ -39,44 +45,36 @@ const DECISIONS = {
     for (const group of groups) for (const i of group) labels.of[i] = Infinity;
     groups.sort((a, b) => b.length - a.length || a[0] - b[0]);
     for (const group of groups) {
-      const number = free(labels);
+      const number = freeNumber(labels);
       for (const i of group) labels.of[i] = number;
     }
   },
 };
 
-function labelsAfter(decisions) {
+export function labelsAfter(decisions) {
   const labels = { of: run.labels.slice(), names: new Map(), kept: new Set([UNKNOWN]), unsure: new Set() };
   for (const decision of decisions) DECISIONS[decision.do](labels, decision);
   labels.of.forEach((cluster, i) => { if (cluster === FOLLOWS) labels.of[i] = labels.of[run.leaves[i]]; });
   return labels;
 }
 
-function members(labels, cluster) {
+export function members(labels, cluster) {
   return labels.of.flatMap((own, i) => (own === cluster ? [i] : []));
 }
 
-function clustersOf(labels) {
+export function clustersOf(labels) {
   return [...new Set(labels.of)].sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || a - b);
 }
 
-function free(labels) {
+export function freeNumber(labels) {
   const taken = new Set([...labels.of, ...labels.kept]);
   let number = 0;
   while (taken.has(number)) number += 1;
   return number;
 }
 
-function titleOf(labels, cluster) {
-  return labels.names.get(cluster) ?? (cluster === UNKNOWN ? "Unknown" : `Cluster ${cluster}`);
-}
-
-function shortTitleOf(labels, cluster) {
-  return labels.names.get(cluster) ?? (cluster === UNKNOWN ? "?" : `${cluster}`);
-}
-
 // One decision for each image is what labelling costs without clusters.
-function progressOf(labels, decisions) {
+export function progressOf(labels, decisions) {
   const labelled = labels.of.filter((cluster, i) => labels.names.has(cluster) && !labels.unsure.has(i)).length;
   const made = decisions.filter((decision) => decision.do !== "cut").length;
   return { images: labels.of.length, labelled, made, spared: Math.max(0, labelled - made) };

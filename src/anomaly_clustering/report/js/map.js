@@ -1,14 +1,25 @@
 // The images as points in the plane: neighbours look alike to the network. Points can be looked at, opened and framed.
 
-const canvas = byId("map"), tip = byId("map-tip");
-let frame = null;
+import { figures } from "report/figures.js";
+import { currentLabels } from "report/history.js";
+import { hueOf } from "report/hue.js";
+import { UNKNOWN } from "report/labels.js";
+import { run } from "report/run.js";
+import { isSelected, select, unselect } from "report/selection.js";
+import { openView } from "report/view.js";
+import { titleOf } from "report/words.js";
 
-function place(i) {
-  const [x, y] = run.map.places[i];
-  return [12 + x * (canvas.clientWidth - 24), 12 + y * (canvas.clientHeight - 24)];
+const { places } = run.map;  // Of each image, from 0 to 1 in both directions.
+const MARGIN = 12;
+const canvas = document.getElementById("map"), tip = document.getElementById("map-tip");
+let frame = null;  // What the mouse draws to select the images in it.
+
+// A place in pixels of the canvas.
+function pointAt([x, y]) {
+  return [MARGIN + x * (canvas.clientWidth - 2 * MARGIN), MARGIN + y * (canvas.clientHeight - 2 * MARGIN)];
 }
 
-function drawMap() {
+export function drawMap() {
   const ratio = devicePixelRatio, width = canvas.clientWidth, height = canvas.clientHeight;
   if (!width) return;
   canvas.width = width * ratio;
@@ -16,13 +27,14 @@ function drawMap() {
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
   const ink = getComputedStyle(canvas).color;
-  run.map.places.forEach((_, i) => {
-    const [x, y] = place(i);
+  const labels = currentLabels();
+  places.forEach((place, i) => {
+    const [x, y] = pointAt(place);
     pen.beginPath();
-    pen.arc(x, y, selected.has(i) ? 6 : 4, 0, 7);
+    pen.arc(x, y, isSelected(i) ? 6 : 4, 0, 7);
     pen.fillStyle = labels.of[i] === UNKNOWN ? "transparent" : `hsl(${hueOf(labels.of[i])} 62% 50% / .85)`;
     pen.fill();
-    if (selected.has(i) || labels.of[i] === UNKNOWN) {
+    if (isSelected(i) || labels.of[i] === UNKNOWN) {
       pen.strokeStyle = ink;
       pen.stroke();
     }
@@ -36,8 +48,8 @@ function drawMap() {
 
 function nearest(x, y) {
   let best = null, least = 14;
-  run.map.places.forEach((_, i) => {
-    const [px, py] = place(i), distance = Math.hypot(px - x, py - y);
+  places.forEach((place, i) => {
+    const [px, py] = pointAt(place), distance = Math.hypot(px - x, py - y);
     if (distance < least) [best, least] = [i, distance];
   });
   return best;
@@ -57,7 +69,7 @@ canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
   if (image === null) return;
   const picture = figures[image].querySelector(".photo").cloneNode();
   picture.loading = "eager";
-  const text = document.createElement("span");
+  const text = document.createElement("span"), labels = currentLabels();
   text.textContent = titleOf(labels, labels.of[image]);
   tip.replaceChildren(picture, text);
   tip.style.left = `${Math.min(offsetX + 12, canvas.clientWidth - 130)}px`;
@@ -73,11 +85,11 @@ canvas.addEventListener("pointerup", ({ offsetX, offsetY }) => {
     if (image !== null) openView(image);
   } else {
     const inside = (i) => {
-      const [x, y] = place(i);
+      const [x, y] = pointAt(places[i]);
       return x >= left && x <= right && y >= top && y <= bottom;
     };
     unselect();
-    select(run.map.places.map((_, i) => i).filter(inside), true);
+    select([...places.keys()].filter(inside), true);
   }
   drawMap();
 });

@@ -1,5 +1,25 @@
-// The page comes with the clusters of the run; what was decided since is put on top.
+// Starts the page: it comes with the clusters of the run, and what was decided since is put on top.
 
-listeners.push(arrange, () => preview(currentK()), drawMap);
-arrange({ do: decisions.length ? "cut" : "none" });
-preview(currentK());
+// These listen to the mouse and to keys, and draw nothing that follows the labels.
+import "report/drag.js";
+import "report/heat.js";
+import "report/label-files.js";
+import "report/tiles.js";
+
+import { offerNames } from "report/cluster-decisions.js";
+import { showCut } from "report/cut.js";
+import { arrange } from "report/gallery.js";
+import { currentDecisions, onChange } from "report/history.js";
+import { drawMap } from "report/map.js";
+import { showNavigation } from "report/navigation.js";
+import { showProgress } from "report/progress.js";
+import { onSelect } from "report/selection.js";
+import { offerTargets, showSelectionBar } from "report/selection-bar.js";
+import { showUndo } from "report/undo.js";
+
+const begun = { do: currentDecisions().length ? "cut" : "none" };
+for (const show of [arrange, showNavigation, offerTargets, offerNames, showProgress, showUndo, showCut, drawMap]) {
+  onChange(show);
+  show(begun);
+}
+for (const show of [showSelectionBar, drawMap]) onSelect(show);

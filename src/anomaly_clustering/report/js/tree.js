@@ -1,17 +1,19 @@
 // The dendrogram: images of the run are nodes 0 to n - 1, merge i makes node n + i, as in scipy's linkage matrix.
 
-const numLeaves = run.tree.length + 1;
-const ROOT = 2 * numLeaves - 2;
+import { run } from "report/run.js";
 
-function childrenOf(node) {
+export const numLeaves = run.tree.length + 1;
+export const ROOT = 2 * numLeaves - 2;
+
+export function childrenOf(node) {
   return node < numLeaves ? [] : run.tree[node - numLeaves].slice(0, 2);
 }
 
-function heightOf(node) {
+export function heightOf(node) {
   return node < numLeaves ? 0 : run.tree[node - numLeaves][2];
 }
 
-function leavesBelow(node) {
+export function leavesBelow(node) {
   const leaves = [], open = [node];
   while (open.length) {
     const next = open.pop();
@@ -22,7 +24,7 @@ function leavesBelow(node) {
 }
 
 // The nodes that are k clusters: the last k - 1 merges are undone.
-function cutTree(k) {
+export function cutTree(k) {
   const undone = 2 * numLeaves - k;
   if (k === 1) return [ROOT];
   const nodes = [];
@@ -32,7 +34,7 @@ function cutTree(k) {
 
 // Some images as the two parts that the dendrogram joins last, the larger first; null where there is only one image.
 // Images that came after the run go with the image of the run that they are most like.
-function partsOf(images) {
+export function partsOf(images) {
   const count = new Uint32Array(ROOT + 1);
   for (const i of images) count[run.leaves[i]] += 1;
   for (let node = numLeaves; node <= ROOT; node += 1) for (const child of childrenOf(node)) count[node] += count[child];

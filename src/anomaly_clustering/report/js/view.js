@@ -1,16 +1,23 @@
 // One image at a time, larger: the image beside its heat map, both under the same lens.
 
-const view = byId("view");
-const panes = [...view.querySelectorAll(".pane")];
-let shown = 0;
+import { figures, imageOf, imagesIn } from "report/figures.js";
+import { currentLabels } from "report/history.js";
+import { toggleUnsure } from "report/image-decisions.js";
+import { titleOf } from "report/words.js";
 
-function openView(image) {
+const view = document.getElementById("view");
+const zoomSlider = document.getElementById("zoom");
+const panes = [...view.querySelectorAll(".pane")];
+let imageShown = 0;
+
+export function openView(image) {
   show(image);
   view.showModal();
 }
 
 function show(image) {
-  shown = image;
+  imageShown = image;
+  const labels = currentLabels();
   const figure = figures[image];
   const plain = figure.querySelector(".frame").cloneNode(true);
   for (const picture of plain.querySelectorAll("img")) picture.loading = "eager";
@@ -23,8 +30,8 @@ function show(image) {
   const others = imagesIn(figure.parentElement);
   const known = figure.querySelector(".class span")?.textContent;
   const differs = "differs" in figure.dataset ? " differs" : "";
-  byId("view-name").textContent = figure.querySelector(".name").textContent;
-  byId("view-about").textContent = [
+  document.getElementById("view-name").textContent = figure.querySelector(".name").textContent;
+  document.getElementById("view-about").textContent = [
     titleOf(labels, labels.of[image]),
     `${others.indexOf(image) + 1} of ${others.length} from its centre outwards`,
     `distance ${figure.dataset.distance}`,
@@ -35,19 +42,19 @@ function show(image) {
 
 // Through all galleries in the order of the page.
 function walk(step) {
-  const order = [...document.querySelectorAll("figure[data-index]")].map((figure) => Number(figure.dataset.index));
-  show(order[(order.indexOf(shown) + step + order.length) % order.length]);
+  const order = [...document.querySelectorAll("figure[data-index]")].map(imageOf);
+  show(order[(order.indexOf(imageShown) + step + order.length) % order.length]);
 }
 
 // What is in the middle of the lens stays there.
 function zoom(value) {
-  const slider = byId("zoom"), [pane] = panes;
+  const [pane] = panes;
   const middle = [
     (pane.scrollLeft + pane.clientWidth / 2) / pane.scrollWidth,
     (pane.scrollTop + pane.clientHeight / 2) / pane.scrollHeight,
   ];
-  slider.value = value;
-  view.style.setProperty("--zoom", slider.value);
+  zoomSlider.value = value;
+  view.style.setProperty("--zoom", zoomSlider.value);
   const left = middle[0] * pane.scrollWidth - pane.clientWidth / 2;
   const top = middle[1] * pane.scrollHeight - pane.clientHeight / 2;
   for (const both of panes) both.scrollTo(left, top);
@@ -60,23 +67,23 @@ view.addEventListener("click", ({ target }) => {
 });
 view.addEventListener("keydown", (event) => {
   // Where an image is larger than its pane, arrows move the lens.
-  const zoomed = event.target.matches(".pane") && byId("zoom").value > 1;
+  const zoomed = event.target.matches(".pane") && zoomSlider.value > 1;
   if (event.target.matches("input") || (zoomed && event.key.startsWith("Arrow"))) return;
   const keys = {
     ArrowLeft: () => walk(-1),
     ArrowRight: () => walk(1),
-    "+": () => zoom(Number(byId("zoom").value) + 1),
-    "-": () => zoom(Number(byId("zoom").value) - 1),
+    "+": () => zoom(Number(zoomSlider.value) + 1),
+    "-": () => zoom(Number(zoomSlider.value) - 1),
     u: () => {
-      toggleUnsure([shown]);
-      show(shown);
+      toggleUnsure([imageShown]);
+      show(imageShown);
     },
   };
   if (!keys[event.key]) return;
   event.preventDefault();
   keys[event.key]();
 });
-byId("zoom").addEventListener("input", ({ target }) => zoom(target.value));
+zoomSlider.addEventListener("input", () => zoom(zoomSlider.value));
 for (const pane of panes) {
   pane.addEventListener("scroll", () => {
     for (const other of panes) if (other !== pane) other.scrollTo(pane.scrollLeft, pane.scrollTop);
@@ -84,5 +91,5 @@ for (const pane of panes) {
 }
 view.addEventListener("close", () => {
   zoom(1);
-  figures[shown].querySelector(".tile").focus();
+  figures[imageShown].querySelector(".tile").focus();
 });

@@ -1,6 +1,12 @@
 // Labels as files to save, and a file of labels to go on with.
 
+import { currentDecisions, currentLabels, takeOver } from "report/history.js";
+import { progressOf } from "report/labels.js";
+import { say } from "report/message.js";
+import { run } from "report/run.js";
+
 function rowsToExport() {
+  const labels = currentLabels();
   return run.paths.map((path, i) => ({
     path,
     cluster: labels.of[i],
@@ -15,7 +21,8 @@ function csvOf(rows) {
 }
 
 function jsonOf(rows) {
-  const content = { run: run.key, title: run.title, progress: progressOf(labels, decisions), images: rows, decisions };
+  const decisions = currentDecisions(), progress = progressOf(currentLabels(), decisions);
+  const content = { run: run.key, title: run.title, progress, images: rows, decisions };
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
@@ -28,14 +35,7 @@ function save(name, text, type) {
   say(`Saved ${name}`);
 }
 
-byId("save-csv").addEventListener("click", () => save("labels.csv", csvOf(rowsToExport()), "text/csv"));
-byId("save-json").addEventListener("click", () =>
-  save("labels.json", jsonOf(rowsToExport()), "application/json"));
-
-byId("load").addEventListener("change", async ({ target }) => {
-  const [file] = target.files;
-  target.value = "";
-  if (!file) return;
+async function load(file) {
   try {
     if (file.name.endsWith(".csv")) throw new Error("labels.csv is for export; what goes on is labels.json");
     const content = JSON.parse(await file.text());
@@ -44,4 +44,16 @@ byId("load").addEventListener("change", async ({ target }) => {
   } catch (error) {
     say(`${file.name} was not loaded: ${error.message}`);
   }
+}
+
+document.getElementById("save-csv").addEventListener("click", () => {
+  save("labels.csv", csvOf(rowsToExport()), "text/csv");
+});
+document.getElementById("save-json").addEventListener("click", () => {
+  save("labels.json", jsonOf(rowsToExport()), "application/json");
+});
+document.getElementById("load").addEventListener("change", ({ target }) => {
+  const [file] = target.files;
+  target.value = "";
+  if (file) load(file);
 });

@@ -1,0 +1,39 @@
+// The links to all clusters at the top of the page, and which of them is in sight.
+
+import { currentLabels } from "report/history.js";
+import { clustersOf, members } from "report/labels.js";
+import { plural, shortTitleOf, titleOf } from "report/words.js";
+
+const list = document.querySelector("nav ul");
+
+export function showNavigation() {
+  const labels = currentLabels(), clusters = clustersOf(labels);
+  const sizes = clusters.map((cluster) => members(labels, cluster).length);
+  const largest = Math.max(...sizes);
+  list.replaceChildren(...clusters.map((cluster, k) => {
+    const item = document.createElement("li"), link = document.createElement("a"), title = document.createElement("b");
+    link.href = `#cluster-${cluster}`;
+    link.dataset.cluster = cluster;
+    link.setAttribute("aria-label", `${titleOf(labels, cluster)}, ${plural(sizes[k], "image")}`);
+    link.style.setProperty("--share", (sizes[k] / largest).toFixed(3));
+    link.classList.toggle("named", labels.names.has(cluster));
+    title.textContent = shortTitleOf(labels, cluster);
+    link.append(title, ` ${sizes[k]}`);
+    item.append(link);
+    return item;
+  }));
+}
+
+// A section is in sight when it lies across a line at a quarter of the window's height.
+const inSight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const link = list.querySelector(`a[href="#${target.id}"]`);
+    if (!link) continue;
+    link.setAttribute("aria-current", String(isIntersecting));
+    if (isIntersecting) list.parentElement.scrollLeft = link.offsetLeft - list.offsetLeft - 60;
+  }
+}, { rootMargin: "-25% 0px -74% 0px" });
+
+export function followScrolling(section) {
+  inSight.observe(section);
+}

@@ -1,0 +1,40 @@
+// The bar at the foot of the page while images are selected: how many, and what to do with them.
+
+import { clusterOptions } from "report/cluster-options.js";
+import { focusTile, lastFocusedFigure } from "report/figures.js";
+import { moveTo, toggleUnsure } from "report/image-decisions.js";
+import { selectedImages, unselect } from "report/selection.js";
+import { plural } from "report/words.js";
+
+const bar = document.getElementById("selection");
+const targets = document.getElementById("move-to");
+const moveButton = document.getElementById("move");
+
+export function showSelectionBar() {
+  const count = selectedImages().length;
+  bar.hidden = !count;
+  document.getElementById("selection-text").textContent = `${plural(count, "image")} selected`;
+}
+
+export function offerTargets() {
+  const before = targets.value;
+  targets.replaceChildren(...clusterOptions(null), new Option("a new cluster", "new"));
+  if ([...targets.options].some((option) => option.value === before)) targets.value = before;
+}
+
+// The bar goes away with the focus in it.
+function leave() {
+  unselect();
+  const figure = lastFocusedFigure();
+  if (figure) focusTile(figure);
+}
+
+moveButton.addEventListener("click", () => {
+  moveTo(selectedImages(), targets.value === "new" ? null : Number(targets.value));
+});
+document.getElementById("mark-unsure").addEventListener("click", () => toggleUnsure(selectedImages()));
+document.getElementById("unselect").addEventListener("click", leave);
+bar.addEventListener("keydown", ({ key, target }) => {
+  if (key === "Escape") leave();
+  if (key === "Enter" && target === targets) moveButton.click();
+});

@@ -1,0 +1,22 @@
+// Undo and redo, by button and by key.
+
+import { canRedo, canUndo, redo, undo } from "report/history.js";
+
+const undoButton = document.getElementById("undo"), redoButton = document.getElementById("redo");
+
+export function showUndo() {
+  undoButton.disabled = !canUndo();
+  redoButton.disabled = !canRedo();
+}
+
+undoButton.addEventListener("click", undo);
+redoButton.addEventListener("click", redo);
+document.addEventListener("keydown", (event) => {
+  // Where text is typed, these keys undo the typing.
+  if (!(event.ctrlKey || event.metaKey) || event.target.matches("input:not([type=range], [type=checkbox])")) return;
+  const key = event.key.toLowerCase();
+  if (key !== "z" && key !== "y") return;
+  event.preventDefault();
+  if (key === "y" || event.shiftKey) redo();
+  else undo();
+});

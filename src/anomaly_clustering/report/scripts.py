@@ -1,0 +1,17 @@
+"""The scripts of the page: a folder of modules -> an import map that holds them all, so that one file is enough."""
+
+from base64 import b64encode
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "js"
+
+
+def import_map() -> dict[str, dict[str, str]]:
+    """Each module as a `data:` URL, under the name by which the others import it: `report/tree.js`."""
+    return {"imports": {f"report/{path.name}": _data_url(path) for path in sorted(FOLDER.glob("*.js"))}}
+
+
+def _data_url(path: Path) -> str:
+    # A browser's debugger and its messages then show the name instead of the URL.
+    source = f"{path.read_text(encoding='utf-8')}//# sourceURL=report/{path.name}\n"
+    return f"data:text/javascript;base64,{b64encode(source.encode()).decode()}"
