@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anomaly_clustering.files import digest, read_csv, whole_file, whole_folder, write_csv
-from anomaly_clustering.runs.folder import check_free
+from anomaly_clustering.runs.run_folder import check_free
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:

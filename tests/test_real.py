@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from anomaly_clustering.data import MTD
 from anomaly_clustering.mic.module import MIC, Weights
-from anomaly_clustering.runs.folder import write_run
+from anomaly_clustering.runs.run_folder import write_run
 
 DATA, RESNET18 = SHARED / "data" / "mtd", SHARED / "weights" / "resnet18_layer3.safetensors"
 

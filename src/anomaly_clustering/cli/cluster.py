@@ -21,7 +21,7 @@ from anomaly_clustering.features.backbone import EMBEDDED
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.report.confusion import confusion
-from anomaly_clustering.runs.folder import check_free, how_many, write_run
+from anomaly_clustering.runs.run_folder import check_free, how_many, write_run
 from anomaly_clustering.runs.run_report import PAGE
 
 # As in configs/mic/maps.yaml.

@@ -18,7 +18,7 @@ from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.epochs import LastAndBest
-from anomaly_clustering.runs.folder import check_free, write_run
+from anomaly_clustering.runs.run_folder import check_free, write_run
 from anomaly_clustering.runs.training import (
     CHECKPOINTS,
     EPOCHS,

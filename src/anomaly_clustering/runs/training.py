@@ -17,7 +17,7 @@ from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.epochs import Row
-from anomaly_clustering.runs.folder import check_free
+from anomaly_clustering.runs.run_folder import check_free
 
 CHECKPOINTS, EPOCHS = "checkpoints", "epochs.csv"
 FILES = frozenset({CHECKPOINTS, EPOCHS, "assignments.csv", "config.yaml", "metrics.json"})
