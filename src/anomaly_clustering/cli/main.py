@@ -1,4 +1,4 @@
-"""The command line in; one of the commands is run, and says in a line what the user can mend."""
+"""Runs the command that the user names; what the user can mend ends with one line and no traceback."""
 
 import os
 import sys

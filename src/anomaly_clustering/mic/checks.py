@@ -1,4 +1,4 @@
-"""Options and data of a run that is about to start in; what would fail after the work fails before it."""
+"""Checks options, data and trainer when a run starts, so that what would fail after the work fails before it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What comparing some images depends on in; the result of an earlier comparison, if there was one, out of a cache."""
+"""The cache of results: keeps what comparing all images of a data set gave, named by all that it depends on."""
 
 from collections.abc import Mapping
 from typing import Any

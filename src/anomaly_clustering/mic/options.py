@@ -1,4 +1,4 @@
-"""The arguments of MIC in; the same, checked before anything is computed, out. What each means is said at `MIC`."""
+"""All options of MIC, checked when they are given. What each means is said at `MIC`."""
 
 from dataclasses import dataclass, fields
 from numbers import Integral

@@ -1,4 +1,4 @@
-"""What Lightning says of itself in; nothing of it out: the user asked for groups."""
+"""Hides what Lightning says of itself while it works for us, since the user asked for groups."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""Batches of named tensors in; one tensor for each name, with the rows of all batches, out."""
+"""Collects the rows of all batches, by name, in memory that is taken once."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What one run of MIC holds between its first batch and its result."""
+"""The state of one run of MIC: what it holds between its first batch and its result."""
 
 from dataclasses import dataclass, field
 from typing import Any

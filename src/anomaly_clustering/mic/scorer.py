@@ -1,4 +1,4 @@
-"""A grouping, and masks where there are any, in; all scores of the paper out."""
+"""A grouping in; its scores against known classes, and those of its weights against masks, out."""
 
 import numpy as np
 import torch

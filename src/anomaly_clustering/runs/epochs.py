@@ -1,4 +1,4 @@
-"""What a module logs at each validation in; a table of all epochs, and the last and the best of them, out."""
+"""Follows a training: a table of all epochs from what its module logs, and the last and the best of them."""
 
 from collections.abc import Mapping
 from pathlib import Path

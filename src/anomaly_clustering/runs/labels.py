@@ -1,4 +1,4 @@
-"""The file of labels that the report saved in; which image is of which cluster and class out."""
+"""Reads the labels that a person gave in the report: which image is of which cluster, and what that was called."""
 
 import json
 import re

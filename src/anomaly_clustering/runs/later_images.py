@@ -1,4 +1,4 @@
-"""Images that were assigned to a run after it ended in; what is known of them, kept in the folder of the run, out."""
+"""Stores what is known of images that were assigned to a run after it ended, and reads it."""
 
 import json
 from collections.abc import Sequence

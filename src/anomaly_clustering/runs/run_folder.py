@@ -1,5 +1,4 @@
-"""The result of a run in; a folder with `assignments.csv`, `metrics.json`, `config.yaml`, `report.html` and
-`run.safetensors`, all that the report is drawn from and that places new images, out."""
+"""The result of a run in; its folder out: `assignments.csv`, `metrics.json`, `config.yaml`, the report and the store."""
 
 import json
 import os

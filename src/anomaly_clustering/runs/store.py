@@ -1,4 +1,4 @@
-"""A run that ended in; all that the report is drawn from and that places new images, in one file, out; and back."""
+"""Stores what a run leaves behind in one file, and reads it: what the report is drawn from, and what places new images."""
 
 import json
 from collections.abc import Sequence
