@@ -18,9 +18,9 @@ from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, Embedded, assign, embed_later, fitted_to
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.run_folder import ASSIGNED
 from anomaly_clustering.runs.labels import read_labels
 from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.run_folder import ASSIGNED
 from anomaly_clustering.runs.run_report import PAGE, Later, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
 

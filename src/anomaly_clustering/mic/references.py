@@ -1,6 +1,8 @@
 """What images are compared with as they come: normal images (Eq. 6), drawn images (Eq. 7), or an earlier run's results.
 
-Where this is at hand before the images come, no bag has to be kept. Each of the three takes the bags of a batch and their positions in the data set, and returns a row for each image:
+Where this is at hand before the images come, no bag has to be kept.
+
+Each of the three takes the bags of a batch and their positions in the data set, and returns a row for each image:
 `scores` [B, M] and `mean_scores` [B], how unusual the patches of an image are on average as later images can be scored
 too; or `distance` [B, N] to all images. Each has `reference_bags` [R, P, D] in half precision: a sample of what was
 compared with, for images that come later.

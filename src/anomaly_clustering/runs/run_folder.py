@@ -1,4 +1,4 @@
-"""The result of a run in; its folder out: `assignments.csv`, `metrics.json`, `config.yaml`, the report and the store."""
+"""The result of a run in; its folder out: `assignments.csv`, `metrics.json`, `config.yaml`, report and store."""
 
 import json
 import os

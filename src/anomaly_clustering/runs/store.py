@@ -1,4 +1,4 @@
-"""Stores what a run leaves behind in one file, and reads it: what the report is drawn from, and what places new images."""
+"""Stores in one file, and reads, what a run leaves: what its report is drawn from, and what places new images."""
 
 import json
 from collections.abc import Sequence
