@@ -157,9 +157,9 @@ def test_last_layers_of_figure_9(name: str, layer: str, channels: int, tmp_path:
     assert backbone(torch.empty(1, 3, 256, 256)).shape == (1, channels, 8, 8)
 
 
-def test_the_readme_names_the_networks() -> None:
-    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-    assert [name for name in NETWORKS if f"`{name}`" not in readme] == []
+def test_the_docs_name_the_networks() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "networks.md").read_text()
+    assert [name for name in NETWORKS if f"`{name}`" not in page] == []
 
 
 def test_transformer_says_which_size_fits(vit: Path) -> None:

@@ -497,10 +497,12 @@ def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]
     assert "holds more than a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
 
 
-def test_the_readmes_own_method_is_trained_and_scored(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_own_method_of_the_docs_is_trained_and_scored(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Another test has a module of this name.
     monkeypatch.delitem(sys.modules, "my_method", raising=False)
-    (code,) = re.findall(r"```python\n# my_method.py\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n# my_method.py\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), flags=re.DOTALL
+    )
     Path("my_method.py").write_text(code)
     argv = [
         "fit",
