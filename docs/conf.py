@@ -39,6 +39,8 @@ autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 88
 napoleon_use_rtype = False
+# Attributes are listed with their class, which names them; fields of a NamedTuple are not described twice.
+napoleon_use_ivar = True
 
 
 def _visit_inline(translator: Any, node: Any) -> None:
