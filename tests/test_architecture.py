@@ -133,6 +133,14 @@ def test_the_first_line_says_what_a_file_is_for(path: Path) -> None:
     assert len(docstring.splitlines()[0]) > 20
 
 
+def test_the_map_of_the_library_says_what_each_file_is_for() -> None:
+    described = (REPOSITORY / "docs" / "architecture.md").read_text()
+    for module, path in MODULES.items():
+        if path.name not in ("__init__.py", "__main__.py"):
+            first = str(ast.get_docstring(ast.parse(path.read_text()))).splitlines()[0]
+            assert f"| `{path.name}` | {first} |" in described, f"{module}: docs/architecture.md says another thing"
+
+
 def test_no_file_is_long() -> None:
     lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert {module: length for module, length in lengths.items() if length > LONGEST} == {}

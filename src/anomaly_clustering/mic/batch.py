@@ -36,11 +36,15 @@ def reduce_bags(
     if options.weighs and options.weights == "uniform":
         return weigh(patches, patches.new_full(patches.shape[:2], 1 / patches.shape[1]))
     if options.weighs and options.weights == "mask":
-        weights, marked = mask_weights(_given(batch, "mask", "ground-truth masks"), grid)
+        if "mask" not in batch:
+            raise ValueError("weights 'mask' need ground-truth masks, but the data has none")
+        weights, marked = mask_weights(batch["mask"], grid)
         return weigh(patches, weights) | {"marked": marked}
     known: dict[str, Tensor] = {}
     if options.weighs and options.weights == "maps":
-        known = {"scores": patch_means(_given(batch, "map", "anomaly maps"), grid)}
+        if "map" not in batch:
+            raise ValueError("weights 'maps' need anomaly maps, but the data has none: give their folder as data.maps")
+        known = {"scores": patch_means(batch["map"], grid)}
     elif compared_with is not None:
         known = compared_with(patches, batch["index"])
     if "scores" in known and options.effective_patches is None:
@@ -51,12 +55,3 @@ def reduce_bags(
 def weigh(bags: Float[Tensor, "b m d"], weights: Float[Tensor, "b m"]) -> dict[str, Tensor]:
     """The weights and the embeddings that follow from them (Eq. 1)."""
     return {"weights": weights, "embeddings": weighted_average(bags, weights)}
-
-
-def _given(batch: Mapping[str, Any], name: str, meaning: str) -> Tensor:
-    if name not in batch:
-        option = ": give their folder as data.maps" if name == "map" else ""
-        weights = "maps" if name == "map" else name
-        raise ValueError(f"weights {weights!r} need {meaning}, but the data has none{option}")
-    tensor: Tensor = batch[name]
-    return tensor
