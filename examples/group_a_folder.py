@@ -10,7 +10,7 @@ from lightning import Trainer
 
 from anomaly_clustering.data import Folder
 from anomaly_clustering.mic import MIC
-from anomaly_clustering.runs.folder import check_free, write_run
+from anomaly_clustering.runs.run_folder import check_free, write_run
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("images", type=Path)
