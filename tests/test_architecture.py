@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # Tensors in, tensors out: no files, no printing, no Lightning.
-PURE = {"search", "clustering", "metrics", "mic.weights", "mic.distances", "mic.pooling", "features.bags"}
+PURE = {"search", "clustering", "metrics", "mic.shard", "mic.weights", "mic.distances", "mic.pooling", "features.bags"}
 PURE_MAY_IMPORT = {
     *("torch", "torchmetrics", "numpy", "scipy", "sklearn", "fastcluster", "kmedoids", "numba", "einops", "jaxtyping"),
     *("lazy_loader", "anomaly_clustering"),

@@ -8,12 +8,12 @@ from conftest import MakeImage
 from lightning import Trainer
 from test_mic import folder, run_mic
 
-from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.data import Folder
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache, settings_digest, tensors_digest
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic import MIC, comparing, references
+from anomaly_clustering.mic.result import Grouping
 
 
 @pytest.fixture

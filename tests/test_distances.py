@@ -18,7 +18,8 @@ from anomaly_clustering.mic.distances import (
     mean_mean,
     symmetric,
 )
-from anomaly_clustering.mic.weights import Shard, weighted_average
+from anomaly_clustering.mic.shard import Shard
+from anomaly_clustering.mic.weights import weighted_average
 from anomaly_clustering.search import nearest
 
 OVER_PATCHES: tuple[OverPatches, ...] = ("max", "mean", "min")

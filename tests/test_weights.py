@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import (
     Reduce,
-    Shard,
     choose_tau,
     effective_patches,
     mask_weights,

@@ -1,9 +1,8 @@
-from .grouping import Grouping, Groups, group_distance, group_embeddings
+from .grouping import Groups, group_distance, group_embeddings
 from .methods import cluster_distance, cluster_embeddings, cut, ward
 from .num_clusters import choose_num_clusters
 
 __all__ = [
-    "Grouping",
     "Groups",
     "choose_num_clusters",
     "cluster_distance",

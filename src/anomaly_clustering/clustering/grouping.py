@@ -1,11 +1,9 @@
 """Embeddings [N, D] or distances [N, N] of images in; groups, with everything a report needs to show them, out."""
 
-import math
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float16, Int
+from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
@@ -127,53 +125,3 @@ def distance_to_medoid(distance: Float[np.ndarray, "n n"], labels: Int[np.ndarra
         within = distance[np.ix_(members, members)]
         result[members] = within[within.sum(1).argmin()]
     return result
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """The result of a run, one row an image, in the order of the data set.
-
-    Attributes:
-        index: position of each image in the data set [N].
-        target: true class of each image [N], -1 where unknown.
-        weights: of each patch on the patch grid [N, H, W], those of an image summing to one; uniform where images were
-            not weighted.
-        embeddings: one vector an image [N, D]; None where images were compared patch by patch.
-        distance: between images that were compared patch by patch [N, N]; None where they have embeddings.
-        groups: clusters, and how they came about.
-        mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
-            where they cannot.
-        references: bags that patches of later images are compared with [R, P, D], in half precision; None where patches
-            were not compared.
-        tau: smoothness of the weights, as given or chosen; NaN where there is none.
-
-    Example:
-        >>> embeddings = np.array([[0.0], [4.0], [9.0]])
-        >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
-        >>> unknown, uniform = np.full(3, -1), np.full((3, 2, 2), 0.25)
-        >>> Grouping(np.arange(3), unknown, uniform, embeddings, None, groups, np.zeros(3)).num_clusters
-        2
-    """
-
-    index: Int[np.ndarray, " n"]
-    target: Int[np.ndarray, " n"]
-    weights: Float[np.ndarray, "n h w"]
-    embeddings: Float[np.ndarray, "n d"] | None
-    distance: Float[np.ndarray, "n n"] | None
-    groups: Groups
-    mean_scores: Float[np.ndarray, " n"]
-    references: Float16[np.ndarray, "r p d"] | None = None
-    tau: float = math.nan
-
-    def __post_init__(self) -> None:
-        assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
-
-    @property
-    def labels(self) -> Int[np.ndarray, " n"]:
-        """Cluster of each image, 0 the largest."""
-        return self.groups.labels
-
-    @property
-    def num_clusters(self) -> int:
-        """How many clusters there are."""
-        return int(self.labels.max()) + 1

@@ -12,7 +12,8 @@ from anomaly_clustering.mic.progress import Advance, Progress
 from anomaly_clustering.mic.references import mean_scores, sample
 from anomaly_clustering.mic.resampling import all_nearest, rarity_within
 from anomaly_clustering.mic.run import Run
-from anomaly_clustering.mic.weights import Shard, choose_tau, rarity, soften
+from anomaly_clustering.mic.shard import Shard
+from anomaly_clustering.mic.weights import choose_tau, rarity, soften
 
 
 def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progress) -> dict[str, Tensor]:

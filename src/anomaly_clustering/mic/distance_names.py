@@ -11,7 +11,7 @@ from torch import Tensor
 from anomaly_clustering.mic import pooling
 from anomaly_clustering.mic.distances import OverPatches, Symmetrise, directed_distances, mean_mean, symmetric
 from anomaly_clustering.mic.processes import gather, ring
-from anomaly_clustering.mic.weights import Shard
+from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.search.precision import Precision
 
 Distance = Literal[

@@ -13,7 +13,7 @@ from anomaly_clustering.search.threads import in_order
 
 OverPatches = Literal["max", "mean", "min"]
 Symmetrise = Literal["max", "mean"]
-# Bags [R, P, D] and their positions [R] in the data set, such as a Shard of `weights`; R may differ from part to part.
+# Bags [R, P, D] and their positions [R] in the data set, such as a `Shard`; R may differ from part to part.
 Part = tuple[Float[Tensor, "_ _ d"], Int[Tensor, " _"]]
 # Distances between patches that are held at a time.
 BLOCK = 2**21

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from lightning import LightningModule
 
-from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
@@ -25,7 +24,7 @@ from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.references import CachedResults, draw_positions, embed_drawn
 from anomaly_clustering.mic.resampling import resampled_scores
-from anomaly_clustering.mic.result import gathered, group, note_what_to_know
+from anomaly_clustering.mic.result import Grouping, gathered, group, note_what_to_know
 from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scorer import Scorer

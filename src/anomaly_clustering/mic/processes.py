@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from anomaly_clustering.mic.weights import Shard
+from anomaly_clustering.mic.shard import Shard
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag
-from anomaly_clustering.mic.weights import Reduce, Shard, novelty, rarity, soften, weighted_average
+from anomaly_clustering.mic.shard import Shard
+from anomaly_clustering.mic.weights import Reduce, novelty, rarity, soften, weighted_average
 
 # Weights of patches that can be found for an image that comes alone.
 WEIGHTS = ("rarity", "novelty", "uniform")

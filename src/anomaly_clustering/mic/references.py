@@ -19,7 +19,8 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.mic.progress import Progress
-from anomaly_clustering.mic.weights import Reduce, Shard, novelty, rarity
+from anomaly_clustering.mic.shard import Shard
+from anomaly_clustering.mic.weights import Reduce, novelty, rarity
 from anomaly_clustering.search.precision import Precision
 
 # What later images are compared with: so many images, and so many patches of normal images. On MTD (ResNet-18) 16 and

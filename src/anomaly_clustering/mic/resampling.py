@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.clustering.methods import cluster_distance, cluster_embeddings
 from anomaly_clustering.metrics.agreement import (
     adjusted_rand_index,
@@ -21,6 +20,7 @@ from anomaly_clustering.metrics.agreement import (
     purity,
 )
 from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.mic.weights import Reduce, soften, weighted_average
 from anomaly_clustering.search.nearest import pairwise_nearest
 from anomaly_clustering.search.precision import Precision

@@ -1,19 +1,71 @@
-"""What each process knows of its images in; the result of the run, the same on all processes, out."""
+"""The result of a run, and how it is made: what each process knows of its images in, the same on all processes out."""
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
-from anomaly_clustering.clustering.grouping import Grouping, Groups, NumClusters, group_distance, group_embeddings
+from anomaly_clustering.clustering.grouping import Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.clustering.methods import LARGEST
 from anomaly_clustering.mic.distance_names import join
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather, on_first
 from anomaly_clustering.mic.run import Run
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The result of a run, one row an image, in the order of the data set.
+
+    Attributes:
+        index: position of each image in the data set [N].
+        target: true class of each image [N], -1 where unknown.
+        weights: of each patch on the patch grid [N, H, W], those of an image summing to one; uniform where images were
+            not weighted.
+        embeddings: one vector an image [N, D]; None where images were compared patch by patch.
+        distance: between images that were compared patch by patch [N, N]; None where they have embeddings.
+        groups: clusters, and how they came about.
+        mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
+            where they cannot.
+        references: bags that patches of later images are compared with [R, P, D], in half precision; None where patches
+            were not compared.
+        tau: smoothness of the weights, as given or chosen; NaN where there is none.
+
+    Example:
+        >>> embeddings = np.array([[0.0], [4.0], [9.0]])
+        >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
+        >>> unknown, uniform = np.full(3, -1), np.full((3, 2, 2), 0.25)
+        >>> Grouping(np.arange(3), unknown, uniform, embeddings, None, groups, np.zeros(3)).num_clusters
+        2
+    """
+
+    index: Int[np.ndarray, " n"]
+    target: Int[np.ndarray, " n"]
+    weights: Float[np.ndarray, "n h w"]
+    embeddings: Float[np.ndarray, "n d"] | None
+    distance: Float[np.ndarray, "n n"] | None
+    groups: Groups
+    mean_scores: Float[np.ndarray, " n"]
+    references: Float16[np.ndarray, "r p d"] | None = None
+    tau: float = math.nan
+
+    def __post_init__(self) -> None:
+        assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
+
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Cluster of each image, 0 the largest."""
+        return self.groups.labels
+
+    @property
+    def num_clusters(self) -> int:
+        """How many clusters there are."""
+        return int(self.labels.max()) + 1
 
 
 def gathered(own: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

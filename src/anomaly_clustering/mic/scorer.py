@@ -5,10 +5,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.localisation import LocalisationAUROC
 from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve, reduction_at
+from anomaly_clustering.mic.result import Grouping
 
 
 class Scorer(nn.Module):

@@ -4,29 +4,18 @@ import math
 from collections.abc import Callable, Iterable
 from itertools import chain
 from numbers import Integral
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from anomaly_clustering.mic.shard import Shard, check_positions
 from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
 Reduce = Literal["mean", "max", "min"]
-
-
-class Shard(NamedTuple):
-    """Some bags of a data set, and their positions in it.
-
-    Attributes:
-        bags: patches of each image [R, P, D].
-        positions: of the images in the data set [R].
-    """
-
-    bags: Float[Tensor, "r p d"]
-    positions: Int[Tensor, " r"]
 
 
 def rarity(
@@ -69,10 +58,10 @@ def rarity(
     if positions is None:
         positions = torch.arange(len(bags), device=bags.device)
     own = Shard(bags, positions)
-    _check_positions(own)
+    check_positions(own)
     fold = _Fold(bags, reduce)
     for shard in _not_empty([own] if references is None else references):
-        _check_positions(shard)
+        check_positions(shard)
         # Bags against themselves take one product for both directions.
         itself = shard.bags is bags
         blocks = pairwise_nearest(bags, precision) if itself else nearest_blocks(bags, shard.bags, precision)
@@ -91,13 +80,6 @@ def _not_empty(references: Iterable[Shard]) -> Iterable[Shard]:
             "bags with one another"
         )
     return chain([first], shards)
-
-
-def _check_positions(shard: Shard) -> None:
-    if shard.positions.shape != shard.bags.shape[:1]:
-        raise ValueError(
-            f"positions must be one an image, got {list(shard.positions.shape)} for bags {list(shard.bags.shape)}"
-        )
 
 
 class _Fold:

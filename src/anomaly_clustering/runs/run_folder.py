@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anomaly_clustering.clustering.grouping import Grouping
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.files import digest, whole_folder
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
 from anomaly_clustering.report.pictures import FOLDER as THUMBNAILS
 from anomaly_clustering.report.places import place_all
