@@ -224,7 +224,7 @@ class GATCluster(LightningModule):
 
     @torch.no_grad()
     def _targets(self, clean: Float[Tensor, "b 1 h w"]) -> Targets:
-        """Of this process's images, by the predictions for those of all processes."""
+        """Losses of this process's images, by the predictions for the images of all processes."""
         self.network.eval()
         own = torch.cat([self.network(part)[0].softmax(1) for part in clean.split(100)])
         self.network.train()

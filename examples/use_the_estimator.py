@@ -15,10 +15,10 @@ parser.add_argument("--image-size", type=int, default=256)
 options = parser.parse_args()
 
 clusterer = AnomalyClusterer(n_clusters="auto", image_size=options.image_size).fit(options.images)
-print(f"{clusterer.n_clusters_} groups: {clusterer.labels_.tolist()}")
+print(f"{clusterer.n_clusters_} clusters: {clusterer.labels_.tolist()}")
 print(f"the largest weight of a patch in each image: {clusterer.weights_.max((1, 2)).round(3).tolist()}")
 
 clusterer.save("clusterer.safetensors")
 found = AnomalyClusterer.load("clusterer.safetensors").assign(options.new_images)
-for group, distance, unknown in zip(found.labels, found.distances, found.unknown, strict=True):
-    print(f"new image: group {group}, distance {distance:.3f}{', unlike all groups' if unknown else ''}")
+for cluster, distance, unknown in zip(found.labels, found.distances, found.unknown, strict=True):
+    print(f"new image: cluster {cluster}, distance {distance:.3f}{', unlike all clusters' if unknown else ''}")

@@ -80,7 +80,7 @@ def _folders(category: Category, root: Path) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
-    """Of the names and sizes of all files of a category: what was measured, wherever it lies."""
+    """A digest of the names and sizes of all files of a category: what was measured, wherever it lies."""
     if category == SYNTHETIC or root is None:
         return str(category)
     found = hashlib.sha256()
@@ -92,7 +92,7 @@ def fingerprint(category: Category, root: Path | None) -> str:
 
 @lru_cache(maxsize=64)
 def weights_digest(path: Path) -> str:
-    """Of the content of a file of weights.
+    """A digest of the content of a file of weights.
 
     Raises:
         FileNotFoundError: there is no such file.

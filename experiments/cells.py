@@ -18,11 +18,11 @@ import numpy as np
 import yaml
 
 from anomaly_clustering.files import whole_file
+from anomaly_clustering.mic.module import MIC
 from experiments.categories import Category, fingerprint, load, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
 
-MIC_CLASS = "anomaly_clustering.mic.MIC"
 # Where things lie and how fast they are read changes no result.
 INCIDENTAL = ("root", "num_workers", "checkpoint", "cache")
 # Options of trained methods that are the Trainer's.
@@ -56,7 +56,7 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """Of the files of tables and figures: what tells those of one setting from those of another."""
+        """What tells the files of tables and figures of one setting from those of another."""
         weights = self.checkpoint.stem if self.checkpoint else ""
         layer = self.last_layer if self.last_layer != "last" else ""
         size = f"{self.image_size}px" if self.image_size != 256 else ""
@@ -102,7 +102,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
 
 def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     """Arguments of MIC; modules of other classes have their own."""
-    if class_path != MIC_CLASS:
+    if not is_mic(class_path):
         return _given(class_path, _parameters(class_path), settings)
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
@@ -116,8 +116,13 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
     return options
 
 
+def is_mic(class_path: str) -> bool:
+    """Whether a class path, of which there are several, is that of MIC."""
+    return locate(class_path) is MIC
+
+
 def _of_trainer(class_path: str, settings: Settings) -> dict[str, Any]:
-    return _given(class_path, TRAINER, settings) if class_path != MIC_CLASS else {}
+    return _given(class_path, TRAINER, settings) if not is_mic(class_path) else {}
 
 
 def _given(class_path: str, names: Container[str], settings: Settings) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def _unusual(class_path: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(class_path: str) -> Mapping[str, Parameter]:
-    """Of the class's constructor.
+    """The parameters of the class's constructor.
 
     Raises:
         ValueError: there is no such class.

@@ -10,7 +10,7 @@ from typing import Any
 
 from anomaly_clustering.features.backbone import Backbone
 from experiments.categories import SYNTHETIC, Category
-from experiments.cells import MIC_CLASS, Cell, Settings, Store, class_of, file_of, takes
+from experiments.cells import Cell, Settings, Store, class_of, file_of, is_mic, takes
 from experiments.compute import Outcome
 from experiments.executors import Name, open_executor
 from experiments.figures import FIGURES, Network
@@ -94,7 +94,8 @@ def _check(command: Command) -> None:
         raise ValueError(
             f"--preset {settings.preset!r}: there is no such file of any method, as scan_small_data.yaml is"
         )
-    classes = sorted({class_of(file) for file in configs.values() if file.is_file()} - {MIC_CLASS})
+    found = {class_of(file) for file in configs.values() if file.is_file()}
+    classes = sorted(class_path for class_path in found if not is_mic(class_path))
     for option in settings.trained:
         if not any(takes(path, option) for path in classes):
             raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
@@ -178,7 +179,7 @@ def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
     ready = []
     for cell in cells:
         model = cell.config["model"]
-        if model["class_path"] == MIC_CLASS:
+        if is_mic(model["class_path"]):
             options = [model["init_args"].get(name) for name in ("backbone", "layer", "checkpoint")]
             network = tuple(map(str, options))
             if network not in problems:

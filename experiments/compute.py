@@ -156,16 +156,16 @@ def _resolved(name: str, part: str) -> dict[str, Any]:
         noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
         lines = [line.strip() for line in str(error).splitlines()]
         raise ValueError(" ".join(line.lstrip("- ") for line in lines if not line.startswith(noise))) from None
-    plain: dict[str, Any] = _as_json(complete[name])
+    plain: dict[str, Any] = _json_value(complete[name])
     return plain
 
 
-def _as_json(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """As JSON has it, which knows no infinity."""
     if isinstance(value, Mapping):
-        return {str(name): _as_json(part) for name, part in value.items()}
+        return {str(name): _json_value(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_json(part) for part in value]
+        return [_json_value(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
@@ -199,7 +199,7 @@ def _processor() -> str:
 
 @lru_cache(maxsize=1)
 def _commit() -> str | None:
-    """Of the clone that the code runs from, '+' where it differs from it; None outside a clone."""
+    """The commit of the clone that the code runs from, with '+' where it differs from it; None outside a clone."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(

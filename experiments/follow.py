@@ -17,7 +17,7 @@ class Followed:
     """A run that W&B logs, or whose artefacts are written to a folder.
 
     Args:
-        experiment, method, category, seed, id: see `tracking.Run`.
+        experiment, method, category, seed, id: see `tracking.TrackedRun`.
         folder: below which W&B keeps its files.
         artefacts: folder for contact sheets and the like.
     """
@@ -45,9 +45,9 @@ def follow(
         yield False, []
         return
     # Here, since importing W&B takes a second.
-    from anomaly_clustering.runs.tracking import Run, Track, finish, wandb_logger
+    from anomaly_clustering.runs.tracking import Track, TrackedRun, finish, wandb_logger
 
-    run = Run(followed.experiment, followed.method, followed.category, followed.seed, config, followed.id)
+    run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, config, followed.id)
     logger = wandb_logger(followed.wandb, run, folder=followed.folder)
     try:
         yield logger or False, [Track(run, followed.artefacts)]
@@ -59,7 +59,7 @@ def follow(
 
 def log_summary(followed: Followed, columns: list[str], rows: list[list[Any]]) -> None:
     """The table of an experiment as a W&B run of its own."""
-    from anomaly_clustering.runs.tracking import Run, log_table
+    from anomaly_clustering.runs.tracking import TrackedRun, log_table
 
-    run = Run(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
+    run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
     log_table(followed.wandb, run, columns, rows, folder=followed.folder)

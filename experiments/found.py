@@ -24,7 +24,7 @@ class Found:
 
     @cached_property
     def results(self) -> Results:
-        """Of each method on each category the finished runs."""
+        """The finished runs of each method on each category."""
         return {
             place: [record for cell in cells if (record := self.store.read(cell))]
             for place, cells in self.plan.cells.items()
@@ -37,7 +37,7 @@ class Found:
 
     @property
     def groups(self) -> list[Group]:
-        """Of which curves and bars are the means, those with a measured category."""
+        """The groups, with a measured category, of which curves and bars are the means."""
         known = (single(SYNTHETIC),) if self.settings.synthetic else (OBJECT, TEXTURE, single(MTD))
         return [group for group in known if set(group.members) & set(self.categories)]
 
@@ -47,7 +47,7 @@ class Found:
         return next((cell for cell in cells if self.store.read(cell)), None)
 
     def arrays(self, method: str, category: Category) -> dict[str, np.ndarray] | None:
-        """Of that run."""
+        """What figures are drawn from: arrays of the first finished run of a method on a category; None without one."""
         cell = self.cell(method, category)
         return self.store.arrays(cell) if cell else None
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from experiments.categories import Category, why_missing
-from experiments.cells import MIC_CLASS, Cell, Settings, Store, cell
+from experiments.cells import Cell, Settings, Store, cell, is_mic
 from experiments.compute import resolve
 from experiments.methods import REPOSITORY, Method
 
@@ -63,7 +63,7 @@ def _draws(model: Mapping[str, Any]) -> bool:
     """Whether another seed could give another result."""
     options = model["init_args"]
     return bool(
-        model["class_path"] != MIC_CLASS
+        not is_mic(model["class_path"])
         or options["method"] in DRAWING
         or options["distance"] == "bag_of_words"
         or options["num_references"]

@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     group: Group
     ours: Number | None
     measured: int
-    """Of how many categories `ours` is the mean."""
+    """How many categories `ours` is the mean of."""
     paper: Number | None
 
     @property

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from anomaly_clustering.data import DefectDataModule, Listing, Record
+from anomaly_clustering.data import DefectDataModule, DefectImages, Listing, Record
+from anomaly_clustering.metrics import localisation_auroc
 
 
 def listing(folder: Path) -> Listing:
@@ -22,6 +23,18 @@ def datamodule(tmp_path: Path) -> DefectDataModule:
     datamodule = DefectDataModule(lambda: listing(tmp_path), image_size=32, batch_size=2, num_workers=0)
     datamodule.setup()
     return datamodule
+
+
+def test_masks_of_any_size_are_shares_of_pixels(tmp_path: Path) -> None:
+    # Interpolation of floats rounds a little above one.
+    Image.new("RGB", (301, 300)).save(tmp_path / "image.png")
+    Image.new("L", (301, 300), 255).save(tmp_path / "mask.png")
+    images = DefectImages([Record(tmp_path / "image.png", 0, tmp_path / "mask.png")], image_size=256)
+    mask = images[0]["mask"]
+    assert mask.max() <= 1
+    half = mask.clone()
+    half[:, :128] = 0
+    localisation_auroc(torch.rand(1, 8, 8), half[None])
 
 
 def test_batches_hold_what_the_contract_says(datamodule: DefectDataModule) -> None:

@@ -15,7 +15,7 @@ from anomaly_clustering.data.mvtec import CATEGORIES
 from experiments import command, compute, tables
 from experiments.__main__ import _pairs, main
 from experiments.categories import MTD, MVTEC, SYNTHETIC, fingerprint
-from experiments.cells import Settings, Store, cell
+from experiments.cells import Settings, Store, cell, is_mic
 from experiments.methods import DISTANCES, WEIGHTED, Method, with_options
 from experiments.plan import make_plan
 
@@ -47,6 +47,13 @@ def run(root: Path, out: Path, *flags: str, table: str = "table1") -> int:
 
 def records(out: Path) -> list[dict[str, Any]]:
     return Store(out / "cells").all()
+
+
+def test_mic_is_known_by_any_of_its_class_paths() -> None:
+    assert all(
+        map(is_mic, ("anomaly_clustering.MIC", "anomaly_clustering.mic.MIC", "anomaly_clustering.mic.module.MIC"))
+    )
+    assert not is_mic("baselines.SCAN")
 
 
 def test_a_table_says_what_was_measured_and_what_is_missing(

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from anomaly_clustering.files import digest, read_csv, whole_file, whole_folder, write_csv
+from anomaly_clustering.files import digest, files_into, read_csv, whole_file, whole_folder, write_csv
 from anomaly_clustering.runs.run_folder import check_free
 
 
@@ -103,6 +105,33 @@ def test_a_file_appears_whole_with_the_rights_of_any_other(tmp_path: Path) -> No
     assert (tmp_path / "deep" / "file").read_text() == "whole"
     assert (tmp_path / "deep" / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
+
+
+def test_tensors_have_the_rights_of_any_other_file(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with whole_file(tmp_path / "run.safetensors") as part:
+        save_file({"labels": np.zeros(3)}, part)
+    assert (tmp_path / "run.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_files_are_moved_into_a_folder_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "other").write_text("stays")
+
+    def killed() -> None:
+        with files_into(tmp_path, last=".html") as new:
+            (new / "page.html").write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        killed()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": "old", "other": "stays"}
+    with files_into(tmp_path, last=".html") as new:
+        (new / "thumbnails").mkdir()
+        (new / "thumbnails" / "0.jpg").write_text("new")
+        (new / "page.html").write_text("new")
+    assert (tmp_path / "thumbnails" / "0.jpg").read_text() == (tmp_path / "page.html").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "page.html", "thumbnails"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

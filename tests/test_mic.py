@@ -194,6 +194,31 @@ def test_a_run_changes_no_option_and_a_second_one_starts_anew(photos: Path) -> N
     assert (mic.grouping.weights == first.weights).all()
 
 
+@pytest.mark.parametrize(("option", "value"), [("top_k", 65), ("effective_patches", 64.0)])
+def test_more_patches_than_there_are_fail_with_the_first_batch(photos: Path, option: str, value: float) -> None:
+    batches: list[int] = []
+
+    class Counted(MIC):
+        def test_step(self, batch: Any) -> None:
+            batches.append(len(batch["index"]))
+            super().test_step(batch)
+
+    mic = Counted("embedded", **{option: value})
+    with pytest.raises(ValueError, match=rf"{option} must be .* 64 \(the number of patches\), got {value}"):
+        trainer().test(mic, datamodule=folder(photos), verbose=False)
+    assert batches == [4]
+
+
+def test_loaders_alone_need_a_number_of_clusters_before_the_work(photos: Path) -> None:
+    data = folder(photos)
+    data.setup()
+    with pytest.raises(ValueError, match="give num_clusters, or 'auto'"):
+        trainer().test(MIC("embedded"), dataloaders=data.test_dataloader(), verbose=False)
+    mic = MIC("embedded", num_clusters=3)
+    trainer().test(mic, dataloaders=data.test_dataloader(), verbose=False)
+    assert mic.grouping.num_clusters == 3
+
+
 def test_there_is_no_grouping_before_a_run() -> None:
     with pytest.raises(RuntimeError, match=r"nothing is grouped yet: run MIC with Trainer\.test"):
         _ = MIC("embedded").grouping

@@ -6,9 +6,7 @@ import torch.nn.functional as F
 from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
-from anomaly_clustering.search import float_factors as float_products
-from anomaly_clustering.search import kernels as argmin
-from anomaly_clustering.search import nearest, precision
+from anomaly_clustering.search import float_factors, kernels, nearest, precision
 from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
@@ -153,7 +151,7 @@ def test_a_bag_is_at_distance_zero_from_itself(precision: Precision) -> None:
 def test_the_path_of_other_devices_gives_the_same(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     bags = F.normalize(torch.randn(5, 12, 16), dim=-1)
     expected = list(pairwise_nearest(bags, precision))
-    monkeypatch.setattr(float_products, "_on_processor", float_products._on_accelerator)
+    monkeypatch.setattr(float_factors, "_on_processor", float_factors._on_accelerator)
     for one, other in zip(pairwise_nearest(bags, precision), expected, strict=True):
         assert torch.allclose(one.distances, other.distances, atol=1e-6 if precision == "fp32" else 5e-3)
 
@@ -171,7 +169,7 @@ def test_compiled_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> 
     def twice(number):  # type: ignore[no-untyped-def]
         return 2 * number
 
-    assert argmin.compiled()(twice)(21) == 42
+    assert kernels.compiled()(twice)(21) == 42
 
 
 def test_who_stops_early_leaves_no_threads_behind() -> None:

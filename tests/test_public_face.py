@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import anomaly_clustering
+from anomaly_clustering.cli.main import _check_configs
 from anomaly_clustering.data import Folder
 from anomaly_clustering.mic.module import MIC
 
@@ -56,7 +57,18 @@ print(sorted({{'torch', 'lightning', 'timm', 'sklearn'}} & set(sys.modules)))
     assert python(code).splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("config", ["model: {class_path: a.B}", "{model: {}}", "/dev/stdin"])
+def test_options_in_place_of_a_config_are_not_taken_for_a_file(config: str) -> None:
+    _check_configs(["fit", "-c", config, f"--config={config}"])
+
+
+@pytest.mark.parametrize("words", [["fit", "-c", "absent.yaml"], ["fit", "--config=absent.yaml"]])
+def test_a_missing_config_is_named_at_once(words: list[str]) -> None:
+    with pytest.raises(FileNotFoundError, match=r"config 'absent.yaml' does not exist"):
+        _check_configs(words)
+
+
 def test_class_paths_of_old_configs_are_the_classes() -> None:
-    assert anomaly_clustering.mic.MIC is MIC
+    assert anomaly_clustering.mic.MIC is MIC is anomaly_clustering.MIC
     assert anomaly_clustering.data.Folder is Folder
     assert anomaly_clustering.metrics.clustering_metrics() is not None

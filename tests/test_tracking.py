@@ -18,7 +18,7 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
-from anomaly_clustering.runs.tracking import Run, describe, wandb_logger
+from anomaly_clustering.runs.tracking import TrackedRun, describe, wandb_logger
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -153,7 +153,7 @@ def test_the_same_options_are_the_same_run(photos: Path, tmp_path: Path) -> None
 def test_off_is_off(photos: Path, tmp_path: Path) -> None:
     main(command(photos, *EMBEDDED))
     assert not (tmp_path / "wandb").exists()
-    assert wandb_logger("off", Run("e", "m", "c", 0)) is None
+    assert wandb_logger("off", TrackedRun("e", "m", "c", 0)) is None
 
 
 def test_the_yaml_turns_it_on(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,8 +164,8 @@ def test_the_yaml_turns_it_on(photos: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_an_agent_names_the_runs_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "abc123")
-    assert Run("e", "m", "c", 0, {"tau": 1}).identity == "abc123"
-    assert Run("e", "m", "c", 0, {"tau": 1}, "key of a cell").identity == "key of a cell"
+    assert TrackedRun("e", "m", "c", 0, {"tau": 1}).identity == "abc123"
+    assert TrackedRun("e", "m", "c", 0, {"tau": 1}, "key of a cell").identity == "key of a cell"
 
 
 def test_the_command_of_the_sweep_runs(photos: Path, tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_two_processes_are_one_run(photos: Path, tmp_path: Path, method: str) ->
         "from lightning import Trainer\n"
         "from anomaly_clustering.data import Folder\n"
         "from anomaly_clustering.mic import MIC\n"
-        "from anomaly_clustering.runs.tracking import Run, Track, wandb_logger\n"
+        "from anomaly_clustering.runs.tracking import TrackedRun, Track, wandb_logger\n"
         "from baseline import Brightness\n"
-        f"run = Run('two', '{method}', 'photos', 0, {{'option': 1}})\n"
+        f"run = TrackedRun('two', '{method}', 'photos', 0, {{'option': 1}})\n"
         "trainer = Trainer(accelerator='cpu', devices=2, strategy='ddp', logger=wandb_logger('offline', run),\n"
         "    callbacks=[Track(run)], max_epochs=2, enable_checkpointing=False, enable_progress_bar=False)\n"
         f"data = Folder({str(photos)!r}, image_size=64, num_workers=0)\n"

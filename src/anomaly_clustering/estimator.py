@@ -1,4 +1,4 @@
-"""Images in any form in; groups by type of defect out: anomaly clustering as an estimator of scikit-learn."""
+"""Images in any form in; clusters by type of defect out: anomaly clustering as an estimator of scikit-learn."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm
-from anomaly_clustering.features.backbone import EMBEDDED
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.quiet import quiet
@@ -32,7 +31,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
     """Group images of one product by type of defect: multiple instance clustering (Sohn et al., WACV 2023).
 
     Args:
-        n_clusters: how many groups, or 'auto', the knee of the merge heights.
+        n_clusters: how many clusters, or 'auto', the knee of the merge heights.
         backbone: a network of timm, or 'embedded' (EfficientNet-Lite0, installed with this package).
         layer: the network's layer; by default that of the paper.
         checkpoint: local file of weights.
@@ -43,7 +42,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         random_state: draws the images that new ones are compared with, and starts k-means and the like.
 
     Attributes:
-        labels_: group of each image, int [N], 0 the largest.
+        labels_: cluster of each image, int [N], 0 the largest.
         n_clusters_: how many there are.
         weights_: of each patch, float [N, h, w], those of an image summing to one.
         embeddings_: weighted averages, float [N, D].
@@ -70,7 +69,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self,
         n_clusters: int | Literal["auto"] = "auto",
         *,
-        backbone: str = EMBEDDED,
+        backbone: str = "embedded",
         layer: str | None = None,
         checkpoint: Path | str | None = None,
         tau: float = 0.02,
@@ -98,7 +97,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             normals: images known to be free of defects; they make it better.
 
         Raises:
-            ValueError: an image cannot be read, there are fewer images than groups, or nothing to tell them apart by.
+            ValueError: an image cannot be read, there are fewer images than clusters, or nothing to tell them apart by.
         """
         pixels = ImagesOfAnyForm(images, self.image_size)
         data = DataOfAnyForm(
@@ -130,7 +129,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         return self
 
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
-        """Group of each image: of those that were fitted the same as in `labels_`, of others the nearest mean.
+        """Cluster of each image: of those that were fitted the same as in `labels_`, of others the nearest mean.
 
         Raises:
             NotFittedError: `fit` was not called.
@@ -147,7 +146,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         pixels, seen, new = ImagesOfAnyForm(images, self.image_size), set(self.digests_), []
 
         def batches() -> Iterator[Tensor]:
-            """Of the images that were not fitted, each once."""
+            """Pixels of the images that were not fitted, each image once."""
             for batch in DataLoader(pixels, batch_size=self.batch_size):
                 places = []
                 for place, digest in enumerate(batch["digest"]):
@@ -174,7 +173,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
         rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
         with whole_file(Path(file)) as part:
-            save_file(arrays, part, metadata={"estimator": json.dumps(rest, default=_as_json)})
+            save_file(arrays, part, metadata={"estimator": json.dumps(rest, default=_parameter_as_json)})
 
     @classmethod
     def load(cls, file: Path | str) -> "AnomalyClusterer":
@@ -206,6 +205,6 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         return tags
 
 
-def _as_json(value: object) -> object:
+def _parameter_as_json(value: object) -> object:
     """Parameters that JSON does not know: NumPy's numbers, and paths."""
     return value.item() if isinstance(value, np.generic) else str(value)

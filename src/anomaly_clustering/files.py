@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-# Names of files need not be valid Unicode; what is not is written, and read again, as it is.
+# Names of files need not be valid Unicode; what is not is written as it is.
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 UNFINISHED = ".unfinished"
 
@@ -48,10 +48,14 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
+    # The rights of any new file here; libraries that write tensors give others none.
+    part.touch()
+    rights = part.stat().st_mode
     try:
         yield part
+        part.chmod(rights)
         if durable:
-            with part.open("rb") as file:
+            with part.open("r+b") as file:
                 os.fsync(file.fileno())
         os.replace(part, path)
     finally:
@@ -89,6 +93,32 @@ def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
                 old.rename(folder)
             if replace or not folder.is_dir():
                 raise
+
+
+@contextmanager
+def files_into(folder: Path, *, last: str) -> Iterator[Path]:
+    """An empty folder to write to, whose files take their places in `folder`, which is there, when all went well.
+
+    Args:
+        folder: files of the same names in it are replaced, others stay.
+        last: the ending of the file that is moved last, since it shows the others.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with files_into(Path(place), last=".html") as new:
+        ...         _ = (new / "page.html").write_text("shows a.png")
+        ...         _ = (new / "a.png").write_text("")
+        ...     sorted(file.name for file in Path(place).iterdir())
+        ['a.png', 'page.html']
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=UNFINISHED) as temporary:
+        new = Path(temporary)
+        yield new
+        written = [path for path in new.rglob("*") if path.is_file()]
+        for path in sorted(written, key=lambda path: path.suffix == last):
+            target = folder / path.relative_to(new)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(path, target)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,8 +1,6 @@
 """New images and the folder of a run in; their clusters, and its report with them, out: `anomaly-clustering assign`."""
 
 import argparse
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +13,14 @@ from rich.table import Table
 
 from anomaly_clustering.cli.console import drawing_the_report, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.files import files_into
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, Embedded, assign, embed_later, fitted_to
 from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.labels import read_labels
 from anomaly_clustering.runs.later_images import LaterImages, load_later
-from anomaly_clustering.runs.run_folder import ASSIGNED
-from anomaly_clustering.runs.run_report import PAGE, Later, draw_report
+from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
 
 
@@ -102,13 +101,12 @@ def _known(run: StoredRun, file: Path | None) -> Known:
 def _write(
     folder: Path, run: StoredRun, later: LaterImages, found: Assignment, rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """Everything into a hidden folder of the run first, then moved file by file, the page last."""
+    """All of it, or nothing."""
     assert run.embeddings is not None
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".assigning-") as temporary:
-        new = Path(temporary)
+    with files_into(folder, last=".html") as new:
         write_assignments(new / ASSIGNED, rows)
         later.save(new)
-        drawn = Later(
+        drawn = AssignedImages(
             paths=later.paths,
             nearest=found.nearest,
             distances=found.distances,
@@ -117,11 +115,6 @@ def _write(
             places=place_among(later.embeddings, run.embeddings, run.places),
         )
         draw_report(new, run, drawn, progress=drawing_the_report)
-        files = [path for path in new.rglob("*") if path.is_file()]
-        for written in sorted(files, key=lambda file: file.suffix == ".html"):
-            target = folder / written.relative_to(new)
-            target.parent.mkdir(exist_ok=True)
-            os.replace(written, target)
 
 
 def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:

@@ -1,4 +1,4 @@
-"""A folder of images in; groups with a report to look at out: the command `anomaly-clustering cluster`."""
+"""A folder of images in; clusters, with a report to look at, out: the command `anomaly-clustering cluster`."""
 
 import argparse
 from collections.abc import Mapping
@@ -16,13 +16,14 @@ from anomaly_clustering.cli.console import (
     print_plainly,
     scores_table,
 )
-from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.sources import Folder, Synthetic
 from anomaly_clustering.features.backbone import EMBEDDED
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.report.confusion import confusion
+from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.run_folder import check_free, how_many, write_run
-from anomaly_clustering.runs.run_report import PAGE
 
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
@@ -48,7 +49,7 @@ def cluster(options: argparse.Namespace) -> None:
     if options.backbone == EMBEDDED:
         print_plainly(
             console,
-            "Using the embedded EfficientNet-Lite0. WideResNet-50 groups better: --backbone wide_resnet50_2, "
+            "Using the embedded EfficientNet-Lite0. WideResNet-50 clusters better: --backbone wide_resnet50_2, "
             "downloaded once.",
         )
     trainer = plain_trainer(progress_bar=True)

@@ -1,4 +1,4 @@
-"""What a command has to say in; the same on the console, as lines, tables and bars, out."""
+"""What commands print: lines, notices, tables of scores, and progress bars."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -14,14 +14,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, scores_table
-from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.epochs import LastAndBest
+from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.run_folder import check_free, write_run
 from anomaly_clustering.runs.training import (
-    CHECKPOINTS,
-    EPOCHS,
     check_free_to_train,
     clear,
     predicted,

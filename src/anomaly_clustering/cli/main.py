@@ -18,9 +18,9 @@ usage: anomaly-clustering COMMAND ...
 Group images of one product by type of defect, without labels and without training.
 
 for a folder of images:
-  cluster IMAGES               group them, with a report to look at and to name the groups in
+  cluster IMAGES               cluster them, with a report to look at and to name the clusters in
   export --labels labels.csv   copy the images that were named in the report, as other tools train from them
-  assign IMAGES --run DIR      put images that come later into the groups of a run
+  assign IMAGES --run DIR      put images that come later into the clusters of a run
 
 for research, each with a method and data (-c CONFIG, --model, --data; see configs/):
   test                         the paper's method and its variants, with all scores
@@ -97,9 +97,12 @@ def _command(words: list[str]) -> Callable[[], object]:
 
 def _check_configs(words: Sequence[str]) -> None:
     """Name a file of options that is not there before seconds of imports."""
-    for word, following in pairwise(words):
-        if word in ("-c", "--config") and not Path(following).is_file():
-            raise FileNotFoundError(f"config {following!r} does not exist")
+    given = [following for word, following in pairwise(words) if word in ("-c", "--config")]
+    given += [word.partition("=")[2] for word in words if word.startswith("--config=")]
+    for config in given:
+        # Options themselves may stand there too, as YAML.
+        if not (set(config) & set("{}:\n") or Path(config).exists()):
+            raise FileNotFoundError(f"config {config!r} does not exist")
 
 
 def _interrupted(words: Sequence[str]) -> NoReturn:

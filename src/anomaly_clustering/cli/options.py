@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from anomaly_clustering.runs.export import LAYOUTS
+from anomaly_clustering.runs.file_names import STORE
 
 CLUSTER_EXAMPLES = """\
 examples:
-  anomaly-clustering cluster photos                       group the images below photos/
-  anomaly-clustering cluster photos --clusters 6          ... into six groups
-  anomaly-clustering cluster photos --normal good_ones    images known to be fine show what is new: groups better
+  anomaly-clustering cluster photos                       cluster the images below photos/
+  anomaly-clustering cluster photos --clusters 6          ... into six clusters
+  anomaly-clustering cluster photos --normal good_ones    images known to be fine show what is new: better clusters
   anomaly-clustering cluster photos --maps DIR            weigh by the anomaly maps of another detector
   anomaly-clustering cluster --synthetic                  try it without images of your own
 
 Open report.html in the output folder with any browser. If the images lie in subfolders, these count as known defect
-types and the report compares the groups with them; they play no part in the grouping.
+types and the report compares the clusters with them; they play no part in the clustering.
 
-The embedded network works offline at once. WideResNet-50 groups better: --backbone wide_resnet50_2, downloaded once,
+The embedded network works offline at once. WideResNet-50 clusters better: --backbone wide_resnet50_2, downloaded once,
 or given as a file with --checkpoint."""
 ASSIGN = """\
 Assign new images to the clusters of a run, and show them in its report. A new image is weighed against images that the
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
-    """Of `anomaly-clustering cluster`, checked as far as that takes no file."""
+    """The options of `anomaly-clustering cluster`; files and folders that they name are there."""
     parser = Parser(
         prog="anomaly-clustering cluster",
         description="Group images of one product by type of defect, without labels and without training.",
@@ -51,8 +52,8 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("images", nargs="?", type=_folder, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
-    add("--synthetic", action="store_true", help="group generated images of a defective product instead")
-    add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many groups, or auto (default)")
+    add("--synthetic", action="store_true", help="cluster generated images of a defective product instead")
+    add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many clusters, or auto (default)")
     add("--normal", type=_folder, metavar="DIR", help="folder of images known to be free of defects")
     add("--maps", type=_maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
     add("--backbone", default="embedded", metavar="NAME", help="network: embedded (default), or any of timm")
@@ -74,11 +75,11 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:
-    """Of `anomaly-clustering assign`."""
+    """The options of `anomaly-clustering assign`; files and folders that they name are there."""
     parser = Parser(prog="anomaly-clustering assign", description=ASSIGN)
     add = parser.add_argument
     add("images", type=_folder, metavar="NEW_IMAGES", help="folder of images")
-    add("--run", type=_folder, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
     add(
         "--labels",
         type=_labels,
@@ -90,7 +91,7 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def export_options(argv: Sequence[str]) -> argparse.Namespace:
-    """Of `anomaly-clustering export`."""
+    """The options of `anomaly-clustering export`; the file of labels is there."""
     parser = Parser(
         prog="anomaly-clustering export",
         description="Copy labelled images into a folder that other tools train from. Images without a label, and those "
@@ -122,6 +123,12 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the images")
     return path
+
+
+def _run(text: str) -> Path:
+    if not (Path(text) / STORE).is_file():
+        raise FileNotFoundError(f"{text!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote")
+    return Path(text)
 
 
 def _maps(text: str) -> Path:

@@ -1,4 +1,4 @@
-"""Embeddings [N, D] or distances [N, N] of images in; groups, with everything a report needs to show them, out."""
+"""Embeddings [N, D] or distances [N, N] of images in; clusters, with all that a report needs to show them, out."""
 
 from typing import Literal, NamedTuple
 

@@ -101,11 +101,13 @@ class DefectImages(Dataset):
     def _mask(self, record: Record, size: tuple[int, int]) -> torch.Tensor:
         if record.mask is None:
             return torch.zeros(1, self.image_size, self.image_size)
-        return self._resized(read_mask(record.mask, size))
+        # Interpolation rounds: a share a little above 1 is none.
+        return self._resized(read_mask(record.mask, size)).clamp(0, 1)
 
     def _resized(self, pixels: np.ndarray) -> torch.Tensor:
         channel = torch.from_numpy(pixels)[None]
-        return v2.functional.resize(channel, [self.image_size, self.image_size], antialias=True)
+        resized: torch.Tensor = v2.functional.resize(channel, [self.image_size] * 2, antialias=True)
+        return resized
 
 
 def evaluation_transform(image_size: int) -> Callable[[Image.Image], torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What tensors are computed from in; those tensors, if they were computed before, out of files."""
+"""Keeps tensors in files named by all that they were computed from: bags of images, results of comparisons."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What a metric is given batch by batch in; the same, checked and each sample once, out."""
+"""Checks what a metric is given, and leaves out samples that a distributed sampler has repeated."""
 
 import torch
 from jaxtyping import Integer

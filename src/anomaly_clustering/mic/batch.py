@@ -1,4 +1,4 @@
-"""A batch of bags in; of each image all that can be said before the others are seen, out: weights, embeddings.
+"""Reduces the bags of a batch to all that can be said of an image before the others are seen: weights, embeddings.
 
 An image that must be compared with all others keeps its bag; of any other its embedding, or its distances, remain.
 """

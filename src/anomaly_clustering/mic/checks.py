@@ -25,6 +25,7 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
         raise ValueError(f"the trainer's precision must be '32-true' for MIC, got {trainer.precision!r}")
     if options.resamples and trainer.world_size > 1:
         raise ValueError(f"resamples run on one process, got {trainer.world_size}")
+    asked = num_clusters_of(options, data)
     records = getattr(data, "records", None)
     if records is None:
         return
@@ -32,11 +33,27 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
         name = getattr(records[0], "image", None)
         alone = f", {str(name)!r}" if name else ""
         raise ValueError(f"there is one image alone{alone}: at least 2 are needed")
-    asked = num_clusters_of(options, data)
     if asked == "auto":
         check_can_choose(len(records))
     elif asked > len(records):
         raise ValueError(f"num_clusters must be between 2 and {len(records)} (the number of images), got {asked}")
+
+
+def check_patches(options: Options, patches: int) -> None:
+    """See that images have as many patches as the options ask for, as soon as their number is known.
+
+    Raises:
+        ValueError: they have fewer.
+    """
+    if not options.localises:
+        return
+    if options.top_k is not None and options.top_k > patches:
+        raise ValueError(f"top_k must be between 1 and {patches} (the number of patches), got {options.top_k}")
+    if options.effective_patches is not None and options.effective_patches >= patches:
+        raise ValueError(
+            f"effective_patches must be above 1 and below {patches} (the number of patches), got "
+            f"{options.effective_patches}"
+        )
 
 
 def num_clusters_of(options: Options, data: Any) -> NumClusters:

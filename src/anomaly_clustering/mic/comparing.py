@@ -1,4 +1,4 @@
-"""Bags of this process in; what follows from comparing them with those of all processes out."""
+"""Compares the images of this process with those of all processes: scores and weights, or distances."""
 
 import torch
 from jaxtyping import Float

@@ -14,7 +14,7 @@ from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.batch import known_of, reduce_bags
-from anomaly_clustering.mic.checks import check_run, num_clusters_of
+from anomaly_clustering.mic.checks import check_patches, check_run, num_clusters_of
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.comparison_cache import ComparisonCache, comparison_key
 from anomaly_clustering.mic.distance_names import Distance
@@ -237,6 +237,7 @@ class MIC(LightningModule):
         else:
             bags = self.embedder(batch)
             run.grid = (bags.shape[1], bags.shape[2])
+            check_patches(self.options, bags.shape[1] * bags.shape[2])
             rows |= reduce_bags(bags, batch, self.options, run.compared_with)
         run.rows.append(rows)
 

@@ -1,4 +1,4 @@
-"""What each process holds of a data set in; what the others hold out. On one process nothing travels."""
+"""Brings together what the processes of a run hold: a ring of bags, gathered tensors, what the first one decides."""
 
 import pickle
 from collections.abc import Callable, Iterator

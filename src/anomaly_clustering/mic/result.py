@@ -1,4 +1,4 @@
-"""The result of a run, and how it is made: what each process knows of its images in, the same on all processes out."""
+"""The result of a run, `Grouping`, and how it is made from what each process knows of its images."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -43,7 +43,7 @@ def _check_lengths(labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"])
         raise ValueError(f"labels and target must be one an image, got {len(labels)} and {len(target)}")
 
 
-class Row(NamedTuple):
+class ClusterRow(NamedTuple):
     """One cluster: its number, how many images it has and of which classes."""
 
     number: int
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 class Confusion(NamedTuple):
     """All clusters, the largest first."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ClusterRow]
     totals: Sequence[int]  # per class
     purity: float
     accuracy: float  # share of the images of known class that are in the cluster matched to their class
@@ -106,7 +106,7 @@ def against_classes(
     matched = [c if c >= 0 else None for c in match_clusters(torch.from_numpy(counts)).tolist()]
     numbers, sizes = np.unique(labels, return_counts=True)
     rows = [
-        Row(int(numbers[i]), int(sizes[i]), counts[numbers[i]].tolist(), matched[numbers[i]])
+        ClusterRow(int(numbers[i]), int(sizes[i]), counts[numbers[i]].tolist(), matched[numbers[i]])
         for i in np.argsort(-sizes, kind="stable")
     ]
     preds, classes = torch.from_numpy(labels), torch.from_numpy(target)

@@ -14,7 +14,7 @@ from PIL import Image
 THUMBNAIL_SIDE = 256
 # More images than that make a page slow to open.
 MOST_IN_PAGE = 500
-FOLDER = "thumbnails"
+THUMBNAILS = "thumbnails"
 HEAT_LEVELS = 64
 # Weights are softmax outputs in float32: an excess over the mean smaller than this share of it is noise.
 SMALLEST_EXCESS = 1e-3
@@ -38,7 +38,7 @@ class Pictures:
     """Makes the pictures of a page of `count` images, and puts them where the page finds them."""
 
     def __init__(self, folder: Path, *, count: int):
-        self.folder = folder / FOLDER
+        self.folder = folder / THUMBNAILS
         self.beside = count > MOST_IN_PAGE
         if self.beside:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class Pictures:
             return f"data:image/{kind.lower()};base64,{b64encode(encoded).decode()}"
         name = f"{index}.{'jpg' if kind == 'JPEG' else 'png'}"
         (self.folder / name).write_bytes(encoded)
-        return f"{FOLDER}/{name}"
+        return f"{THUMBNAILS}/{name}"
 
 
 def thumbnail(image: Image.Image) -> Image.Image:

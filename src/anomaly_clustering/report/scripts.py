@@ -3,12 +3,12 @@
 from base64 import b64encode
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "js"
+SCRIPTS = Path(__file__).parent / "js"
 
 
 def import_map() -> dict[str, dict[str, str]]:
     """Each module as a `data:` URL, under the name by which the others import it: `report/tree.js`."""
-    return {"imports": {f"report/{path.name}": _data_url(path) for path in sorted(FOLDER.glob("*.js"))}}
+    return {"imports": {f"report/{path.name}": _data_url(path) for path in sorted(SCRIPTS.glob("*.js"))}}
 
 
 def _data_url(path: Path) -> str:

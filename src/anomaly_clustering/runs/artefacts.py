@@ -19,9 +19,10 @@ from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_me
 from anomaly_clustering.report.confusion import confusion
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.file_names import ASSIGNMENTS
 
 SIDE = 128
-COLUMNS = 8
+PER_ROW = 8
 # Of each cluster, so that a sheet can be taken in.
 SHOWN = 64
 
@@ -71,7 +72,7 @@ class ClusteredImages:
             if self.distances is not None:
                 members = members[self.distances[members].argsort(kind="stable")]
             members = members[:SHOWN]
-            columns = min(COLUMNS, len(members))
+            columns = min(PER_ROW, len(members))
             images = [self.thumbnails[i] for i in members]
             sheets[f"clusters/{cluster:02d}"] = contact_sheet(images, columns=columns, side=SIDE)
             if self.weights is not None:
@@ -134,7 +135,7 @@ def write_artefacts(folder: Path, clusters: ClusteredImages, summary: Mapping[st
         path = folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path)
-    write_assignments(folder / "assignments.csv", clusters.assignments())
+    write_assignments(folder / ASSIGNMENTS, clusters.assignments())
     write_csv(folder / "summary.csv", list(summary), [tuple(summary.values())])
     if clusters.class_names:
         rows, counts = clusters.matched_confusion()

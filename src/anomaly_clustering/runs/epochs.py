@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from anomaly_clustering.files import write_csv
 
-Row = Mapping[str, float | int]
+Epoch = Mapping[str, float | int]
 
 
 class LastAndBest(Callback):
@@ -24,7 +24,7 @@ class LastAndBest(Callback):
 
     def __init__(self, table: Path | None = None):
         self.table = table
-        self.rows: list[Row] = []
+        self.rows: list[Epoch] = []
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -42,7 +42,7 @@ class LastAndBest(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
 
-    def chosen(self) -> dict[str, Row]:
+    def chosen(self) -> dict[str, Epoch]:
         """The epochs to report, by why they were chosen; empty without a validation epoch.
 
         `last`; `best_by_accuracy` (the labels choose: an oracle); `best_by_loss` (no label chooses); of a training in
@@ -63,9 +63,9 @@ class LastAndBest(Callback):
 
     def _write(self, table: Path) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        lines = [[_written(name, row[name]) if name in row else "" for name in names] for row in self.rows]
+        lines = [[_digits(name, row[name]) if name in row else "" for name in names] for row in self.rows]
         write_csv(table, names, lines)
 
 
-def _written(name: str, value: float | int) -> object:
+def _digits(name: str, value: float | int) -> object:
     return value if name == "epoch" else f"{value:.6g}"

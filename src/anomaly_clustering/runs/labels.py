@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from anomaly_clustering.files import read_csv
 
-COLUMNS = ("path", "cluster", "label", "unsure")
+REQUIRED = ("path", "cluster", "label", "unsure")
 
 
 class Labelled(NamedTuple):
@@ -51,7 +51,7 @@ def read_labels(file: Path) -> list[Labelled]:
         raise ValueError(f"{str(file)!r} is not UTF-8; save it from the report, or as 'CSV UTF-8'") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"{str(file)!r} is not a file of labels, with {', '.join(COLUMNS)} of each image ({error!r}); "
+            f"{str(file)!r} is not a file of labels, with {', '.join(REQUIRED)} of each image ({error!r}); "
             "save it from the report"
         ) from None
     if not labels:

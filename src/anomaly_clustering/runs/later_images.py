@@ -11,9 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from anomaly_clustering.files import whole_file
+from anomaly_clustering.runs.file_names import LATER
 from anomaly_clustering.runs.store import StoredRun
-
-LATER = "assigned.safetensors"
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,22 @@ import numpy as np
 import torch
 
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.files import digest, whole_folder
+from anomaly_clustering.files import UNFINISHED, digest, whole_folder
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
-from anomaly_clustering.report.pictures import FOLDER as THUMBNAILS
+from anomaly_clustering.report.pictures import THUMBNAILS
 from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.later_images import LATER
-from anomaly_clustering.runs.run_report import PAGE, draw_report
-from anomaly_clustering.runs.store import FILE, StoredRun
+from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
+from anomaly_clustering.runs.run_report import draw_report
+from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.search.precision import resolve
 
-MARK = "assignments.csv"
-ASSIGNED = "assigned.csv"
-FILES = frozenset({MARK, "config.yaml", "metrics.json", PAGE, FILE, ASSIGNED, LATER, THUMBNAILS})
+FILES = frozenset({ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE, ASSIGNED, LATER, THUMBNAILS})
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -48,8 +46,10 @@ def check_free(out: Path, *, overwrite: bool) -> None:
     if not place.exists():
         return
     names = {path.name for path in place.iterdir()} if place.is_dir() else {place.name}
+    # What a process left that was killed while it wrote.
+    names = {name for name in names if not name.endswith(UNFINISHED)}
     # One file more, and it is not ours to replace.
-    if names and not (MARK in names and names <= FILES and _are_ours(place / THUMBNAILS)):
+    if names and not (ASSIGNMENTS in names and names <= FILES and _are_ours(place / THUMBNAILS)):
         raise FileExistsError(f"{str(out)!r} exists and holds more than a run; choose another folder with --out")
     if names and not overwrite:
         raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
@@ -83,9 +83,9 @@ def write_run(
     notices = [*datamodule.notices, *mic.notices]
     check_free(out, overwrite=overwrite)
     with whole_folder(out) as folder:
-        (folder / "config.yaml").write_text(config)
-        write_assignments(folder / MARK, _assignments(grouping, images, datamodule.class_names))
-        _write_metrics(folder / "metrics.json", grouping, metrics, notices)
+        (folder / CONFIG).write_text(config)
+        write_assignments(folder / ASSIGNMENTS, _assignments(grouping, images, datamodule.class_names))
+        _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
         run.save(folder)
         draw_report(folder, run, progress=progress)

@@ -10,13 +10,13 @@ from PIL import Image
 
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.report.page import Report, write_report
+from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.store import StoredRun
 
-PAGE = "report.html"
 GONE_SIZE = (64, 64)
 
 
-class Later(NamedTuple):
+class AssignedImages(NamedTuple):
     """Images that were assigned to the clusters of a run, one entry an image."""
 
     paths: Sequence[Path]
@@ -30,7 +30,7 @@ class Later(NamedTuple):
 def draw_report(
     folder: Path,
     run: StoredRun,
-    later: Later | None = None,
+    later: AssignedImages | None = None,
     *,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
@@ -45,7 +45,9 @@ def draw_report(
     if later is None:
         h, w = run.weights.shape[1:]
         no_number, no_index = np.empty(0), np.empty(0, dtype=np.int64)
-        later = Later([], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2)))
+        later = AssignedImages(
+            [], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2))
+        )
     gone = sum(not path.is_file() for path in later.paths)
     report = Report(
         title=run.title,

@@ -14,8 +14,7 @@ from safetensors.numpy import save_file
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.report.page import Curve
-
-FILE = "run.safetensors"
+from anomaly_clustering.runs.file_names import STORE
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class StoredRun:
         arrays = {name: np.ascontiguousarray(v) for name, v in values.items() if isinstance(v, np.ndarray)}
         rest = {name: value for name, value in values.items() if name not in arrays}
         # Names of files that are not Unicode survive as JSON's escapes.
-        with whole_file(folder / FILE) as part:
-            save_file(arrays, part, metadata={"run": json.dumps(rest, default=_as_json)})
+        with whole_file(folder / STORE) as part:
+            save_file(arrays, part, metadata={"run": json.dumps(rest, default=_field_as_json)})
 
 
 def load_run(folder: Path) -> StoredRun:
@@ -62,10 +61,10 @@ def load_run(folder: Path) -> StoredRun:
         FileNotFoundError: the folder holds no run, or one of an older version.
         ValueError: the file is damaged.
     """
-    path = folder / FILE
+    path = folder / STORE
     if not path.is_file():
         raise FileNotFoundError(
-            f"{str(folder)!r} holds no {FILE}: give the folder that `anomaly-clustering cluster` wrote"
+            f"{str(folder)!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote"
         )
     try:
         with safe_open(path, "numpy") as file:
@@ -81,5 +80,5 @@ def load_run(folder: Path) -> StoredRun:
         raise ValueError(f"{str(path)!r} is damaged or of another version: {error}") from None
 
 
-def _as_json(value: object) -> object:
+def _field_as_json(value: object) -> object:
     return asdict(value) if isinstance(value, Recipe) else str(value)

@@ -14,7 +14,7 @@ import wandb
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
@@ -27,7 +27,7 @@ INCIDENTAL = ("out", "overwrite", "wandb", "ckpt_path")
 
 
 @dataclass(frozen=True)
-class Run:
+class TrackedRun:
     """How W&B lists a run.
 
     Args:
@@ -59,17 +59,17 @@ class Run:
         return {"method": self.method, "category": self.category, "seed": self.seed}
 
 
-def describe(command: str, config: Mapping[str, Any]) -> Run:
+def describe(command: str, config: Mapping[str, Any]) -> TrackedRun:
     """The run of a command of the command line, out of its resolved options."""
     model, data = (config[name] for name in ("model", "data"))
     category = data["init_args"].get("category") or data["class_path"].rpartition(".")[2]
     method = model["class_path"].rpartition(".")[2]
     given = model.get("init_args", {}).get("seed", config.get("seed_everything"))
     seed = given if isinstance(given, int) and not isinstance(given, bool) else 0
-    return Run(os.environ.get("WANDB_RUN_GROUP", command), method, category, seed, config)
+    return TrackedRun(os.environ.get("WANDB_RUN_GROUP", command), method, category, seed, config)
 
 
-def wandb_logger(mode: Mode, run: Run, *, folder: Path = Path()) -> WandbLogger | None:
+def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> WandbLogger | None:
     """A logger for Lightning's Trainer, None where W&B is off.
 
     One process of a run logs, the others are silent. Project and entity are those of W&B's own environment variables.
@@ -111,7 +111,7 @@ class Track(Callback):
         folder: for the artefacts; without it they go to W&B alone.
     """
 
-    def __init__(self, run: Run, folder: Path | None = None):
+    def __init__(self, run: TrackedRun, folder: Path | None = None):
         self.run = run
         self.folder = folder
 
@@ -174,6 +174,8 @@ def _of_mic(mic: MIC, data: DefectDataModule) -> ClusteredImages:
 
 
 def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModule) -> ClusteredImages:
+    if labels.min() < 0:
+        raise ValueError(f"clusters are numbers from 0 on, but predict_step gave {labels.min()}")
     # A distributed sampler repeats images to fill up.
     index, first = np.unique(index, return_index=True)
     records = [data.records[i] for i in index]
@@ -202,7 +204,9 @@ def _log(logger: WandbLogger, clusters: ClusteredImages, summary: Mapping[str, A
     run.summary.update({f"final/{name}": value for name, value in clusters.scores.items()})
 
 
-def log_table(mode: Mode, run: Run, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, folder: Path) -> None:
+def log_table(
+    mode: Mode, run: TrackedRun, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, folder: Path
+) -> None:
     """Log one table as a run of its own: the summary of an experiment over all categories."""
     logger = wandb_logger(mode, run, folder=folder)
     if logger:

@@ -13,14 +13,14 @@ import torch.distributed as dist
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from anomaly_clustering.data import DefectDataModule
-from anomaly_clustering.files import whole_file
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.files import UNFINISHED, whole_file
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.epochs import Row
+from anomaly_clustering.runs.epochs import Epoch
+from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, METRICS
 from anomaly_clustering.runs.run_folder import check_free
 
-CHECKPOINTS, EPOCHS = "checkpoints", "epochs.csv"
-FILES = frozenset({CHECKPOINTS, EPOCHS, "assignments.csv", "config.yaml", "metrics.json"})
+FILES = frozenset({CHECKPOINTS, EPOCHS, ASSIGNMENTS, CONFIG, METRICS})
 # What `last` names to Lightning.
 LAST = f"{CHECKPOINTS}/last.ckpt"
 
@@ -51,6 +51,8 @@ def clear(out: Path) -> None:
 
 def _holds_training(out: Path) -> bool:
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    # What a process left that was killed while it wrote.
+    names = {name for name in names if not name.endswith(UNFINISHED)}
     return bool(names & {CHECKPOINTS, EPOCHS}) and names <= FILES
 
 
@@ -82,7 +84,7 @@ def write_training(
     table: Sequence[Mapping[str, Any]] | None,
     datamodule: LightningDataModule | None,
     *,
-    chosen: Mapping[str, Row],
+    chosen: Mapping[str, Epoch],
     config: str,
 ) -> None:
     """Write what is known when a training has ended.
@@ -94,14 +96,14 @@ def write_training(
         config: the options of the training, as YAML.
     """
     texts = {
-        "config.yaml": config,
-        "metrics.json": json.dumps({name: dict(row) for name, row in chosen.items()}, indent=2) + "\n",
+        CONFIG: config,
+        METRICS: json.dumps({name: dict(row) for name, row in chosen.items()}, indent=2) + "\n",
     }
     for name, text in texts.items():
         with whole_file(out / name) as part:
             part.write_text(text)
     if table is not None:
-        write_assignments(out / "assignments.csv", [_assignment(row, datamodule) for row in table])
+        write_assignments(out / ASSIGNMENTS, [_assignment(row, datamodule) for row in table])
 
 
 def _assignment(row: Mapping[str, Any], datamodule: LightningDataModule | None) -> dict[str, Any]:

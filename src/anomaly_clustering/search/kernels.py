@@ -1,5 +1,6 @@
-"""Products of patches in; from each patch the exact distance to the nearest one, by these products, out. Compiled: the
-processor's part of the hot loop that is not a matrix product.
+"""Products of patches in; from each patch the exact distance to the nearest one, by these products, out.
+
+Compiled: the processor's part of the hot loop that is not a matrix product.
 
 PyTorch would read the products several times, and its argmin takes longer than the matrix product itself. The compiler
 makes vectors of these loops over integers, as long as it sees that no index is negative.

@@ -1,0 +1,13 @@
+"""The names of the files that a run or a training leaves in its folder."""
+
+ASSIGNMENTS = "assignments.csv"
+CONFIG = "config.yaml"
+METRICS = "metrics.json"
+STORE = "run.safetensors"
+PAGE = "report.html"
+# Of images that were assigned later.
+ASSIGNED = "assigned.csv"
+LATER = "assigned.safetensors"
+# Of a training.
+CHECKPOINTS = "checkpoints"
+EPOCHS = "epochs.csv"
