@@ -14,7 +14,7 @@ from PIL import Image
 from anomaly_clustering.clustering.methods import ward
 from anomaly_clustering.report.page import Report, write_report
 from anomaly_clustering.report.pictures import Pictures, coarse, heat_map, thumbnail
-from anomaly_clustering.report.scripts import FOLDER
+from anomaly_clustering.report.scripts import SCRIPTS
 
 HOSTILE_NAMES = [
     '"><script>alert(1)</script>.png',
@@ -181,7 +181,7 @@ def test_names_that_are_not_unicode_are_shown_as_escapes(tmp_path):
 
 def test_the_page_refers_to_nothing_outside_itself(tmp_path):
     result = page(tmp_path, planted())
-    scripts = "".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js"))
+    scripts = "".join(path.read_text(encoding="utf-8") for path in SCRIPTS.glob("*.js"))
     # A name, not an address.
     assert set(re.findall(r"https?:[^\"]*", result.html + scripts)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"url\(|@import", result.html)

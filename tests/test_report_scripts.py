@@ -10,9 +10,9 @@ import pytest
 from test_report import planted
 
 from anomaly_clustering.report.page import write_report
-from anomaly_clustering.report.scripts import FOLDER, import_map
+from anomaly_clustering.report.scripts import SCRIPTS, import_map
 
-SOURCES = {f"report/{path.name}": path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js")}
+SOURCES = {f"report/{path.name}": path.read_text(encoding="utf-8") for path in SCRIPTS.glob("*.js")}
 START = "report/start.js"
 
 
