@@ -20,6 +20,9 @@ def confusion(
         target: class of each image [N], below `num_classes`; images of unknown class (-1) are not counted.
         num_classes: columns.
 
+    Returns:
+        Number of images [K, C], where K is one more than the largest cluster number and C is `num_classes`.
+
     Raises:
         ValueError: the lengths differ, a cluster is negative, or a class has no column.
 
@@ -44,7 +47,19 @@ def _check_lengths(labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"])
 
 
 class ClusterRow(NamedTuple):
-    """One cluster: its number, how many images it has and of which classes."""
+    """One cluster: its number, how many images it has and of which classes.
+
+    Attributes:
+        number: of the cluster, as in the labels.
+        size: how many images it has, of known and of unknown class.
+        counts: how many of its images are of each class [C].
+        matched: the class that it stands for when clusters and classes are matched one to one; None where none is left.
+
+    Example:
+        >>> row = against_classes(np.zeros(5, dtype=int), np.array([1, 1, 1, 0, -1]), num_classes=2).rows[0]
+        >>> row.size, row.unknown, row.majority, row.purity
+        (5, 1, 1, 0.75)
+    """
 
     number: int
     size: int
@@ -53,19 +68,34 @@ class ClusterRow(NamedTuple):
 
     @property
     def unknown(self) -> int:
+        """How many of its images are of unknown class."""
         return self.size - sum(self.counts)
 
     @property
     def majority(self) -> int | None:
+        """The class that most of its images are of; None where no class is known."""
         return self.counts.index(max(self.counts)) if any(self.counts) else None
 
     @property
     def purity(self) -> float | None:
+        """Share of the majority among its images of known class, from 0 to 1; None where no class is known."""
         return max(self.counts) / sum(self.counts) if any(self.counts) else None
 
 
 class Confusion(NamedTuple):
-    """All clusters, the largest first."""
+    """All clusters, the largest first.
+
+    Attributes:
+        rows: one a cluster.
+        totals: how many images there are of each class [C].
+        purity: share of the images of known class that are of their cluster's majority, from 0 to 1.
+        accuracy: share of the images of known class that are in the cluster matched to their class, from 0 to 1.
+
+    Example:
+        >>> table = against_classes(np.array([0, 0, 1]), np.array([1, -1, 0]), num_classes=2)
+        >>> table.totals, table.unknown
+        ([1, 1], [1, 0])
+    """
 
     rows: Sequence[ClusterRow]
     totals: Sequence[int]  # per class
@@ -74,6 +104,7 @@ class Confusion(NamedTuple):
 
     @property
     def unknown(self) -> list[int]:
+        """How many images of unknown class each cluster has, in the order of the rows."""
         return [row.unknown for row in self.rows]
 
 

@@ -18,9 +18,18 @@ def curves(
     """Merge heights, the criteria that need no labels, and, where classes are known, the purity.
 
     Args:
-        tree: linkage matrix of scipy.
-        distance: between the images, for the silhouette; None to leave it out.
-        target: class of each image, -1 where unknown.
+        tree: linkage matrix of scipy [N - 1, 4].
+        distance: between the images [N, N], for the silhouette; None to leave it out.
+        target: class of each image [N], -1 where unknown.
+
+    Returns:
+        The curves, heights first. Fewer than 5 images have no curve of the L method, fewer than 3 no silhouette.
+
+    Example:
+        >>> from anomaly_clustering.clustering.methods import ward
+        >>> tree = ward(np.array([[0.0], [0.1], [5.0], [5.2]]))
+        >>> [(curve.title, curve.points[2]) for curve in curves(tree, None, np.array([0, 0, 1, 1]))]
+        [('Height of the next merge', 0.2), ('Purity (known classes)', 1.0)]
     """
     n = len(tree) + 1
     heights = {k: float(tree[n - k - 1, 2]) for k in range(1, n)}

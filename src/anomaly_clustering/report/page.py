@@ -22,7 +22,18 @@ UNKNOWN, FOLLOWS = -1, -2
 
 
 class Curve(NamedTuple):
-    """A number for each K, to choose the number of clusters by."""
+    """A number for each K, to choose the number of clusters by.
+
+    Attributes:
+        title: what the number is.
+        points: the number for each K.
+        best: the K that the criterion prefers; None where it prefers none.
+
+    Example:
+        >>> curve = Curve("Silhouette", {2: 0.4, 3: 0.7}, best=3)
+        >>> curve.points[curve.best]
+        0.7
+    """
 
     title: str
     points: Mapping[int, float]
@@ -34,6 +45,46 @@ class Report:
     """What the page is made of; entry i of each array and sequence is image i.
 
     The first N images are those of the run, the leaves of its tree. Later ones may follow.
+
+    Attributes:
+        title: heading of the page.
+        paths: files of the images, as the saved labels name them.
+        read: opens one of them as an RGB image.
+        names: how the page calls each image.
+        labels: cluster of each image; -1 for a later image that is like none of the run.
+        distances: from each image to the centre of its cluster.
+        weights: of the patches of each image [n, H, W].
+        target: known class of each image, -1 where unknown.
+        class_names: names of the classes.
+        tree: merges of the images of the run, as scipy's linkage matrix [N - 1, 4].
+        places: of each image on the map [n, 2], in any unit.
+        facts: what is told about the run, by name.
+        map_name: the method that made the places.
+        curves: by which to choose the number of clusters.
+        nearest: for each later image the image of the run that it is most like.
+        notices: what a reader should know before reading on.
+
+    Raises:
+        ValueError: there are no images, a field has more or fewer entries than there are images, or a label or a class
+            is out of range.
+
+    Example:
+        >>> report = Report(
+        ...     title="two images",
+        ...     paths=[Path("a.png"), Path("b.png")],
+        ...     read=lambda path: Image.new("RGB", (8, 8)),
+        ...     names=["a", "b"],
+        ...     labels=np.array([0, 1]),
+        ...     distances=np.zeros(2),
+        ...     weights=np.ones((2, 1, 1)),
+        ...     target=np.array([-1, -1]),
+        ...     class_names=[],
+        ...     tree=np.array([[0, 1, 3.0, 2]]),
+        ...     places=np.array([[0.0, 0], [3, 0]]),
+        ...     facts={},
+        ... )
+        >>> report.num_clusters
+        2
     """
 
     title: str
@@ -72,16 +123,29 @@ class Report:
 
     @property
     def num_leaves(self) -> int:
+        """How many images are of the run."""
         return len(self.tree) + 1
 
     @property
     def num_clusters(self) -> int:
+        """How many clusters the images of the run are in."""
         return len(np.unique(self.labels[: self.num_leaves]))
 
 
 @dataclass(frozen=True)
 class Card:
-    """One image in a gallery."""
+    """One image in a gallery.
+
+    Attributes:
+        index: of the image in the report.
+        name: how the page calls it.
+        distance: to the centre of its cluster.
+        class_name: its class; None where unknown.
+        differs: whether its class is another than that of the cluster's majority.
+        later: what is said of an image that is not of the run; empty for those of the run.
+        picture: its thumbnail.
+        heat: address of its heat map.
+    """
 
     index: int
     name: str
@@ -95,7 +159,21 @@ class Card:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One gallery, most central image first."""
+    """One gallery, most central image first.
+
+    Attributes:
+        number: of the cluster; -1 for later images that are like none of the run.
+        cards: one an image.
+        majority: name of the class that most of its images are of; None where no class is known.
+        purity: share of the majority, from 0 to 1; None where no class is known.
+        unknown: how many of its images are of unknown class.
+
+    Example:
+        >>> card = Card(0, "a.png", 0.5, "dent", False, "", Picture("thumbnails/0.jpg", 1.5), "thumbnails/0.png")
+        >>> cluster = Cluster(3, [card], "dent", 1.0, 0)
+        >>> cluster.title, cluster.size
+        ('Cluster 3', 1)
+    """
 
     number: int
     cards: Sequence[Card]
@@ -105,10 +183,12 @@ class Cluster:
 
     @property
     def size(self) -> int:
+        """How many images it has."""
         return len(self.cards)
 
     @property
     def title(self) -> str:
+        """Heading of the gallery."""
         return "Unknown" if self.number == UNKNOWN else f"Cluster {self.number}"
 
 
@@ -116,9 +196,12 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     """Write the page, and beside it a folder of thumbnails where there are too many for the page to hold.
 
     Args:
-        path: of the page.
+        path: of the page; its folder must be there.
         report: what it shows.
         progress: wraps the paths while their images are read (`tqdm`, `rich.progress.track`).
+
+    Raises:
+        OSError: the page cannot be written.
     """
     pictures = Pictures(path.parent, count=len(report.paths))
     shown = [
@@ -180,7 +263,20 @@ def _data(report: Report) -> dict[str, Any]:
 
 
 def run_key(paths: Sequence[Path], labels: Int[np.ndarray, " n"], tree: Float[np.ndarray, "n_minus_1 4"]) -> str:
-    """Names the result of a run, so that labels of one are not taken for those of another."""
+    """Name the result of a run, so that labels of one are not taken for those of another.
+
+    Args:
+        paths: files of its images.
+        labels: cluster of each image [N].
+        tree: linkage matrix of scipy [N - 1, 4].
+
+    Returns:
+        16 hexadecimal digits.
+
+    Example:
+        >>> run_key([Path("a.png"), Path("b.png")], np.array([0, 1]), np.array([[0, 1, 3.0, 2]]))
+        'c8b00e10cc6ab1b7'
+    """
     content = json.dumps([[str(path) for path in paths], labels.tolist(), tree[:, :2].tolist()])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -23,19 +23,49 @@ COARSE_SIDE = 16
 
 
 class Picture(NamedTuple):
+    """A thumbnail, as the page shows it.
+
+    Attributes:
+        uri: its address, relative to the page, or the picture itself as a `data:` URL.
+        ratio: its width over its height.
+
+    Example:
+        >>> Picture("thumbnails/0.jpg", 1.5).ratio
+        1.5
+    """
+
     uri: str
     ratio: float  # width over height
 
 
 class Levels(NamedTuple):
-    """Weights [N, side, side] in 255 levels, as bytes that a page can hold."""
+    """Weights [N, side, side] in 255 levels, as bytes that a page can hold.
+
+    Attributes:
+        side: rows and columns of the grid.
+        base64: one byte a patch, row by row.
+
+    Example:
+        >>> from base64 import b64decode
+        >>> list(b64decode(Levels(1, "/w==").base64))
+        [255]
+    """
 
     side: int
     base64: str
 
 
 class Pictures:
-    """Makes the pictures of a page of `count` images, and puts them where the page finds them."""
+    """Makes the pictures of a page of `count` images, and puts them where the page finds them.
+
+    Args:
+        folder: of the page.
+        count: images of the page; up to 500 the page holds the pictures itself, beyond they are files beside it.
+
+    Example:
+        >>> Pictures(Path("run"), count=2).photo(0, Image.new("RGB", (512, 256))).ratio
+        2.0
+    """
 
     def __init__(self, folder: Path, *, count: int):
         self.folder = folder / THUMBNAILS
@@ -44,10 +74,28 @@ class Pictures:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def photo(self, index: int, image: Image.Image) -> Picture:
+        """Make the thumbnail of an image.
+
+        Args:
+            index: of the image in the page, which names its file.
+            image: in any mode and size.
+
+        Returns:
+            The thumbnail, as the page shows it.
+        """
         small = thumbnail(image)
         return Picture(self._uri(index, small, "JPEG"), small.width / small.height)
 
     def heat(self, index: int, weights: Float[np.ndarray, "h w"]) -> str:
+        """Make the heat map of an image.
+
+        Args:
+            index: of the image in the page, which names its file.
+            weights: of its patches [H, W].
+
+        Returns:
+            The address of the heat map, or the map itself as a `data:` URL.
+        """
         return self._uri(index, heat_map(weights), "PNG")
 
     def _uri(self, index: int, image: Image.Image, kind: Literal["JPEG", "PNG"]) -> str:
@@ -60,7 +108,18 @@ class Pictures:
 
 
 def thumbnail(image: Image.Image) -> Image.Image:
-    """The whole image, its long side at most 256 pixels, its aspect kept."""
+    """The whole image, its long side at most 256 pixels, its aspect kept.
+
+    Args:
+        image: in any mode and size; one that is smaller keeps its size.
+
+    Returns:
+        A copy in RGB.
+
+    Example:
+        >>> thumbnail(Image.new("L", (512, 256))).size
+        (256, 128)
+    """
     small = image.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return small
@@ -71,6 +130,16 @@ def heat_map(weights: Float[np.ndarray, "h w"]) -> Image.Image:
 
     The mean is the weight of every patch of an image in which nothing stands out, so what weighs no more than that is
     transparent, and so is the whole map of an image with uniform weights.
+
+    Args:
+        weights: of the patches of one image [H, W].
+
+    Returns:
+        An image of W x H pixels with a palette, whose colours have an opacity each.
+
+    Example:
+        >>> np.asarray(heat_map(np.array([[0.1, 0.1, 0.8]])).convert("RGBA"))[..., 3].tolist()
+        [[0, 0, 230]]
     """
     # A palette takes a quarter of the bytes of RGBA pixels, and 64 levels are more than the eye tells apart here.
     image = Image.fromarray(np.round(excess(weights) * (HEAT_LEVELS - 1)).astype(np.uint8))
@@ -79,7 +148,18 @@ def heat_map(weights: Float[np.ndarray, "h w"]) -> Image.Image:
 
 
 def excess(weights: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """(w - mean) / (max - mean), clipped at 0; all 0 where nothing stands out."""
+    """How far weights are above their mean: (w - mean) / (max - mean), clipped at 0; all 0 where nothing stands out.
+
+    Args:
+        weights: of the patches of one image [H, W].
+
+    Returns:
+        Numbers from 0 to 1 [H, W].
+
+    Example:
+        >>> excess(np.array([[0.0, 0.4, 0.6]])).round(2).tolist()
+        [[0.0, 0.25, 1.0]]
+    """
     above = np.clip(weights - weights.mean(), 0, None)
     if above.max() <= SMALLEST_EXCESS * weights.mean():
         above = np.zeros_like(weights)
@@ -87,7 +167,19 @@ def excess(weights: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 
 def coarse(weights: Float[np.ndarray, "n h w"]) -> tuple[Levels, list[float]]:
-    """Weights on a grid of 16 x 16, in levels, and of each image the weight of one level."""
+    """Weights on a grid of 16 x 16 patches, in 255 levels.
+
+    Args:
+        weights: of the patches of each image [N, H, W], the largest of an image above 0.
+
+    Returns:
+        The levels, and for each image the weight of one level, by which its levels are to be multiplied.
+
+    Example:
+        >>> levels, scale = coarse(np.array([[[0.25, 0.75], [0.0, 0.0]]]))
+        >>> levels.side, scale
+        (16, [0.002941])
+    """
     size = (COARSE_SIDE, COARSE_SIDE)
     grids = np.stack(
         [np.asarray(Image.fromarray(w.astype(np.float32)).resize(size, Image.Resampling.BOX)) for w in weights]

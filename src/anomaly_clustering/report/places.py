@@ -15,13 +15,26 @@ NEIGHBOURS = 3
 def place_all(
     embeddings: Float[np.ndarray, "n d"] | None, distance: Float[np.ndarray, "n n"] | None, *, seed: int = 0
 ) -> tuple[Float[np.ndarray, "n 2"], str]:
-    """Places and the name of the method: UMAP (McInnes et al. 2018) where umap-learn is installed, else the two
-    principal components of the embeddings, or classical scaling (Torgerson 1952) of the distances.
+    """Place images on a map, those that are alike near one another.
+
+    UMAP (McInnes et al. 2018) places them where umap-learn is installed and there are at least 10 images. Otherwise
+    places are the two principal components of the embeddings, or classical scaling (Torgerson 1952) of the distances.
 
     Args:
-        embeddings: one vector an image; None where only distances are known.
-        distance: between the images; used where there are no embeddings.
+        embeddings: one vector an image [N, D]; None where only distances are known.
+        distance: between the images [N, N]; used where there are no embeddings.
         seed: starts UMAP.
+
+    Returns:
+        The places, and the name of the method.
+
+    Raises:
+        ValueError: there are neither embeddings nor distances.
+
+    Example:
+        >>> places, method = place_all(np.array([[0.0, 0, 1], [4, 0, 1], [2, 0, 1]]), None)
+        >>> method, abs(places[:, 0]).round(2).tolist()
+        ('PCA', [2.0, 2.0, 0.0])
     """
     known = embeddings if embeddings is not None else distance
     if known is None:
@@ -48,7 +61,20 @@ def _classical_scaling(distance: Float[np.ndarray, "n n"]) -> Float[np.ndarray, 
 def place_among(
     new: Float[np.ndarray, "k d"], embeddings: Float[np.ndarray, "n d"], places: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "k 2"]:
-    """Places of later images on a map that is there: the mean of their 3 nearest, by inverse distance."""
+    """Place later images on a map that is there: each at the mean of its 3 nearest, weighed by inverse distance.
+
+    Args:
+        new: embeddings of the later images [K, D].
+        embeddings: of the images that are on the map [N, D].
+        places: of these [N, 2].
+
+    Returns:
+        Places of the later images [K, 2].
+
+    Example:
+        >>> place_among(np.array([[1.0]]), np.array([[0.0], [2.0]]), np.array([[0.0, 0], [4, 2]])).tolist()
+        [[2.0, 1.0]]
+    """
     if not len(new):
         return places[:0]
     regressor = KNeighborsRegressor(min(NEIGHBOURS, len(embeddings)), weights="distance")

@@ -13,7 +13,20 @@ FRAME = 0.04  # of the side of an image
 
 
 def overlay(image: Image.Image, weights: Float[np.ndarray, "h w"]) -> Image.Image:
-    """The image with its weights over it, as in the report: what weighs no more than the mean is left as it is."""
+    """The image with its weights over it, as in the report: what weighs no more than the mean is left as it is.
+
+    Args:
+        image: in any mode and size.
+        weights: of its patches [H, W].
+
+    Returns:
+        An RGB image of the same size.
+
+    Example:
+        >>> grey, weights = Image.new("L", (2, 2), 128), np.array([[0.0, 0.0], [0.0, 1.0]])
+        >>> overlay(grey, weights).getpixel((0, 0)), overlay(grey, weights).getpixel((1, 1))
+        ((128, 128, 128), (219, 217, 119))
+    """
     heat = Image.fromarray(excess(weights).astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
     level = np.clip(np.asarray(heat), 0, 1)
     colours = colormaps["inferno"](0.3 + 0.65 * level)[..., :3] * 255
@@ -28,9 +41,17 @@ def contact_sheet(
     """Images in rows, each scaled to fit a square.
 
     Args:
+        images: in any mode and size.
         columns: images in a row.
         side: of the square in pixels.
         frames: for each image the colour of a frame around it, or None.
+
+    Returns:
+        One RGB image, white where no image is.
+
+    Example:
+        >>> contact_sheet([Image.new("L", (8, 8))] * 3, columns=2, side=10).size
+        (20, 20)
     """
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * side, rows * side), "white")
