@@ -29,7 +29,19 @@ SHOWN = 64
 
 @dataclass(frozen=True)
 class ClusteredImages:
-    """What any method gives in the end, one row an image."""
+    """What any method gives in the end, one row an image.
+
+    Attributes:
+        images: their files.
+        labels: cluster of each image [N], from 0 on.
+        class_names: names of the true classes; empty where none is known.
+
+    Example:
+        >>> images, labels, target = [Path("a.png"), Path("b.png")], np.array([0, 1]), np.array([1, 0])
+        >>> found = ClusteredImages(images, labels, target, ["dent", "scratch"])
+        >>> found.matched_names(), found.scores["accuracy"]
+        (['scratch', 'dent'], 1.0)
+    """
 
     images: Sequence[Path]
     labels: Int[np.ndarray, " n"]
@@ -37,15 +49,15 @@ class ClusteredImages:
     """True class, -1 where unknown."""
     class_names: Sequence[str]
     weights: Float[np.ndarray, "n h w"] | None = None
-    """Of patches, if the method weighs any."""
+    """How much each patch weighs [N, H, W], if the method weighs any."""
     distances: Float[np.ndarray, " n"] | None = None
-    """To the middle of the cluster, if the method knows one; the nearest are shown first."""
+    """From each image to the middle of its cluster, if the method knows one; the nearest are shown first."""
 
     @property
     def scores(self) -> dict[str, float]:
-        """Of the evaluator that all methods share; empty where no class is known.
+        """Scores by name, as the evaluator that all methods share gives them; empty where no class is known.
 
-        The functions, not the metrics of torchmetrics: these would wait for other processes, which have nothing to say.
+        They come from its functions: metrics of torchmetrics would wait for other processes, which have nothing to say.
         """
         known = self.target >= 0
         if not known.any():
@@ -56,7 +68,7 @@ class ClusteredImages:
 
     @cached_property
     def thumbnails(self) -> list[Image.Image]:
-        """All images, small."""
+        """All images, their long sides at most 128 pixels."""
         small = []
         for path in self.images:
             image = read_image(path).convert("RGB")
@@ -65,7 +77,12 @@ class ClusteredImages:
         return small
 
     def sheets(self) -> dict[str, Image.Image]:
-        """By 'clusters/00' and so on the images of each cluster, by 'heat_maps/00' the same with their weights."""
+        """Draw a contact sheet of each cluster, with up to 64 of its images.
+
+        Returns:
+            The images of each cluster by 'clusters/00' and so on, and the same with their weights over them by
+            'heat_maps/00' and so on, if the method weighs patches.
+        """
         sheets = {}
         for cluster in np.unique(self.labels):
             members = np.flatnonzero(self.labels == cluster)
@@ -81,7 +98,11 @@ class ClusteredImages:
         return sheets
 
     def assignments(self) -> list[dict[str, object]]:
-        """For each image its path, cluster, class, and the class that the cluster is matched to."""
+        """For each image its path, cluster, class, and the class that the cluster is matched to.
+
+        Returns:
+            A row an image, by the names of the columns of `assignments.csv`.
+        """
         names = self.matched_names()
         return [
             {
@@ -94,11 +115,20 @@ class ClusteredImages:
         ]
 
     def matched_names(self) -> list[str]:
-        """For each cluster the class that it is matched to one to one, empty where none is left."""
+        """For each cluster the class that it is matched to one to one.
+
+        Returns:
+            A name for each cluster [K], empty where no class is left.
+        """
         return [self.class_names[c] if c >= 0 else "" for c in match_clusters(torch.from_numpy(self._counts)).tolist()]
 
     def matched_confusion(self) -> tuple[list[str], Int[np.ndarray, "k c"]]:
-        """Images of each class (column) in each cluster (row); clusters in the order of their classes, others last."""
+        """Count the images of each class (column) in each cluster (row).
+
+        Returns:
+            Names of the rows, and the counts [K, C]; clusters stand in the order of the classes that they are matched
+            to, those without one last.
+        """
         matched = match_clusters(torch.from_numpy(self._counts)).tolist()
         order = sorted(range(len(matched)), key=lambda k: (matched[k] < 0, matched[k], k))
         names = self.matched_names()
@@ -110,7 +140,20 @@ class ClusteredImages:
 
 
 def draw_confusion(rows: Sequence[str], columns: Sequence[str], counts: Int[np.ndarray, "k c"]) -> Image.Image:
-    """Counts as a picture, dark where many are."""
+    """Counts as a picture, dark where many are.
+
+    Args:
+        rows: names of the clusters.
+        columns: names of the classes.
+        counts: how many images are in each cluster and class [K, C].
+
+    Returns:
+        An RGB image that grows with the rows and columns.
+
+    Example:
+        >>> draw_confusion(["0 (dent)", "1 (good)"], ["dent", "good"], np.array([[3, 1], [0, 4]])).size
+        (384, 228)
+    """
     figure = Figure(figsize=(1.8 + 0.7 * len(columns), 1.2 + 0.35 * len(rows)), layout="constrained", dpi=120)
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues", aspect="auto")
@@ -126,10 +169,16 @@ def draw_confusion(rows: Sequence[str], columns: Sequence[str], counts: Int[np.n
 
 
 def write_artefacts(folder: Path, clusters: ClusteredImages, summary: Mapping[str, object]) -> None:
-    """Write all of it as PNG and CSV.
+    """Write clusters as PNG and CSV: contact sheets, `assignments.csv`, `summary.csv`, and the matched confusion.
 
     Args:
+        folder: where the files go; those of the same names are replaced.
+        clusters: the images and what a method found.
         summary: what the run was and how well it did, one value a column.
+
+    Raises:
+        ValueError: an image cannot be read.
+        OSError: a file cannot be written.
     """
     for name, sheet in clusters.sheets().items():
         path = folder / f"{name}.png"

@@ -23,7 +23,13 @@ BATCH = 32
 
 
 class Fitted(NamedTuple):
-    """What images that come later are assigned by; entry i of each sequence of N is image i of the run."""
+    """What images that come later are assigned by; entry i of each sequence of N is image i of the run.
+
+    Attributes:
+        recipe: how the run made its embeddings.
+        embeddings: one vector an image [N, D].
+        labels: cluster of each image [N].
+    """
 
     recipe: Recipe
     references: Float16[np.ndarray, "r p d"] | None
@@ -37,7 +43,12 @@ class Fitted(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """Images that are not of the run; one entry an image."""
+    """Images that are not of the run; one entry an image.
+
+    Attributes:
+        digests: what tells an image from others, as those of the run.
+        embeddings: one vector an image, made as the run made its own [E, D].
+    """
 
     digests: Sequence[str]
     embeddings: Float[np.ndarray, "e d"]
@@ -46,7 +57,7 @@ class Embedded(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """One entry an image."""
+    """Where images belong, one entry an image."""
 
     labels: Int[np.ndarray, " k"]
     """Cluster: that with the nearest mean embedding, or its own of an image of the run."""
@@ -63,7 +74,10 @@ def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
 
     Args:
         run: with embeddings.
-        labels: clusters, which may have been corrected since.
+        labels: cluster of each image of the run [N], which may have been corrected since.
+
+    Returns:
+        What `assign` asks for.
     """
     assert run.embeddings is not None
     return Fitted(run.recipe, run.references, run.digests, run.embeddings, labels, run.mean_scores)
@@ -71,6 +85,11 @@ def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
 
 def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, str]]:
     """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
+
+    Args:
+        run: with embeddings.
+        seen: images that came after the run and were embedded before.
+        images: files of the images that are asked for.
 
     Returns:
         All later images, and the digest of each of the given ones.
@@ -117,8 +136,19 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:
         new: those of them that are not of the run, and maybe others.
         fitted: the run.
 
+    Returns:
+        One entry for each of `digests`, in their order.
+
     Raises:
         KeyError: an image is neither of the run nor among the new ones.
+
+    Example:
+        >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
+        >>> run, unknown = np.array([[0.0], [2.0], [10.0]]), np.full(3, np.nan)
+        >>> fitted = Fitted(recipe, None, ["a", "b", "c"], run, np.array([0, 0, 1]), unknown)
+        >>> found = assign(["a", "d"], Embedded(["d"], np.array([[9.0]]), unknown[:1]), fitted)
+        >>> found.labels.tolist(), found.distances.tolist()
+        ([0, 1], [1.0, 1.0])
     """
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
     rows = {content: i for i, content in enumerate(new.digests)}
@@ -157,11 +187,14 @@ def nearest_clusters(
     product, whose weighted averages may well lie among those of a varied run.
 
     Args:
-        new: embeddings of the new images.
-        embeddings: of the run.
-        labels: cluster of each image of the run.
-        new_scores: mean score of the patches of each new image; NaN where there is none.
-        scores: the same of the run.
+        new: embeddings of the new images [K, D].
+        embeddings: of the run [N, D].
+        labels: cluster of each image of the run [N].
+        new_scores: mean score of the patches of each new image [K]; NaN where there is none.
+        scores: the same for each image of the run [N].
+
+    Returns:
+        One entry for each new image.
 
     Example:
         >>> run = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]])

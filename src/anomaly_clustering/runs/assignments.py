@@ -43,7 +43,18 @@ def write_assignments(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def in_order(names: Mapping[str, object]) -> list[str]:
-    """The names of some columns in the order in which all tables have them."""
+    """The names of some columns in the order in which all tables have them.
+
+    Args:
+        names: some of the `COLUMNS`, such as a row.
+
+    Returns:
+        The same names.
+
+    Example:
+        >>> in_order({"cluster": 2, "path": "a.png"})
+        ['path', 'cluster']
+    """
     assert names.keys() <= COLUMNS.keys(), names
     return [name for name in COLUMNS if name in names]
 

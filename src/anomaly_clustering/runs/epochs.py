@@ -19,7 +19,13 @@ class LastAndBest(Callback):
     The paper reports the last epoch and the best by accuracy (Table 2).
 
     Args:
-        table: a CSV file that holds a row for each epoch so far, at any time.
+        table: a CSV file that holds a row for each epoch so far, at any time; None to write none.
+
+    Example:
+        >>> training = LastAndBest()
+        >>> training.load_state_dict({"rows": [{"epoch": 0, "accuracy": 0.9}, {"epoch": 1, "accuracy": 0.7}]})
+        >>> training.chosen()["best_by_accuracy"]["epoch"]
+        0
     """
 
     def __init__(self, table: Path | None = None):
@@ -45,8 +51,10 @@ class LastAndBest(Callback):
     def chosen(self) -> dict[str, Epoch]:
         """The epochs to report, by why they were chosen; empty without a validation epoch.
 
-        `last`; `best_by_accuracy` (the labels choose: an oracle); `best_by_loss` (no label chooses); of a training in
-        stages, which logs `stage`, `last_of_stage_0` and so on for those that are over. Of equal epochs the first.
+        Returns:
+            `last`; `best_by_accuracy` (the labels choose: an oracle); `best_by_loss` (no label chooses); and, if the
+            training has stages and logs `stage`, `last_of_stage_0` and so on for those that are over. The first of
+            equal epochs is taken.
         """
         if not self.rows:
             return {}

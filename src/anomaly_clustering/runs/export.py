@@ -18,7 +18,17 @@ NOT_IN_NAMES = set('/\\:*?"<>|')
 
 
 class Item(NamedTuple):
-    """An image with a class, and the name of its copy."""
+    """An image with a class, and the name of its copy.
+
+    Attributes:
+        path: of the image.
+        label: name of its class.
+        name: of the copy, told apart by a number from those of the same name in other folders.
+
+    Example:
+        >>> Item(Path("photos/a.png"), "dent", "0-a.png").name
+        '0-a.png'
+    """
 
     path: Path
     label: str
@@ -26,24 +36,25 @@ class Item(NamedTuple):
 
 
 def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fraction: float = 0.2, seed: int = 0) -> int:
-    """Copy the images that have a name and are not unsure into a new folder; the number of those left out.
+    """Copy the images that have a name and are not unsure into a new folder, as other tools expect them.
 
     folders: OUT/CLASS/IMAGE. coco: OUT/images/IMAGE and OUT/annotations.json, one box around the whole of each image,
     since COCO knows no class of an image. yolo-cls: OUT/train/CLASS/IMAGE and OUT/val/CLASS/IMAGE.
 
+    Args:
+        labels: as saved from the report.
+        out: a folder that is new or empty.
+        layout: one of the three.
+        val_fraction: share of each class that goes to val, for 'yolo-cls'.
+        seed: draws them.
+
     Returns:
         How many images were left out.
 
-    Args:
-        labels: as saved from the report.
-        out: must be new.
-        layout: one of the three.
-        val_fraction: of 'yolo-cls', the share of each class that goes to val.
-        seed: draws them.
-
     Raises:
-        ValueError: no image has a label, or one cannot be the name of a folder where the layout needs it.
-        FileExistsError: `out` exists.
+        ValueError: the layout has another name; `val_fraction` is not at least 0 and below 1; no image has a label, or
+            one cannot be the name of a folder where the layout needs it.
+        FileExistsError: `out` holds something.
         FileNotFoundError: an image is no longer where it was.
 
     Example:
@@ -132,7 +143,7 @@ def _coco(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -
 
 
 def _yolo(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
-    """Both parts hold each class, as training needs: of one image alone there is a copy in each."""
+    """Both parts hold each class, as training needs; where a class has one image alone, each part has a copy of it."""
     for label in sorted({item.label for item in items}):
         own = [item for item in items if item.label == label]
         random.Random(seed).shuffle(own)

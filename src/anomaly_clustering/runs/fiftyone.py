@@ -22,6 +22,9 @@ def samples(run: StoredRun, labels: Mapping[Path, str] | None = None) -> "list[f
         run: with its images where they were.
         labels: names of images by path, such as those of `read_labels`.
 
+    Returns:
+        The samples, in the order of the run.
+
     Raises:
         ImportError: the extra `fiftyone` is not installed.
     """
@@ -55,8 +58,13 @@ def to_fiftyone(
         labels: see `samples`.
         name: of the dataset; FiftyOne makes one up if not given.
 
+    Returns:
+        The dataset, which FiftyOne forgets when the program ends unless it is made persistent.
+
     Raises:
         ImportError: the extra `fiftyone` is not installed.
+        FileNotFoundError: the folder holds no run.
+        ValueError: the run is damaged, or there is a dataset of that name.
     """
     dataset = _fiftyone().Dataset(name)
     dataset.add_samples(samples(load_run(Path(folder)), labels), progress=False)

@@ -11,7 +11,16 @@ REQUIRED = ("path", "cluster", "label", "unsure")
 
 
 class Labelled(NamedTuple):
-    """One image and what was decided on it in the report."""
+    """One image and what was decided on it in the report.
+
+    Attributes:
+        path: of the image.
+        unsure: whether it was marked as unsure.
+
+    Example:
+        >>> Labelled(Path("a.png"), 0, "dent", unsure=False).label
+        'dent'
+    """
 
     path: Path
     cluster: int
@@ -27,9 +36,12 @@ def read_labels(file: Path) -> list[Labelled]:
     Args:
         file: JSON if its name ends in `.json`, else CSV.
 
+    Returns:
+        One row an image, in the order of the file; at least one.
+
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not what the report saves.
+        ValueError: it is not what the report saves, or holds no images.
 
     Example:
         >>> import tempfile

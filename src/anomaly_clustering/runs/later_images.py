@@ -17,7 +17,23 @@ from anomaly_clustering.runs.store import StoredRun
 
 @dataclass(frozen=True)
 class LaterImages:
-    """Images that were assigned to a run so far and are not of it; one entry an image."""
+    """Images that were assigned to a run so far and are not of it; one entry an image.
+
+    Attributes:
+        paths: their files.
+        digests: SHA-256 of the files.
+        weights: of the patches of each image [K, H, W].
+        embeddings: one vector an image, made as the run made its own [K, D].
+        mean_scores: how unusual the patches are on average [K]; NaN where that is not known.
+
+    Example:
+        >>> import tempfile
+        >>> later = LaterImages([Path("a.png")], ["9f86"], np.full((1, 2, 2), 0.25), np.zeros((1, 3)), np.zeros(1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     later.save(Path(folder))
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['assigned.safetensors']
+    """
 
     paths: Sequence[Path]
     digests: Sequence[str]
@@ -26,7 +42,11 @@ class LaterImages:
     mean_scores: Float[np.ndarray, " k"]
 
     def save(self, folder: Path) -> None:
-        """Write them to the folder of the run, weights in half precision, as those of the run."""
+        """Write them to the folder of the run, weights in half precision, as those of the run.
+
+        Args:
+            folder: of the run.
+        """
         names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests})
         arrays = {"embeddings": self.embeddings, "mean_scores": self.mean_scores}
         arrays["weights"] = self.weights.astype(np.float16)
@@ -35,7 +55,14 @@ class LaterImages:
 
 
 def load_later(folder: Path, run: StoredRun) -> LaterImages:
-    """What earlier calls have assigned to a run; nothing where there were none.
+    """Read the images that earlier calls have assigned to a run.
+
+    Args:
+        folder: of the run.
+        run: as it is stored there, with embeddings.
+
+    Returns:
+        The images so far; none where nothing was assigned.
 
     Raises:
         ValueError: the file that keeps it is damaged.

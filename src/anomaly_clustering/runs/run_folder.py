@@ -30,9 +30,22 @@ FILES = frozenset({ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE, ASSIGNED, LATER, T
 def check_free(out: Path, *, overwrite: bool) -> None:
     """Fail before the work if its result could not be written, or not without losing something.
 
+    Args:
+        out: the folder of the run to come.
+        overwrite: whether a run that it holds may be lost.
+
     Raises:
-        FileExistsError: the folder holds a run and `overwrite` is not set, or it holds anything else.
-        OSError: nothing can be written there.
+        FileExistsError: the folder holds a run and `overwrite` is not set; it holds anything else; it is the working
+            directory or where a disk is mounted.
+        PermissionError: nothing can be written there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "mine.txt").touch()
+        ...     check_free(Path(folder), overwrite=True)
+        Traceback (most recent call last):
+        FileExistsError: '...' exists and holds more than a run; choose another folder with --out
     """
     place = out.resolve()
     if place.is_mount():
@@ -72,11 +85,17 @@ def write_run(
     """Write the folder of a run that has just ended.
 
     Args:
-        mic: holds the grouping.
-        datamodule: holds the images that were grouped.
+        out: the folder; it appears when all of it is written.
+        mic: holds the result.
+        datamodule: holds the images that were clustered.
         metrics: scores against known classes; empty where there are none.
         config: the options of the run, as YAML.
+        overwrite: whether a run that the folder holds may be lost.
         progress: wraps the images as they are drawn into the report.
+
+    Raises:
+        FileExistsError: the folder is not free, see `check_free`.
+        PermissionError: nothing can be written there.
     """
     grouping = mic.grouping
     images = [datamodule.records[i].image for i in grouping.index]
@@ -156,7 +175,21 @@ def _search(options: Options, device: torch.device) -> str:
 
 
 def how_many(grouping: Grouping) -> str:
-    """The number of clusters, and how it was chosen where it was."""
+    """The number of clusters, and how it was chosen if it was not given.
+
+    Args:
+        grouping: the result of a run.
+
+    Returns:
+        Words for a person to read.
+
+    Example:
+        >>> from anomaly_clustering.clustering.grouping import group_embeddings
+        >>> embeddings, weights = np.array([[0.0], [4.0], [9.0]]), np.full((3, 2, 2), 0.25)
+        >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
+        >>> how_many(Grouping(np.arange(3), np.full(3, -1), weights, embeddings, None, groups, np.zeros(3)))
+        '2, as given'
+    """
     if grouping.groups.choice is None:
         return f"{grouping.num_clusters}, as given"
     return f"{grouping.num_clusters}, at the knee of the merge heights (L method, Salvador and Chan 2004)"

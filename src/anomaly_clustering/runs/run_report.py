@@ -17,7 +17,16 @@ GONE_SIZE = (64, 64)
 
 
 class AssignedImages(NamedTuple):
-    """Images that were assigned to the clusters of a run, one entry an image."""
+    """Images that were assigned to the clusters of a run, one entry an image.
+
+    Attributes:
+        paths: their files.
+        nearest: the image of the run that each is most like, in the cluster that it was assigned to [K].
+        distances: to the centre of that cluster [K].
+        unknown: whether it is out of the range of the run [K].
+        weights: of the patches of each image [K, H, W].
+        places: on the map of the run [K, 2].
+    """
 
     paths: Sequence[Path]
     nearest: Int[np.ndarray, " k"]  # the image of the run, in the cluster that was assigned, that it is most like
@@ -39,8 +48,12 @@ def draw_report(
     Args:
         folder: of the run.
         run: as it is stored there.
-        later: images that are not of the run.
+        later: images that are not of the run; None where there are none.
         progress: wraps the images while they are read.
+
+    Raises:
+        ValueError: an image cannot be read.
+        OSError: the report cannot be written.
     """
     if later is None:
         h, w = run.weights.shape[1:]
@@ -76,7 +89,18 @@ def _read(image: Path) -> Image.Image:
 
 
 def short_names(images: Sequence[Path]) -> list[str]:
-    """Names without the part of the path that all have in common."""
+    """Names without the part of the path that all have in common.
+
+    Args:
+        images: files of the images.
+
+    Returns:
+        A name for each image, with slashes between folders.
+
+    Example:
+        >>> short_names([Path("photos/dent/0.png"), Path("photos/good/0.png")])
+        ['dent/0.png', 'good/0.png']
+    """
     if not images:
         return []
     folders = {image.parent for image in images}

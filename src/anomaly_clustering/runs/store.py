@@ -23,6 +23,26 @@ class StoredRun:
 
     Held in half precision: weights, since they are only looked at, and reference patches, of which a score is a mean
     over many distances. Embeddings and the tree are kept as they were.
+
+    Attributes:
+        title: of the report.
+        recipe: how the run made its embeddings.
+        paths: files of the images.
+        digests: SHA-256 of the files.
+        class_names: names of the known classes.
+        facts: what the report tells about the run, by name.
+        notices: what a reader should know before reading on.
+        curves: by which to choose the number of clusters.
+        map_name: the method that made the places.
+        target: known class of each image [N], -1 where unknown.
+        labels: cluster of each image [N], 0 the largest.
+        distances: from each image to the centre of its cluster [N].
+        weights: of the patches of each image [N, H, W].
+        tree: merges of the images, as scipy's linkage matrix [N - 1, 4].
+        places: of each image on the map [N, 2].
+        mean_scores: how unusual the patches of each image are on average [N]; NaN where that is not known.
+        embeddings: one vector an image [N, D]; None where images were compared patch by patch.
+        references: bags that patches of new images are compared with [R, P, D]; None where patches were not compared.
     """
 
     title: str
@@ -45,7 +65,11 @@ class StoredRun:
     references: Float16[np.ndarray, "r p d"] | None  # bags that patches of new images are compared with
 
     def save(self, folder: Path) -> None:
-        """Write the file into a run's folder."""
+        """Write the file into a run's folder.
+
+        Args:
+            folder: of the run.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays = {name: np.ascontiguousarray(v) for name, v in values.items() if isinstance(v, np.ndarray)}
         rest = {name: value for name, value in values.items() if name not in arrays}
@@ -56,6 +80,12 @@ class StoredRun:
 
 def load_run(folder: Path) -> StoredRun:
     """Read the file of a run's folder.
+
+    Args:
+        folder: of the run, as `anomaly-clustering cluster` wrote it.
+
+    Returns:
+        What the run left behind.
 
     Raises:
         FileNotFoundError: the folder holds no run, or one of an older version.

@@ -34,9 +34,15 @@ class TrackedRun:
         experiment: the group, such as 'table8'.
         method: the type of job.
         category: of the data set, or the data set.
+        seed: of the run.
         config: all options, resolved.
         id: by which a run is continued; by default that of `wandb agent`, or else it follows from `config`, so the same
             options are the same run.
+
+    Example:
+        >>> model, data = {"class_path": "MIC"}, {"class_path": "MVTec", "init_args": {"category": "tile"}}
+        >>> describe("test", {"model": model, "data": data}).summary
+        {'method': 'MIC', 'category': 'tile', 'seed': 0}
     """
 
     experiment: str
@@ -48,7 +54,7 @@ class TrackedRun:
 
     @property
     def identity(self) -> str:
-        """The id."""
+        """The id by which W&B knows the run: the given one, that of `wandb agent`, or a digest of the options."""
         kept = {name: value for name, value in self.config.items() if name not in INCIDENTAL}
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return self.id or os.environ.get("WANDB_RUN_ID") or digest
@@ -60,7 +66,21 @@ class TrackedRun:
 
 
 def describe(command: str, config: Mapping[str, Any]) -> TrackedRun:
-    """The run of a command of the command line, out of its resolved options."""
+    """The run of a command of the command line, out of its resolved options.
+
+    Args:
+        command: its name, by which W&B groups runs unless `WANDB_RUN_GROUP` is set.
+        config: all options, resolved, with `model` and `data` as classes and their arguments.
+
+    Returns:
+        How W&B lists the run.
+
+    Example:
+        >>> model, data = {"class_path": "baselines.SCAN"}, {"class_path": "data.MTD", "init_args": {}}
+        >>> run = describe("fit", {"model": model, "data": data, "seed_everything": 3})
+        >>> run.method, run.category, run.seed
+        ('SCAN', 'MTD', 3)
+    """
     model, data = (config[name] for name in ("model", "data"))
     category = data["init_args"].get("category") or data["class_path"].rpartition(".")[2]
     method = model["class_path"].rpartition(".")[2]
@@ -75,7 +95,12 @@ def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> Wandb
     One process of a run logs, the others are silent. Project and entity are those of W&B's own environment variables.
 
     Args:
+        mode: 'off', 'online' or 'offline'.
+        run: how W&B lists it.
         folder: below which W&B keeps its files, in `wandb`.
+
+    Returns:
+        The logger.
     """
     if mode == "off":
         return None
@@ -207,7 +232,15 @@ def _log(logger: WandbLogger, clusters: ClusteredImages, summary: Mapping[str, A
 def log_table(
     mode: Mode, run: TrackedRun, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, folder: Path
 ) -> None:
-    """Log one table as a run of its own: the summary of an experiment over all categories."""
+    """Log one table as a run of its own: the summary of an experiment over all categories.
+
+    Args:
+        mode: 'off', in which nothing is logged, 'online' or 'offline'.
+        run: how W&B lists it.
+        columns: their names.
+        rows: one value a column.
+        folder: below which W&B keeps its files, in `wandb`.
+    """
     logger = wandb_logger(mode, run, folder=folder)
     if logger:
         logger.experiment.log({"per_category": wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
@@ -215,5 +248,9 @@ def log_table(
 
 
 def finish(*, failed: bool = False) -> None:
-    """End the run that this process logs, if any; the next one starts anew."""
+    """End the run that this process logs, if any; the next one starts anew.
+
+    Args:
+        failed: whether W&B lists it as failed.
+    """
     wandb.finish(exit_code=int(failed))

@@ -28,9 +28,22 @@ LAST = f"{CHECKPOINTS}/last.ckpt"
 def check_free_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> None:
     """Fail before the work if the folder cannot take a training, or holds one already.
 
+    Args:
+        out: the folder of the training to come.
+        ckpt_path: a checkpoint to go on from, or 'last', the last one in the folder; None to start anew.
+        overwrite: whether a training that the folder holds may be lost.
+
     Raises:
         FileExistsError: the folder holds a training and neither `ckpt_path` nor `overwrite` is set, or anything else.
         FileNotFoundError: there is no last checkpoint to go on from.
+        PermissionError: nothing can be written there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     check_free_to_train(Path(folder), ckpt_path="last", overwrite=False)
+        Traceback (most recent call last):
+        FileNotFoundError: there is no training in '...' to go on with: no '...'
     """
     if ckpt_path == "last" and not (out / LAST).exists():
         raise FileNotFoundError(f"there is no training in {str(out)!r} to go on with: no {str(out / LAST)!r}")
@@ -44,7 +57,21 @@ def check_free_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) ->
 
 
 def clear(out: Path) -> None:
-    """Remove the training that a folder holds."""
+    """Remove the training that a folder holds; a folder that holds anything else stays.
+
+    Args:
+        out: the folder, which need not be there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     out = Path(folder) / "out"
+        ...     out.mkdir()
+        ...     (out / "epochs.csv").touch()
+        ...     clear(out)
+        ...     out.exists()
+        False
+    """
     if _holds_training(out):
         shutil.rmtree(out)
 
@@ -59,7 +86,13 @@ def _holds_training(out: Path) -> bool:
 def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]] | None:
     """What the trained module predicts for each image, in the order of the data set; None where it predicts nothing.
 
-    `predict_step` returns a dict: `index` int [B], `label` int [B], the cluster, and optionally `confidence` [B].
+    Args:
+        trainer: with the data module of the training.
+        module: whose `predict_step` returns a dict: `index` int [B], `label` int [B], the cluster, and optionally
+            `confidence` [B].
+
+    Returns:
+        A row for each image of all processes, with the names of that dict; None where there is no `predict_step`.
     """
     if not is_overridden("predict_step", module):
         return None
@@ -90,10 +123,18 @@ def write_training(
     """Write what is known when a training has ended.
 
     Args:
-        table: a row for each image, see `predicted`.
+        out: the folder of the training.
+        table: a row for each image, see `predicted`; None where nothing was predicted.
         datamodule: knows files and classes, if it is one of this package.
         chosen: the epochs to report, see `LastAndBest.chosen`.
         config: the options of the training, as YAML.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_training(Path(folder), [{"index": 0, "label": 1}], None, chosen={}, config="seed: 0")
+        ...     (Path(folder) / "assignments.csv").read_text()
+        'index,cluster\\n0,1\\n'
     """
     texts = {
         CONFIG: config,
