@@ -48,7 +48,22 @@ POOLING: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]] = {
 def directed_rows(
     name: str, shard: Shard, precision: Precision, advance: Callable[[int], object]
 ) -> Float[Tensor, "n total"]:
-    """From the images of this process to those of all, one direction; `join` makes a distance of all rows together."""
+    """Distances from the images of this process to those of all, one direction; `join` makes them symmetric.
+
+    Args:
+        name: one of `PATCHWISE`.
+        shard: the images of this process.
+        precision: of the search, see `nearest_blocks`.
+        advance: is told how many pairs of images were compared, for a progress bar.
+
+    Returns:
+        One row for each image of this process, one column for each of the data set.
+
+    Example:
+        >>> shard = Shard(torch.tensor([[[0.0], [1.0]], [[0.0], [9.0]]]), torch.tensor([0, 1]))
+        >>> directed_rows("max_hausdorff", shard, "fp32", lambda pairs: None).tolist()
+        [[0.0, 1.0], [8.0, 0.0]]
+    """
     others = islice(ring(shard), 1, None)
     if name == "mean_mean":
         return mean_mean(shard.bags, positions=shard.positions, others=others, advance=advance)
@@ -60,13 +75,41 @@ def directed_rows(
 
 
 def join(name: str, directed: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
-    """The symmetric distance, zero from an image to itself (of which 'mean_mean' alone is not)."""
+    """The symmetric distance; it is set to zero from an image to itself, which 'mean_mean' alone would not give.
+
+    Args:
+        name: one of `PATCHWISE`.
+        directed: the rows of all processes together, in the order of the data set [N, N].
+
+    Returns:
+        Distances in float64 [N, N].
+
+    Example:
+        >>> join("max_hausdorff", torch.tensor([[0.0, 1.0], [8.0, 0.0]])).tolist()
+        [[0.0, 8.0], [8.0, 0.0]]
+    """
     how: Symmetrise = HAUSDORFF[name][1] if name in HAUSDORFF else "mean"
     return symmetric(directed, how).double().fill_diagonal_(0)
 
 
 def bag_of_words(shard: Shard, seed: int) -> Float[Tensor, "n words"]:
-    """Words of the images of this process; the codebook is made from all bags, in the order of the data set."""
+    """Words of the images of this process; the codebook is made from all bags, in the order of the data set.
+
+    Args:
+        shard: the images of this process [n, M, D]; those of all processes have at least 512 patches.
+        seed: of the codebook.
+
+    Returns:
+        Share of each image's patches that are nearest to each of 512 words [n, 512].
+
+    Raises:
+        ValueError: there are fewer patches than words.
+
+    Example:
+        >>> bag_of_words(Shard(torch.zeros(2, 9, 4), torch.tensor([0, 1])), seed=0)
+        Traceback (most recent call last):
+        ValueError: words must be between 1 and 18 (the number of patches), got 512
+    """
     positions = torch.cat(gather(shard.positions))
     order = positions.argsort()
     words = pooling.bag_of_words(torch.cat(gather(shard.bags))[order], seed=seed)

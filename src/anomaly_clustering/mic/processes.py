@@ -16,7 +16,21 @@ T = TypeVar("T")
 
 
 def on_first(work: Callable[[], T]) -> T:
-    """What the first process makes, for all; where it fails, all fail with its error, whatever the type of that."""
+    """What the first process makes, for all; where it fails, all fail with its error, whatever the type of that.
+
+    Args:
+        work: is called on the first process alone.
+
+    Returns:
+        What `work` returned, on each process.
+
+    Raises:
+        Exception: what `work` raised, on each process.
+
+    Example:
+        >>> on_first(lambda: 7)
+        7
+    """
     if not dist.is_initialized():
         return work()
     outcome: list[Any] = [None, None]
@@ -43,12 +57,34 @@ def _portable(error: Exception) -> Exception:
 
 
 def gather(tensor: Tensor) -> list[Tensor]:
-    """The tensor of every process, in the order of ranks; lengths may differ."""
+    """The tensor of every process, in the order of ranks.
+
+    Args:
+        tensor: that of this process; lengths may differ between processes, other dimensions may not.
+
+    Returns:
+        One tensor a process.
+
+    Example:
+        >>> [part.tolist() for part in gather(torch.tensor([4, 7]))]
+        [[4, 7]]
+    """
     return gather_all_tensors(tensor.contiguous()) if dist.is_initialized() else [tensor]
 
 
 def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Which of this process's samples are the first of their kind: a distributed sampler repeats some to fill up."""
+    """Which of this process's samples are the first of their kind: a distributed sampler repeats some to fill up.
+
+    Args:
+        index: position of each sample of this process in the data set [N].
+
+    Returns:
+        False for each sample that this process has before, or a process of lower rank has [N].
+
+    Example:
+        >>> first_copies(torch.tensor([4, 7, 4])).tolist()
+        [True, True, False]
+    """
     held = gather(index)
     rank = dist.get_rank() if dist.is_initialized() else 0
     earlier = torch.cat([*held[:rank], index.new_empty(0)])
@@ -59,7 +95,18 @@ def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
 
 
 def ring(shard: Shard) -> Iterator[Shard]:
-    """The shards of all processes, one at a time, the own first: each passes on what it has and takes a new one."""
+    """The shards of all processes, one at a time, the own first: each passes on what it has and takes a new one.
+
+    Args:
+        shard: that of this process; all processes must take all shards, since each waits for its neighbours.
+
+    Returns:
+        An iterator over as many shards as there are processes.
+
+    Example:
+        >>> [held.positions.tolist() for held in ring(Shard(torch.zeros(2, 9, 4), torch.tensor([5, 7])))]
+        [[5, 7]]
+    """
     yield shard
     if not dist.is_initialized():
         return

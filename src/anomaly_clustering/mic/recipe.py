@@ -21,7 +21,25 @@ WEIGHTS = ("rarity", "novelty", "uniform")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a run made embeddings of images: arguments of MIC, with what it has chosen itself, and the size of images."""
+    """How a run made embeddings of images: arguments of MIC, with what it has chosen itself, and the size of images.
+
+    Attributes:
+        backbone: name of the network.
+        layer: at which it was cut.
+        checkpoint: local file of its weights; None for those that come with its name.
+        kernel_size: side of the average pooling over patches.
+        image_size: height and width in pixels to which images were resized.
+        distance: by which images were compared.
+        weights: how patches were weighed.
+        reduce: how distances to the other images became one score, for 'rarity'.
+        tau: smoothness of the weights, as given or chosen.
+        top_k: how many patches of an image count; None where all do.
+
+    Example:
+        >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
+        >>> recipe.image_size, recipe.tau
+        (64, 0.02)
+    """
 
     backbone: str
     layer: str
@@ -36,7 +54,12 @@ class Recipe:
 
 
 class NewImages(NamedTuple):
-    """Images that are not of the run; one entry an image."""
+    """Images that are not of the run; one entry an image.
+
+    Attributes:
+        weights: of the patches of each image [K, H, W], those of an image summing to one.
+        embeddings: weighted averages of the patches [K, D].
+    """
 
     weights: Float[np.ndarray, "k h w"]
     embeddings: Float[np.ndarray, "k d"]
@@ -55,13 +78,22 @@ def embed_new(
     """Embed images as those of the run were embedded, but for comparing them with what the run has kept only.
 
     Args:
-        batches: images in [0, 1].
+        batches: images in [0, 1], each batch [B, 3, height, width], of the size that the recipe names.
         recipe: of the run.
-        references: what the run has kept, see `scores_against`.
+        references: what the run has kept [R, P, D], see `scores_against`; None where weights are uniform.
         device: to compute on.
 
+    Returns:
+        One entry for each image, in the order of the batches.
+
     Raises:
-        ValueError: the run compared images in a way that one image alone does not allow.
+        ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so.
+
+    Example:
+        >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
+        >>> new = embed_new([torch.rand(2, 3, 64, 64)], recipe, None)
+        >>> new.embeddings.shape, new.weights.shape
+        ((2, 40), (2, 8, 8))
     """
     if recipe.distance != "weighted_average":
         raise ValueError(
@@ -97,16 +129,22 @@ def scores_against(
     """Scores of patches of images that are not of the run, compared with what the run has kept (Eq. 7; Eq. 6).
 
     Args:
-        bags: the new images.
-        references: bags of the run for 'rarity', patches of normal images in one bag for 'novelty'.
+        bags: the new images [K, M, D].
+        references: bags of the run for 'rarity' [R, P, D], patches of normal images in one bag for 'novelty'
+            [1, P, D]; None for 'uniform'.
         weights: as in the run.
-        reduce: as in the run.
+        reduce: as in the run, for 'rarity'.
 
     Returns:
-        None where weights are uniform.
+        One score a patch [K, M]; None where weights are uniform.
 
     Raises:
         ValueError: `weights` is none of 'rarity', 'novelty' and 'uniform'.
+
+    Example:
+        >>> references = torch.tensor([[[0.0], [1.0]], [[0.0], [3.0]]])
+        >>> scores_against(torch.tensor([[[0.0], [5.0]]]), references, weights="rarity").tolist()
+        [[0.0, 3.0]]
     """
     if weights not in WEIGHTS:
         raise ValueError(f"new images can be weighed by {WEIGHTS}, not by {weights!r}, which needs more than the image")

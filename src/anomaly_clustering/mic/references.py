@@ -33,7 +33,20 @@ SEED = 0
 
 
 class NormalPatches:
-    """Patches of normal images, with which novelty compares (Eq. 6)."""
+    """Patches of normal images, with which novelty compares (Eq. 6).
+
+    Args:
+        patches: of all normal images together [P, D].
+        precision: of the search, see `nearest_blocks`.
+
+    Attributes:
+        reference_bags: up to 32768 of the patches, in one bag [1, R, D].
+
+    Example:
+        >>> normal = NormalPatches(torch.tensor([[0.0], [4.0]]), "fp32")
+        >>> normal(torch.tensor([[[1.0], [6.0]]]), torch.tensor([0]))["scores"].tolist()
+        [[1.0, 2.0]]
+    """
 
     def __init__(self, patches: Float[Tensor, "p d"], precision: Precision):
         self.patches = patches
@@ -53,7 +66,21 @@ class NormalPatches:
 
 
 class ReferenceImages:
-    """Some images of the data set, with which all are compared (Eq. 7)."""
+    """Some images of the data set, with which all are compared (Eq. 7).
+
+    Args:
+        shard: bags of these images, and their positions in the data set, by which none is compared with itself.
+        reduce: how the distances to them become one score.
+        precision: of the search, see `nearest_blocks`.
+
+    Attributes:
+        reference_bags: up to 32 of the bags [R, M, D].
+
+    Example:
+        >>> shard = Shard(torch.tensor([[[0.0]], [[4.0]]]), torch.tensor([0, 1]))
+        >>> ReferenceImages(shard, "mean", "fp32")(torch.tensor([[[1.0]]]), torch.tensor([2]))["scores"].tolist()
+        [[2.0]]
+    """
 
     def __init__(self, shard: Shard, reduce: Reduce, precision: Precision):
         self.shard = shard
@@ -69,7 +96,19 @@ class ReferenceImages:
 
 
 class CachedResults:
-    """What an earlier run found, by position in the data set."""
+    """What an earlier run found, by position in the data set.
+
+    Args:
+        found: by name a row for each image of the data set, and `reference_bags`, if the run kept some.
+
+    Attributes:
+        reference_bags: what the earlier run compared with [R, P, D]; None where it kept none.
+
+    Example:
+        >>> earlier = CachedResults({"mean_scores": torch.tensor([0.5, 0.7])})
+        >>> earlier(torch.zeros(1, 9, 4), torch.tensor([1]))["mean_scores"].tolist()
+        [0.7]
+    """
 
     def __init__(self, found: Mapping[str, Tensor]):
         self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
@@ -83,13 +122,33 @@ ComparedWith = NormalPatches | ReferenceImages | CachedResults
 
 
 def draw(total: int, count: int, seed: int) -> Int[Tensor, " drawn"]:
-    """So many of a number of positions, or all if there are fewer; sorted."""
+    """Draw some of a number of positions.
+
+    Args:
+        total: how many positions there are, from 0 on.
+        count: how many to draw; all if there are fewer.
+        seed: of the draw.
+
+    Returns:
+        The drawn positions, sorted, none twice.
+
+    Example:
+        >>> draw(3, 32, seed=0).tolist()
+        [0, 1, 2]
+    """
     return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
 
 
 def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
-    """Positions of the images to compare with: of a share of the normal images (Eq. 6, Figure 8), or of some of the
-    images to cluster (Eq. 7); None where each is compared with all, or with none.
+    """Positions of the images to compare with, drawn by the seed of the options.
+
+    Args:
+        options: of the run.
+        data: the data module.
+
+    Returns:
+        Positions of a share of the normal images (Eq. 6, Figure 8), or of some of the images to cluster (Eq. 7); None
+        where each is compared with all, or with none.
 
     Raises:
         ValueError: there are no normal images, or fewer images than references.
@@ -120,6 +179,9 @@ def embed_drawn(
         embedder: makes their bags.
         data: the data module.
         progress: shows how many are embedded.
+
+    Returns:
+        The patches of normal images for 'novelty', else the images; None where none were drawn.
     """
     if drawn is None or data is None:
         return None
@@ -133,13 +195,35 @@ def embed_drawn(
 
 
 def mean_scores(scores: Float[Tensor, "n m"], reduce: Reduce) -> Float[Tensor, " n"]:
-    """How unusual the patches of each image are on average, comparable with means against a sample of the references;
-    NaN where scores are a maximum or minimum over images, for which a sample says something else."""
+    """How unusual the patches of each image are on average, comparable with means against a sample of the references.
+
+    Args:
+        scores: of the patches of each image [N, M].
+        reduce: how they were made from the distances to other images.
+
+    Returns:
+        Means [N]; NaN where scores are a maximum or minimum over images, for which a sample says something else.
+
+    Example:
+        >>> mean_scores(torch.tensor([[1.0, 3.0], [0.0, 1.0]]), "mean").tolist()
+        [2.0, 0.5]
+    """
     return scores.mean(1) if reduce == "mean" else scores.new_full((len(scores),), torch.nan)
 
 
 def sample(shard: Shard) -> Float16[Tensor, "r m d"]:
-    """Bags of some of the images of all processes, in the order of the data set."""
+    """Bags of some of the images of all processes.
+
+    Args:
+        shard: the images of this process.
+
+    Returns:
+        Up to 32 bags [R, M, D], the same on all processes, in the order of the data set.
+
+    Example:
+        >>> sample(Shard(torch.tensor([[[1.0]], [[2.0]]]), torch.tensor([5, 3]))).flatten().tolist()
+        [2.0, 1.0]
+    """
     positions = torch.cat(gather(shard.positions)).sort().values
     own = torch.isin(shard.positions, positions[draw(len(positions), KEPT_IMAGES, SEED).to(positions.device)])
     bags, order = torch.cat(gather(shard.bags[own])), torch.cat(gather(shard.positions[own])).argsort()

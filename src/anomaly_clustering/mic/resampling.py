@@ -39,7 +39,21 @@ MOST_BYTES = 8 * 2**30
 
 
 def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Iterator[Int[np.ndarray, " s"]]:
-    """Sorted positions of `count` random subsets, each drawn by a seed of its own."""
+    """Random subsets of a data set, each drawn by a seed of its own.
+
+    Args:
+        n: images of the data set.
+        count: how many subsets to draw.
+        seed: of all of them together.
+        fraction: share of the images that a subset has; that of the paper by default.
+
+    Returns:
+        An iterator over the sorted positions of each subset.
+
+    Example:
+        >>> [len(chosen) for chosen in subsets(20, count=3, seed=0)]
+        [18, 18, 18]
+    """
     for number in range(count):
         yield np.sort(np.random.default_rng([seed, number]).permutation(n)[: round(fraction * n)])
 
@@ -52,8 +66,20 @@ def all_nearest(
 ) -> Float[Tensor, "n n m"]:
     """For each patch of each image the distance to its nearest patch in each image, kept whole.
 
+    Args:
+        bags: patches of each image [N, M, D].
+        precision: of the search, see `nearest_blocks`.
+        advance: is told how many pairs of images were compared, for a progress bar.
+
+    Returns:
+        Distances [N, N, M]: at [i, j, m] from patch m of image i to image j; zero where i is j.
+
     Raises:
         ValueError: that would take more than 8 GiB.
+
+    Example:
+        >>> all_nearest(torch.tensor([[[0.0], [1.0]], [[0.0], [9.0]]])).tolist()
+        [[[0.0, 0.0], [0.0, 1.0]], [[0.0, 8.0], [0.0, 0.0]]]
     """
     n, m, _ = bags.shape
     if (size := 4 * n * n * m) > MOST_BYTES:
@@ -72,7 +98,21 @@ def all_nearest(
 def rarity_within(
     nearest: Float[Tensor, "n n m"], chosen: Int[Tensor, " s"], reduce: Reduce = "mean"
 ) -> Float[Tensor, "s m"]:
-    """`rarity` of some images among themselves (Eq. 5 and 10), from distances that are known."""
+    """`rarity` of some images among themselves (Eq. 5 and 10), from distances that are known.
+
+    Args:
+        nearest: what `all_nearest` gives for all images [N, N, M].
+        chosen: positions of these images [S], at least two.
+        reduce: how the distances to the other images become one number.
+
+    Returns:
+        One score a patch [S, M].
+
+    Example:
+        >>> nearest = all_nearest(torch.tensor([[[0.0], [1.0]], [[5.0], [6.0]], [[0.0], [9.0]]]))
+        >>> rarity_within(nearest, torch.tensor([0, 2])).tolist()
+        [[0.0, 1.0], [0.0, 8.0]]
+    """
     if reduce == "mean":
         # A product with zeros and ones reads the distances where they lie; to itself an image has distance zero.
         kept = torch.zeros(len(nearest), device=nearest.device).index_fill(0, chosen, 1)
@@ -93,10 +133,13 @@ def subset_labels(
     """Clusters of a subset as if there were no other images.
 
     Args:
-        chosen: positions of the subset.
+        chosen: positions of the subset [S].
         grouping: of all images, with their embeddings or distances.
         options: of the run.
-        bags_and_nearest: all bags and `all_nearest` of them, where weights depend on the other images.
+        bags_and_nearest: all bags [N, M, D] and `all_nearest` of them, where weights depend on the other images.
+
+    Returns:
+        Cluster of each image of the subset [S], as many clusters as the run has.
     """
     k, method, seed = grouping.num_clusters, options.method, options.seed
     if grouping.distance is not None:
@@ -115,7 +158,16 @@ def resampled_scores(
     options: Options,
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None,
 ) -> dict[str, Tensor]:
-    """Mean ('nmi_mean') and standard error ('nmi_se') of each metric over random subsets; see `subset_labels`."""
+    """Mean ('nmi_mean') and standard error ('nmi_se') of each metric over random subsets.
+
+    Args:
+        grouping: of all images, with their classes.
+        options: of the run; they say how many subsets to draw.
+        bags_and_nearest: see `subset_labels`.
+
+    Returns:
+        The two numbers of each of the `METRICS`, by name.
+    """
     values: dict[str, list[float]] = {name: [] for name in METRICS}
     for chosen in subsets(len(grouping.target), count=options.resamples, seed=options.seed):
         known = grouping.target[chosen] >= 0
@@ -132,5 +184,16 @@ def resampled_scores(
 
 
 def mean_and_standard_error(values: Float[np.ndarray, " count"]) -> tuple[float, float]:
-    """Mean, and the standard deviation of the sample over the root of its size."""
+    """Mean, and the standard deviation of the sample over the root of its size.
+
+    Args:
+        values: at least two.
+
+    Returns:
+        The two numbers, in the unit of the values.
+
+    Example:
+        >>> mean_and_standard_error(np.array([1.0, 3.0]))
+        (2.0, 1.0)
+    """
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))

@@ -16,7 +16,7 @@ class Run:
     """Made when a run starts, filled batch by batch, and dropped when the result is known."""
 
     rows: RowBuffer
-    """Of the images that this process was given: index, target, and what is known of each so far."""
+    """What is known so far of each image that this process was given, with its index and target."""
     results: ComparisonCache
     """What comparing these images gave an earlier run, and will give a later one."""
     compared_with: ComparedWith | None
