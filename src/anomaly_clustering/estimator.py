@@ -96,8 +96,17 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             y: not used, there by convention.
             normals: images known to be free of defects; they make it better.
 
+        Returns:
+            This estimator.
+
         Raises:
             ValueError: an image cannot be read, there are fewer images than clusters, or nothing to tell them apart by.
+
+        Example:
+            >>> import torch
+            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.1, 1.0)]
+            >>> AnomalyClusterer(2, image_size=64).fit(images).labels_
+            array([0, 0, 1])
         """
         pixels = ImagesOfAnyForm(images, self.image_size)
         data = DataOfAnyForm(
@@ -131,16 +140,45 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
         """Cluster of each image: of those that were fitted the same as in `labels_`, of others the nearest mean.
 
+        Args:
+            images: in any form that `fit` takes.
+
+        Returns:
+            Cluster of each image, int [K].
+
         Raises:
             NotFittedError: `fit` was not called.
+            ValueError: an image cannot be read.
+
+        Example:
+            >>> import torch
+            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.1, 1.0)]
+            >>> clusterer = AnomalyClusterer(2, image_size=64).fit(images)
+            >>> clusterer.predict([torch.full((3, 64, 64), 0.95), images[0]])
+            array([1, 0])
         """
         return self.assign(images).labels
 
     def assign(self, images: Images) -> Assignment:
         """As `predict`, with distances and whether an image is unknown: out of the range of those that were fitted.
 
+        Args:
+            images: in any form that `fit` takes.
+
+        Returns:
+            One entry for each image.
+
         Raises:
             NotFittedError: `fit` was not called.
+            ValueError: an image cannot be read.
+
+        Example:
+            >>> import torch
+            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.1, 1.0)]
+            >>> clusterer = AnomalyClusterer(2, image_size=64).fit(images)
+            >>> found = clusterer.assign([images[2], torch.rand(3, 64, 64)])
+            >>> found.nearest[0].item(), found.unknown
+            (2, array([False,  True]))
         """
         check_is_fitted(self)
         pixels, seen, new = ImagesOfAnyForm(images, self.image_size), set(self.digests_), []
@@ -166,8 +204,20 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
     def save(self, file: Path | str) -> None:
         """Write the fitted estimator as safetensors: numbers and text, nothing that could run.
 
+        Args:
+            file: where it goes; what was there before is replaced.
+
         Raises:
             NotFittedError: `fit` was not called.
+
+        Example:
+            >>> import tempfile, torch
+            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.1, 1.0)]
+            >>> clusterer = AnomalyClusterer(2, image_size=64).fit(images)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     clusterer.save(Path(folder) / "clusterer.safetensors")
+            ...     [file.name for file in Path(folder).iterdir()]
+            ['clusterer.safetensors']
         """
         check_is_fitted(self)
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
@@ -179,9 +229,24 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
     def load(cls, file: Path | str) -> "AnomalyClusterer":
         """The estimator that `save` has written.
 
+        Args:
+            file: that `save` has written.
+
+        Returns:
+            The estimator, fitted as it was.
+
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is not of one.
+
+        Example:
+            >>> import tempfile, torch
+            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.1, 1.0)]
+            >>> clusterer = AnomalyClusterer(2, image_size=64).fit(images)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     clusterer.save(Path(folder) / "clusterer.safetensors")
+            ...     AnomalyClusterer.load(Path(folder) / "clusterer.safetensors").labels_
+            array([0, 0, 1])
         """
         try:
             with safe_open(file, "numpy") as content:

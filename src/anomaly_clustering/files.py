@@ -18,7 +18,16 @@ UNFINISHED = ".unfinished"
 
 
 def digest(path: Path | str) -> str:
-    """The SHA-256 of a file's content, 64 hexadecimal digits.
+    """The SHA-256 of a file's content.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        OSError: the file is not there, or cannot be read.
 
     Example:
         >>> import tempfile
@@ -124,6 +133,11 @@ def files_into(folder: Path, *, last: str) -> Iterator[Path]:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file that any spreadsheet opens: commas, quotes where they are needed, a line feed after each row.
 
+    Args:
+        path: of the file.
+        columns: their names, the first row.
+        rows: one value a column.
+
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_csv(Path(folder) / "a.csv", ["path", "cluster"], [("x,y.png", 0)])
@@ -139,8 +153,20 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 def read_csv(path: Path) -> list[Mapping[str, str]]:
     """The rows of a CSV file, each by the names of the columns, with or without the byte order mark of spreadsheets.
 
+    Args:
+        path: of the file, whose first row names the columns.
+
+    Returns:
+        One row a line of the table, all values as text.
+
     Raises:
         UnicodeDecodeError: the file is not UTF-8.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "a.csv").write_text("path,cluster\\na.png,0\\n")
+        ...     read_csv(Path(folder) / "a.csv")
+        [{'path': 'a.png', 'cluster': '0'}]
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
