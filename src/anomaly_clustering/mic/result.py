@@ -34,7 +34,7 @@ class Grouping:
             where they cannot.
         references: bags that patches of later images are compared with [R, P, D], in half precision; None where patches
             were not compared.
-        tau: smoothness of the weights, as given or chosen; NaN where there is none.
+        tau: smoothness of the weights, as given or chosen; it means nothing where weights do not depend on it.
 
     Example:
         >>> embeddings = np.array([[0.0], [4.0], [9.0]])

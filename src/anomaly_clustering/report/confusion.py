@@ -63,8 +63,8 @@ class ClusterRow(NamedTuple):
 
     number: int
     size: int
-    counts: Sequence[int]  # per class
-    matched: int | None  # the class that the cluster stands for when clusters and classes are matched one to one
+    counts: Sequence[int]
+    matched: int | None
 
     @property
     def unknown(self) -> int:
@@ -98,9 +98,9 @@ class Confusion(NamedTuple):
     """
 
     rows: Sequence[ClusterRow]
-    totals: Sequence[int]  # per class
+    totals: Sequence[int]
     purity: float
-    accuracy: float  # share of the images of known class that are in the cluster matched to their class
+    accuracy: float
 
     @property
     def unknown(self) -> list[int]:

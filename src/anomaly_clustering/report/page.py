@@ -37,7 +37,7 @@ class Curve(NamedTuple):
 
     title: str
     points: Mapping[int, float]
-    best: int | None = None  # the K that the criterion prefers
+    best: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,19 @@ class Report:
 
     title: str
     paths: Sequence[Path]
-    read: Callable[[Path], Image.Image]  # an RGB image
+    read: Callable[[Path], Image.Image]
     names: Sequence[str]
-    labels: Int[np.ndarray, " n"]  # -1 for a later image that is like none of the run
-    distances: Float[np.ndarray, " n"]  # to the centre of the image's cluster
+    labels: Int[np.ndarray, " n"]
+    distances: Float[np.ndarray, " n"]
     weights: Float[np.ndarray, "n h w"]
-    target: Int[np.ndarray, " n"]  # -1 where unknown
+    target: Int[np.ndarray, " n"]
     class_names: Sequence[str]
-    tree: Float[np.ndarray, "leaves_minus_1 4"]  # linkage matrix of scipy
-    places: Float[np.ndarray, "n 2"]  # on the map
-    facts: Mapping[str, str]  # shown as 'About this run'
+    tree: Float[np.ndarray, "leaves_minus_1 4"]
+    places: Float[np.ndarray, "n 2"]
+    facts: Mapping[str, str]
     map_name: str = ""
     curves: Sequence[Curve] = ()
-    nearest: Sequence[int] = ()  # of each later image the image of the run that it is most like
+    nearest: Sequence[int] = ()
     notices: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
@@ -151,8 +151,8 @@ class Card:
     name: str
     distance: float
     class_name: str | None
-    differs: bool  # from the cluster's majority
-    later: str  # what is said of an image that is not of the run
+    differs: bool
+    later: str
     picture: Picture
     heat: str
 

@@ -35,7 +35,7 @@ class Picture(NamedTuple):
     """
 
     uri: str
-    ratio: float  # width over height
+    ratio: float
 
 
 class Levels(NamedTuple):

@@ -29,7 +29,7 @@ class AssignedImages(NamedTuple):
     """
 
     paths: Sequence[Path]
-    nearest: Int[np.ndarray, " k"]  # the image of the run, in the cluster that was assigned, that it is most like
+    nearest: Int[np.ndarray, " k"]
     distances: Float[np.ndarray, " k"]
     unknown: Bool[np.ndarray, " k"]
     weights: Float16[np.ndarray, "k h w"]

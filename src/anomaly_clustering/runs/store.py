@@ -48,7 +48,7 @@ class StoredRun:
     title: str
     recipe: Recipe
     paths: Sequence[Path]
-    digests: Sequence[str]  # SHA-256 of the files
+    digests: Sequence[str]
     class_names: Sequence[str]
     facts: dict[str, str]
     notices: Sequence[str]
@@ -60,9 +60,9 @@ class StoredRun:
     weights: Float16[np.ndarray, "n h w"]
     tree: Float[np.ndarray, "n_minus_1 4"]
     places: Float[np.ndarray, "n 2"]
-    mean_scores: Float[np.ndarray, " n"]  # how unusual the patches are on average; NaN where that is not known
-    embeddings: Float[np.ndarray, "n d"] | None  # None where images were compared patch by patch
-    references: Float16[np.ndarray, "r p d"] | None  # bags that patches of new images are compared with
+    mean_scores: Float[np.ndarray, " n"]
+    embeddings: Float[np.ndarray, "n d"] | None
+    references: Float16[np.ndarray, "r p d"] | None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.
