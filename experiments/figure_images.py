@@ -15,7 +15,7 @@ from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag
-from anomaly_clustering.report.confusion import confusion
+from anomaly_clustering.metrics.counts import confusion
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.search.nearest import nearest_distances
 from experiments.categories import Category

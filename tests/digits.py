@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from anomaly_clustering.data import Folder
-from anomaly_clustering.runs.epochs import LastAndBest, Row
+from anomaly_clustering.runs.epochs import Epoch, LastAndBest
 
 
 def digits(folder: Path, classes: Iterable[int] = range(10)) -> tuple[Folder, str]:
@@ -27,7 +27,7 @@ def digits(folder: Path, classes: Iterable[int] = range(10)) -> tuple[Folder, st
     return data, str(folder / "features.npy")
 
 
-def train(module: LightningModule, data: Folder, *, epochs: int, seed: int) -> dict[str, Row]:
+def train(module: LightningModule, data: Folder, *, epochs: int, seed: int) -> dict[str, Epoch]:
     """The epochs to report."""
     seed_everything(seed)
     log = LastAndBest()

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from anomaly_clustering.metrics import match_clusters, matched_accuracy, matched_f1, purity
-from anomaly_clustering.report.confusion import against_classes, confusion
+from anomaly_clustering.metrics.counts import confusion
+from anomaly_clustering.report.confusion import against_classes
 
 
 def test_counts_have_a_row_for_each_number_up_to_the_largest() -> None:

@@ -19,9 +19,9 @@ from anomaly_clustering.cli.console import (
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.sources import Folder, Synthetic
 from anomaly_clustering.features.backbone import EMBEDDED
+from anomaly_clustering.metrics.counts import confusion
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import plain_trainer
-from anomaly_clustering.report.confusion import confusion
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.run_folder import check_free, how_many, write_run
 

@@ -7,12 +7,12 @@ from .agreement import (
     Purity,
     adjusted_rand_index,
     clustering_metrics,
-    match_clusters,
     matched_accuracy,
     matched_f1,
     normalized_mutual_information,
     purity,
 )
+from .counts import confusion, contingency, match_clusters
 from .localisation import LocalisationAUROC, localisation_auroc
 from .tree_purity import MeanAUC, PurityCurve, ReductionAt, mean_auc, purity_curve, purity_metrics, reduction_at
 
@@ -29,6 +29,8 @@ __all__ = [
     "ReductionAt",
     "adjusted_rand_index",
     "clustering_metrics",
+    "confusion",
+    "contingency",
     "localisation_auroc",
     "match_clusters",
     "matched_accuracy",

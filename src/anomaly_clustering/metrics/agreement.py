@@ -7,41 +7,14 @@ other. A negative class is unknown, and its sample is left out. All sums are exa
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int, Shaped
-from scipy.optimize import linear_sum_assignment
+from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from anomaly_clustering.metrics.counts import contingency, match_clusters, support_weighted_f1
 from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
 
 Score = Float[Tensor, ""]
-
-
-def contingency(preds: Labels, target: Labels) -> Float[Tensor, "clusters classes"]:
-    """Count how many samples of each class each cluster holds.
-
-    Args:
-        preds: cluster id of each sample [N].
-        target: class of each sample [N]; samples of a negative (unknown) class are left out.
-
-    Returns:
-        One row for each id in `preds`, one column for each class in `target`, both in ascending order.
-
-    Raises:
-        ValueError: no sample has a known class, or the two are not integers, one a sample.
-
-    Example:
-        >>> contingency(torch.tensor([5, 5, 9]), torch.tensor([0, 1, 1])).tolist()
-        [[1.0, 1.0], [0.0, 1.0]]
-    """
-    check_ids(preds=preds, target=target)
-    known = target >= 0
-    if not known.any():
-        raise ValueError("metrics need at least one labelled sample, got none")
-    _, rows = preds[known].unique(return_inverse=True)
-    _, columns = target[known].unique(return_inverse=True)
-    shape = int(rows.max()) + 1, int(columns.max()) + 1
-    return torch.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).view(shape).double()
 
 
 def normalized_mutual_information(preds: Labels, target: Labels) -> Score:
@@ -101,44 +74,6 @@ def _pairs(counts: Tensor) -> Tensor:
     return counts * (counts - 1) / 2
 
 
-def match_clusters(counts: Shaped[Tensor, "clusters classes"]) -> Int[Tensor, " clusters"]:
-    """Match clusters to classes one to one so that most samples agree: the Hungarian algorithm on counts (section 4).
-
-    If several matchings have the most hits, the one with the highest weighted F1 is taken, so that no score depends on
-    the order of ids. Rows and columns without a sample change nothing.
-
-    Args:
-        counts: samples of each class (column) in each cluster (row), such as those of `contingency`.
-
-    Returns:
-        The class, a column, of each cluster; -1 where no class is left that has a sample in the cluster.
-
-    Raises:
-        ValueError: a count is negative or not finite.
-
-    Example:
-        >>> match_clusters(torch.tensor([[0, 5], [4, 1], [3, 3]])).tolist()
-        [1, 0, -1]
-    """
-    if not (counts.isfinite() & (counts >= 0)).all():
-        raise ValueError(f"counts must be finite and not negative, got {counts.tolist()}")
-    # Whatever the matching, F1 adds at most 1 in all: halved, it never outweighs one sample.
-    gains = (counts.double() + _support_weighted_f1(counts) / 2).cpu()
-    rows, columns = (torch.from_numpy(found).to(counts.device) for found in linear_sum_assignment(gains, maximize=True))
-    classes = torch.full((len(counts),), -1, device=counts.device)
-    classes[rows] = torch.where(counts[rows, columns] > 0, columns, -1)
-    return classes
-
-
-def _support_weighted_f1(counts: Shaped[Tensor, "clusters classes"]) -> Float[Tensor, "clusters classes"]:
-    """What each cluster would add to the weighted F1 if it were matched to each class."""
-    exact = counts.double()
-    support = exact.sum(0)
-    # The denominators are zero only where no sample is counted.
-    f1 = 2 * exact / (exact.sum(1)[:, None] + support).clamp_min(1)
-    return f1 * support / exact.sum().clamp_min(1)
-
-
 def _over_matched(values: Float[Tensor, "clusters classes"], counts: Float[Tensor, "clusters classes"]) -> Score:
     """Sum of the values of all pairs of a cluster and the class that it is matched to."""
     classes = match_clusters(counts)
@@ -164,7 +99,7 @@ def matched_f1(preds: Labels, target: Labels) -> Score:
         0.767
     """
     counts = contingency(preds, target)
-    return _over_matched(_support_weighted_f1(counts), counts)
+    return _over_matched(support_weighted_f1(counts), counts)
 
 
 def matched_accuracy(preds: Labels, target: Labels) -> Score:

@@ -1,4 +1,4 @@
-"""Clusters against known classes: cluster ids [N] and class ids [N] -> counts [K, C], and what they say."""
+"""The table of clusters against known classes that the report shows: majority, purity and match of each cluster."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,38 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from anomaly_clustering.metrics.agreement import match_clusters, matched_accuracy, purity
-
-
-def confusion(
-    labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"], *, num_classes: int
-) -> Int[np.ndarray, "k {num_classes}"]:
-    """Count how many images of each class (column) each cluster (row) holds.
-
-    Args:
-        labels: cluster of each image [N], from 0 on; a number that no image has gets a row of zeros.
-        target: class of each image [N], below `num_classes`; images of unknown class (-1) are not counted.
-        num_classes: columns.
-
-    Returns:
-        Number of images [K, C], where K is one more than the largest cluster number and C is `num_classes`.
-
-    Raises:
-        ValueError: the lengths differ, a cluster is negative, or a class has no column.
-
-    Example:
-        >>> confusion(np.array([0, 0, 2]), np.array([1, 0, -1]), num_classes=2).tolist()
-        [[1, 1], [0, 0], [0, 0]]
-    """
-    _check_lengths(labels, target)
-    if labels.min(initial=0) < 0:
-        raise ValueError(f"clusters must be numbered from 0, got {labels.min()}")
-    if target.max(initial=-1) >= num_classes:
-        raise ValueError(f"classes must be below {num_classes} (num_classes), got {target.max()}")
-    known = target >= 0
-    counts = np.zeros((labels.max(initial=-1) + 1, num_classes), dtype=np.int64)
-    np.add.at(counts, (labels[known], target[known]), 1)
-    return counts
+from anomaly_clustering.metrics.agreement import matched_accuracy, purity
+from anomaly_clustering.metrics.counts import confusion, match_clusters
 
 
 def _check_lengths(labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"]) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.files import write_csv
-from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics, match_clusters
-from anomaly_clustering.report.confusion import confusion
+from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
+from anomaly_clustering.metrics.counts import confusion, match_clusters
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNMENTS

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.search.kernels import nearest_by_integers
+from anomaly_clustering.search.kernels import MOST_PATCHES, nearest_by_integers
 
 LARGEST = 127
 # Channels that are rotated together, at most.
@@ -57,6 +57,11 @@ class IntegerFactors:
         products = product.numpy().reshape(*halves.shape, *their_halves.shape)
         distances = to_right.numpy(), to_left.numpy()
         nearest_by_integers(products, halves, their_halves, steps, their_steps, bags, their_bags, *distances)
+
+
+def at_once(patches: int) -> int:
+    """So many of the patches of a bag can meet others in one product: the index of a patch has a few bits only."""
+    return min(patches, MOST_PATCHES)
 
 
 def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:

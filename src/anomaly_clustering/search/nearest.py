@@ -17,8 +17,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from anomaly_clustering.search.float_factors import FloatFactors
-from anomaly_clustering.search.integer_factors import IntegerFactors
-from anomaly_clustering.search.kernels import MOST_PATCHES
+from anomaly_clustering.search.integer_factors import IntegerFactors, at_once
 from anomaly_clustering.search.precision import Precision, resolve
 from anomaly_clustering.search.threads import in_order
 
@@ -195,7 +194,7 @@ def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], p
     bags = max(1, isqrt(numbers // (m * p)))
     row = min(ROW, max(1, ROW_BYTES // (bags * p * channels * dtype.itemsize)))
     if dtype == torch.int8:
-        m, p = min(m, MOST_PATCHES), min(p, MOST_PATCHES)
+        m, p = at_once(m), at_once(p)
     height = m if m * p <= numbers else min(m, HEIGHT)
     return _Plan(dtype, bags, height, min(p, max(1, numbers // height)), row)
 
