@@ -136,7 +136,7 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     make_image(Path("new/a.png"), 1, seed=20)
     main(["assign", "new", "--run", str(run)])
     before = (run / "assigned.csv").read_text()
-    monkeypatch.setattr("anomaly_clustering.runs.assign.embed_new", None)
+    monkeypatch.setattr("anomaly_clustering.runs.assigned.embed_new", None)
     main(["assign", "new", "--run", str(run)])
     assert (run / "assigned.csv").read_text() == before
 

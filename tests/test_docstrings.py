@@ -17,7 +17,7 @@ FILES = (
     *("mic.weights", "mic.distances", "mic.pooling", "mic.recipe"),
     *("metrics.agreement", "metrics.tree_purity"),
     *("report.places", "report.curves", "report.confusion", "report.pictures", "report.sheets"),
-    *("runs.assign", "runs.labels", "runs.export", "runs.store", "runs.assignments"),
+    *("runs.assign", "runs.assigned", "runs.labels", "runs.export", "runs.store", "runs.assignments"),
     *("estimator", "files"),
 )
 WITHOUT_EXAMPLE = {
@@ -26,8 +26,9 @@ WITHOUT_EXAMPLE = {
     "runs.assign.Fitted": "an argument of `assign`, whose example makes one",
     "runs.assign.Embedded": "an argument of `assign`, whose example makes one",
     "runs.assign.Assignment": "what `assign` returns, whose example shows it",
-    "runs.assign.fitted_to": "needs a run that is stored",
-    "runs.assign.embed_later": "needs a run that is stored",
+    "runs.assigned.assign_to_run": "needs a run that is stored",
+    "runs.assigned.fitted_to": "needs a run that is stored",
+    "runs.assigned.embed_later": "needs a run that is stored",
     "runs.store.StoredRun": "is all that a run leaves",
     "runs.store.load_run": "needs a run that is stored",
 }

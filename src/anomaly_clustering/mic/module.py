@@ -224,7 +224,6 @@ class MIC(LightningModule):
             results=results,
             compared_with=compared_with,
             tau=options.tau,
-            reference_bags=compared_with.reference_bags if compared_with else None,
         )
 
     def _collect(self, batch: Mapping[str, Any]) -> None:

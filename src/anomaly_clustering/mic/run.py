@@ -25,7 +25,7 @@ class Run:
     """Smoothness of the weights: as given, or, once it is chosen, what makes the asked number of patches count."""
     grid: tuple[int, int] = (0, 0)
     """Rows and columns of patches."""
-    reference_bags: Float16[Tensor, "r p d"] | None = None
+    reference_bags: Float16[Tensor, "r p d"] | None = field(init=False)
     """A sample of what patches were compared with, for images that come later; None where they were not compared."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
     """What subsets of the images are weighed from: all bags and their nearest distances."""
@@ -33,3 +33,6 @@ class Run:
     """Position and mask of the images of this process, where there are masks."""
     predictions: list[dict[str, Any]] = field(default_factory=list)
     """Batches that `Trainer.predict` returns; their labels are filled in when they are known."""
+
+    def __post_init__(self) -> None:
+        self.reference_bags = self.compared_with.reference_bags if self.compared_with else None

@@ -1,25 +1,14 @@
-"""Images that are not of a run, and what the run left behind, in; the cluster of each, or that it fits none, out."""
+"""Images, told by digests, and what a run left behind in; the cluster of each, or that it fits none, out."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Int
-from rich.progress import track
 from scipy.spatial.distance import cdist
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import distance_to_center
-from anomaly_clustering.data.datamodule import DefectImages, Record
-from anomaly_clustering.files import digest
-from anomaly_clustering.mic.recipe import Recipe, embed_new
-from anomaly_clustering.mic.trainer import ACCELERATOR
-from anomaly_clustering.runs.later_images import LaterImages
-from anomaly_clustering.runs.store import StoredRun
-
-BATCH = 32
+from anomaly_clustering.mic.recipe import Recipe
 
 
 class Fitted(NamedTuple):
@@ -67,63 +56,6 @@ class Assignment(NamedTuple):
     """The image of the run in that cluster which it is most like; itself, if it is one."""
     unknown: Bool[np.ndarray, " k"]
     """Whether it is out of the range of the run, see `nearest_clusters`."""
-
-
-def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
-    """A stored run, as later images are assigned to it.
-
-    Args:
-        run: with embeddings.
-        labels: cluster of each image of the run [N], which may have been corrected since.
-
-    Returns:
-        What `assign` asks for.
-    """
-    assert run.embeddings is not None
-    return Fitted(run.recipe, run.references, run.digests, run.embeddings, labels, run.mean_scores)
-
-
-def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, str]]:
-    """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
-
-    Args:
-        run: with embeddings.
-        seen: images that came after the run and were embedded before.
-        images: files of the images that are asked for.
-
-    Returns:
-        All later images, and the digest of each of the given ones.
-
-    Raises:
-        ValueError: an image has the path of one of the run, or seen before, but another content.
-    """
-    contents = {image: digest(image) for image in images}
-    before = dict(zip([*run.paths, *seen.paths], [*run.digests, *seen.digests], strict=True))
-    for image, content in contents.items():
-        if before.get(image, content) != content:
-            raise ValueError(
-                f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
-            )
-    known = {*run.digests, *seen.digests}
-    new = {content: image for image, content in reversed(contents.items()) if content not in known}
-    if not new:
-        return seen, contents
-    paths = sorted(new.values())
-    found = embed_new(_batches(paths, run.recipe.image_size), run.recipe, run.references, device=ACCELERATOR)
-    later = LaterImages(
-        [*seen.paths, *paths],
-        [*seen.digests, *(contents[path] for path in paths)],
-        np.concatenate([seen.weights, found.weights]),
-        np.concatenate([seen.embeddings, found.embeddings]),
-        np.concatenate([seen.mean_scores, found.mean_scores]),
-    )
-    return later, contents
-
-
-def _batches(images: Sequence[Path], size: int) -> Iterator[Float[Tensor, "_ 3 h w"]]:
-    loader = DataLoader(DefectImages([Record(image) for image in images], size), batch_size=BATCH)
-    for batch in track(loader, "Comparing with the run", transient=True):
-        yield batch["image"]
 
 
 def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:

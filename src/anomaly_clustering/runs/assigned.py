@@ -1,0 +1,199 @@
+"""Assigns images to the run that lies in a folder, and leaves there what came of it: a table, the page, the images."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.records import Record
+from anomaly_clustering.files import digest, files_into
+from anomaly_clustering.mic.recipe import embed_new
+from anomaly_clustering.mic.trainer import ACCELERATOR
+from anomaly_clustering.report.places import place_among
+from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
+from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.file_names import ASSIGNED
+from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.run_report import AssignedImages, draw_report
+from anomaly_clustering.runs.store import StoredRun, load_run
+
+BATCH = 32
+
+
+class _Known(NamedTuple):
+    """The clusters of the run, or what became of them in the report."""
+
+    labels: Int[np.ndarray, " n"]
+    names: Mapping[int, str]
+
+
+def assign_to_run(
+    folder: Path,
+    images: Sequence[Path],
+    *,
+    labels: Path | None = None,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> list[dict[str, Any]]:
+    """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
+
+    Args:
+        folder: of the run.
+        images: files; those that the run or an earlier call has seen are told by their content.
+        labels: labels.csv or labels.json from the report, where clusters were corrected or named.
+        progress: wraps the images while the report is drawn.
+
+    Returns:
+        A row of `runs.assignments` for each given image that is of the run, then one for each image that came later,
+        in this call or before: clusters may have been corrected since.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or images of the run are not where they were.
+        ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, or an
+            image has changed since it was seen.
+    """
+    run = load_run(folder)
+    _check_there(run)
+    known = _known(run, labels)
+    later, given = embed_later(run, load_later(folder, run), images)
+    new = Embedded(later.digests, later.embeddings, later.mean_scores)
+    fitted = fitted_to(run, known.labels)
+    contents = set(run.digests)
+    of_run = {image: content for image, content in given.items() if content in contents}
+    found_own, found = assign(list(of_run.values()), new, fitted), assign(later.digests, new, fitted)
+    rows = [
+        *_rows(list(of_run), found_own, known.names, same_as=[str(run.paths[i]) for i in found_own.nearest]),
+        *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
+    ]
+    _write(folder, run, later, found, rows, progress)
+    return rows
+
+
+def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
+    """A stored run, as later images are assigned to it.
+
+    Args:
+        run: with embeddings.
+        labels: cluster of each image of the run [N], which may have been corrected since.
+
+    Returns:
+        What `assign` asks for.
+    """
+    assert run.embeddings is not None
+    return Fitted(run.recipe, run.references, run.digests, run.embeddings, labels, run.mean_scores)
+
+
+def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, str]]:
+    """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
+
+    Args:
+        run: with embeddings.
+        seen: images that came after the run and were embedded before.
+        images: files of the images that are asked for.
+
+    Returns:
+        All later images, and the digest of each of the given ones.
+
+    Raises:
+        ValueError: an image has the path of one of the run, or seen before, but another content.
+    """
+    contents = {image: digest(image) for image in images}
+    before = dict(zip([*run.paths, *seen.paths], [*run.digests, *seen.digests], strict=True))
+    for image, content in contents.items():
+        if before.get(image, content) != content:
+            raise ValueError(
+                f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
+            )
+    known = {*run.digests, *seen.digests}
+    new = {content: image for image, content in reversed(contents.items()) if content not in known}
+    if not new:
+        return seen, contents
+    paths = sorted(new.values())
+    found = embed_new(_batches(paths, run.recipe.image_size), run.recipe, run.references, device=ACCELERATOR)
+    later = LaterImages(
+        [*seen.paths, *paths],
+        [*seen.digests, *(contents[path] for path in paths)],
+        np.concatenate([seen.weights, found.weights]),
+        np.concatenate([seen.embeddings, found.embeddings]),
+        np.concatenate([seen.mean_scores, found.mean_scores]),
+    )
+    return later, contents
+
+
+def _batches(images: Sequence[Path], size: int) -> Iterator[Float[Tensor, "_ 3 h w"]]:
+    loader = DataLoader(DefectImages([Record(image) for image in images], size), batch_size=BATCH)
+    for batch in track(loader, "Comparing with the run", transient=True):
+        yield batch["image"]
+
+
+def _check_there(run: StoredRun) -> None:
+    missing = [path for path in run.paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(run.paths)} images of the run, which the report shows, are not there, "
+            f"{str(missing[0])!r} for one; run the command where `anomaly-clustering cluster` was run"
+        )
+
+
+def _known(run: StoredRun, file: Path | None) -> _Known:
+    if run.embeddings is None:
+        raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
+    if file is None:
+        return _Known(run.labels, {})
+    decided = {image.path: image for image in read_labels(file)}
+    missing = [path for path in run.paths if path not in decided]
+    if missing:
+        raise ValueError(
+            f"{str(file)!r} is not of this run: {len(missing)} of its images are not in it, {str(missing[0])!r} for one"
+        )
+    own = [decided[path] for path in run.paths]
+    labels = np.array([image.cluster for image in own])
+    return _Known(labels, {image.cluster: image.label for image in own})
+
+
+def _rows(
+    images: Sequence[Path], found: Assignment, names: Mapping[int, str], *, same_as: Sequence[str]
+) -> list[dict[str, object]]:
+    return [
+        {
+            "path": image,
+            "cluster": int(cluster),
+            "label": "" if unknown else names.get(int(cluster), ""),
+            "distance_to_center": float(distance),
+            "unknown": bool(unknown),
+            "same_as": same,
+        }
+        for image, cluster, distance, unknown, same in zip(
+            images, found.labels, found.distances, found.unknown, same_as, strict=True
+        )
+    ]
+
+
+def _write(
+    folder: Path,
+    run: StoredRun,
+    later: LaterImages,
+    found: Assignment,
+    rows: Sequence[Mapping[str, object]],
+    progress: Callable[[Iterable[Path]], Iterable[Path]],
+) -> None:
+    """All of it, or nothing."""
+    assert run.embeddings is not None
+    with files_into(folder, last=".html") as new:
+        write_assignments(new / ASSIGNED, rows)
+        later.save(new)
+        drawn = AssignedImages(
+            paths=later.paths,
+            nearest=found.nearest,
+            distances=found.distances,
+            unknown=found.unknown,
+            weights=later.weights.astype(np.float16),
+            places=place_among(later.embeddings, run.embeddings, run.places),
+        )
+        draw_report(new, run, drawn, progress=progress)
