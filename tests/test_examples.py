@@ -36,7 +36,7 @@ def new(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) 
 
 def test_group_a_folder(flat_photos: Path, new: Path) -> None:
     printed = run("group_a_folder.py", "flat", "--clusters", "3", "--image-size", "64")
-    assert "15 images in 3 groups" in printed
+    assert "15 images in 3 clusters" in printed
     assert Path("my-run/report.html").is_file()
 
 
@@ -59,8 +59,8 @@ def test_label_a_run(flat_photos: Path, new: Path) -> None:
 
 def test_use_the_estimator(flat_photos: Path, new: Path) -> None:
     printed = run("use_the_estimator.py", "flat", "new", "--image-size", "64")
-    assert re.search(r"\d groups: \[", printed)
-    assert printed.count("new image: group") == 3
+    assert re.search(r"\d clusters: \[", printed)
+    assert printed.count("new image: cluster") == 3
 
 
 def test_compare_with_a_baseline(photos: Path, new: Path) -> None:
