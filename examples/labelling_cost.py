@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.neighbors import KNeighborsClassifier
 
-from anomaly_clustering.clustering.methods import cut, distance_to_center
+from anomaly_clustering.clustering.methods import distance_to_center
+from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.runs.store import load_run
 
 DRAWS = 50

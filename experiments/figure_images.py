@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch.nn.functional import one_hot
 
-from anomaly_clustering.clustering.methods import cut
+from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.features.backbone import Backbone

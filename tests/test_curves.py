@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
-from anomaly_clustering.clustering.methods import cut, ward
+from anomaly_clustering.clustering.methods import ward
+from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.report.curves import curves
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from test_report import planted
 
-from anomaly_clustering.clustering.methods import by_size, cut, distance_to_center, ward
+from anomaly_clustering.clustering.methods import distance_to_center, ward
+from anomaly_clustering.clustering.trees import by_size, cut
 from anomaly_clustering.report.page import Report
 
 pytestmark = pytest.mark.slow

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from anomaly_clustering.clustering.methods import cut, ward
+from anomaly_clustering.clustering.methods import ward
 from anomaly_clustering.clustering.num_clusters import Criterion, choose_num_clusters
+from anomaly_clustering.clustering.trees import cut
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,8 @@ from scipy.spatial.distance import pdist, squareform
 from several_processes import run
 from torch import Tensor
 
-from anomaly_clustering.clustering.methods import cut, ward
+from anomaly_clustering.clustering.methods import ward
+from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.metrics.agreement import purity
 from anomaly_clustering.metrics.tree_purity import (
     MeanAUC,

@@ -1,9 +1,12 @@
+from .bagging import bagged_ward
 from .grouping import Groups, group_distance, group_embeddings
-from .methods import cluster_distance, cluster_embeddings, cut, ward
+from .methods import cluster_distance, cluster_embeddings, ward
 from .num_clusters import choose_num_clusters
+from .trees import cut
 
 __all__ = [
     "Groups",
+    "bagged_ward",
     "choose_num_clusters",
     "cluster_distance",
     "cluster_embeddings",

@@ -1,7 +1,6 @@
-"""Embeddings [N, D] or distances [N, N] in; labels [N] of K clusters out, by any of the paper's eight methods."""
+"""Embeddings [N, D] or distances [N, N] in; labels [N] of K clusters out, by the paper's methods or by bagged Ward."""
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Literal
 
 import fastcluster
@@ -9,13 +8,14 @@ import kmedoids
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import linkage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.mixture import GaussianMixture
 
-Method = Literal["ward", "single", "complete", "average", "kmeans", "kmedoids", "gmm", "spectral"]
+from anomaly_clustering.clustering.bagging import bagged_ward
+from anomaly_clustering.clustering.trees import by_size, check_num_clusters, cut
+
+Method = Literal["ward", "bagged_ward", "single", "complete", "average", "kmeans", "kmedoids", "gmm", "spectral"]
 # From embeddings [N, D], or distances in scipy's condensed form (each pair once), K and a seed to labels [N].
 Partition = Callable[[Float[np.ndarray, "..."], int, int], Int[np.ndarray, " n"]]
 
@@ -31,9 +31,10 @@ def cluster_embeddings(
     """Labels of images by their embeddings, 0 the largest cluster.
 
     'kmeans' and 'gmm' take the embeddings themselves, all others the Euclidean distances between them (Eq. 1). The
-    linkages 'ward', 'single', 'complete' and 'average' draw no random numbers and give exactly K clusters; 'gmm' may
-    leave some empty, and so may the others where images coincide. Beyond 4096 images 'ward', 'kmeans' and 'gmm' need
-    memory for the embeddings only; the others need it for the distances between all pairs.
+    linkages 'ward', 'single', 'complete' and 'average' draw no random numbers and give exactly K clusters. So does
+    'bagged_ward' (see `bagged_ward`), which draws subsets of the images by the seed. 'gmm' may leave some clusters
+    empty, and so may the others where images coincide. Beyond 4096 images 'ward', 'kmeans' and 'gmm' need memory for
+    the embeddings only; the others need it for the distances between all pairs.
 
     Args:
         embeddings: one vector an image [N, D].
@@ -54,7 +55,7 @@ def cluster_embeddings(
     """
     _check_method(method)
     _check_embeddings(embeddings)
-    _check_num_clusters(num_clusters, len(embeddings))
+    check_num_clusters(num_clusters, len(embeddings))
     points = embeddings.astype(np.float64)
     if method == "ward":
         return cut(ward(embeddings), num_clusters)
@@ -94,7 +95,7 @@ def cluster_distance(
     if method in ON_EMBEDDINGS:
         raise ValueError(f"method {method!r} needs embeddings; on a distance use one of {tuple(ON_DISTANCES)}")
     check_distance(distance)
-    _check_num_clusters(num_clusters, len(distance))
+    check_num_clusters(num_clusters, len(distance))
     distances = squareform(distance.astype(np.float64), checks=False)
     return by_size(ON_DISTANCES[method](distances, num_clusters, seed))
 
@@ -173,61 +174,13 @@ def _spectral(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: i
 ON_EMBEDDINGS: dict[str, Partition] = {"kmeans": _kmeans, "gmm": _gmm}
 ON_DISTANCES: dict[str, Partition] = {
     "ward": _hierarchical("ward"),
+    "bagged_ward": bagged_ward,
     "single": _hierarchical("single"),
     "complete": _hierarchical("complete"),
     "average": _hierarchical("average"),
     "kmedoids": _kmedoids,
     "spectral": _spectral,
 }
-
-
-def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.ndarray, " n"]:
-    """Labels 0 to K - 1 after the first N - K merges, the largest cluster first.
-
-    Exactly K clusters, also where several merges are equally high (scipy's `fcluster` gives fewer then).
-
-    Args:
-        tree: linkage matrix of scipy [N - 1, 4], such as that of `ward`.
-        num_clusters: K, from 1 to N.
-
-    Returns:
-        Cluster of each image [N].
-
-    Raises:
-        ValueError: K is no whole number from 1 to the number of images.
-
-    Example:
-        >>> cut(ward(np.array([[0.0], [1.0], [8.0]])), num_clusters=2).tolist()
-        [0, 0, 1]
-    """
-    n = len(tree) + 1
-    _check_num_clusters(num_clusters, n)
-    merges = tree[: n - num_clusters, :2].astype(int)
-    # Merge number i makes node n + i.
-    nodes = n + np.arange(len(merges))
-    edges = coo_array((np.ones(2 * len(merges)), (merges.T.ravel(), np.tile(nodes, 2))), shape=(2 * n, 2 * n))
-    _, labels = connected_components(edges, directed=False)
-    return by_size(labels[:n])
-
-
-def by_size(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Number clusters from the largest to the smallest; of equally large ones the cluster of the first image is first.
-
-    Args:
-        labels: any integers [N].
-
-    Returns:
-        0 to K - 1 [N].
-
-    Example:
-        >>> by_size(np.array([4, 9, 9, 2])).tolist()
-        [1, 0, 0, 2]
-    """
-    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    order = np.lexsort((first, -counts))
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[inverse]
 
 
 def distance_to_center(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -273,11 +226,6 @@ def _check_method(method: str) -> None:
     known = (*ON_DISTANCES, *ON_EMBEDDINGS)
     if method not in known:
         raise ValueError(f"method must be one of {known}, got {method!r}")
-
-
-def _check_num_clusters(num_clusters: int, n: int) -> None:
-    if not (isinstance(num_clusters, Integral) and 1 <= num_clusters <= n):
-        raise ValueError(f"num_clusters must be between 1 and {n} (the number of images), got {num_clusters}")
 
 
 def _check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.metrics import silhouette_score
 
-from anomaly_clustering.clustering.methods import cut
+from anomaly_clustering.clustering.trees import cut
 
 Criterion = Literal["l_method", "silhouette"]
 

@@ -1,0 +1,60 @@
+"""Bagged Ward: a naive reference, and laws on groups that one can see."""
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist, squareform
+from sklearn.metrics import adjusted_rand_score
+
+from anomaly_clustering.clustering.bagging import BAGS, SHARE, bagged_ward
+from anomaly_clustering.clustering.methods import cluster_embeddings
+
+
+def noise(n: int = 40, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 6))
+
+
+def naive(points: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
+    """Pair by pair, as the docstring has it."""
+    n = len(points)
+    bags = [np.random.default_rng([seed, bag]).permutation(n)[: round(SHARE * n)] for bag in range(BAGS)]
+    clusters = [
+        dict(zip(bag, fcluster(linkage(points[bag], "ward"), num_clusters, "maxclust"), strict=True)) for bag in bags
+    ]
+    apart = np.ones((n, n))
+    for i in range(n):
+        for j in range(n):
+            both = [bag[i] == bag[j] for bag in clusters if i in bag and j in bag]
+            if both:
+                apart[i, j] = 1 - np.mean(both)
+    return fcluster(linkage(squareform(apart, checks=False), "average"), num_clusters, "maxclust")
+
+
+@pytest.mark.parametrize("num_clusters", [2, 4, 7])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_it_is_what_the_formula_says(num_clusters: int, seed: int) -> None:
+    points = noise(seed=seed)
+    found = bagged_ward(pdist(points), num_clusters, seed)
+    assert adjusted_rand_score(naive(points, num_clusters, seed), found) == 1
+    assert len(np.unique(found)) == num_clusters
+
+
+def test_one_image_more_changes_less_than_in_one_ward() -> None:
+    changed = {"ward": 0.0, "bagged_ward": 0.0}
+    for seed in range(8):
+        points = noise(60, seed)
+        for method in changed:
+            all_but_one = cluster_embeddings(points[:-1], 5, method)  # type: ignore[arg-type]
+            everything = cluster_embeddings(points, 5, method)[:-1]  # type: ignore[arg-type]
+            changed[method] += 1 - adjusted_rand_score(everything, all_but_one)
+    assert changed["bagged_ward"] < changed["ward"]
+
+
+def test_a_bag_holds_as_many_images_as_there_are_clusters() -> None:
+    assert sorted(bagged_ward(pdist(noise(5)), 5, seed=0)) == [0, 1, 2, 3, 4]
+    assert bagged_ward(pdist(noise(2)), 1, seed=0).tolist() == [0, 0]
+
+
+def test_more_clusters_than_images_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"num_clusters must be between 1 and 5 \(the number of images\), got 6"):
+        bagged_ward(pdist(noise(5)), 6, seed=0)
