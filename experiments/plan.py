@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from anomaly_clustering.clustering.methods import LINKAGES
 from experiments.categories import Category, why_missing
 from experiments.cells import Cell, Settings, Store, cell, is_mic
 from experiments.compute import resolve
 from experiments.methods import REPOSITORY, Method
-
-DRAWING = ("kmeans", "kmedoids", "gmm", "spectral")
 
 
 @dataclass
@@ -64,7 +63,7 @@ def _draws(model: Mapping[str, Any]) -> bool:
     options = model["init_args"]
     return bool(
         not is_mic(model["class_path"])
-        or options["method"] in DRAWING
+        or options["method"] not in LINKAGES
         or options["distance"] == "bag_of_words"
         or options["num_references"]
         or options["normal_fraction"] < 1

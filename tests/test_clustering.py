@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture
 from anomaly_clustering.clustering import methods as clustering
 from anomaly_clustering.clustering.grouping import distance_to_medoid, group_distance, group_embeddings
 from anomaly_clustering.clustering.methods import (
+    LINKAGES,
     ON_DISTANCES,
     ON_EMBEDDINGS,
     Method,
@@ -26,7 +27,6 @@ from anomaly_clustering.clustering.methods import (
 
 RNG = np.random.default_rng(0)
 METHODS: tuple[Method, ...] = get_args(Method)
-LINKAGES: tuple[Method, ...] = ("ward", "single", "complete", "average")
 NEEDS_EMBEDDINGS: tuple[Method, ...] = ("kmeans", "gmm")
 TAKES_DISTANCES = tuple(method for method in METHODS if method not in NEEDS_EMBEDDINGS)
 

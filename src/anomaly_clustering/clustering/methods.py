@@ -16,6 +16,8 @@ from anomaly_clustering.clustering.bagging import bagged_ward
 from anomaly_clustering.clustering.trees import by_size, check_num_clusters, cut
 
 Method = Literal["ward", "bagged_ward", "single", "complete", "average", "kmeans", "kmedoids", "gmm", "spectral"]
+# The methods that draw no random numbers, so that a seed changes nothing.
+LINKAGES: tuple[Method, ...] = ("ward", "single", "complete", "average")
 # From embeddings [N, D], or distances in scipy's condensed form (each pair once), K and a seed to labels [N].
 Partition = Callable[[Float[np.ndarray, "..."], int, int], Int[np.ndarray, " n"]]
 
