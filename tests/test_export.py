@@ -1,13 +1,16 @@
 """Labels from the report -> folders by class, COCO and YOLO classification; and what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from conftest import MakeImage
-from PIL import Image
+from PIL import ExifTags, Image
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.images import read_image
+from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.labels import Labelled, read_labels
 
 
@@ -56,6 +59,62 @@ def test_yolo_splits_each_class(labels: Path) -> None:
     }
     assert counts == {"train/scratch": 7, "val/scratch": 3, "train/dent": 1, "val/dent": 1}
     assert not {p.name for p in Path("yolo/train").rglob("*.png")} & {p.name for p in Path("yolo/val").rglob("*.png")}
+
+
+@pytest.mark.parametrize("layout", ["folders", "coco", "yolo-cls"])
+def test_there_are_as_many_files_as_rows_whatever_the_images_are_called(
+    tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The numbered names that the first two would get belong to others; one name differs in capitals alone.
+    names = ["a/img.png", "b/img.png", "c/0-img.png", "c/1-img.png", "d/IMG.png", "d/2-Img.png"]
+    images = [make_image(Path(name), seed=i) for i, name in enumerate(names)]
+    labels = [Labelled(image, 0, "dent" if i % 2 else "scratch", False) for i, image in enumerate(images)]
+    assert export(labels, Path("out"), layout, val_fraction=0.0) == 0  # type: ignore[arg-type]
+    found = [path for path in Path("out").rglob("*.png")]
+    assert len(found) == len({path.name.casefold() for path in found}) == len(images)
+    # Each image once, under one class.
+    assert sorted(path.read_bytes() for path in found) == sorted(path.read_bytes() for path in images)
+    if layout == "coco":
+        content = json.loads(Path("out/annotations.json").read_text())
+        assert len({image["file_name"] for image in content["images"]}) == len(images)
+    else:
+        content_of = {image.read_bytes(): label.label for image, label in zip(images, labels, strict=True)}
+        assert all(path.parent.name == content_of[path.read_bytes()] for path in found)
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "com1.old", "dent.", "dent ", ".dent", "a:b", "a/b"])
+def test_names_that_windows_cannot_have_are_refused(labels: Path, name: str) -> None:
+    rows = [image._replace(label=name) if image.label == "dent" else image for image in read_labels(labels)]
+    with pytest.raises(ValueError, match=rf"{re.escape(repr(name))} cannot be the name of a folder"):
+        export(rows, Path("out"), "folders")
+    assert not Path("out").exists()
+    assert export(rows, Path("out"), "coco") == 2
+
+
+def test_classes_that_differ_in_capitals_alone_are_refused(labels: Path) -> None:
+    rows = [image._replace(label="Scratch") if image.path.name == "3.png" else image for image in read_labels(labels)]
+    with pytest.raises(ValueError, match=r"'Scratch' and 'scratch' are one folder on Windows and macOS"):
+        export(rows, Path("out"), "yolo-cls")
+    assert not Path("out").exists()
+
+
+def test_an_image_in_two_rows_is_refused(labels: Path) -> None:
+    labels.write_text(labels.read_text() + "a/3.png,1,dent,0\n")
+    with pytest.raises(ValueError, match=r"'labels.csv' lists 1 images more than once, 'a/3.png' for one"):
+        read_labels(labels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sizes_of_coco_are_those_of_the_upright_image(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    export([Labelled(tmp_path / "a.jpg", 0, "dent", False)], tmp_path / "out", "coco")
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    expected = read_image(tmp_path / "a.jpg").size
+    assert (content["images"][0]["width"], content["images"][0]["height"]) == expected
+    assert content["annotations"][0]["bbox"] == [0, 0, *expected]
 
 
 def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, make_image: MakeImage) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
 MIN_SIDE = 8
+# EXIF's orientations of images that lie on their side.
+SIDEWAYS = (5, 6, 7, 8)
 
 
 class UnreadableImageError(ValueError):
@@ -100,6 +102,36 @@ def read_image(path: Path) -> Image.Image:
         ('RGB', (16, 12), (255, 255, 255))
     """
     return as_rgb(decode(path), repr(str(path)))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image in pixels, upright as `read_image` gives it, without reading its pixels.
+
+    Args:
+        path: an image file.
+
+    Returns:
+        Width and height.
+
+    Raises:
+        UnreadableImageError: no image.
+
+    Example:
+        >>> import tempfile
+        >>> exif = Image.Exif()
+        >>> exif[ExifTags.Base.Orientation] = 6  # turn it by 90 degrees to see it upright
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(Path(folder) / "a.jpg", exif=exif)
+        ...     image_size(Path(folder) / "a.jpg")
+        (10, 20)
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadableImageError(f"{str(path)!r} is not an image that can be read: {error}") from None
+    return (height, width) if turned else (width, height)
 
 
 def as_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -5,16 +5,17 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from PIL import Image
-
+from anomaly_clustering.data.images import image_size
 from anomaly_clustering.files import whole_folder
 from anomaly_clustering.runs.labels import Labelled
 
 Layout = Literal["folders", "coco", "yolo-cls"]
 NOT_IN_NAMES = set('/\\:*?"<>|')
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 
 
 class Item(NamedTuple):
@@ -52,13 +53,14 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
         How many images were left out.
 
     Raises:
-        ValueError: the layout has another name; `val_fraction` is not at least 0 and below 1; no image has a label, or
-            one cannot be the name of a folder where the layout needs it.
+        ValueError: the layout has another name; `val_fraction` is not at least 0 and below 1; no image has a label; or,
+            where the layout makes folders of labels, one cannot be the name of a folder, or two would be the same.
         FileExistsError: `out` holds something.
         FileNotFoundError: an image is no longer where it was.
 
     Example:
         >>> import tempfile
+        >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     image = Path(folder) / "a.png"
         ...     Image.new("L", (8, 8)).save(image)
@@ -92,26 +94,47 @@ def _items(labels: Sequence[Labelled]) -> list[Item]:
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
                 "or mark the image as unsure in the report"
             )
-    # Images of one name in several folders get their number among those that are copied.
-    often = Counter(image.path.name.casefold() for image in chosen)
-    return [
-        Item(
-            image.path,
-            image.label,
-            image.path.name if often[image.path.name.casefold()] == 1 else f"{i}-{image.path.name}",
-        )
-        for i, image in enumerate(chosen)
-    ]
+    names = _names([image.path.name for image in chosen])
+    return [Item(image.path, image.label, name) for image, name in zip(chosen, names, strict=True)]
+
+
+def _names(originals: Sequence[str]) -> list[str]:
+    """A name for each copy, no two alike on any file system: its own, or, where images of several folders have the
+    same, with the first number before it that gives a name which nobody has."""
+    often = Counter(name.casefold() for name in originals)
+    taken = {name for name, times in often.items() if times == 1}
+    names = []
+    for i, name in enumerate(originals):
+        new = name
+        if often[name.casefold()] > 1:
+            new = next(f"{k}-{name}" for k in count(i) if f"{k}-{name}".casefold() not in taken)
+            taken.add(new.casefold())
+        names.append(new)
+    return names
 
 
 def _check_names(items: Sequence[Item]) -> None:
     labels = sorted({item.label for item in items})
-    bad = [name for name in labels if name.startswith(".") or set(name) & NOT_IN_NAMES or not name.isprintable()]
+    bad = [name for name in labels if not _can_be_a_folder(name)]
     if bad:
         raise ValueError(
             f"{', '.join(map(repr, bad))} cannot be the name of a folder; rename the cluster in the report, or use the "
             "layout coco"
         )
+    first: dict[str, str] = {}
+    for name in labels:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"{other!r} and {name!r} are one folder on Windows and macOS; give both clusters the same name in the "
+                "report, or names that differ in more than capitals"
+            )
+
+
+def _can_be_a_folder(name: str) -> bool:
+    """On any system: Windows has names for devices, and drops what is at the end."""
+    device = name.partition(".")[0].rstrip().upper() in DEVICES
+    return not (device or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES or not name.isprintable())
 
 
 def _folders(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
@@ -124,8 +147,7 @@ def _coco(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -
     images, boxes = [], []
     for number, item in enumerate(items, start=1):
         _copy(item, folder / "images")
-        with Image.open(item.path) as image:
-            width, height = image.size
+        width, height = image_size(item.path)
         images.append({"id": number, "file_name": item.name, "width": width, "height": height})
         boxes.append(
             {
@@ -163,4 +185,6 @@ LAYOUTS: dict[str, Callable[[Sequence[Item], Path, float, int], None]] = {
 
 def _copy(item: Item, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(item.path, folder / item.name)
+    target = folder / item.name
+    assert not target.exists(), target
+    shutil.copy2(item.path, target)

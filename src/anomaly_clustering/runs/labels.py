@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,12 @@ def read_labels(file: Path) -> list[Labelled]:
         ) from None
     if not labels:
         raise ValueError(f"{str(file)!r} holds no images")
+    often = Counter(image.path for image in labels)
+    twice = [path for path, times in often.items() if times > 1]
+    if twice:
+        raise ValueError(
+            f"{str(file)!r} lists {len(twice)} images more than once, {str(twice[0])!r} for one; keep one row of each"
+        )
     return labels
 
 
