@@ -99,6 +99,14 @@ def test_classes_that_differ_in_capitals_alone_are_refused(labels: Path) -> None
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_labels_that_a_spreadsheet_saved_are_read(labels: Path, separator: str) -> None:
+    expected = read_labels(labels)
+    head, *lines = labels.read_text().replace(",", separator).splitlines()
+    labels.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([head.title(), *lines]).encode())
+    assert read_labels(labels) == expected
+
+
 def test_an_image_in_two_rows_is_refused(labels: Path) -> None:
     labels.write_text(labels.read_text() + "a/3.png,1,dent,0\n")
     with pytest.raises(ValueError, match=r"'labels.csv' lists 1 images more than once, 'a/3.png' for one"):
@@ -132,6 +140,9 @@ def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, m
             "'../dent', 'a:b' cannot be the name of a folder",
         ),
         (lambda text: text.replace("cluster", "group"), "'labels.csv' is not a file of labels"),
+        (lambda text: text.replace("cluster", "group"), "there is no 'cluster'"),
+        (lambda text: text.replace("a/3.png,0", "a/3.png,x"), "cluster of image 4 must be a whole number, got 'x'"),
+        (lambda text: text.replace("dent,1", "dent"), "unsure of image 13 must be a whole number, got None"),
         (lambda text: text.replace("scratch", "").replace("dent", ""), "none of the 14 images has a label"),
         (lambda text: text.replace("a/3.png", "a/absent.png"), "image 'a/absent.png' is not there"),
         (lambda text: text.splitlines()[0], "'labels.csv' holds no images"),

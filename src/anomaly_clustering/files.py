@@ -15,6 +15,8 @@ from uuid import uuid4
 # Names of files need not be valid Unicode; what is not is written as it is.
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 UNFINISHED = ".unfinished"
+# Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
+SEPARATORS = ",;\t"
 
 
 def digest(path: Path | str) -> str:
@@ -151,22 +153,25 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 
 
 def read_csv(path: Path) -> list[Mapping[str, str]]:
-    """The rows of a CSV file, each by the names of the columns, with or without the byte order mark of spreadsheets.
+    """The rows of a CSV file by the names of the columns, whatever separator and capitals the spreadsheet wrote.
 
     Args:
-        path: of the file, whose first row names the columns.
+        path: of the file, whose first row names the columns, separated by commas, semicolons or tabs.
 
     Returns:
-        One row a line of the table, all values as text.
+        One row a line of the table, all values as text; names of columns in small letters.
 
     Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+        UnicodeDecodeError: the file is not UTF-8; a byte order mark before it is left out.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = (Path(folder) / "a.csv").write_text("path,cluster\\na.png,0\\n")
+        ...     _ = (Path(folder) / "a.csv").write_text("Path;Cluster\\na,b.png;0\\n")
         ...     read_csv(Path(folder) / "a.csv")
-        [{'path': 'a.png', 'cluster': '0'}]
+        [{'path': 'a,b.png', 'cluster': '0'}]
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+        head = file.readline()
+        separator = max(SEPARATORS, key=head.count)
+        (names,) = csv.reader([head], delimiter=separator) if head.strip() else ([],)
+        return list(csv.DictReader(file, [name.strip().lower() for name in names], delimiter=separator))

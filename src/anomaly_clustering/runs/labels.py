@@ -3,8 +3,9 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from anomaly_clustering.files import read_csv
 
@@ -56,16 +57,14 @@ def read_labels(file: Path) -> list[Labelled]:
         raise FileNotFoundError(f"{str(file)!r} does not exist; save it from the report")
     try:
         rows = json.loads(file.read_text(encoding="utf-8-sig"))["images"] if file.suffix == ".json" else read_csv(file)
-        labels = [
-            Labelled(_path(row["path"]), int(row["cluster"]), row["label"].strip(), bool(int(row["unsure"])))
-            for row in rows
-        ]
+        labels = [_labelled(row, number) for number, row in enumerate(rows, start=1)]
     except UnicodeDecodeError:
         raise ValueError(f"{str(file)!r} is not UTF-8; save it from the report, or as 'CSV UTF-8'") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(
-            f"{str(file)!r} is not a file of labels, with {', '.join(REQUIRED)} of each image ({error!r}); "
-            "save it from the report"
+            f"{str(file)!r} is not a file of labels, with {', '.join(REQUIRED)} of each image: {why}; save it from the "
+            "report"
         ) from None
     if not labels:
         raise ValueError(f"{str(file)!r} holds no images")
@@ -76,6 +75,15 @@ def read_labels(file: Path) -> list[Labelled]:
             f"{str(file)!r} lists {len(twice)} images more than once, {str(twice[0])!r} for one; keep one row of each"
         )
     return labels
+
+
+def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
+    for name in ("cluster", "unsure"):
+        try:
+            int(row[name])
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} of image {number} must be a whole number, got {row[name]!r}") from None
+    return Labelled(_path(row["path"]), int(row["cluster"]), row["label"].strip(), bool(int(row["unsure"])))
 
 
 def _path(text: str) -> Path:
