@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.images import read_image
+from anomaly_clustering.files import MARK
 from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.labels import Labelled, read_labels
 
@@ -27,7 +28,8 @@ def labels(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatc
 
 
 def files(folder: str) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+    found = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != MARK]
+    return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def test_folders_hold_what_is_labelled_and_sure(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import UnreadableImageError, image_files, read_image, read_mask
+from anomaly_clustering.files import read_csv
 
 RED = (250, 10, 20)
 
@@ -105,6 +108,66 @@ def test_linked_folders_are_read_and_loops_end(tmp_path: Path) -> None:
     names = [path.relative_to(tmp_path / "near").as_posix() for path in image_files(tmp_path / "near")]
     assert "link/a.png" in names
     assert len(names) <= 2
+
+
+def names_below(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in image_files(folder)]
+
+
+def test_an_image_counts_once_under_the_name_without_the_link(tmp_path: Path) -> None:
+    for name in ("b/0.png", "b/1.png", "c.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    photos = tmp_path / "photos"
+    # To the folder itself, to one that comes later by name, to the folder above, and to a file.
+    (photos / "latest").symlink_to(".")
+    (photos / "a-link").symlink_to("b")
+    (photos / "b" / "up").symlink_to("..")
+    (photos / "a.png").symlink_to("c.png")
+    (photos / "gone.png").symlink_to("nowhere.png")
+    assert names_below(photos) == ["b/0.png", "b/1.png", "c.png"]
+    # What is elsewhere is reached by its link, once.
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "2.png").touch()
+    (photos / "first").symlink_to(tmp_path / "far")
+    (photos / "second").symlink_to(tmp_path / "far")
+    assert names_below(photos) == ["b/0.png", "b/1.png", "c.png", "first/2.png"]
+    assert names_below(photos / "latest") == ["b/0.png", "b/1.png", "c.png", "first/2.png"]
+
+
+def test_what_systems_keep_for_themselves_is_no_photograph(tmp_path: Path) -> None:
+    for name in (
+        "0.png",
+        "@eaDir/0.png",
+        "scratch/@eaDir/1.png",
+        "$RECYCLE.BIN/2.png",
+        "__MACOSX/3.png",
+        "scratch/4.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert names_below(tmp_path) == ["0.png", "scratch/4.png"]
+    (notice,) = list_folder(tmp_path).notices
+    assert "left out: $RECYCLE.BIN, @eaDir, __MACOSX, scratch/@eaDir" in notice
+
+
+def test_what_this_program_wrote_is_no_photograph(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photos)
+    before = names_below(Path())
+    argv = ["cluster", ".", "--image-size", "64", "--clusters", "3", "--out", "found"]
+    main(argv)
+    rows = [f"{path},0,dent,0" for path in before]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *rows]))
+    main(["export", "--labels", "labels.csv"])
+    assert len(list(Path("labelled-folders").rglob("*.png"))) == len(before)
+    capsys.readouterr()
+    main([*argv, "--overwrite"])
+    assert "left out: found, labelled-folders, which this program wrote" in capsys.readouterr().out
+    assert sorted(row["path"] for row in read_csv(Path("found/assignments.csv"))) == before
+    # It can still be clustered by itself.
+    assert len(names_below(Path("labelled-folders"))) == len(before)
 
 
 @pytest.mark.parametrize(("mode", "value"), [("L", 255), ("1", 1), ("RGB", (255, 255, 255)), ("I;16", 65535)])

@@ -15,6 +15,8 @@ from uuid import uuid4
 # Names of files need not be valid Unicode; what is not is written as it is.
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 UNFINISHED = ".unfinished"
+# A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
+MARK = ".anomaly-clustering"
 # Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
 SEPARATORS = ",;\t"
 
@@ -104,6 +106,37 @@ def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
                 old.rename(folder)
             if replace or not folder.is_dir():
                 raise
+
+
+def mark(folder: Path) -> None:
+    """Mark a folder as written by this program.
+
+    Args:
+        folder: that is there.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mark(Path(folder))
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['.anomaly-clustering']
+    """
+    (folder / MARK).write_text("Written by anomaly-clustering, which does not take what is in here for photographs.\n")
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether this program wrote a folder: copies by their mark, a run by its store.
+
+    Args:
+        folder: any folder.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     before = is_marked(Path(folder))
+        ...     mark(Path(folder))
+        ...     before, is_marked(Path(folder))
+        (False, True)
+    """
+    return (folder / MARK).is_file() or (folder / "run.safetensors").is_file()
 
 
 @contextmanager

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from rich.progress import track
 
-from anomaly_clustering.data.images import EXTENSIONS, UnreadableImageError, files_below, image_files, read_image
+from anomaly_clustering.data.images import (
+    EXTENSIONS,
+    UnreadableImageError,
+    files_below,
+    folders_left_out,
+    image_files,
+    read_image,
+)
 from anomaly_clustering.data.records import Listing, Record
 
 DEFECT_FREE = frozenset({"good", "normal", "ok"})
@@ -56,7 +63,7 @@ def list_folder(
     leave_out = [*leave_out, *(folder for folder in (normals, masks) if folder)]
     images = list_images(root, leave_out)
     normal_images = list_images(normals) if normals else []
-    notices = [notice] if (notice := _other_kinds(root, leave_out)) else []
+    notices = [*([notice] if (notice := _other_kinds(root, leave_out)) else []), *_left_out(root)]
     if skip_unreadable:
         images, bad = _readable(images)
         normal_images, bad_normals = _readable(normal_images)
@@ -120,6 +127,14 @@ def _other_kinds(folder: Path, leave_out: Sequence[Path]) -> str:
         return ""
     listed = ", ".join(f"{count} {kind or 'without ending'}" for kind, count in sorted(others.items()))
     return f"left out: {sum(others.values())} files in {str(folder)!r} of kinds that are not read ({listed})"
+
+
+def _left_out(folder: Path) -> list[str]:
+    """Say which folders are passed over, for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for path, reason in folders_left_out(folder).items():
+        reasons.setdefault(reason, []).append(str(path.relative_to(folder)))
+    return [f"left out: {', '.join(names)}, {reason}" for reason, names in reasons.items()]
 
 
 def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:

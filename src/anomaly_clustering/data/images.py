@@ -8,8 +8,12 @@ import numpy as np
 from jaxtyping import Float
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from anomaly_clustering.files import is_marked
+
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
 MIN_SIDE = 8
+# Thumbnails of network drives, deleted files, what archives of macOS bring along.
+SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx"})
 # EXIF's orientations of images that lie on their side.
 SIDEWAYS = (5, 6, 7, 8)
 
@@ -48,11 +52,12 @@ def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[
 
 
 def files_below(folder: Path) -> list[Path]:
-    """List all files below a folder, of whatever kind, also through links, sorted by path.
+    """List all files below a folder, of whatever kind, also through links, each once and sorted by path.
 
     Args:
-        folder: where to look; hidden files and folders in it are passed over, and so is a link to a folder that was
-            seen before.
+        folder: where to look. Hidden files and folders in it are passed over, and so are folders with thumbnails,
+            deleted files or what this program wrote, see `why_left_out`. A file that can also be reached by a link is
+            listed under its own path.
 
     Returns:
         Paths that begin with `folder`, in the same order on every file system.
@@ -62,18 +67,74 @@ def files_below(folder: Path) -> list[Path]:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name in ("a.jpg", ".hidden.png", "notes.txt"):
         ...         (Path(folder) / name).touch()
+        ...     (Path(folder) / "latest").symlink_to(folder)
         ...     print([path.name for path in files_below(Path(folder))])
         ['a.jpg', 'notes.txt']
     """
-    found: list[Path] = []
+    found: dict[Path, Path] = {}  # By where the file really is.
+    links: list[Path] = []
     seen: set[Path] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        here = Path(place)
-        # A link may lead back to where it is.
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() not in seen]
-        seen |= {(here / name).resolve() for name in folders}
-        found += [here / name for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+    # What is reached by a link waits until all else is known; a link may lead to a folder that is there anyway.
+    waiting = [folder]
+    while waiting:
+        start = waiting.pop(0)
+        for place, folders, names in os.walk(start):
+            here = Path(place)
+            real = here.resolve()
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            shown = sorted(name for name in folders if not name.startswith(".") and not why_left_out(here / name))
+            waiting += [here / name for name in shown if (here / name).is_symlink()]
+            folders[:] = [name for name in shown if not (here / name).is_symlink()]
+            files = [here / name for name in sorted(names) if not name.startswith(".")]
+            links += [file for file in files if file.is_symlink()]
+            for file in files:
+                if not file.is_symlink():
+                    found.setdefault(real / file.name, file)
+    for link in sorted(links):
+        found.setdefault(link.resolve(), link)
+    return sorted(path for path in found.values() if path.is_file())
+
+
+def folders_left_out(folder: Path) -> dict[Path, str]:
+    """Find the folders below a folder that `files_below` passes over although they are not hidden.
+
+    Args:
+        folder: where to look; links are not followed.
+
+    Returns:
+        Why each is left out, by path, sorted.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "scratch" / "@eaDir").mkdir(parents=True)
+        ...     list(folders_left_out(Path(folder)).values())
+        ['where systems keep thumbnails and deleted files']
+    """
+    found: dict[Path, str] = {}
+    for place, folders, _ in os.walk(folder):
+        reasons = {name: why_left_out(Path(place) / name) for name in folders if not name.startswith(".")}
+        found |= {Path(place) / name: reason for name, reason in reasons.items() if reason}
+        folders[:] = [name for name, reason in reasons.items() if not reason]
+    return dict(sorted(found.items()))
+
+
+def why_left_out(folder: Path) -> str:
+    """Why the files in a folder are no photographs; empty where they may be some.
+
+    Args:
+        folder: below the one that the user gave.
+
+    Example:
+        >>> why_left_out(Path("photos/__MACOSX")), why_left_out(Path("photos/scratch"))
+        ('where systems keep thumbnails and deleted files', '')
+    """
+    if folder.name.lower() in SYSTEM_FOLDERS:
+        return "where systems keep thumbnails and deleted files"
+    return "which this program wrote" if is_marked(folder) else ""
 
 
 def read_image(path: Path) -> Image.Image:

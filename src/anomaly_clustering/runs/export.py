@@ -9,8 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from anomaly_clustering.data.images import image_size
-from anomaly_clustering.files import whole_folder
+from anomaly_clustering.files import mark, whole_folder
 from anomaly_clustering.runs.labels import Labelled
 
 Layout = Literal["folders", "coco", "yolo-cls"]
@@ -79,6 +78,7 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
         _check_names(items)
     with whole_folder(out) as folder:
         LAYOUTS[layout](items, folder, val_fraction, seed)
+        mark(folder)
     return len(labels) - len(items)
 
 
@@ -143,6 +143,9 @@ def _folders(items: Sequence[Item], folder: Path, val_fraction: float, seed: int
 
 
 def _coco(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
+    # Here, since NumPy and Pillow take longer than all that --help needs of this file.
+    from anomaly_clustering.data.images import image_size
+
     names = sorted({item.label for item in items})
     images, boxes = [], []
     for number, item in enumerate(items, start=1):
