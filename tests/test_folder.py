@@ -4,6 +4,7 @@ import pytest
 from conftest import MakeImage
 
 from anomaly_clustering.data import Folder
+from anomaly_clustering.data.anomalib import list_anomalib
 from anomaly_clustering.data.folder import list_folder
 
 
@@ -84,3 +85,11 @@ def test_useless_folders_are_named(tmp_path: Path, name: str, message: str) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises((ValueError, OSError), match=rf"{name}.*{message}"):
         ready(tmp_path / name)
+
+
+def test_one_mask_for_images_of_two_folders_is_refused(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("crack/0.png", "hole/0.png", "masks/0.png"):
+        make_image(tmp_path / name)
+    with pytest.raises(ValueError, match=r"masks/0.png' is the mask of '.*crack/0.png' and of '.*hole/0.png'"):
+        list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["crack", "hole"], mask_dir="masks")
+    assert len(list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["crack"], mask_dir="masks").records) == 1

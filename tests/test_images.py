@@ -180,6 +180,34 @@ def test_masks_of_any_mode_are_zero_and_one(tmp_path: Path, mode: str, value: ob
     assert read.sum() == read[:4, :3].sum() == 12
 
 
+def two_level_masks() -> dict[str, Image.Image]:
+    ones = Image.new("L", (12, 16), 0)
+    ones.paste(1, (0, 0, 3, 4))
+    red = Image.new("RGB", (12, 16), "black")
+    red.paste((200, 0, 0), (0, 0, 3, 4))
+    palette = Image.new("P", (12, 16), 0)
+    palette.putpalette([0, 0, 0, 0, 0, 90])
+    palette.paste(1, (0, 0, 3, 4))
+    grey = Image.new("L", (12, 16), 40)
+    grey.paste(90, (0, 0, 3, 4))
+    sixteen = Image.fromarray(np.asarray(ones).astype(np.uint16))
+    return {"0 and 1": ones, "red on black": red, "a palette": palette, "grey on grey": grey, "16 bits": sixteen}
+
+
+@pytest.mark.parametrize("kind", two_level_masks())
+def test_of_two_levels_the_brighter_one_marks(tmp_path: Path, kind: str) -> None:
+    two_level_masks()[kind].save(tmp_path / "mask.png")
+    read = read_mask(tmp_path / "mask.png", (12, 16))
+    assert read.sum() == read[:4, :3].sum() == 12
+
+
+def test_noise_of_a_lossy_mask_is_no_second_level(tmp_path: Path) -> None:
+    mask = Image.new("L", (16, 16), 0)
+    mask.paste(3, (0, 0, 8, 8))
+    mask.save(tmp_path / "mask.jpg", quality=95)
+    assert read_mask(tmp_path / "mask.jpg", (16, 16)).sum() == 0
+
+
 def test_compression_noise_in_a_mask_is_not_a_defect(tmp_path: Path) -> None:
     Image.new("L", (12, 16), 9).save(tmp_path / "mask.png")
     assert read_mask(tmp_path / "mask.png", (12, 16)).sum() == 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import MakeImage
 from lightning import Trainer
+from PIL import Image
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
@@ -84,8 +85,6 @@ def test_normal_images_sharpen_the_weights(photos: Path, make_image: MakeImage) 
 
 
 def test_mask_weights_and_the_notice_of_an_empty_mask(photos: Path, make_image: MakeImage) -> None:
-    from PIL import Image
-
     for name in ("bar", "bright"):
         for seed in range(5):
             mask = Image.new("L", (64, 64), 0)
@@ -97,6 +96,15 @@ def test_mask_weights_and_the_notice_of_an_empty_mask(photos: Path, make_image: 
     assert mic.grouping.weights[0, 0, 0] == pytest.approx(1)
     assert np.allclose(mic.grouping.weights[3], 1 / 64)
     assert any("empty mask" in notice and "bar/3.png" in notice for notice in mic.notices)
+
+
+def test_masks_that_are_all_empty_stop_the_run(photos: Path) -> None:
+    for image in photos.rglob("*.png"):
+        mask = photos.parent / "masks" / image.relative_to(photos)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (64, 64), 7).save(mask)
+    with pytest.raises(ValueError, match=r"all masks are empty, that of '.*bar/0.png' for one: a pixel is marked"):
+        run_mic(folder(photos, masks=photos.parent / "masks"), weights="mask")
 
 
 def test_without_labels_there_are_groups_but_no_scores(flat_photos: Path) -> None:

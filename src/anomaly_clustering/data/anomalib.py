@@ -6,7 +6,7 @@ ROOT/NORMAL_DIR/000.png   ROOT/ABNORMAL_DIR/000.png   ROOT/NORMAL_TEST_DIR/000.p
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomaly_clustering.data.folder import list_images, mask_of
+from anomaly_clustering.data.folder import check_one_to_one, list_images, mask_of
 from anomaly_clustering.data.records import Listing, Record
 
 GOOD = "good"
@@ -66,5 +66,6 @@ def list_anomalib(
         types |= dict.fromkeys(list_images(root / normal_test_dir), GOOD)
     class_names = sorted(set(types.values()), key=lambda name: (name != GOOD, name))
     records = [Record(image, class_names.index(label), masks.get(image)) for image, label in types.items()]
+    check_one_to_one(records)
     normals = list_images(root / normal_dir) if normal_dir is not None else []
     return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names)

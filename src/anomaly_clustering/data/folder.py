@@ -78,6 +78,7 @@ def list_folder(
         )
         for image in images
     ]
+    check_one_to_one(records)
     return Listing(records + [Record(image, is_normal_train=True) for image in normal_images], class_names, notices)
 
 
@@ -180,3 +181,25 @@ def mask_of(image: Path, root: Path, masks: Path) -> Path:
             if (mask := place / f"{stem}{extension}").is_file():
                 return mask
     raise FileNotFoundError(f"the mask of {str(image)!r} is missing: there is no {str(place / image.stem)!r}.png")
+
+
+def check_one_to_one(records: Sequence[Record]) -> None:
+    """See that no two images have the same mask.
+
+    Args:
+        records: of the images, with their masks.
+
+    Raises:
+        ValueError: two have, as where several folders of defects share one flat folder of masks.
+
+    Example:
+        >>> mask = Path("masks/0.png")
+        >>> check_one_to_one([Record(Path("crack/0.png"), 0, mask), Record(Path("hole/0.png"), 1, mask)])
+        Traceback (most recent call last):
+        ValueError: 'masks/0.png' is the mask of 'crack/0.png' and of 'hole/0.png'; give each folder masks of its own
+    """
+    owner: dict[Path, Path] = {}
+    for record in records:
+        if record.mask and (other := owner.setdefault(record.mask, record.image)) != record.image:
+            names = [path.as_posix() for path in (record.mask, other, record.image)]
+            raise ValueError("{!r} is the mask of {!r} and of {!r}; give each folder masks of its own".format(*names))

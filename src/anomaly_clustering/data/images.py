@@ -12,6 +12,7 @@ from anomaly_clustering.files import is_marked
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
 MIN_SIDE = 8
+LOSSY = frozenset({".jpg", ".jpeg", ".jfif", ".webp"})
 # Thumbnails of network drives, deleted files, what archives of macOS bring along.
 SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx"})
 # EXIF's orientations of images that lie on their side.
@@ -229,7 +230,11 @@ def as_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
-    """Read a mask: 1 where a pixel is brighter than half of the full range, else 0.
+    """Read a mask: 1 where a pixel is marked, else 0.
+
+    A mask of two levels marks by the brighter one, whatever it is: 1 beside 0, red beside black, a palette's second
+    colour. Of more levels those above half of the full range mark, and so it is in formats that lose, whose noise could
+    be a second level.
 
     Args:
         path: an image file; colours are turned into grey first.
@@ -257,7 +262,10 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
         )
     full = 65535 if mask.mode.startswith("I") else 255
     levels = np.asarray(mask if mask.mode.startswith("I") else mask.convert("L"))
-    return (levels > full / 2).astype(np.float32)
+    darkest, brightest = levels.min(), levels.max()
+    two_levels = darkest < brightest and bool(((levels == darkest) | (levels == brightest)).all())
+    threshold = darkest if two_levels and path.suffix.lower() not in LOSSY else full / 2
+    return (levels > threshold).astype(np.float32)
 
 
 def decode(path: Path) -> Image.Image:

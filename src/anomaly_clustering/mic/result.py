@@ -112,7 +112,11 @@ def _cluster(
 
 
 def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[[str], object]) -> None:
-    """Say which images have an empty mask, but for those that are known to be good, and what takes long."""
+    """Say which images have an empty mask, but for those that are known to be good, and what takes long.
+
+    Raises:
+        ValueError: all masks are empty, so that there is nothing to weigh by.
+    """
     index = rows["index"]
     if "embeddings" in rows and len(index) > LARGEST:
         note(f"{len(index)} images: Ward's method does without distances between all pairs, which takes longer")
@@ -121,6 +125,11 @@ def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[
         names = [f"image {i}" for i in empty]
     else:
         names = [str(data.records[i].image) for i in empty if data.records[i].mask]
+    if "marked" in rows and not rows["marked"].any():
+        raise ValueError(
+            f"all masks are empty, that of {(names or ['each image'])[0]!r} for one: a pixel is marked where it is "
+            "brighter than half, or, of two levels in a format that loses nothing, the brighter one"
+        )
     if names:
         more = f" and {len(names) - 5} more" * (len(names) > 5)
         note(f"empty mask, so weights are uniform: {', '.join(names[:5])}{more}")
