@@ -14,7 +14,7 @@ from test_cli import configured
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.mic.recipe import scores_against
-from anomaly_clustering.mic.weights import novelty, rarity
+from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import nearest_clusters
 from anomaly_clustering.runs.store import load_run
 

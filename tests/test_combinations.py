@@ -15,7 +15,8 @@ from test_mic import folder, run_mic
 from anomaly_clustering.clustering.methods import ON_EMBEDDINGS, Method
 from anomaly_clustering.mic.distance_names import PATCHWISE, Distance
 from anomaly_clustering.mic.distances import hausdorff
-from anomaly_clustering.mic.weights import effective_patches, novelty, soften
+from anomaly_clustering.mic.scores import novelty
+from anomaly_clustering.mic.weights import effective_patches, soften
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from several_processes import run
 from torch import Tensor
 
 from anomaly_clustering.mic.processes import first_copies, gather, on_first, ring
+from anomaly_clustering.mic.scores import rarity
 from anomaly_clustering.mic.shard import Shard
-from anomaly_clustering.mic.weights import rarity
 
 N = 11
 

@@ -7,15 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anomaly_clustering.mic.scores import Reduce, novelty, rarity
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import (
-    Reduce,
     choose_tau,
     effective_patches,
     mask_weights,
-    novelty,
     patch_means,
-    rarity,
     soften,
     weighted_average,
 )

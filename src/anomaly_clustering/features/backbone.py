@@ -1,4 +1,4 @@
-"""The name of a timm network, or a local checkpoint, in; a network from images to one feature map out.
+"""The name of a timm network, or a local checkpoint, in; a network from images to their feature maps out.
 
 The one place that knows timm, weight files and what a network expects of its input.
 """
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 EMBEDDED = "embedded"
 LAST = "last"
+PYRAMID = "pyramid"
 # timm's networks have methods and attributes that nn.Module does not declare.
 Network = Any
 _EMBEDDED_NETWORK = "tf_efficientnet_lite0"
@@ -38,14 +39,16 @@ class Backbone(nn.Module):
         layer: timm's name of the layer, such as 'layer2' or 'blocks.6'; several joined by '+' are resized to the
             finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
             3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of 24). 'last' is
-            that before the classifier's pooling.
+            that before the classifier's pooling. Levels, each with a grid of its own, are separated by commas;
+            'pyramid' is those that suit the network, see `pyramid`.
         checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
             local cache, or downloaded once.
         frozen: never train it, as in the paper; batch normalisation then keeps to the statistics of the pretraining.
 
     Attributes:
         name: of the network.
-        layer: at which it is cut.
+        layer: at which it is cut, levels separated by commas.
+        levels: positions of the layers of each level among those that timm knows.
         kernel_size: the average pooling that suits the network (Table 6): 3 for maps of convolutions, 1 for tokens.
 
     Raises:
@@ -71,7 +74,8 @@ class Backbone(nn.Module):
         self.network = _create(_EMBEDDED_NETWORK if name == EMBEDDED else name)
         self.frozen = frozen
         self.layer = _default_layer(self.network) if layer is None else _named(self.network, layer)
-        self.indices = _indices(self.network, self.layer)
+        self.levels = [_indices(self.network, level) for level in self.layer.split(",")]
+        self.indices = sorted({i for level in self.levels for i in level})
         self.kernel_size = 1 if _is_transformer(self.network) else 3
         complete = set(self.network.state_dict())
         self.network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
@@ -85,15 +89,31 @@ class Backbone(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Channels of the feature map."""
-        return sum(self.network.feature_info[i]["num_chs"] for i in self.indices)
+        """Channels of the feature map, of the first level where there are several."""
+        return self.channels_of_levels[0]
+
+    @property
+    def channels_of_levels(self) -> list[int]:
+        """Channels of the feature map of each level."""
+        return [sum(self.network.feature_info[i]["num_chs"] for i in level) for level in self.levels]
 
     def train(self, mode: bool = True) -> "Backbone":
         """A frozen network stays in evaluation mode: its batch normalisation is part of the pretrained weights."""
         return super().train(mode and not self.frozen)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
-        """The feature map of images.
+        """The feature map of images, of the first level where there are several.
+
+        Args:
+            images: red, green and blue in [0, 1] [B, 3, height, width].
+
+        Raises:
+            ValueError: a transformer's patches do not fill the image.
+        """
+        return self.maps(images)[0]
+
+    def maps(self, images: Float[Tensor, "batch 3 height width"]) -> list[Float[Tensor, "batch _ _ _"]]:
+        """The feature maps of images, one [B, D, h, w] for each level.
 
         Args:
             images: red, green and blue in [0, 1] [B, 3, height, width].
@@ -109,10 +129,8 @@ class Backbone(nn.Module):
             intermediates_only=True,
             stop_early=True,
         )
-        if len(maps) == 1:
-            return maps[0]
-        finest = max((m.shape[-2:] for m in maps), key=lambda size: size.numel())
-        return torch.cat([F.interpolate(m, size=finest, mode="bilinear") for m in maps], dim=1)
+        of = dict(zip(self.indices, maps, strict=True))
+        return [_joined([of[i] for i in level]) for level in self.levels]
 
     def _check_size(self, size: torch.Size) -> None:
         patch = self.network.patch_embed.patch_size[0]
@@ -122,6 +140,14 @@ class Backbone(nn.Module):
                 f"images of {size[1]}x{size[0]} pixels cannot be cut into the {patch}-pixel patches of {self.name!r}; "
                 f"set the image size to {fits}"
             )
+
+
+def _joined(maps: list[Tensor]) -> Tensor:
+    """Channels of all maps, on the grid of the finest."""
+    if len(maps) == 1:
+        return maps[0]
+    finest = max((m.shape[-2:] for m in maps), key=lambda size: size.numel())
+    return torch.cat([F.interpolate(m, size=finest, mode="bilinear") for m in maps], dim=1)
 
 
 def _create(name: str) -> Network:
@@ -150,7 +176,37 @@ def _default_layer(network: Network) -> str:
 
 
 def _named(network: Network, layer: str) -> str:
+    if layer == PYRAMID:
+        return ",".join(pyramid(network))
     return network.feature_info[-1]["module"] if layer == LAST else layer
+
+
+def pyramid(network: Network) -> list[str]:
+    """The layers that suit a network as levels: the paper's, which finds a defect, and deeper ones that tell its type.
+
+    Strides 8, 16 and 32 of an EfficientNet and its like ('blocks.2', 'blocks.4', 'blocks.6'), measured; strides 8 and
+    16 of a ResNet ('layer2' and 'layer3', measured on ResNet-18) and of a ConvNeXt, whose last stage serves the classes
+    of ImageNet; of a transformer the block after the middle, that after three quarters and the last.
+
+    Args:
+        network: of timm, not cut.
+
+    Returns:
+        Names of layers.
+
+    Example:
+        >>> pyramid(timm.create_model("resnet18"))
+        ['layer2', 'layer3']
+    """
+    layers = network.feature_info
+    if _is_transformer(network):
+        chosen = dict.fromkeys([len(layers) // 2, 3 * len(layers) // 4, len(layers) - 1])
+        return [layers[i]["module"] for i in chosen]
+    first = _default_layer(network)
+    # timm calls the stages of EfficientNets, and of networks of their kind, blocks.
+    deepest = 32 if first.startswith("blocks.") else 16
+    stride = {layer["module"]: layer["reduction"] for layer in layers}
+    return [first, *(name for name in stride if stride[first] < stride[name] <= deepest)]
 
 
 def _indices(network: Network, layer: str) -> list[int]:

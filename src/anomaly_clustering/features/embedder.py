@@ -1,4 +1,4 @@
-"""Batches of images in; bags of patches out: computed by a frozen network, or read where they were computed before."""
+"""Batches of images in; bags of patches, a level each, out: by a frozen network, or read where they were kept."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag, check_kernel_size
 from anomaly_clustering.features.cache import DIGITS, Cache, settings_digest, tensors_digest
+from anomaly_clustering.features.views import turn
 from anomaly_clustering.files import digest
 
 # Images that a processor embeds at a time, for each thread.
@@ -48,26 +49,36 @@ class Embedder(nn.Module):
         self.cache = cache
 
     def forward(self, batch: Mapping[str, Any]) -> Float[Tensor, "b h w d"]:
-        """Bags, patches as rows and columns.
+        """Bags, patches as rows and columns; those of the first level where the network has several.
 
         Args:
             batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path`. Only
                 images whose bags are not in the cache are embedded.
         """
-        if self.cache is None:
-            return self._embed(batch["image"])
-        keys = [self.key(path, batch["image"].shape[-2:]) for path in batch["path"]]
-        bags = [self._cached_bag(key) for key in keys]
-        missing = [i for i, cached in enumerate(bags) if cached is None]
-        if missing:
-            for i, computed in zip(missing, self._embed(batch["image"][missing]), strict=True):
-                self.cache.save("bags", keys[i], {"bag": computed})
-                bags[i] = computed
-        return torch.stack([found.to(batch["image"].device) for found in bags if found is not None])
+        return self.levels(batch)[0]
 
-    def _cached_bag(self, key: str) -> Float[Tensor, "h w d"] | None:
-        found = None if self.cache is None else self.cache.load("bags", key)
-        return None if found is None else found["bag"]
+    def levels(self, batch: Mapping[str, Any], view: int = 0) -> list[Float[Tensor, "b _ _ _"]]:
+        """Bags [B, h, w, D], one for each level of the network.
+
+        Args:
+            batch: as `forward` takes it; without paths nothing is kept.
+            view: how the images are turned before, see `turn`.
+        """
+        if self.cache is None or "path" not in batch:
+            return self._embed(turn(batch["image"], view))
+        keys = [self.key(path, batch["image"].shape[-2:], view) for path in batch["path"]]
+        found = [self.cache.load("bags", key) for key in keys]
+        missing = [i for i, bags in enumerate(found) if bags is None]
+        if missing:
+            for i, *computed in zip(missing, *self._embed(turn(batch["image"][missing], view)), strict=True):
+                found[i] = dict(zip(self._names, computed, strict=True))
+                self.cache.save("bags", keys[i], found[i])
+        return [torch.stack([bags[name].to(batch["image"].device) for bags in found if bags]) for name in self._names]
+
+    @property
+    def _names(self) -> list[str]:
+        """Of the levels, in the files of the cache."""
+        return ["bag", *(f"bag_{level}" for level in range(1, len(self.backbone.levels)))]
 
     def of(
         self, loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Callable[[int], object], stride: int = 1
@@ -90,15 +101,20 @@ class Embedder(nn.Module):
             advance(len(batch["image"]))
         return torch.cat(bags)
 
-    def key(self, path: Path | str, size: Sequence[int]) -> str:
-        """The name of an image's bag in the cache, by all that the bag depends on.
+    def key(self, path: Path | str, size: Sequence[int], view: int = 0) -> str:
+        """The name of an image's bags in the cache, by all that they depend on.
 
         Args:
             path: of the image; its content counts, not its name.
             size: height and width in which the network sees it, in pixels.
+            view: how it is turned.
         """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
-        return settings_digest(image=digest(path)[:DIGITS], size=list(size), autocast=autocast, network=self._network)
+        # What is not turned has the name that it had when nothing was.
+        turned = {"view": view} if view else {}
+        return settings_digest(
+            image=digest(path)[:DIGITS], size=list(size), autocast=autocast, network=self._network, **turned
+        )
 
     @cached_property
     def _network(self) -> str:
@@ -107,8 +123,11 @@ class Embedder(nn.Module):
             name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights
         )
 
-    def _embed(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b h w d"]:
+    def _embed(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
         # The memory that a processor needs for a few images is used again for the next; for many it is ever new.
         at_once = AT_ONCE * torch.get_num_threads() if images.device.type == "cpu" else max(1, len(images))
-        feature_maps = [self.backbone(part) for part in images.split(at_once)]
-        return torch.cat([bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in feature_maps])
+        parts = [self.backbone.maps(part) for part in images.split(at_once)]
+        return [
+            torch.cat([bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in level])
+            for level in zip(*parts, strict=True)
+        ]

@@ -7,6 +7,7 @@ from lightning import Trainer
 from anomaly_clustering.clustering.grouping import NumClusters
 from anomaly_clustering.clustering.num_clusters import check_can_choose
 from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.weights import effective_number
 from anomaly_clustering.search.precision import resolve
 
 
@@ -49,10 +50,11 @@ def check_patches(options: Options, patches: int) -> None:
         return
     if options.top_k is not None and options.top_k > patches:
         raise ValueError(f"top_k must be between 1 and {patches} (the number of patches), got {options.top_k}")
-    if options.effective_patches is not None and options.effective_patches >= patches:
+    asked = options.effective_patches
+    if asked is not None and effective_number(asked, patches) >= patches:
         raise ValueError(
-            f"effective_patches must be above 1 and below {patches} (the number of patches), got "
-            f"{options.effective_patches}"
+            f"effective_patches must be above 1 and below {patches} (the number of patches), or a share of more "
+            f"patches than these, got {asked}"
         )
 
 

@@ -12,8 +12,9 @@ from anomaly_clustering.mic.progress import Advance, Progress
 from anomaly_clustering.mic.references import mean_scores, sample
 from anomaly_clustering.mic.resampling import all_nearest, rarity_within
 from anomaly_clustering.mic.run import Run
+from anomaly_clustering.mic.scores import rarity
 from anomaly_clustering.mic.shard import Shard
-from anomaly_clustering.mic.weights import choose_tau, rarity, soften
+from anomaly_clustering.mic.weights import choose_tau, effective_number, soften
 
 
 def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progress) -> dict[str, Tensor]:
@@ -42,7 +43,8 @@ def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progre
         rows["mean_scores"] = mean_scores(rows["scores"], options.reduce)
         run.reference_bags = sample(shard)
     if options.effective_patches is not None:
-        run.tau = choose_tau(torch.cat(gather(rows["scores"])), options.effective_patches)
+        scores = torch.cat(gather(rows["scores"]))
+        run.tau = choose_tau(scores, effective_number(options.effective_patches, scores.shape[1]))
     return rows | weigh(shard.bags, soften(rows["scores"], run.tau, options.top_k))
 
 

@@ -1,6 +1,6 @@
 """The cache of results: keeps what comparing all images of a data set gave, named by all that it depends on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,10 @@ from anomaly_clustering.search.precision import resolve
 KIND = "comparisons"
 # Of these a row an image is kept.
 ROWS = ("scores", "mean_scores", "distance")
+# The same where images are embedded as they come.
+STREAMED = ("mean_scores", "weights", "embeddings")
+# What embeddings depend on where images are embedded as they come.
+STREAM_OPTIONS = ("weights", "reduce", "residual_share", "views", "tau", "effective_patches", "top_k", "seed")
 
 
 class ComparisonCache:
@@ -42,18 +46,18 @@ class ComparisonCache:
         if cache and key:
             on_first(lambda: cache.save(KIND, key, results))
 
-    def save_rows(self, own: Mapping[str, Tensor], reference_bags: Tensor | None) -> None:
+    def save_rows(self, own: Mapping[str, Tensor], names: Sequence[str], shared: Mapping[str, Tensor]) -> None:
         """Keep what comparing gave the images of each process, in the order of the data set.
 
         Args:
             own: `index` of the images of this process, and their rows by name.
-            reference_bags: kept with them, the same on all processes.
+            names: of the rows to keep, where there are any.
+            shared: kept with them, the same on all processes.
         """
         if not (self.cache and self.key):
             return
         order = torch.cat(gather(own["index"])).argsort()
-        results = {name: torch.cat(gather(own[name]))[order] for name in ROWS if name in own}
-        self.save(results if reference_bags is None else results | {"reference_bags": reference_bags})
+        self.save({name: torch.cat(gather(own[name]))[order] for name in names if name in own} | shared)
 
 
 def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[Tensor, " drawn"] | None) -> str | None:
@@ -68,7 +72,9 @@ def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[T
     if not (options.scores_by_comparing or options.distance in PATCHWISE):
         return None
     how: object
-    if options.weighs_subsets:
+    if options.streams:
+        how = [getattr(options, name) for name in STREAM_OPTIONS]
+    elif options.weighs_subsets:
         how = "nearest"
     elif options.scores_by_comparing:
         how = [options.weights, options.reduce]

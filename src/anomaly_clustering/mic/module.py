@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning import LightningModule
@@ -13,35 +13,42 @@ from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.batch import known_of, reduce_bags
 from anomaly_clustering.mic.checks import check_patches, check_run, num_clusters_of
 from anomaly_clustering.mic.comparing import compare
-from anomaly_clustering.mic.comparison_cache import ComparisonCache, comparison_key
+from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED, ComparisonCache, comparison_key
 from anomaly_clustering.mic.distance_names import Distance
 from anomaly_clustering.mic.options import Options, Weights
 from anomaly_clustering.mic.processes import first_copies
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.reference_images import draw_references, open_stream, read_references
 from anomaly_clustering.mic.references import CachedResults, draw_positions, embed_drawn
 from anomaly_clustering.mic.resampling import resampled_scores
 from anomaly_clustering.mic.result import Grouping, gathered, group, note_what_to_know
 from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scorer import Scorer
-from anomaly_clustering.mic.weights import Reduce
+from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.mic.streaming import Stream
 from anomaly_clustering.search.precision import Precision
 
 
 class MIC(LightningModule):
-    """Multiple instance clustering (Sohn et al., WACV 2023): the paper's method and all it is compared with but deep
-    clustering. Nothing is trained.
+    """Multiple instance clustering (Sohn et al., WACV 2023): the paper's method, all it is compared with but deep
+    clustering, and what goes beyond it: signed residuals. Nothing is trained.
+
+    The defaults are the paper's; `MIC("embedded", **arguments("signed_residuals", normals=False))` takes those of
+    `anomaly_clustering.mic.presets`.
 
     Run it with `Trainer.test` (metrics too), `Trainer.validate` or `Trainer.predict`, on any number of devices; then
     `grouping` holds the result. `Trainer.predict` returns batches of index, path and label.
 
     Args:
         backbone: a network of timm, or 'embedded' (EfficientNet-Lite0, installed with this package).
-        layer: the network's layer, see `Backbone`; by default that of the paper.
+        layer: the network's layer, see `Backbone`; by default that of the paper. Patches of the first of several
+            levels are weighed, those of all are averaged, each level on its own grid: 'pyramid'.
         checkpoint: local file of weights.
         kernel_size: side of the average pooling over the feature map; by default that of the paper for the network.
         distance: how two images are compared: by their 'weighted_average' (Eq. 1), by a Hausdorff distance between
@@ -49,15 +56,21 @@ class MIC(LightningModule):
         weights: of patches, for the weighted average: 'rarity' among the images to cluster (Eq. 5), 'novelty' against
             the normal images (Eq. 6), ground-truth 'mask', anomaly 'maps' of any other detector, or 'uniform' (the
             paper's 'average').
-        reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5).
-        num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept.
+        reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5), see `rarity`.
+        num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept. With
+            `residual_share`, `views` or several levels 32, or 100 normal images, by default.
         normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
         normal_stride: novelty compares with every so-many-th row and column of the normal patches. Neighbours are much
             alike, so that 2 takes a quarter of the time for scores that are a little higher.
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
-        effective_patches: choose tau such that so many patches count on average, whatever the network, or
-            the scale of the maps.
+        effective_patches: choose tau such that so many patches count on average, or below one such a share of them,
+            whatever the network, or the scale of the maps.
         top_k: let only the k highest scores count (Eq. 9; with an infinite tau Eq. 8).
+        residual_share: average what differs, each patch less its nearest patches in this share of the references, see
+            `residual_average`; by default the patches themselves, as in the paper.
+        signed_root: centre the averages, take signed roots, and bring each level to unit length, see `signed_root`.
+        views: look at each image in so many ways and average what is seen: 2 turns it by a quarter too, 4 by all
+            quarters, 8 mirrors these.
         method: the clustering (Table 2).
         num_clusters: how many clusters; 'auto' takes the knee of the merge heights; by default as many as there are
             classes.
@@ -98,6 +111,9 @@ class MIC(LightningModule):
         tau: float = 0.02,
         effective_patches: float | None = None,
         top_k: int | None = None,
+        residual_share: float | None = None,
+        signed_root: bool = False,
+        views: Views = 1,
         method: Method = "ward",
         num_clusters: int | Literal["auto"] | None = None,
         resamples: int = 0,
@@ -120,6 +136,9 @@ class MIC(LightningModule):
             tau=tau,
             effective_patches=effective_patches,
             top_k=top_k,
+            residual_share=residual_share,
+            signed_root=signed_root,
+            views=views,
             method=method,
             num_clusters=num_clusters,
             resamples=resamples,
@@ -162,6 +181,9 @@ class MIC(LightningModule):
             reduce=options.reduce,
             tau=self.grouping.tau,
             top_k=options.top_k,
+            residual_share=options.residual_share,
+            signed_root=options.signed_root,
+            views=options.views,
         )
 
     # Lightning's hooks, the same for test, validate and predict.
@@ -208,7 +230,7 @@ class MIC(LightningModule):
         self.result = None
         data, options = self._data, self.options
         check_run(options, data, self.trainer)
-        drawn = draw_positions(options, data)
+        drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
         limits = (self.trainer.limit_test_batches, self.trainer.limit_val_batches, self.trainer.limit_predict_batches)
         # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
         whole = data is not None and all(isinstance(limit, float) and limit == 1 for limit in limits)
@@ -216,15 +238,22 @@ class MIC(LightningModule):
         results = ComparisonCache(self.cache, key)
         # Where subsets are weighed anew, all nearest distances are kept, and looked up when bags are compared.
         found = None if options.weighs_subsets else results.load()
-        compared_with = (
-            CachedResults(found) if found else embed_drawn(drawn, options, self.embedder, data, self._progress)
-        )
-        return Run(
+        cached = CachedResults(found) if found else None
+        run = Run(
             rows=RowBuffer(expected=math.ceil(len(data.records) / self.trainer.world_size) if data else 0),
             results=results,
-            compared_with=compared_with,
-            tau=options.tau,
+            compared_with=cached,
+            tau=options.tau if cached is None or cached.tau is None else cached.tau,
+            channels=self.backbone.channels_of_levels,
         )
+        if drawn is not None and options.streams:
+            run.reference_images = read_references(drawn, options, data, self._progress)
+            if cached is None:
+                run.stream = open_stream(drawn, run.reference_images, options, self.embedder, data, self._progress)
+                run.tau = run.stream.tau
+        elif cached is None:
+            run.compared_with = embed_drawn(drawn, options, self.embedder, data, self._progress)
+        return run
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
@@ -233,6 +262,11 @@ class MIC(LightningModule):
             feature_map = self.backbone(batch["image"])
             run.grid = (feature_map.shape[2], feature_map.shape[3])
             rows["embeddings"] = feature_map.mean((2, 3))
+        elif self.options.streams:
+            cached = run.compared_with
+            known = isinstance(cached, CachedResults)
+            rows |= cached.at(batch["index"]) if known else cast(Stream, run.stream)(batch)
+            run.grid = (rows["weights"].shape[1], rows["weights"].shape[2])
         else:
             bags = self.embedder(batch)
             run.grid = (bags.shape[1], bags.shape[2])
@@ -250,7 +284,7 @@ class MIC(LightningModule):
         if "bags" in own:
             own = compare(own, self.options, run, self._progress)
         if not (self.options.weighs_subsets or isinstance(run.compared_with, CachedResults)):
-            run.results.save_rows(own, run.reference_bags)
+            run.results.save_rows(own, STREAMED if self.options.streams else ROWS, run.shared)
         own.pop("scores", None)
         run.masks = (own["index"], own.pop("mask")) if "mask" in own else None
         rows = gathered(own)

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from anomaly_clustering.clustering.methods import ON_DISTANCES, ON_EMBEDDINGS, Method
+from anomaly_clustering.features.backbone import PYRAMID
+from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.distance_names import PATCHWISE, Distance
-from anomaly_clustering.mic.weights import Reduce, check_tau
+from anomaly_clustering.mic.residuals import check_share
+from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.mic.weights import check_tau
 from anomaly_clustering.search.precision import Precision
 
 Weights = Literal["uniform", "rarity", "novelty", "mask", "maps"]
@@ -18,6 +22,7 @@ CHOICES: dict[str, Any] = {
     "reduce": Reduce,
     "method": Method,
     "precision": Precision,
+    "views": Views,
 }
 # Whole numbers and the least of each. None, where it is allowed, is for what is not asked for.
 LEAST = {"kernel_size": 1, "num_references": 2, "normal_stride": 1, "top_k": 1, "resamples": 0, "seed": 0}
@@ -46,6 +51,9 @@ class Options:
     tau: float
     effective_patches: float | None
     top_k: int | None
+    residual_share: float | None
+    signed_root: bool
+    views: Views
     method: Method
     num_clusters: int | Literal["auto"] | None
     resamples: int
@@ -70,8 +78,23 @@ class Options:
         if not 0 < self.normal_fraction <= 1:
             raise ValueError(f"normal_fraction must be above 0 and at most 1, got {self.normal_fraction}")
         check_tau(self.tau)
-        if self.effective_patches is not None and not 1 < self.effective_patches < float("inf"):
-            raise ValueError(f"effective_patches must be above 1 and finite, got {self.effective_patches}")
+        asked = self.effective_patches
+        if asked is not None and not (0 < asked < 1 or 1 < asked < float("inf")):
+            raise ValueError(f"effective_patches must be above 1 and finite, or a share between 0 and 1, got {asked}")
+        if self.residual_share is not None:
+            check_share(self.residual_share)
+        if self._beyond and not self.scores_by_comparing:
+            raise ValueError(
+                f"{self._beyond} is for patches that are compared with those of other images (distance "
+                "'weighted_average', weights 'rarity' or 'novelty'), got "
+                f"distance {self.distance!r} and weights {self.weights!r}"
+            )
+        if self._beyond and self.normal_stride > 1:
+            raise ValueError(
+                f"normal_stride must be 1 with {self._beyond}, which draws patches, got {self.normal_stride}"
+            )
+        if self.signed_root and self.distance in PATCHWISE:
+            raise ValueError(f"signed_root needs one vector an image, and distance {self.distance!r} has none")
         if self.distance in PATCHWISE and self.method in ON_EMBEDDINGS:
             raise ValueError(
                 f"method {self.method!r} needs one vector an image, and distance {self.distance!r} has none; with it "
@@ -94,9 +117,25 @@ class Options:
         return self.weighs and self.weights in ("rarity", "novelty")
 
     @property
+    def _beyond(self) -> str:
+        """The first option, if any, that takes references which are at hand before the images come."""
+        asked = {
+            "residual_share": self.residual_share is not None,
+            "views": self.views > 1,
+            f"layer {self.layer!r}": self.layer is not None and (self.layer == PYRAMID or "," in self.layer),
+        }
+        return next((name for name, given in asked.items() if given), "")
+
+    @property
+    def streams(self) -> bool:
+        """Whether images are embedded batch by batch by comparing them with a few references, see `Stream`."""
+        return bool(self._beyond)
+
+    @property
     def weighs_subsets(self) -> bool:
         """Whether resampling weighs the patches of each subset anew, since weights depend on the other images."""
-        return bool(self.resamples) and self.weighs and self.weights == "rarity" and self.num_references is None
+        compares_all = self.weights == "rarity" and self.num_references is None and not self.streams
+        return bool(self.resamples) and self.weighs and compares_all
 
     @property
     def localises(self) -> bool:

@@ -11,9 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.bags import bag
+from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.features.views import Views
+from anomaly_clustering.mic.residuals import signed_root
+from anomaly_clustering.mic.result import References
+from anomaly_clustering.mic.scores import Reduce, novelty, rarity
 from anomaly_clustering.mic.shard import Shard
-from anomaly_clustering.mic.weights import Reduce, novelty, rarity, soften, weighted_average
+from anomaly_clustering.mic.streaming import Stream
+from anomaly_clustering.mic.weights import soften, weighted_average
 
 # Weights of patches that can be found for an image that comes alone.
 WEIGHTS = ("rarity", "novelty", "uniform")
@@ -34,6 +39,9 @@ class Recipe:
         reduce: how distances to the other images became one score, for 'rarity'.
         tau: smoothness of the weights, as given or chosen.
         top_k: how many patches of an image count; None where all do.
+        residual_share: of the references that are taken from each patch; None where patches themselves are averaged.
+        signed_root: whether averages were centred and rooted.
+        views: ways in which each image was looked at.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
@@ -51,6 +59,14 @@ class Recipe:
     reduce: str
     tau: float
     top_k: int | None
+    residual_share: float | None = None
+    signed_root: bool = False
+    views: Views = 1
+
+    @property
+    def streams(self) -> bool:
+        """Whether images are embedded by a `Stream`, as the options of the run said."""
+        return self.residual_share is not None or self.views > 1 or "," in self.layer
 
 
 class NewImages(NamedTuple):
@@ -71,8 +87,9 @@ class NewImages(NamedTuple):
 def embed_new(
     batches: Iterable[Float[Tensor, "_ 3 height width"]],
     recipe: Recipe,
-    references: Float[np.ndarray, "r p d"] | None,
+    references: References | None,
     *,
+    center: Float[np.ndarray, " d"] | None = None,
     device: torch.device | str = "cpu",
 ) -> NewImages:
     """Embed images as those of the run were embedded, but for comparing them with what the run has kept only.
@@ -80,7 +97,8 @@ def embed_new(
     Args:
         batches: images in [0, 1], each batch [B, 3, height, width], of the size that the recipe names.
         recipe: of the run.
-        references: what the run has kept [R, P, D], see `scores_against`; None where weights are uniform.
+        references: what the run has kept, see `Grouping`; None where weights are uniform.
+        center: by which the run has centred its averages [D]; None where it has not.
         device: to compute on.
 
     Returns:
@@ -101,22 +119,35 @@ def embed_new(
         )
     checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
     backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).to(device)
-    patches = None if references is None else torch.from_numpy(references).to(device)
+    embedder = Embedder(backbone, recipe.kernel_size)
+    kept = None if references is None else torch.from_numpy(references).to(device)
+    stream = Stream(embedder, kept, recipe, tau=recipe.tau) if recipe.streams and kept is not None else None
     parts = []
     for images in batches:
-        feature_map = backbone(images.to(device))
-        bags = bag(feature_map, recipe.kernel_size)
-        scores = scores_against(bags, patches, weights=recipe.weights, reduce=cast(Reduce, recipe.reduce))
-        if scores is None:
-            mean_scores = bags.new_full((len(bags),), torch.nan)
-            weights = bags.new_full(bags.shape[:2], 1 / bags.shape[1])
-        else:
-            mean_scores = scores.mean(1)
-            weights = soften(scores, recipe.tau, recipe.top_k)
-        parts.append((weights.unflatten(1, feature_map.shape[2:]), weighted_average(bags, weights), mean_scores))
+        batch = {"image": images.to(device)}
+        parts.append(_compared(embedder(batch), kept, recipe) if stream is None else stream(batch))
     if not parts:
-        return NewImages(np.empty((0, 0, 0)), np.empty((0, backbone.channels)), np.empty(0))
-    return NewImages(*(torch.cat(tensors).cpu().numpy() for tensors in zip(*parts, strict=True)))
+        return NewImages(np.empty((0, 0, 0)), np.empty((0, sum(backbone.channels_of_levels))), np.empty(0))
+    found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    if recipe.signed_root and center is not None:
+        channels = backbone.channels_of_levels
+        found["embeddings"] = signed_root(found["embeddings"], torch.from_numpy(center).to(device), channels)
+    return NewImages(*(found[name].cpu().numpy() for name in NewImages._fields))
+
+
+def _compared(
+    bags: Float[Tensor, "k h w d"], references: Float[Tensor, "r p d"] | None, recipe: Recipe
+) -> dict[str, Tensor]:
+    """The paper's weights and averages; uniform weights where the run had such."""
+    patches = bags.flatten(1, 2)
+    scores = scores_against(patches, references, weights=recipe.weights, reduce=cast(Reduce, recipe.reduce))
+    if scores is None:
+        mean_scores = patches.new_full((len(patches),), torch.nan)
+        weights = patches.new_full(patches.shape[:2], 1 / patches.shape[1])
+    else:
+        mean_scores, weights = scores.mean(1), soften(scores, recipe.tau, recipe.top_k)
+    embeddings = weighted_average(patches, weights)
+    return {"weights": weights.unflatten(1, bags.shape[1:3]), "embeddings": embeddings, "mean_scores": mean_scores}
 
 
 def scores_against(

@@ -19,8 +19,8 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.mic.progress import Progress
+from anomaly_clustering.mic.scores import Reduce, novelty, rarity
 from anomaly_clustering.mic.shard import Shard
-from anomaly_clustering.mic.weights import Reduce, novelty, rarity
 from anomaly_clustering.search.precision import Precision
 
 # What later images are compared with: so many images, and so many patches of normal images. On MTD (ResNet-18) 16 and
@@ -103,6 +103,7 @@ class CachedResults:
 
     Attributes:
         reference_bags: what the earlier run compared with [R, P, D]; None where it kept none.
+        tau: that the earlier run has chosen; None where it chose none before its images came.
 
     Example:
         >>> earlier = CachedResults({"mean_scores": torch.tensor([0.5, 0.7])})
@@ -112,10 +113,15 @@ class CachedResults:
 
     def __init__(self, found: Mapping[str, Tensor]):
         self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
-        self.rows = {name: rows for name, rows in found.items() if name != "reference_bags"}
+        self.tau = float(found["tau"]) if "tau" in found else None
+        self.rows = {name: rows for name, rows in found.items() if name not in ("reference_bags", "tau")}
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
-        return {name: rows[positions.cpu()].to(bags.device) for name, rows in self.rows.items()}
+        return self.at(positions)
+
+    def at(self, positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
+        """The rows of images at some positions in the data set."""
+        return {name: rows[positions.cpu()].to(positions.device) for name, rows in self.rows.items()}
 
 
 ComparedWith = NormalPatches | ReferenceImages | CachedResults

@@ -21,7 +21,8 @@ from anomaly_clustering.metrics.agreement import (
 )
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.result import Grouping
-from anomaly_clustering.mic.weights import Reduce, soften, weighted_average
+from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.mic.weights import soften, weighted_average
 from anomaly_clustering.search.nearest import pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 

@@ -1,13 +1,13 @@
 """The result of a run, `Grouping`, and how it is made from what each process knows of its images."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float16, Int
+from jaxtyping import Float, Float16, Int, UInt8
 from torch import Tensor
 
 from anomaly_clustering.clustering.grouping import Groups, NumClusters, group_distance, group_embeddings
@@ -15,7 +15,11 @@ from anomaly_clustering.clustering.methods import LARGEST
 from anomaly_clustering.mic.distance_names import join
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather, on_first
+from anomaly_clustering.mic.residuals import signed_root
 from anomaly_clustering.mic.run import Run
+
+# Bags in half precision, or images in 8 bits.
+References = Float16[np.ndarray, "r p d"] | UInt8[np.ndarray, "r 3 height width"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class Grouping:
         weights: of each patch on the patch grid [N, H, W], those of an image summing to one; uniform where images were
             not weighted.
         embeddings: one vector an image [N, D]; None where images were compared patch by patch.
+        center: mean of what signed roots were taken of [D], for images that come later; None where none were.
+        channels: of the levels of the embeddings; empty where signed roots were not taken.
         distance: between images that were compared patch by patch [N, N]; None where they have embeddings.
         groups: clusters, and how they came about.
         mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
             where they cannot.
-        references: bags that patches of later images are compared with [R, P, D], in half precision; None where patches
-            were not compared.
+        references: bags that patches of later images are compared with [R, P, D], in half precision; or images, in 8
+            bits [R, 3, height, width], where these are embedded anew; None where patches were not compared.
         tau: smoothness of the weights, as given or chosen; it means nothing where weights do not depend on it.
 
     Example:
@@ -51,8 +57,10 @@ class Grouping:
     distance: Float[np.ndarray, "n n"] | None
     groups: Groups
     mean_scores: Float[np.ndarray, " n"]
-    references: Float16[np.ndarray, "r p d"] | None = None
+    references: References | None = None
     tau: float = math.nan
+    center: Float[np.ndarray, " d"] | None = None
+    channels: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
@@ -81,7 +89,12 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
     Args:
         rows: of all images: `index`, `target`, and `embeddings` with `weights` where patches have any, or `distance`.
     """
-    embeddings, distance = rows.get("embeddings"), None
+    embeddings, distance, center, channels = rows.get("embeddings"), None, None, ()
+    if options.signed_root and embeddings is not None:
+        averages, channels = torch.from_numpy(embeddings), run.channels if options.streams else (embeddings.shape[1],)
+        # In float64 the mean is the same however many processes the images come from.
+        center = averages.double().mean(0).float()
+        embeddings = signed_root(averages, center, channels).numpy()
     if "distance" in rows:
         distance = join(options.distance, torch.from_numpy(rows["distance"])).numpy()
     total, (height, width) = len(rows["index"]), run.grid
@@ -94,8 +107,10 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
         distance=distance,
         groups=on_first(lambda: _cluster(embeddings, distance, options, num_clusters)),
         mean_scores=rows.get("mean_scores", np.full(total, np.nan, dtype=np.float32)),
-        references=None if run.reference_bags is None else run.reference_bags.cpu().numpy(),
+        references=None if run.references is None else run.references.cpu().numpy(),
         tau=run.tau,
+        center=None if center is None else center.numpy(),
+        channels=channels,
     )
 
 

@@ -1,14 +1,17 @@
 """The state of one run of MIC: what it holds between its first batch and its result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxtyping import Bool, Float, Float16, Int
+import torch
+from jaxtyping import Bool, Float, Float16, Int, UInt8
 from torch import Tensor
 
 from anomaly_clustering.mic.comparison_cache import ComparisonCache
 from anomaly_clustering.mic.references import ComparedWith
 from anomaly_clustering.mic.row_buffer import RowBuffer
+from anomaly_clustering.mic.streaming import Stream
 
 
 @dataclass
@@ -25,8 +28,14 @@ class Run:
     """Smoothness of the weights: as given, or, once it is chosen, what makes the asked number of patches count."""
     grid: tuple[int, int] = (0, 0)
     """Rows and columns of patches."""
-    reference_bags: Float16[Tensor, "r p d"] | None = field(init=False)
-    """A sample of what patches were compared with, for images that come later; None where they were not compared."""
+    stream: Stream | None = None
+    """What embeds each batch as it comes, where the options ask for more than the paper does."""
+    reference_bags: Float16[Tensor, "r p d"] | None = None
+    """A sample of what all patches were compared with, for images that come later; None where that was a sample."""
+    channels: Sequence[int] = ()
+    """Of each level of the network; empty where there is one."""
+    reference_images: UInt8[Tensor, "r 3 height width"] | None = None
+    """What a stream compares with, for the same purpose."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
     """What subsets of the images are weighed from: all bags and their nearest distances."""
     masks: tuple[Int[Tensor, " n"], Bool[Tensor, "n 1 height width"]] | None = None
@@ -34,5 +43,18 @@ class Run:
     predictions: list[dict[str, Any]] = field(default_factory=list)
     """Batches that `Trainer.predict` returns; their labels are filled in when they are known."""
 
-    def __post_init__(self) -> None:
-        self.reference_bags = self.compared_with.reference_bags if self.compared_with else None
+    @property
+    def references(self) -> Float16[Tensor, "r p d"] | UInt8[Tensor, "r 3 height width"] | None:
+        """What later images are compared with; None where patches were not compared."""
+        if self.reference_images is not None:
+            return self.reference_images
+        if self.reference_bags is None and self.compared_with is not None:
+            return self.compared_with.reference_bags
+        return self.reference_bags
+
+    @property
+    def shared(self) -> dict[str, Tensor]:
+        """What is kept in the cache beside a row for each image."""
+        if self.stream is not None:
+            return {"tau": torch.tensor(self.tau)}
+        return {} if self.references is None else {"reference_bags": self.references}

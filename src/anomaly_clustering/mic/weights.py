@@ -1,152 +1,12 @@
-"""Bags [N, M, D] in; how unusual each patch is (scores [N, M]) and how much it counts (weights [N, M]) out."""
+"""Scores [N, M], maps or masks in; how much each patch counts (weights [N, M]), and averages by them, out."""
 
 import math
-from collections.abc import Callable, Iterable
-from itertools import chain
 from numbers import Integral
-from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
-
-from anomaly_clustering.mic.shard import Shard, check_positions
-from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
-from anomaly_clustering.search.precision import Precision
-
-Reduce = Literal["mean", "max", "min"]
-
-
-def rarity(
-    bags: Float[Tensor, "n m d"],
-    reduce: Reduce = "mean",
-    *,
-    positions: Int[Tensor, " n"] | None = None,
-    references: Iterable[Shard] | None = None,
-    precision: Precision = "fp32",
-    advance: Callable[[int], object] = lambda pairs: None,
-) -> Float[Tensor, "n m"]:
-    """Mean distance from each patch to its nearest patch in every other image (Eq. 5; max and min: Eq. 10).
-
-    scores[i, m] = mean over j != i of min over n of |z_m^i - z_n^j|
-
-    Args:
-        bags: the images whose patches are scored [N, M, D].
-        reduce: how the distances to the other images become one number; the paper's choice is 'mean' (Table 5).
-        positions: of `bags` in the data set [N]; needed where `references` are only some of its images. By default 0
-            to N - 1, as if `bags` were the whole data set.
-        references: the images to compare with, in parts that need not be in memory together; an image is never compared
-            with itself. All images of the data set give Eq. 5, some of them Eq. 7. By default `bags` themselves.
-        precision: of the search, see `nearest_blocks`.
-        advance: is told how many pairs of images were compared, for a progress bar.
-
-    Returns:
-        One score a patch [N, M], in the unit of the distances: from 0 to 2 where patches have unit length.
-
-    Raises:
-        ValueError: an image has no other one to be compared with, also where `references` are empty; `reduce` has
-            another name; positions are not one an image.
-
-    Example:
-        >>> bags = torch.tensor([[[0.0], [1.0]], [[0.0], [1.0]], [[0.0], [9.0]]])
-        >>> rarity(bags).tolist()  # the second patch of the third image is far from all others
-        [[0.0, 0.5], [0.0, 0.5], [0.0, 8.0]]
-    """
-    if reduce not in get_args(Reduce):
-        raise ValueError(f"reduce must be one of {get_args(Reduce)}, got {reduce!r}")
-    if positions is None:
-        positions = torch.arange(len(bags), device=bags.device)
-    own = Shard(bags, positions)
-    check_positions(own)
-    fold = _Fold(bags, reduce)
-    for shard in _not_empty([own] if references is None else references):
-        check_positions(shard)
-        # Bags against themselves take one product for both directions.
-        itself = shard.bags is bags
-        blocks = pairwise_nearest(bags, precision) if itself else nearest_blocks(bags, shard.bags, precision)
-        for block in blocks:
-            fold.add(block, is_self=positions[block.rows, None] == shard.positions[None, block.columns])
-            advance(block.distances[..., 0].numel())
-    return fold.scores()
-
-
-def _not_empty(references: Iterable[Shard]) -> Iterable[Shard]:
-    shards = iter(references)
-    first = next(shards, None)
-    if first is None:
-        raise ValueError(
-            "references are empty: rarity compares with at least one part of the data set; give None to compare the "
-            "bags with one another"
-        )
-    return chain([first], shards)
-
-
-class _Fold:
-    """A running mean, maximum or minimum over other images, fed block by block."""
-
-    def __init__(self, bags: Float[Tensor, "n m d"], reduce: Reduce):
-        n, m, _ = bags.shape
-        self.reduce = reduce
-        self.neutral = {"mean": 0.0, "max": -torch.inf, "min": torch.inf}[reduce]
-        # The order of the sum depends on the number of processes; in float64 its result does not.
-        self.total = bags.new_full((n, m), self.neutral, dtype=torch.float64)
-        self.count = bags.new_zeros(n, 1)
-
-    def add(self, block: Block, is_self: Bool[Tensor, "rows columns"]) -> None:
-        total = self.total[block.rows]
-        distances = block.distances.masked_fill(is_self[..., None], self.neutral) if is_self.any() else block.distances
-        if self.reduce == "mean":
-            total += distances.sum(1, dtype=torch.float64)
-        elif self.reduce == "max":
-            torch.maximum(total, distances.amax(1), out=total)
-        else:
-            torch.minimum(total, distances.amin(1), out=total)
-        self.count[block.rows] += (~is_self).sum(1, keepdim=True)
-
-    def scores(self) -> Float[Tensor, "n m"]:
-        if (self.count == 0).any():
-            alone = int((self.count[:, 0] == 0).nonzero()[0])
-            raise ValueError(
-                f"rarity compares an image with others, and image {alone} of {len(self.count)} has none: at least 2 "
-                "images are needed"
-            )
-        return (self.total / self.count if self.reduce == "mean" else self.total).float()
-
-
-def novelty(
-    bags: Float[Tensor, "n m d"], normal_patches: Float[Tensor, "p d"], precision: Precision = "fp32"
-) -> Float[Tensor, "n m"]:
-    """Distance from each patch to the nearest patch of all normal images (Eq. 6).
-
-    scores[i, m] = min over p of |z_m^i - z_p|, z_p in Z_tr
-
-    Args:
-        bags: the images whose patches are scored [N, M, D].
-        normal_patches: patches of images without a defect [P, D], all together.
-        precision: of the search, see `nearest_blocks`.
-
-    Returns:
-        One score a patch [N, M], in the unit of the distances: from 0 to 2 where patches have unit length.
-
-    Raises:
-        ValueError: there are no normal patches.
-
-    Example:
-        >>> novelty(torch.tensor([[[0.0], [1.0], [9.0]]]), normal_patches=torch.tensor([[0.0], [1.0]])).tolist()
-        [[0.0, 0.0, 8.0]]
-    """
-    if len(normal_patches) == 0:
-        raise ValueError("novelty compares with normal images, but there are none")
-    # Views of a bag's size, and one of what remains.
-    size = bags.shape[1]
-    whole = len(normal_patches) // size * size
-    scores = bags.new_full(bags.shape[:2], torch.inf)
-    for references in (normal_patches[:whole].unflatten(0, (-1, size)), normal_patches[None, whole:]):
-        if references.numel():
-            for rows, _, distances in nearest_blocks(bags, references, precision):
-                torch.minimum(scores[rows], distances.amin(1), out=scores[rows])
-    return scores
 
 
 def soften(scores: Float[Tensor, "n m"], tau: float, top_k: int | None = None) -> Float[Tensor, "n m"]:
@@ -210,6 +70,23 @@ def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         [2.0, 1.0]
     """
     return torch.special.entr(weights.double()).sum(1).exp()
+
+
+def effective_number(asked: float, patches: int) -> float:
+    """How many patches are to count, of an asked number or share of them.
+
+    Args:
+        asked: a number above one; or below one, a share, of which two patches at least are made.
+        patches: of an image.
+
+    Returns:
+        A number of patches.
+
+    Example:
+        >>> effective_number(20, patches=1024), effective_number(0.0625, patches=1024), effective_number(0.06, 9)
+        (20, 64.0, 2.0)
+    """
+    return asked if asked > 1 else max(2.0, asked * patches)
 
 
 def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:

@@ -1,0 +1,110 @@
+"""A data module and options in; the few images that all others are compared with, and a stream that compares, out."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.progress import Advance, Progress
+from anomaly_clustering.mic.references import draw
+from anomaly_clustering.mic.streaming import IMAGES, NORMAL_IMAGES, Stream
+
+
+def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
+    """Positions of the images that a stream compares with, drawn by the seed of the options.
+
+    Args:
+        options: of the run.
+        data: the data module.
+
+    Returns:
+        Positions among the normal images for 'novelty', else among the images to cluster: all where there are fewer
+        than asked for.
+
+    Raises:
+        ValueError: there is no data module, or it has no normal images.
+    """
+    records = getattr(data, "records", None)
+    if records is None:
+        raise ValueError(
+            "residual_share, views and several layers draw images to compare with from a data module; the trainer was "
+            "given loaders alone"
+        )
+    if options.weights != "novelty":
+        return draw(len(records), options.num_references or IMAGES, options.seed)
+    total = len(data.normal_records)
+    if total == 0:
+        raise ValueError("weights 'novelty' compare with normal images, but the data has none")
+    allowed = max(1, round(options.normal_fraction * total))
+    return draw(total, min(allowed, options.num_references or NORMAL_IMAGES), options.seed)
+
+
+def read_references(
+    drawn: Int[Tensor, " drawn"], options: Options, data: Any, progress: Progress
+) -> UInt8[Tensor, "drawn 3 height width"]:
+    """The pixels of the images at these positions, in 8 bits, as they are kept for images that come later.
+
+    Args:
+        drawn: see `draw_references`.
+        options: of the run.
+        data: the data module.
+        progress: shows how many are read.
+    """
+    loader = data.normal_dataloader() if options.weights == "novelty" else data.test_dataloader()
+    with progress("Reading references", len(drawn)) as advance:
+        return (_pixels(loader, drawn, advance) * 255).round().to(torch.uint8)
+
+
+def open_stream(
+    drawn: Int[Tensor, " drawn"],
+    references: UInt8[Tensor, "drawn 3 height width"],
+    options: Options,
+    embedder: Embedder,
+    data: Any,
+    progress: Progress,
+) -> Stream:
+    """A stream that compares with these images.
+
+    Where tau is to be chosen, it is by some of the images to cluster: the references, or as many drawn by the seed.
+
+    Args:
+        drawn: positions of the references, see `draw_references`.
+        references: their pixels.
+        options: of the run.
+        embedder: makes their bags, and those of all images.
+        data: the data module.
+        progress: shows how many images are read.
+    """
+    novel = options.weights == "novelty"
+    stream = Stream(
+        embedder,
+        references,
+        options,
+        positions=None if novel else drawn,
+        tau=options.tau,
+        precision=options.precision,
+    )
+    if options.effective_patches is not None:
+        device, some, pixels = embedder.backbone.mean.device, drawn, references.float() / 255
+        if novel:
+            some = draw(len(data.records), IMAGES, options.seed)
+            with progress("Reading images", len(some)) as advance:
+                pixels = _pixels(data.test_dataloader(), some, advance)
+        stream.choose_tau({"image": pixels.to(device), "index": some.to(device)}, options.effective_patches)
+    return stream
+
+
+def _pixels(
+    loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Advance
+) -> Float[Tensor, "count 3 height width"]:
+    parts = []
+    for batch in DataLoader(
+        Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
+    ):
+        parts.append(batch["image"])
+        advance(len(batch["image"]))
+    return torch.cat(parts)
