@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
 PURE = {"search", "clustering", "metrics", "mic.shard", "mic.weights", "mic.distances", "mic.pooling", "features.bags"}
 PURE_MAY_IMPORT = {
     *("torch", "torchmetrics", "numpy", "scipy", "sklearn", "fastcluster", "kmedoids", "numba", "einops", "jaxtyping"),
-    *("lazy_loader", "anomaly_clustering"),
+    *("triton", "lazy_loader", "anomaly_clustering"),
 }
 # Lines: a file is one idea, and the wiring of the method can be read in one go.
 LONGEST, LONGEST_WIRING = 350, 300

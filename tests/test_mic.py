@@ -150,7 +150,7 @@ WRONG: list[tuple[str, object, str]] = [
         "attention",
         "weights must be one of ('uniform', 'rarity', 'novelty', 'mask', 'maps'), got 'attention'",
     ),
-    ("precision", "fp16", "precision must be one of ('auto', 'fp32', 'bf16', 'int8'), got 'fp16'"),
+    ("precision", "fp8", "precision must be one of ('auto', 'fp32', 'fp16', 'bf16', 'int8'), got 'fp8'"),
     ("method", "kmeans++", "got 'kmeans++'"),
     ("distance", "cosine", "got 'cosine'"),
     ("top_k", 0, "top_k must be a whole number and at least 1, got 0"),

@@ -76,8 +76,9 @@ class MIC(LightningModule):
             classes.
         resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
             scores (Tables 9 and 10); distances between patches are computed once. On one process.
-        precision: of the matrix products that choose the nearest patches: 'fp32', 'bf16', 'int8', or 'auto', which is
-            what is fastest on the device. Distances to those chosen are exact in any case.
+        precision: of the matrix products that choose the nearest patches: 'fp32', 'fp16' (GPUs), 'bf16', 'int8'
+            (processors), or 'auto', which is what is fastest on the device. Distances to those chosen are exact in any
+            case.
         cache: folder that keeps bags, and the results of comparing images, for runs to come: a sweep over tau or
             clusterings embeds and compares once. It may be deleted at any time.
         seed: draws references, normal images and codebooks, and starts k-means and the like.

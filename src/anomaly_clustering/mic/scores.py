@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from anomaly_clustering.mic.shard import Shard, check_positions
-from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
+from anomaly_clustering.search.nearest import Block, nearest_blocks, nearest_of_all, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
 Reduce = Literal["mean", "max", "min", "interval"]
@@ -192,12 +192,4 @@ def novelty(
     """
     if len(normal_patches) == 0:
         raise ValueError("novelty compares with normal images, but there are none")
-    # Views of a bag's size, and one of what remains.
-    size = bags.shape[1]
-    whole = len(normal_patches) // size * size
-    scores = bags.new_full(bags.shape[:2], torch.inf)
-    for references in (normal_patches[:whole].unflatten(0, (-1, size)), normal_patches[None, whole:]):
-        if references.numel():
-            for rows, _, distances in nearest_blocks(bags, references, precision):
-                torch.minimum(scores[rows], distances.amin(1), out=scores[rows])
-    return scores
+    return nearest_of_all(bags, normal_patches, precision)

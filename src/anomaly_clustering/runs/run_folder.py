@@ -166,6 +166,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
 def _search(options: Options, device: torch.device) -> str:
     found = {
         torch.float32: "float32",
+        torch.float16: "float16, measured in float32",
         torch.bfloat16: "bfloat16, measured in float32",
         torch.int8: "8-bit integers, measured in float32",
     }

@@ -3,7 +3,7 @@
 One matrix product for each pair of bags tells the nearest patches in both directions, and is dropped while it is still
 in the cache. It is computed of float32 numbers, or faster of bfloat16 or 8-bit integers. The distance to a patch that
 was found is computed anew from the difference, in float32 whatever the product: no cancellation shows, and it is never
-below the truth.
+below the truth. On a GPU a fused kernel does all of this.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from anomaly_clustering.search import fused
 from anomaly_clustering.search.float_factors import FloatFactors
 from anomaly_clustering.search.integer_factors import IntegerFactors, at_once
-from anomaly_clustering.search.precision import Precision, resolve
+from anomaly_clustering.search.precision import Precision, fused_runs_on, resolve
 from anomaly_clustering.search.threads import in_order
 
 # Bytes of a matrix product: about a core's share of the cache; and what keeps all of an accelerator busy for a while.
@@ -83,22 +84,25 @@ def nearest_blocks(
     Args:
         queries: bags whose patches are looked at [B, M, D].
         references: bags that they are compared with [R, P, D].
-        precision: of the matrix products. 'fp32' finds the nearest patches; 'bf16' and 'int8' find patches that are as
-            near but for rounding, in a fraction of the time; 'auto' takes the fastest.
+        precision: of the matrix products. 'fp32' finds the nearest patches; 'fp16' (on GPUs), 'bf16' and 'int8' (on
+            processors) find patches that are as near but for rounding, in a fraction of the time; 'auto' takes the
+            fastest.
 
     Returns:
         Blocks that together hold each pair of a query and a reference once.
 
     Raises:
-        ValueError: `precision` has another name, or this processor has no products of 'int8'; patches of queries and
-            references differ in their channels, or there are bags without a patch.
+        ValueError: `precision` has another name, or this device has no such products; patches of queries and references
+            differ in their channels, or there are bags without a patch.
 
     Example:
         >>> queries, references = torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
         >>> sum(block.distances.sum() for block in nearest_blocks(queries, references)).item()
         9.0
     """
-    _check(queries, references, precision)
+    dtype = _check(queries, references, precision)
+    if fused_runs_on(queries.device, dtype):
+        return (Block(*found[:3]) for found in fused.blocks(queries, references, dtype))
 
     def work(task: _Task) -> Block:
         rows, columns, factors = task
@@ -126,7 +130,12 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
         >>> sum(block.distances.sum() for block in pairwise_nearest(bags)).item()  # 1 + 4 and 1 + 4
         10.0
     """
-    _check(bags, bags, precision)
+    dtype = _check(bags, bags, precision)
+    if fused_runs_on(bags.device, dtype):
+        return chain.from_iterable(
+            [Block(rows, columns, forth)] + ([] if back is None else [Block(columns, rows, back)])
+            for rows, columns, forth, back in fused.blocks(bags, bags, dtype, upper=True)
+        )
 
     def work(task: _Task) -> list[Block]:
         rows, columns, factors = task
@@ -143,13 +152,48 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
     return chain.from_iterable(in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device))
 
 
-def _check(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> None:
-    resolve(precision, queries.device)
+def nearest_of_all(
+    queries: Float[Tensor, "b m d"], patches: Float[Tensor, "p d"], precision: Precision = "fp32"
+) -> Float[Tensor, "b m"]:
+    """Distance from each patch to the nearest of many patches, the minimum of Eq. 6.
+
+    distances[b, m] = min over p of |queries[b, m] - patches[p]|
+
+    Args:
+        queries: bags whose patches are looked at [B, M, D].
+        patches: of all images that they are compared with [P, D].
+        precision: of the matrix products, see `nearest_blocks`.
+
+    Returns:
+        Distances [B, M].
+
+    Raises:
+        ValueError: see `nearest_blocks`.
+
+    Example:
+        >>> nearest_of_all(torch.tensor([[[0.0], [9.0]]]), torch.tensor([[1.0], [2.0]])).tolist()
+        [[1.0, 7.0]]
+    """
+    # A GPU takes all patches as one bag; a processor takes bags of the queries' size, and one of what remains.
+    fused_here = fused_runs_on(queries.device, resolve(precision, queries.device))
+    size = len(patches) if fused_here else queries.shape[1]
+    whole = len(patches) // max(1, size) * size
+    nearest = queries.new_full(queries.shape[:2], torch.inf)
+    for references in (patches[:whole].unflatten(0, (-1, size)), patches[None, whole:]):
+        if references.numel():
+            for rows, _, distances in nearest_blocks(queries, references, precision):
+                torch.minimum(nearest[rows], distances.amin(1), out=nearest[rows])
+    return nearest
+
+
+def _check(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> torch.dtype:
+    dtype = resolve(precision, queries.device)
     if queries.shape[2] != references.shape[2] or 0 in (queries.shape[1], references.shape[1]):
         raise ValueError(
             "bags must be [images, patches, channels], with at least one patch and as many channels on both sides, got "
             f"{list(queries.shape)} and {list(references.shape)}"
         )
+    return dtype
 
 
 @runtime_checkable
