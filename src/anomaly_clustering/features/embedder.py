@@ -51,12 +51,13 @@ class Embedder(nn.Module):
         """Bags, patches as rows and columns.
 
         Args:
-            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path`. Only
-                images whose bags are not in the cache are embedded.
+            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path` and
+                `bits`. Only images whose bags are not in the cache are embedded.
         """
         if self.cache is None:
             return self._embed(batch["image"])
-        keys = [self.key(path, batch["image"].shape[-2:]) for path in batch["path"]]
+        size, bits = batch["image"].shape[-2:], batch.get("bits", torch.zeros(len(batch["path"]), dtype=torch.int64))
+        keys = [self.key(path, size, own or None) for path, own in zip(batch["path"], bits.tolist(), strict=True)]
         bags = [self._cached_bag(key) for key in keys]
         missing = [i for i, cached in enumerate(bags) if cached is None]
         if missing:
@@ -90,15 +91,18 @@ class Embedder(nn.Module):
             advance(len(batch["image"]))
         return torch.cat(bags)
 
-    def key(self, path: Path | str, size: Sequence[int]) -> str:
+    def key(self, path: Path | str, size: Sequence[int], bits: int | None = None) -> str:
         """The name of an image's bag in the cache, by all that the bag depends on.
 
         Args:
             path: of the image; its content counts, not its name.
             size: height and width in which the network sees it, in pixels.
+            bits: of a value in a file of 16 bits; None where it has 8.
         """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
-        return settings_digest(image=digest(path)[:DIGITS], size=list(size), autocast=autocast, network=self._network)
+        scale = {} if bits is None else {"bits": bits}
+        image = digest(path)[:DIGITS]
+        return settings_digest(image=image, size=list(size), autocast=autocast, network=self._network, **scale)
 
     @cached_property
     def _network(self) -> str:

@@ -34,6 +34,7 @@ class Recipe:
         reduce: how distances to the other images became one score, for 'rarity'.
         tau: smoothness of the weights, as given or chosen.
         top_k: how many patches of an image count; None where all do.
+        bits: of a value in images of 16 bits; runs of earlier versions took the full range.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
@@ -51,6 +52,7 @@ class Recipe:
     reduce: str
     tau: float
     top_k: int | None
+    bits: int = 16
 
 
 class NewImages(NamedTuple):
