@@ -10,6 +10,7 @@ from PIL import Image
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.layouts import recognise
+from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.files import read_csv
 
 
@@ -53,6 +54,13 @@ def test_of_a_category_of_mvtec_the_test_images_are_clustered(
     assert "12 images, 12 of them of the run itself" in capsys.readouterr().out
 
 
+def test_the_estimator_takes_the_same_images_and_says_so(bottle: Path) -> None:
+    fitted = AnomalyClusterer(3, image_size=64).fit(bottle)
+    assert len(fitted.labels_) == 12
+    assert "left out: ground_truth, train beside it" in fitted.notices_[0]
+    assert (fitted.predict(bottle) == fitted.labels_).all()
+
+
 def test_normal_images_of_the_category_are_used_if_they_are_given_and_not_offered_again(bottle: Path) -> None:
     listing = list_folder(bottle, normals=bottle / "train/good", masks=bottle / "ground_truth")
     assert sum(record.is_normal_train for record in listing.records) == 4
@@ -60,6 +68,16 @@ def test_normal_images_of_the_category_are_used_if_they_are_given_and_not_offere
     assert len(clustered) == 12
     assert {record.mask.parent.name for record in clustered if record.mask} == {"bright", "bar"}
     assert not any("--normal" in notice for notice in listing.notices)
+
+
+def test_a_folder_that_is_given_as_normal_images_is_no_part_to_choose(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("train/0.png", "test/crack/0.png", "test/bar/0.png"):
+        make_image(tmp_path / name)
+    with pytest.raises(ValueError, match="parts of a data set"):
+        list_folder(tmp_path)
+    listing = list_folder(tmp_path, normals=tmp_path / "train")
+    assert listing.class_names == ["bar", "crack"]
+    assert [record.image.parent.name for record in listing.records] == ["bar", "crack", "train"]
 
 
 @pytest.mark.parametrize(("where", "images", "masks"), [("Data", "Images", "Masks"), ("", "images", "mask")])

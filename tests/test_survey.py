@@ -16,6 +16,7 @@ from test_cli import configured
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.images import read_image, read_mask
+from anomaly_clustering.data.survey import levels_of
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
@@ -284,7 +285,7 @@ def test_black_and_white_images_among_photographs_are_reported(
         mask[20, 20] = 1
         image = Image.fromarray(mask.astype(np.uint16)) if mode == "I;16" else Image.fromarray(255 * mask).convert(mode)
     main(["cluster", str(photos), "--clusters", "3", *SMALL])
-    said = f"2 of 17 images have two levels of brightness alone, as masks have, '{photos / f'x.{ending}'}' for one"
+    said = f"2 of 17 images have one or two levels of brightness, as masks have, '{photos / f'x.{ending}'}' for one"
     assert said in capsys.readouterr().out
     main(["assign", str(photos), "--run", "photos-clusters"])
     assert said in capsys.readouterr().out
@@ -293,4 +294,24 @@ def test_black_and_white_images_among_photographs_are_reported(
         path.unlink()
     data = Folder(photos, image_size=32)
     data.setup()
-    assert not any("two levels" in notice for notice in data.notices)
+    assert not any("levels of brightness" in notice for notice in data.notices)
+
+
+def test_masks_with_soft_edges_and_empty_ones_are_reported_and_dark_photographs_are_not(
+    photos: Path, tmp_path: Path
+) -> None:
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (10, 10, 30, 30))
+    for name in ("soft.png", "soft.jpg", "soft.webp"):
+        mask.resize((100, 100), Image.Resampling.BILINEAR).save(photos / name)
+    Image.new("L", (64, 64), 0).save(photos / "empty.png")
+    data = Folder(photos, image_size=32)
+    data.setup()
+    assert "4 of 19 images have one or two levels" in data.notices[-1]
+    # Dark field: a bright defect before a dark ground that has its noise.
+    dark = np.random.default_rng(0).normal(20, 6, (64, 64))
+    dark[10:20, 10:20] = 250
+    Image.fromarray(dark.clip(0, 255).astype(np.uint8)).save(tmp_path / "dark.png")
+    assert levels_of(tmp_path / "dark.png") == 3
+    Image.new("L", (64, 64), 9).save(tmp_path / "grey.png")
+    assert levels_of(tmp_path / "grey.png") == 1

@@ -56,6 +56,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         references_: patches that new images are compared with, in half precision.
         digests_: SHA-256 of each image's pixels as the network saw them.
         recipe_: how new images are weighed.
+        notices_: what the command line would have said of the images, such as what was left out; not kept by `save`.
 
     Example:
         >>> import torch
@@ -142,6 +143,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.mean_scores_ = grouping.mean_scores
         self.references_ = cast(np.ndarray, grouping.references)
         self.digests_ = pixels.digests
+        self.notices_ = [*pixels.notices, *(good.notices if good else [])]
         self.recipe_ = replace(mic.recipe(self.image_size), bits=bits)
         return self
 

@@ -21,7 +21,8 @@ examples:
   anomaly-clustering cluster --synthetic                  try it without images of your own
 
 Open report.html in the output folder with any browser. If the images lie in subfolders, these count as known defect
-types and the report compares the clusters with them; they play no part in the clustering.
+types and the report compares the clusters with them; they play no part in the clustering. Of a category of MVTec AD
+(train, test, ground_truth), and of images beside masks, the images that are meant are taken; a notice says which.
 
 The embedded network works offline at once. WideResNet-50 clusters better: --backbone wide_resnet50_2, downloaded once,
 or given as a file with --checkpoint."""

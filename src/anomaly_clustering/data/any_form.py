@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from anomaly_clustering.data.datamodule import evaluation_transform
-from anomaly_clustering.data.folder import list_images
+from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image
-from anomaly_clustering.data.survey import Bits, bits_of, check_bits
+from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.survey import Bits, check_bits, surveyed
 
 # A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
 ImageLike = Path | str | Image.Image | Tensor
@@ -34,6 +35,7 @@ class ImagesOfAnyForm(Dataset):
         bits: of a value that the camera filled, where images have 16; see `find_bits`.
 
     Attributes:
+        notices: on how a folder was read, such as what was left out.
         digests: SHA-256 of each image's pixels as the network sees them, once the image was read; empty before.
 
     Raises:
@@ -47,7 +49,13 @@ class ImagesOfAnyForm(Dataset):
     """
 
     def __init__(self, images: Images, size: int, bits: int = FULL_BITS):
-        self.images = list_images(Path(images)) if isinstance(images, Path | str) else images
+        self.images: Sequence[ImageLike] | Tensor
+        self.notices: list[str] = []
+        if isinstance(images, Path | str):
+            listing = list_folder(Path(images))
+            self.images, self.notices = [record.image for record in listing.records], [*listing.notices]
+        else:
+            self.images = images
         if not len(self.images):
             raise ValueError("there are no images to group")
         self.bits = bits
@@ -64,7 +72,7 @@ class ImagesOfAnyForm(Dataset):
 
 
 def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bits) -> int:
-    """How many bits of a value the camera filled in images of 16 bits, one number for all.
+    """How many bits of a value the camera filled in images of 16 bits, one number for all; looks at all files once.
 
     Args:
         images: to group.
@@ -72,7 +80,7 @@ def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bi
         bits: 8 to 16, or 'auto': the fewest of 8, 10, 12, 14 and 16 that hold the highest value.
 
     Returns:
-        The number; 8 where no image has 16 bits.
+        The number, 8 where no image has 16 bits; what there is to know of files is among the notices of `images`.
 
     Raises:
         ValueError: `bits` is neither 'auto' nor a number from 8 to 16.
@@ -82,12 +90,15 @@ def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bi
         12
     """
     check_bits(bits)
-    given = [*images.images, *(normals.images if normals else [])]
-    opened = [np.asarray(image) for image in given if isinstance(image, Image.Image) and image.mode.startswith("I")]
+    parts = [(images.images, False), *([(normals.images, True)] if normals else [])]
+    given = [(image, normal) for part, normal in parts for image in part]
+    files = [Record(Path(image), is_normal_train=normal) for image, normal in given if isinstance(image, Path | str)]
+    listing = surveyed(Listing(files, []), bits=bits)
+    images.notices += listing.notices
+    opened = [np.asarray(image) for image, _ in given if isinstance(image, Image.Image) and image.mode.startswith("I")]
     if opened and bits != "auto":
         return bits
-    highest = max([0, *(int(values.max()) for values in opened)])
-    return max(bits_for(highest), bits_of([Path(image) for image in given if isinstance(image, Path | str)], bits))
+    return max([8, *(bits_for(int(values.max())) for values in opened), *(r.bits for r in listing.records if r.bits)])
 
 
 def _rgb(image: ImageLike, name: str, bits: int) -> Image.Image:

@@ -55,7 +55,7 @@ def list_folder(
         >>> listing.class_names, [record.label for record in listing.records], len(listing.notices)
         (['crack', 'good'], [0, 1], 1)
     """
-    layout = recognise(root)
+    layout = recognise(root, [*leave_out, *(folder for folder in (normals, masks) if folder)])
     root, notices = layout.images, layout.notices
     if layout.normals and normals is None:
         notices.append(

@@ -4,6 +4,7 @@ Known are a category of MVTec AD (`train`, `test`, `ground_truth`), one of VisA 
 folders of masks beside those of images, as anomalib's `Folder` has them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +35,12 @@ class Layout(NamedTuple):
     notices: list[str]
 
 
-def recognise(root: Path) -> Layout:
+def recognise(root: Path, known: Sequence[Path] = ()) -> Layout:
     """Find the images to cluster in a folder of a known layout.
 
     Args:
         root: the folder that the user gave.
+        known: folders of which the user said what they are, such as that of the normal images.
 
     Returns:
         What there is in it; `root` itself where its layout is none of those known.
@@ -60,10 +62,10 @@ def recognise(root: Path) -> Layout:
     if _is_split(inside):
         good = [folder for name, folder in _folders(inside["images"]).items() if name in DEFECT_FREE]
         return _part(root, inside["images"], good)
-    if _is_category(inside):
+    if _is_category(inside, known):
         train = _folders(inside["train"]) if "train" in inside else {}
         return _part(root, inside["test"], [folder for name, folder in train.items() if name in DEFECT_FREE])
-    parts = [folder.name for name, folder in inside.items() if name in PARTS]
+    parts = [folder.name for name, folder in inside.items() if name in PARTS and not _holds_any(folder, known)]
     if len(parts) > 1:
         raise ValueError(
             f"{str(root)!r} holds {', '.join(map(repr, parts))}, parts of a data set and no types of defects; give one "
@@ -92,12 +94,16 @@ def _folders(folder: Path) -> dict[str, Path]:
     }
 
 
-def _is_category(inside: dict[str, Path]) -> bool:
-    """MVTec AD's layout: in `train` all images are free of defects, or there are masks."""
-    if "test" not in inside:
-        return False
-    train = set(_folders(inside["train"])) if "train" in inside else set()
-    return "ground_truth" in inside or (bool(train) and train <= DEFECT_FREE)
+def _is_category(inside: dict[str, Path], known: Sequence[Path] = ()) -> bool:
+    """MVTec AD's layout: there are masks, or all of `train` is free of defects, as its folders or its user say."""
+    if "test" not in inside or "ground_truth" in inside or "train" not in inside:
+        return "test" in inside and "ground_truth" in inside
+    types = _folders(inside["train"]).keys()
+    return (bool(types) and types <= DEFECT_FREE) or _holds_any(inside["train"], known)
+
+
+def _holds_any(folder: Path, others: Sequence[Path]) -> bool:
+    return any(other.resolve().is_relative_to(folder.resolve()) for other in others)
 
 
 def _is_split(inside: dict[str, Path]) -> bool:
@@ -114,4 +120,4 @@ def _part(root: Path, images: Path, good: list[Path]) -> Layout:
 def _holds_masks(folder: Path) -> bool:
     """Few levels of brightness in each image that is looked at."""
     images = image_files(folder)[:LOOKED_AT]
-    return bool(images) and all(0 < levels_of(image, most=2) <= 2 for image in images)
+    return bool(images) and all(levels_of(image) in (1, 2) for image in images)

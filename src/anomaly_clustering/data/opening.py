@@ -50,6 +50,7 @@ class Header(NamedTuple):
 
     Attributes:
         pixels: how many.
+        bands: values of a pixel.
         pages: how many images the file holds, of which the first is read.
         sixteen_bits: whether values have more than 8 bits.
         sixteen_bit_colours: whether they are red, green and blue.
@@ -57,6 +58,7 @@ class Header(NamedTuple):
     """
 
     pixels: int
+    bands: int
     pages: int
     sixteen_bits: bool
     sixteen_bit_colours: bool
@@ -85,6 +87,7 @@ def read_header(path: Path) -> Header:
         colours = _raw_mode(image).startswith("RGB;16")
         return Header(
             pixels=image.width * image.height,
+            bands=len(image.getbands()),
             pages=getattr(image, "n_frames", 1),
             sixteen_bits=colours or image.mode.startswith("I"),
             sixteen_bit_colours=colours,
