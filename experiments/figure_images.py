@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.data import DefectDataModule
-from anomaly_clustering.data.images import read_image
+from anomaly_clustering.data.images import FULL_BITS, read_image
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag
 from anomaly_clustering.metrics.counts import confusion
@@ -109,7 +109,8 @@ def _grid(found: Found, columns: dict[str, Maps], *, rows: int, others: int = 0)
 
 
 def _image(data: DefectDataModule, position: int) -> Image.Image:
-    return read_image(data.records[position].image).convert("RGB").resize((SIDE, SIDE))
+    record = data.records[position]
+    return read_image(record.image, record.bits or FULL_BITS).convert("RGB").resize((SIDE, SIDE))
 
 
 def gallery(found: Found, method: str) -> Figure:

@@ -156,3 +156,15 @@ def test_no_file_is_long() -> None:
     lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert {module: length for module, length in lengths.items() if length > LONGEST} == {}
     assert lengths["mic.module"] <= LONGEST_WIRING
+
+
+def test_images_are_opened_in_one_place_which_names_the_formats() -> None:
+    # Of all that Pillow knows some start programs, such as PostScript.
+    calls = {
+        module: [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        for module, path in MODULES.items()
+    }
+    found = {module: [call for call in lines if call.startswith("Image.open(")] for module, lines in calls.items()}
+    assert {module: lines for module, lines in found.items() if lines} == {
+        "data.opening": ["Image.open(path, formats=FORMATS)"]
+    }

@@ -249,3 +249,33 @@ def test_real_resnet18_loads_strictly() -> None:
     features = Backbone("resnet18", checkpoint=RESNET18)(IMAGES)
     assert features.shape == (2, 128, 8, 12)
     assert 0 < features.mean() < 1
+
+
+@pytest.mark.parametrize("text", ["<!DOCTYPE html><html>Sign in</html>", "version https://git-lfs.github.com/spec/v1"])
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_a_web_page_in_place_of_weights_is_said_to_be_one(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(f"\n{text}\n" + "x" * 100)
+    with pytest.raises(ValueError, match=rf"{name}' holds no weights but text.*begins with '{text[:8]}.*download"):
+        Backbone("resnet18", checkpoint=tmp_path / name)
+
+
+@pytest.mark.parametrize("prefix", ["encoder.", "model.", "module.", "backbone.", "module.encoder_q."])
+def test_weights_below_one_prefix_are_those_of_the_network(checkpoint: Path, tmp_path: Path, prefix: str) -> None:
+    state = timm.models.load_state_dict(str(checkpoint))
+    below = {prefix + key: value for key, value in state.items()}
+    # What else the training held lies beside it; timm takes 'module.' off by itself, from all names.
+    beside = {} if prefix == "module." else {"projector.0.weight": torch.ones(1)}
+    torch.save(below | beside, tmp_path / "a.pth")
+    expected = Backbone("resnet18", checkpoint=checkpoint)(IMAGES)
+    assert torch.equal(Backbone("resnet18", checkpoint=tmp_path / "a.pth")(IMAGES), expected)
+    torch.save(below | {prefix + "extra.weight": torch.ones(1)}, tmp_path / "b.pth")
+    with pytest.raises(ValueError, match=r"1 unknown \(extra\.weight"):
+        Backbone("resnet18", checkpoint=tmp_path / "b.pth")
+
+
+def test_a_network_that_is_there_twice_is_not_chosen_by_chance(checkpoint: Path, tmp_path: Path) -> None:
+    state = timm.models.load_state_dict(str(checkpoint))
+    twice = {f"{name}.{key}": value for name in ("teacher", "student") for key, value in state.items()}
+    torch.save(twice, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"the network 2 times, below 'teacher\.', 'student\.'; save one of them"):
+        Backbone("resnet18", checkpoint=tmp_path / "a.pth")

@@ -154,3 +154,13 @@ def test_what_was_fitted_is_not_embedded_again(
     assert sum(embedded) == 1
     assert (found.labels[:15] == fitted.labels_).all()
     assert found.labels[15] == found.labels[16] == fitted.labels_[5]
+
+
+def test_a_folder_that_is_not_there_is_said_as_the_command_line_says_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="'/nope' does not exist"):
+        AnomalyClusterer().fit("/nope")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(NotADirectoryError, match=r"a\.txt' is a file; give the folder that holds the images"):
+        AnomalyClusterer().fit(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match=rf"'{tmp_path}' holds no images"):
+        AnomalyClusterer().fit(tmp_path)

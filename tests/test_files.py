@@ -1,9 +1,11 @@
 """What is written is there whole or not at all; what a run leaves is replaced only if the user says so."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from anomaly_clustering.files import digest, files_into, read_csv, whole_file, whole_folder, write_csv
@@ -179,3 +181,33 @@ def test_tables_are_read_whatever_separator_the_spreadsheet_wrote(
 def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     assert read_csv(tmp_path / "empty.csv") == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_names_the_folder(tmp_path: Path, error: Exception) -> None:
+    (tmp_path / "run").mkdir()
+    for enter in (
+        lambda: whole_file(tmp_path / "run" / "a.csv"),
+        lambda: whole_folder(tmp_path / "run"),
+        lambda: files_into(tmp_path / "run", last=".html"),
+    ):
+        with pytest.raises(OSError, match=r"the disk of '.*run' is full, so that nothing was"), enter():
+            raise error
+    # Of a file in a folder that is made, the folder is named that the user knows.
+    with (
+        pytest.raises(OSError, match=r"the disk of '.*run' is full"),
+        whole_folder(tmp_path / "run") as new,
+        whole_file(new / "inner" / "b.safetensors"),
+    ):
+        raise error
+    # What else goes wrong is left as it was.
+    with pytest.raises(FileNotFoundError, match="No such file"), whole_file(tmp_path / "run" / "a.csv"):
+        (tmp_path / "nowhere").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -1,12 +1,20 @@
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.folder import list_folder
-from anomaly_clustering.data.images import UnreadableImageError, image_files, read_image, read_mask
+from anomaly_clustering.data.images import read_image, read_mask
+from anomaly_clustering.data.maps import read_map
+from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.files import read_csv
 
 RED = (250, 10, 20)
@@ -217,3 +225,101 @@ def test_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     Image.new("L", (5, 5)).save(tmp_path / "mask.png")
     with pytest.raises(UnreadableImageError, match=r"mask\.png.*5x5.*12x16"):
         read_mask(tmp_path / "mask.png", (12, 16))
+
+
+POSTSCRIPT = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\nshowpage\n"
+
+
+def test_postscript_named_as_an_image_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    # Pillow looks for the program once.
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    for name in ("a.png", "a.tif", "a.jpg"):
+        (tmp_path / name).write_text(POSTSCRIPT)
+        for read in (read_image, read_map, lambda path: read_mask(path, (50, 50))):
+            with pytest.raises(UnreadableImageError, match=r"not an image that can be read: by its.*PostScript"):
+                read(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("GIF", "a GIF image"), ("PPM", ""), ("ICO", ""), ("JPEG2000", "")])
+def test_kinds_that_are_not_promised_are_not_read_whatever_they_are_called(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    red((16, 16)).save(tmp_path / "a.png", kind)
+    with pytest.raises(UnreadableImageError, match=rf"a\.png' is not an image that can be read.*{name}"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_photograph_beyond_the_limit_is_said_to_be_that(tmp_path: Path) -> None:
+    """Its header alone, of a line-scan camera's image."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 16000, 12320, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", len(header) - 4) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "long.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 100) + b"IDAT")
+    with pytest.raises(UnreadableImageError, match=r"long\.png' has 197 megapixels, more than the 178 .*; scale it"):
+        read_image(tmp_path / "long.png")
+
+
+def test_a_file_that_ends_in_its_header_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    with pytest.raises(UnreadableImageError, match=r"a\.png' is damaged: it begins as a PNG image, but holds none"):
+        read_image(tmp_path / "a.png")
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Root may read everything."""
+    root = os.geteuid() == 0
+    folder.chmod(0o755)
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has other permissions")
+def test_what_may_not_be_read_is_said_to_be_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/locked.png", "photos/secret/0.png", "closed/0.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        red().save(name)
+    for name in ("photos/locked.png", "photos/secret", "closed"):
+        Path(name).chmod(0)
+    with as_nobody(tmp_path):
+        with pytest.raises(UnreadableImageError, match=r"locked\.png' may not be read: you have no permission"):
+            read_image(Path("photos/locked.png"))
+        assert list_folder(Path("photos")).notices == ["left out: secret, which may not be read"]
+        with pytest.raises(PermissionError, match="'closed' may not be read"):
+            list_folder(Path("closed"))
+
+
+def test_links_to_nowhere_are_named(tmp_path: Path) -> None:
+    red().save(tmp_path / "a.png")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    assert list_folder(tmp_path).notices == ["left out: gone.png, a link to what is not there"]
+
+
+def test_images_by_their_content_among_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    red().save(tmp_path / "a.png")
+    red().save(tmp_path / "b", "PNG")
+    red().save(tmp_path / "c.gif")
+    (tmp_path / "notes.txt").write_text("no image")
+    (notice,) = list_folder(tmp_path).notices
+    assert "3 files" in notice
+    assert f"2 are images by their content, '{tmp_path / 'b'}' a PNG image for one" in notice
+
+
+def test_files_of_other_kinds_among_the_normal_images_are_named(tmp_path: Path) -> None:
+    for name in ("photos/a.png", "fine/b.png"):
+        (tmp_path / name).parent.mkdir()
+        red().save(tmp_path / name)
+    (tmp_path / "fine" / "c.heic").write_text("x")
+    (notice,) = list_folder(tmp_path / "photos", normals=tmp_path / "fine").notices
+    assert f"1 files in '{tmp_path / 'fine'}'" in notice

@@ -16,8 +16,8 @@ from test_cli import ROOT, SMALL, refused
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
-from anomaly_clustering.data.images import UnreadableImageError
 from anomaly_clustering.data.maps import match_maps, read_map
+from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.synthetic_images import write_dataset
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.weights import effective_patches

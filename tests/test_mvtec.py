@@ -4,7 +4,7 @@ import pytest
 from conftest import MakeImage
 
 from anomaly_clustering.data import MVTecAD
-from anomaly_clustering.data.mvtec import CATEGORIES, OBJECTS, TEXTURES
+from anomaly_clustering.data.mvtec import CATEGORIES, OBJECTS, TEXTURES, list_mvtec
 
 
 @pytest.fixture
@@ -54,3 +54,14 @@ def test_missing_mask_is_named(root: Path) -> None:
 def test_unknown_category_lists_those_there(root: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no category 'bottle'.*hazelnut"):
         MVTecAD(root, "bottle").setup()
+
+
+def test_images_of_several_types_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    for name in ("crack", "combined"):
+        (tmp_path / "test" / name).mkdir(parents=True)
+        (tmp_path / "test" / name / "0.png").touch()
+    assert list_mvtec(tmp_path).notices == [
+        "left out: 1 images of type 'combined', which show several types of defects at once, as in the paper "
+        "(--data.include_combined)"
+    ]
+    assert list_mvtec(tmp_path, include_combined=True).notices == []

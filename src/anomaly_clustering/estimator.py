@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
-from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm
+from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
+from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.quiet import quiet
@@ -38,6 +40,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tau: smoothness of the weights: small picks single patches, large weighs all alike.
         method: the clustering; the tree of `children_` is Ward's whatever it is.
         image_size: height and width in pixels to which images are resized.
+        bits: of a value that the camera filled in images of 16 bits; 'auto' finds it by the highest value, and images
+            to come are read alike.
         batch_size: images that go through the network at a time.
         random_state: draws the images that new ones are compared with, and starts k-means and the like.
 
@@ -52,6 +56,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         references_: patches that new images are compared with, in half precision.
         digests_: SHA-256 of each image's pixels as the network saw them.
         recipe_: how new images are weighed.
+        notices_: what the command line would have said of the images, such as what was left out; not kept by `save`.
 
     Example:
         >>> import torch
@@ -75,6 +80,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tau: float = 0.02,
         method: Method = "ward",
         image_size: int = 256,
+        bits: Bits = "auto",
         batch_size: int = 32,
         random_state: int = 0,
     ):
@@ -85,6 +91,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.tau = tau
         self.method = method
         self.image_size = image_size
+        self.bits = bits
         self.batch_size = batch_size
         self.random_state = random_state
 
@@ -109,9 +116,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             array([0, 0, 1])
         """
         pixels = ImagesOfAnyForm(images, self.image_size)
-        data = DataOfAnyForm(
-            pixels, None if normals is None else ImagesOfAnyForm(normals, self.image_size), self.batch_size
-        )
+        good = None if normals is None else ImagesOfAnyForm(normals, self.image_size)
+        data = DataOfAnyForm(pixels, good, self.batch_size)
+        bits = find_bits(pixels, good, self.bits)
+        for given in filter(None, (pixels, good)):
+            given.bits = bits
         mic = MIC(
             self.backbone,
             layer=self.layer,
@@ -134,7 +143,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.mean_scores_ = grouping.mean_scores
         self.references_ = cast(np.ndarray, grouping.references)
         self.digests_ = pixels.digests
-        self.recipe_ = mic.recipe(self.image_size)
+        self.notices_ = [*pixels.notices, *(good.notices if good else [])]
+        self.recipe_ = replace(mic.recipe(self.image_size), bits=bits)
         return self
 
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
@@ -181,7 +191,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             (2, array([False,  True]))
         """
         check_is_fitted(self)
-        pixels, seen, new = ImagesOfAnyForm(images, self.image_size), set(self.digests_), []
+        pixels, seen, new = ImagesOfAnyForm(images, self.image_size, self.recipe_.bits), set(self.digests_), []
 
         def batches() -> Iterator[Tensor]:
             """Pixels of the images that were not fitted, each image once."""

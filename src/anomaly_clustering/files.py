@@ -4,6 +4,7 @@ All of the package writes through here what must not be found half written. Only
 """
 
 import csv
+import errno
 import hashlib
 import os
 import tempfile
@@ -19,6 +20,8 @@ UNFINISHED = ".unfinished"
 MARK = ".anomaly-clustering"
 # Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
 SEPARATORS = ",;\t"
+# The system's numbers for a disk without space, and for a user who has had what is allowed.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def digest(path: Path | str) -> str:
@@ -44,6 +47,38 @@ def digest(path: Path | str) -> str:
 
 
 @contextmanager
+def naming_a_full_disk(folder: Path) -> Iterator[None]:
+    """Where a disk that is full, or a quota, ends the work: say which folder it was written to.
+
+    Args:
+        folder: that is written to.
+
+    Raises:
+        OSError: the disk is full.
+
+    Example:
+        >>> with naming_a_full_disk(Path("runs")):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        OSError: the disk of 'runs' is full, so that nothing was written; free some space, or choose another folder
+    """
+    try:
+        yield
+    except Exception as error:
+        # Libraries that are not written in Python have errors of their own, with the system's number in their words.
+        number = getattr(error, "errno", None) or next((n for n in FULL if f"(os error {n})" in str(error)), None)
+        if number not in FULL:
+            raise
+        full = OSError(
+            f"the disk of {str(folder)!r} is full, so that nothing was written; free some space, or choose another "
+            "folder"
+        )
+        # So that a folder which holds this one can be named in its place.
+        full.errno = number
+        raise full from error
+
+
+@contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A path to write to, whose file takes the place of `path` when all went well and leaves no trace otherwise.
 
@@ -65,12 +100,13 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     part.touch()
     rights = part.stat().st_mode
     try:
-        yield part
-        part.chmod(rights)
-        if durable:
-            with part.open("r+b") as file:
-                os.fsync(file.fileno())
-        os.replace(part, path)
+        with naming_a_full_disk(path.parent):
+            yield part
+            part.chmod(rights)
+            if durable:
+                with part.open("r+b") as file:
+                    os.fsync(file.fileno())
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -93,7 +129,8 @@ def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=UNFINISHED) as temporary:
+    unfinished = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=UNFINISHED)
+    with naming_a_full_disk(folder), unfinished as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
@@ -155,7 +192,8 @@ def files_into(folder: Path, *, last: str) -> Iterator[Path]:
         ...     sorted(file.name for file in Path(place).iterdir())
         ['a.png', 'page.html']
     """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=UNFINISHED) as temporary:
+    unfinished = tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=UNFINISHED)
+    with naming_a_full_disk(folder), unfinished as temporary:
         new = Path(temporary)
         yield new
         written = [path for path in new.rglob("*") if path.is_file()]

@@ -11,13 +11,16 @@ from rich.table import Table
 
 from anomaly_clustering.cli.console import drawing_the_report, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.runs.assigned import assign_to_run
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
+from anomaly_clustering.runs.store import load_run
 
 
 def assign_images(options: argparse.Namespace) -> None:
     """Run the command; for the options see `assign_options`."""
     listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
+    listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
     images = [record.image for record in listing.records]
     with offering_to_skip():
         rows = assign_to_run(options.run, images, labels=options.labels, progress=drawing_the_report)

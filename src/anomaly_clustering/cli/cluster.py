@@ -77,6 +77,8 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
         normals=options.normal,
         maps=options.maps,
         skip_unreadable=options.skip_unreadable,
+        bits=options.bits,
+        copies=options.copies,
         image_size=options.image_size,
     )
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from anomaly_clustering.data.images import UnreadableImageError
+from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.metrics.titles import TITLES
 
 

@@ -128,6 +128,8 @@ class CommandLine(LightningCLI):
             config=yaml.safe_dump(self.config_dump, sort_keys=False),
         )
         console = Console()
+        if isinstance(self.datamodule, DefectDataModule):
+            print_notices(console, self.datamodule.notices)
         if chosen:
             console.print(epochs_table(chosen))
         print_plainly(console, f"Results are in {self.out}")

@@ -21,7 +21,8 @@ examples:
   anomaly-clustering cluster --synthetic                  try it without images of your own
 
 Open report.html in the output folder with any browser. If the images lie in subfolders, these count as known defect
-types and the report compares the clusters with them; they play no part in the clustering.
+types and the report compares the clusters with them; they play no part in the clustering. Of a category of MVTec AD
+(train, test, ground_truth), and of images beside masks, the images that are meant are taken; a notice says which.
 
 The embedded network works offline at once. WideResNet-50 clusters better: --backbone wide_resnet50_2, downloaded once,
 or given as a file with --checkpoint."""
@@ -62,13 +63,15 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
     add("--tau", type=float, help="smoothness of the weights (default 0.02; chosen by itself with --maps)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
+    add("--copies", choices=("all", "once"), default="all", help="count exact copies of an image all (default) or once")
+    add("--bits", type=_bits, default="auto", metavar="N", help="bits of the camera in 16-bit files (default auto)")
     add("--out", type=Path, metavar="DIR", help="output folder (default: IMAGES-clusters, in this folder)")
     add("--overwrite", action="store_true", help="replace the run that the output folder holds")
     options = parser.parse_args(argv)
     if options.synthetic == (options.images is not None):
         parser.error("give a folder of images, or --synthetic for generated ones")
-    if options.synthetic and (options.normal or options.maps or options.skip_unreadable):
-        parser.error("--normal, --maps and --skip-unreadable are for a folder of images, not for --synthetic")
+    if options.synthetic and (options.normal or options.maps or options.skip_unreadable or options.bits != "auto"):
+        parser.error("--normal, --maps, --skip-unreadable and --bits are for a folder of images, not for --synthetic")
     if options.normal and options.maps:
         parser.error("--normal and --maps are two ways to weigh patches; give one of them")
     return options
@@ -113,6 +116,14 @@ def _num_clusters(text: str) -> int | str:
         return text
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"the number of clusters must be 2 or more, or 'auto', got {text!r}")
+    return int(text)
+
+
+def _bits(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal() or not 8 <= int(text) <= 16:
+        raise argparse.ArgumentTypeError(f"the bits of a camera are 8 to 16, or 'auto', got {text!r}")
     return int(text)
 
 

@@ -6,7 +6,7 @@ ROOT/NORMAL_DIR/000.png   ROOT/ABNORMAL_DIR/000.png   ROOT/NORMAL_TEST_DIR/000.p
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomaly_clustering.data.folder import check_one_to_one, list_images, mask_of
+from anomaly_clustering.data.folder import check_one_to_one, left_out, list_images, mask_of
 from anomaly_clustering.data.records import Listing, Record
 
 GOOD = "good"
@@ -68,4 +68,6 @@ def list_anomalib(
     records = [Record(image, class_names.index(label), masks.get(image)) for image, label in types.items()]
     check_one_to_one(records)
     normals = list_images(root / normal_dir) if normal_dir is not None else []
-    return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names)
+    named = [name for name in (*abnormal_dirs, normal_test_dir, normal_dir) if name is not None]
+    notices = [notice for name in named for notice in left_out(root / name)]
+    return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names, notices)

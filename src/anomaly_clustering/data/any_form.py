@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from PIL import Image
@@ -13,7 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from anomaly_clustering.data.datamodule import evaluation_transform
-from anomaly_clustering.data.images import as_rgb, image_files, read_image
+from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image
+from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.survey import Bits, check_bits, surveyed
 
 # A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
 ImageLike = Path | str | Image.Image | Tensor
@@ -28,11 +32,14 @@ class ImagesOfAnyForm(Dataset):
         images: a folder, or a sequence of paths, PIL images or tensors [3, H, W] or [1, H, W], float in [0, 1] or of 8
             bits.
         size: height and width in pixels to which they are resized.
+        bits: of a value that the camera filled, where images have 16; see `find_bits`.
 
     Attributes:
+        notices: on how a folder was read, such as what was left out.
         digests: SHA-256 of each image's pixels as the network sees them, once the image was read; empty before.
 
     Raises:
+        FileNotFoundError: the folder is missing.
         ValueError: there are no images.
 
     Example:
@@ -41,12 +48,17 @@ class ImagesOfAnyForm(Dataset):
         (torch.Size([3, 32, 32]), True)
     """
 
-    def __init__(self, images: Images, size: int):
-        self.images = image_files(Path(images)) if isinstance(images, Path | str) else images
+    def __init__(self, images: Images, size: int, bits: int = FULL_BITS):
+        self.images: Sequence[ImageLike] | Tensor
+        self.notices: list[str] = []
+        if isinstance(images, Path | str):
+            listing = list_folder(Path(images))
+            self.images, self.notices = [record.image for record in listing.records], [*listing.notices]
+        else:
+            self.images = images
         if not len(self.images):
-            raise ValueError(
-                "there are no images to group" + (f" in {str(images)!r}" if self.images is not images else "")
-            )
+            raise ValueError("there are no images to group")
+        self.bits = bits
         self.transform = evaluation_transform(size)
         self.digests = [""] * len(self.images)
 
@@ -54,17 +66,47 @@ class ImagesOfAnyForm(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        pixels = self.transform(_rgb(self.images[index], f"image {index}"))
+        pixels = self.transform(_rgb(self.images[index], f"image {index}", self.bits))
         self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
         return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
 
 
-def _rgb(image: ImageLike, name: str) -> Image.Image:
+def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bits) -> int:
+    """How many bits of a value the camera filled in images of 16 bits, one number for all; looks at all files once.
+
+    Args:
+        images: to group.
+        normals: to compare with; None where there are none.
+        bits: 8 to 16, or 'auto': the fewest of 8, 10, 12, 14 and 16 that hold the highest value.
+
+    Returns:
+        The number, 8 where no image has 16 bits; what there is to know of files is among the notices of `images`.
+
+    Raises:
+        ValueError: `bits` is neither 'auto' nor a number from 8 to 16.
+
+    Example:
+        >>> find_bits(ImagesOfAnyForm([Image.new("I;16", (50, 40), 4000)], size=32), None, "auto")
+        12
+    """
+    check_bits(bits)
+    parts = [(images.images, False), *([(normals.images, True)] if normals else [])]
+    given = [(image, normal) for part, normal in parts for image in part]
+    files = [Record(Path(image), is_normal_train=normal) for image, normal in given if isinstance(image, Path | str)]
+    listing = surveyed(Listing(files, []), bits=bits)
+    images.notices += listing.notices
+    opened = [np.asarray(image) for image, _ in given if isinstance(image, Image.Image) and image.mode.startswith("I")]
+    if opened and bits != "auto":
+        return bits
+    return max([8, *(bits_for(int(values.max())) for values in opened), *(r.bits for r in listing.records if r.bits)])
+
+
+def _rgb(image: ImageLike, name: str, bits: int) -> Image.Image:
     """Pixels of 8 bits, whatever the form, so that an image is the same in all forms."""
     if isinstance(image, Path | str):
-        return read_image(Path(image))
+        return read_image(Path(image), bits)
     if isinstance(image, Image.Image):
-        return as_rgb(image, name)
+        return as_rgb(image, name, bits)
     if not isinstance(image, Tensor):
         raise TypeError(f"{name} must be a path, an image of Pillow or a tensor, got {type(image).__name__}")
     if image.ndim != 3 or len(image) not in (1, 3):

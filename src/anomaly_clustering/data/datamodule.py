@@ -10,6 +10,7 @@ A batch is a dict:
     index   int [B], position in the data set
     mask    float [B, 1, H, W], share of each pixel that is defective; only where the source has masks
     map     float [B, 1, H, W], how anomalous another detector finds each pixel; only where its maps are given
+    bits    int [B], of a value that the camera filled in a file of 16 bits, 0 where the file has 8
     path    list of B file names
 """
 
@@ -26,9 +27,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from anomaly_clustering.data.images import read_image, read_mask
+from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 
 NUM_WORKERS = min(8, os.cpu_count() or 1)
 
@@ -69,11 +71,12 @@ class DefectImages(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = self.records[index]
-        image = read_image(record.image)
+        image = read_image(record.image, record.bits or FULL_BITS)
         sample = {
             "image": self.transform(image),
             "target": self.target(index),
             "index": index,
+            "bits": record.bits or 0,
             "path": str(record.image),
         }
         if self.has_masks:
@@ -155,6 +158,9 @@ class DefectDataModule(LightningDataModule):
             there is nothing to prepare.
         maps: folder of the anomaly maps of another detector, one for each image to cluster; see `data.maps`. By default
             there are none.
+        bits: of a value that the camera filled in files of 16 bits, 8 to 16; by default ('auto') the fewest of 8, 10,
+            12, 14 and 16 that hold the highest value of all images, normal ones too: one scale serves them all.
+        copies: whether 'all' images of the same content count, as by default, or 'once'.
         image_size: height and width in pixels to which images are resized, at least 32; 256 as in the paper.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
@@ -184,6 +190,8 @@ class DefectDataModule(LightningDataModule):
         *,
         prepare: Callable[[], None] | None = None,
         maps: Path | str | None = None,
+        bits: Bits = "auto",
+        copies: Copies = "all",
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -192,7 +200,10 @@ class DefectDataModule(LightningDataModule):
         super().__init__()
         if image_size < 32:
             raise ValueError(f"image_size must be at least 32 pixels, got {image_size}")
+        check_bits(bits)
         self.source = source
+        self.bits = bits
+        self.copies = copies
         self.prepare = prepare
         self.maps = Path(maps) if maps else None
         self.image_size = image_size
@@ -216,7 +227,7 @@ class DefectDataModule(LightningDataModule):
             ValueError: there are no images to cluster, or whatever else the source finds wrong.
         """
         if self.listing is None:
-            listing = self.source()
+            listing = surveyed(self.source(), bits=self.bits, copies=self.copies)
             self.listing = _with_maps(listing, self.maps) if self.maps else listing
             if not self.records:
                 raise ValueError("there are no images to cluster")
@@ -230,6 +241,11 @@ class DefectDataModule(LightningDataModule):
     def normal_records(self) -> list[Record]:
         """Images known to be free of defects, which are not clustered."""
         return [record for record in self._listing.records if record.is_normal_train]
+
+    @property
+    def bits_read(self) -> int:
+        """How many bits of a value count in files of 16, one number for all; 8 where there are no such files."""
+        return max([8, *(record.bits for record in self._listing.records if record.bits)])
 
     @property
     def class_names(self) -> Sequence[str]:

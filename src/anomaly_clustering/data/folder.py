@@ -6,17 +6,11 @@ from pathlib import Path
 
 from rich.progress import track
 
-from anomaly_clustering.data.images import (
-    EXTENSIONS,
-    UnreadableImageError,
-    files_below,
-    folders_left_out,
-    image_files,
-    read_image,
-)
+from anomaly_clustering.data.images import read_image
+from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
+from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
-
-DEFECT_FREE = frozenset({"good", "normal", "ok"})
+from anomaly_clustering.data.walk import NOT_TO_BE_READ, Found, look, why_left_out
 
 
 def list_folder(
@@ -32,7 +26,8 @@ def list_folder(
     `normals`, `masks` and the folders to `leave_out` may lie inside `root`; their images are not clustered.
 
     Args:
-        root: the images to cluster. Those that lie directly in it have no label.
+        root: the images to cluster, those that lie directly in it without a label; or a folder of a known layout that
+            holds them, see `layouts`.
         normals: images known to be free of defects; none by default.
         masks: masks, each at the path that its image has below `root`, with any ending of an image file, and with
             `_mask` after the stem or without. Images in a folder named good, normal or ok need none. By default no
@@ -42,13 +37,13 @@ def list_folder(
             no image is opened, and a damaged one stops the run later.
 
     Returns:
-        The records, sorted by path, the defect types in alphabetical order, and a notice on files of other kinds, among
-        which there may be photographs.
+        The records, sorted by path, the defect types in alphabetical order, and notices on what was recognised and left
+        out, such as files of other kinds, among which there may be photographs.
 
     Raises:
         FileNotFoundError: a folder is missing, or a mask.
         NotADirectoryError: a file is given where a folder is needed.
-        ValueError: a folder holds no images.
+        ValueError: a folder holds no images, or several sets of them.
 
     Example:
         >>> import tempfile
@@ -60,10 +55,18 @@ def list_folder(
         >>> listing.class_names, [record.label for record in listing.records], len(listing.notices)
         (['crack', 'good'], [0, 1], 1)
     """
-    leave_out = [*leave_out, *(folder for folder in (normals, masks) if folder)]
+    layout = recognise(root, [*leave_out, *(folder for folder in (normals, masks) if folder)])
+    root, notices = layout.images, layout.notices
+    if layout.normals and normals is None:
+        notices.append(
+            f"images free of defects are in {str(layout.normals)!r}: clusters are better if they are given as normal "
+            f"ones (--normal {layout.normals})"
+        )
+    leave_out = [*leave_out, *layout.masks, *(folder for folder in (normals, masks) if folder)]
     images = list_images(root, leave_out)
     normal_images = list_images(normals) if normals else []
-    notices = [*([notice] if (notice := _other_kinds(root, leave_out)) else []), *_left_out(root)]
+    notices += left_out(root, leave_out)
+    notices += left_out(normals) if normals else []
     if skip_unreadable:
         images, bad = _readable(images)
         normal_images, bad_normals = _readable(normal_images)
@@ -86,7 +89,7 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     """List all images below a folder, and fail where there are none.
 
     Args:
-        folder: where to look; see `images.image_files`.
+        folder: where to look; see `walk.look`.
         leave_out: folders whose images are passed over; none by default.
 
     Returns:
@@ -95,6 +98,7 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     Raises:
         FileNotFoundError: the folder is missing.
         NotADirectoryError: it is a file.
+        PermissionError: it may not be read.
         ValueError: it holds no images.
 
     Example:
@@ -108,7 +112,9 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
         raise FileNotFoundError(f"{str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that holds the images")
-    images = _outside(image_files(folder), leave_out)
+    if why_left_out(folder) == NOT_TO_BE_READ:
+        raise PermissionError(f"{str(folder)!r} may not be read: you have no permission to")
+    images = [path for path in _outside(look(folder).files, leave_out) if path.suffix.lower() in EXTENSIONS]
     if not images:
         beside = " beside the normal images, masks and maps" if leave_out else ""
         raise ValueError(f"{str(folder)!r} holds no images{beside} ({', '.join(sorted(EXTENSIONS))})")
@@ -120,20 +126,43 @@ def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
     return [path for path in files if not any(path.resolve().is_relative_to(place) for place in places)]
 
 
-def _other_kinds(folder: Path, leave_out: Sequence[Path]) -> str:
-    """Say how many files are not images of a kind that we read: photographs may be among them."""
-    kinds = Counter(path.suffix.lower() for path in _outside(files_below(folder), leave_out))
-    others = {kind: count for kind, count in kinds.items() if kind not in EXTENSIONS}
+def left_out(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:
+    """Say what below a folder is not looked at: files that are not of a kind that is read, and whole folders.
+
+    Args:
+        folder: that holds images.
+        leave_out: folders that are passed over by intent.
+
+    Returns:
+        A notice for each reason.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("0.png", "1.heic"):
+        ...         (Path(folder) / name).touch()
+        ...     print(*left_out(Path(folder)))
+        left out: 1 files in '...' of kinds that are not read (1 .heic)
+    """
+    found = look(folder)
+    return [*_other_kinds(folder, _outside(found.files, leave_out)), *_passed_over(folder, found)]
+
+
+def _other_kinds(folder: Path, files: Sequence[Path]) -> list[str]:
+    others = [path for path in files if path.suffix.lower() not in EXTENSIONS]
     if not others:
-        return ""
-    listed = ", ".join(f"{count} {kind or 'without ending'}" for kind, count in sorted(others.items()))
-    return f"left out: {sum(others.values())} files in {str(folder)!r} of kinds that are not read ({listed})"
+        return []
+    kinds = Counter(path.suffix.lower() for path in others)
+    listed = ", ".join(f"{count} {kind or 'without ending'}" for kind, count in sorted(kinds.items()))
+    images = {path: kind for path in others if (kind := looks_like(path))}
+    hint = f"; {len(images)} are images by their content" if images else ""
+    hint += "".join(f", {str(path)!r} {kind} for one" for path, kind in list(images.items())[:1])
+    return [f"left out: {len(others)} files in {str(folder)!r} of kinds that are not read ({listed}){hint}"]
 
 
-def _left_out(folder: Path) -> list[str]:
-    """Say which folders are passed over, for each reason."""
+def _passed_over(folder: Path, found: Found) -> list[str]:
     reasons: dict[str, list[str]] = {}
-    for path, reason in folders_left_out(folder).items():
+    for path, reason in found.left_out.items():
         reasons.setdefault(reason, []).append(str(path.relative_to(folder)))
     return [f"left out: {', '.join(names)}, {reason}" for reason, names in reasons.items()]
 

@@ -1,213 +1,107 @@
 """Reads image files of any common kind: as 8-bit RGB, or as masks of 0 and 1; an error names the file that is wrong."""
 
-import os
-from collections.abc import Collection
+import sys
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from jaxtyping import Float, Integer, UInt8
+from PIL import Image, ImageOps
 
-from anomaly_clustering.files import is_marked
+from anomaly_clustering.data.opening import UnreadableImageError, opened, read_header
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
 MIN_SIDE = 8
 LOSSY = frozenset({".jpg", ".jpeg", ".jfif", ".webp"})
-# Thumbnails of network drives, deleted files, what archives of macOS bring along.
-SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx"})
-# EXIF's orientations of images that lie on their side.
-SIDEWAYS = (5, 6, 7, 8)
+# Bits of a value in files of 16-bit images.
+FULL_BITS = 16
 
 
-class UnreadableImageError(ValueError):
-    """A file cannot be used as an image; the message names the file and says why.
-
-    Example:
-        >>> try:
-        ...     read_image(Path("absent.png"))
-        ... except UnreadableImageError as error:
-        ...     print(error)
-        'absent.png' does not exist
-    """
-
-
-def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[Path]:
-    """List all image files below a folder, also through links, sorted by path.
-
-    Args:
-        folder: where to look; hidden files and folders in it are passed over.
-        extensions: lower-case endings of the files to list; capitals in a file's name do not matter.
-
-    Returns:
-        Paths that begin with `folder`, in the same order on every file system.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt"):
-        ...         (Path(folder) / name).touch()
-        ...     print([path.name for path in image_files(Path(folder))])
-        ['a.jpg', 'b.PNG']
-    """
-    return [path for path in files_below(folder) if path.suffix.lower() in extensions]
-
-
-def files_below(folder: Path) -> list[Path]:
-    """List all files below a folder, of whatever kind, also through links, each once and sorted by path.
-
-    Args:
-        folder: where to look. Hidden files and folders in it are passed over, and so are folders with thumbnails,
-            deleted files or what this program wrote, see `why_left_out`. A file that can also be reached by a link is
-            listed under its own path.
-
-    Returns:
-        Paths that begin with `folder`, in the same order on every file system.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     for name in ("a.jpg", ".hidden.png", "notes.txt"):
-        ...         (Path(folder) / name).touch()
-        ...     (Path(folder) / "latest").symlink_to(folder)
-        ...     print([path.name for path in files_below(Path(folder))])
-        ['a.jpg', 'notes.txt']
-    """
-    found: dict[Path, Path] = {}  # By where the file really is.
-    links: list[Path] = []
-    seen: set[Path] = set()
-    # What is reached by a link waits until all else is known; a link may lead to a folder that is there anyway.
-    waiting = [folder]
-    while waiting:
-        start = waiting.pop(0)
-        for place, folders, names in os.walk(start):
-            here = Path(place)
-            real = here.resolve()
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            shown = sorted(name for name in folders if not name.startswith(".") and not why_left_out(here / name))
-            waiting += [here / name for name in shown if (here / name).is_symlink()]
-            folders[:] = [name for name in shown if not (here / name).is_symlink()]
-            files = [here / name for name in sorted(names) if not name.startswith(".")]
-            links += [file for file in files if file.is_symlink()]
-            for file in files:
-                if not file.is_symlink():
-                    found.setdefault(real / file.name, file)
-    for link in sorted(links):
-        found.setdefault(link.resolve(), link)
-    return sorted(path for path in found.values() if path.is_file())
-
-
-def folders_left_out(folder: Path) -> dict[Path, str]:
-    """Find the folders below a folder that `files_below` passes over although they are not hidden.
-
-    Args:
-        folder: where to look; links are not followed.
-
-    Returns:
-        Why each is left out, by path, sorted.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     (Path(folder) / "scratch" / "@eaDir").mkdir(parents=True)
-        ...     list(folders_left_out(Path(folder)).values())
-        ['where systems keep thumbnails and deleted files']
-    """
-    found: dict[Path, str] = {}
-    for place, folders, _ in os.walk(folder):
-        reasons = {name: why_left_out(Path(place) / name) for name in folders if not name.startswith(".")}
-        found |= {Path(place) / name: reason for name, reason in reasons.items() if reason}
-        folders[:] = [name for name, reason in reasons.items() if not reason]
-    return dict(sorted(found.items()))
-
-
-def why_left_out(folder: Path) -> str:
-    """Why the files in a folder are no photographs; empty where they may be some.
-
-    Args:
-        folder: below the one that the user gave.
-
-    Example:
-        >>> why_left_out(Path("photos/__MACOSX")), why_left_out(Path("photos/scratch"))
-        ('where systems keep thumbnails and deleted files', '')
-    """
-    if folder.name.lower() in SYSTEM_FOLDERS:
-        return "where systems keep thumbnails and deleted files"
-    return "which this program wrote" if is_marked(folder) else ""
-
-
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Path, bits: int = FULL_BITS) -> Image.Image:
     """Read the first frame of an image file as 8-bit RGB, turned upright by its EXIF tag.
 
-    16-bit grey is scaled by its full range, so that brightness stays comparable from file to file. Where the image is
-    transparent it shows white.
+    Of values of 16 bits the upper 8 of those that the camera filled are kept, by one scale for all files, so that
+    brightness stays comparable. Where the image is transparent it shows white.
 
     Args:
-        path: an image file of any kind that Pillow reads.
+        path: a PNG, JPEG, BMP, TIFF or WebP file.
+        bits: of a value that the camera filled in a file of 16 bits, 8 to 16; files of 8 bits are read as they are.
 
     Returns:
         An image of mode RGB.
 
     Raises:
-        UnreadableImageError: the file is missing, damaged or no image, has fewer than 8 pixels a side, or holds
-            floating-point pixels.
+        UnreadableImageError: the file is missing, damaged, not to be read or no image, has fewer than 8 pixels a side
+            or too many in all, or holds floating-point pixels.
+        ValueError: a value takes more than `bits`.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "deep.png"
-        ...     Image.new("I;16", (16, 12), 65535).save(path)
-        ...     image = read_image(path)
-        >>> image.mode, image.size, image.getpixel((0, 0))
-        ('RGB', (16, 12), (255, 255, 255))
+        ...     Image.new("I;16", (16, 12), 4095).save(path)
+        ...     image, dark = read_image(path, bits=12), read_image(path)
+        >>> image.mode, image.size, image.getpixel((0, 0)), dark.getpixel((0, 0))
+        ('RGB', (16, 12), (255, 255, 255), (15, 15, 15))
     """
-    return as_rgb(decode(path), repr(str(path)))
+    name = repr(str(path))
+    image = as_rgb(decode(path), name, bits)
+    if bits < FULL_BITS and read_header(path).sixteen_bit_colours:
+        return Image.fromarray(_eight_bits(_sixteen_bit_colours(path, image), bits, name))
+    return image
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image in pixels, upright as `read_image` gives it, without reading its pixels.
+def highest_value(path: Path) -> int:
+    """The highest value of an image of 16 bits.
 
     Args:
-        path: an image file.
-
-    Returns:
-        Width and height.
+        path: of its file.
 
     Raises:
-        UnreadableImageError: no image.
+        UnreadableImageError: the file is missing, damaged or no image.
 
     Example:
         >>> import tempfile
-        >>> exif = Image.Exif()
-        >>> exif[ExifTags.Base.Orientation] = 6  # turn it by 90 degrees to see it upright
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("L", (20, 10)).save(Path(folder) / "a.jpg", exif=exif)
-        ...     image_size(Path(folder) / "a.jpg")
-        (10, 20)
+        ...     Image.new("I;16", (16, 12), 4095).save(Path(folder) / "deep.png")
+        ...     highest_value(Path(folder) / "deep.png")
+        4095
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UnreadableImageError(f"{str(path)!r} is not an image that can be read: {error}") from None
-    return (height, width) if turned else (width, height)
+    image = decode(path)
+    if read_header(path).sixteen_bit_colours:
+        return int(_sixteen_bit_colours(path, as_rgb(image, repr(str(path)))).max())
+    return int(np.asarray(image).max())
 
 
-def as_rgb(image: Image.Image, name: str) -> Image.Image:
+def _sixteen_bit_colours(path: Path, upper: Image.Image) -> Integer[np.ndarray, "height width 3"]:
+    """Pillow keeps the upper byte of a colour, and the lower one where the order of the two is told the other way."""
+    lower = as_rgb(decode(path, swap_bytes=True), repr(str(path)))
+    return np.asarray(upper).astype(np.int64) * 256 + np.asarray(lower)
+
+
+def _eight_bits(values: Integer[np.ndarray, "..."], bits: int, name: str) -> UInt8[np.ndarray, "..."]:
+    """The upper 8 of `bits` bits: each of 256 levels stands for as many values."""
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest >= 2**bits:
+        raise ValueError(
+            f"{name} holds the value {lowest if lowest < 0 else highest}, but {bits}-bit images are read here, with "
+            f"values from 0 to {2**bits - 1}: give images of one camera, and its bits (--bits) where they are clustered"
+        )
+    return (values >> (bits - 8)).astype(np.uint8)
+
+
+def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
     """Convert an image that is already open as `read_image` would.
 
     Args:
         image: an image of Pillow, of any mode.
         name: what an error message calls the image.
+        bits: of a value, where the image has grey values of 16 bits.
 
     Returns:
         An image of mode RGB.
 
     Raises:
         UnreadableImageError: the image has fewer than 8 pixels a side, or floating-point pixels.
+        ValueError: a value takes more than `bits`.
 
     Example:
         >>> as_rgb(Image.new("RGBA", (8, 8), (250, 10, 20, 0)), "clear glass").getpixel((0, 0))
@@ -221,8 +115,7 @@ def as_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode == "F":
         raise UnreadableImageError(f"{name} holds floating-point pixels; save it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):
-        grey = np.clip(np.asarray(image, dtype=np.float64) / 257, 0, 255)
-        image = Image.fromarray(np.rint(grey).astype(np.uint8))
+        image = Image.fromarray(_eight_bits(np.asarray(image).astype(np.int64), bits, name))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -234,7 +127,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
 
     A mask of two levels marks by the brighter one, whatever it is: 1 beside 0, red beside black, a palette's second
     colour. Of more levels those above half of the full range mark, and so it is in formats that lose, whose noise could
-    be a second level.
+    be a second level. In files of 16 bits the range is that of the bits which the highest value needs, see `bits_for`.
 
     Args:
         path: an image file; colours are turned into grey first.
@@ -260,25 +153,39 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
         raise UnreadableImageError(
             f"mask {str(path)!r} has {mask.width}x{mask.height} pixels, but its image {size[0]}x{size[1]}"
         )
-    full = 65535 if mask.mode.startswith("I") else 255
     levels = np.asarray(mask if mask.mode.startswith("I") else mask.convert("L"))
     darkest, brightest = levels.min(), levels.max()
+    full = 2 ** (bits_for(int(brightest)) if mask.mode.startswith("I") else 8) - 1
     two_levels = darkest < brightest and bool(((levels == darkest) | (levels == brightest)).all())
     threshold = darkest if two_levels and path.suffix.lower() not in LOSSY else full / 2
     return (levels > threshold).astype(np.float32)
 
 
-def decode(path: Path) -> Image.Image:
+def bits_for(value: int) -> int:
+    """How many bits a camera has that gives a value: 8, 10, 12, 14 or 16.
+
+    Args:
+        value: the highest that was seen.
+
+    Example:
+        >>> bits_for(255), bits_for(4000), bits_for(65535)
+        (8, 12, 16)
+    """
+    return next((bits for bits in (8, 10, 12, 14) if value < 2**bits), FULL_BITS)
+
+
+def decode(path: Path, *, swap_bytes: bool = False) -> Image.Image:
     """Read the first frame of an image file as it was saved: its mode, its values, not turned upright.
 
     Args:
-        path: an image file of any kind that Pillow reads.
+        path: a PNG, JPEG, BMP, TIFF or WebP file.
+        swap_bytes: of colours of 16 bits give the lower 8, in place of the upper ones.
 
     Returns:
         The image, loaded; the file is closed.
 
     Raises:
-        UnreadableImageError: the file is missing, damaged or no image.
+        UnreadableImageError: the file is missing, damaged, not to be read, too large or no image.
 
     Example:
         >>> import tempfile
@@ -287,13 +194,18 @@ def decode(path: Path) -> Image.Image:
         ...     print(decode(Path(folder) / "grey.png").mode)
         L
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except UnidentifiedImageError:
-        raise UnreadableImageError(f"{str(path)!r} is not an image that can be read") from None
-    except FileNotFoundError:
-        raise UnreadableImageError(f"{str(path)!r} does not exist") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{str(path)!r} is damaged: {error}") from None
+    with opened(path) as image:
+        if swap_bytes:
+            image.tile = [_swapped(tile) for tile in image.tile]  # type: ignore[attr-defined]
+        image.load()
+        return image
+
+
+def _swapped(tile: tuple) -> tuple:
+    """A part of an image, whose values of 16 bits are read with their bytes in the other order."""
+    raw, *rest = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+    native = {"little": "B", "big": "L"}[sys.byteorder]
+    other = raw[:-1] + {"L": "B", "B": "L", "N": native}[raw[-1]]
+    swapped = (*tile[:3], (other, *rest) if isinstance(tile[3], tuple) else other)
+    # From version 11 on Pillow's parts have names.
+    return tile._make(swapped) if hasattr(tile, "_make") else swapped

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from anomaly_clustering.data.images import UnreadableImageError, decode, image_files
+from anomaly_clustering.data.images import decode
+from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.walk import image_files
 
 EXTENSIONS = frozenset({".npy", ".png", ".tif", ".tiff"})
 

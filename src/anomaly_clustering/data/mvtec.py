@@ -6,8 +6,9 @@ CATEGORY/test/TYPE/000.png   CATEGORY/ground_truth/TYPE/000_mask.png   CATEGORY/
 from pathlib import Path
 
 from anomaly_clustering.data.download import find, unpacked
-from anomaly_clustering.data.images import image_files
+from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.walk import image_files
 
 OBJECTS = (
     "bottle", "cable", "capsule", "hazelnut", "metal_nut", "pill", "screw", "toothbrush", "transistor", "zipper",
@@ -53,8 +54,13 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
     if not (folder / "test").is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not a category in MVTec AD's layout: it has no folder 'test'")
     types = sorted(path.name for path in (folder / "test").iterdir() if path.is_dir())
-    if not include_combined:
-        types = [name for name in types if name != "combined"]
+    notices = left_out(folder / "test")
+    if not include_combined and "combined" in types:
+        types.remove("combined")
+        notices.append(
+            f"left out: {len(image_files(folder / 'test' / 'combined'))} images of type 'combined', which show several "
+            "types of defects at once, as in the paper (--data.include_combined)"
+        )
     types.sort(key=lambda name: name != "good")
     records = [
         Record(image, label, _mask(folder, name, image))
@@ -64,7 +70,7 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
     normals = [Record(image, is_normal_train=True) for image in image_files(folder / "train" / "good")]
     if not records:
         raise ValueError(f"{str(folder / 'test')!r} holds no images")
-    return Listing(records + normals, types)
+    return Listing(records + normals, types, notices)
 
 
 def _mask(folder: Path, name: str, image: Path) -> Path | None:

@@ -14,6 +14,7 @@ class Record(NamedTuple):
         mask: an image of the same size that is bright where the defect is; None where nobody drew one.
         is_normal_train: the image is known to be free of defects and stands beside those that are clustered.
         map: the anomaly map that another detector wrote for the image; see `anomaly_clustering.data.maps`.
+        bits: how many bits of a value the camera filled, where the file has 16; None where it has 8, or nobody looked.
 
     Example:
         >>> Record(Path("photos/crack/0.png"), label=1).mask is None
@@ -25,6 +26,7 @@ class Record(NamedTuple):
     mask: Path | None = None
     is_normal_train: bool = False
     map: Path | None = None
+    bits: int | None = None
 
 
 class Listing(NamedTuple):

@@ -12,6 +12,7 @@ from anomaly_clustering.data.anomalib import list_anomalib
 from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule
 from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.survey import Bits, Copies
 from anomaly_clustering.data.synthetic import cache_folder, write_once
 
 
@@ -25,6 +26,8 @@ class Folder(DefectDataModule):
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
         skip_unreadable: list damaged files and go on without them; by default they stop the run, so that none is
             missed unseen.
+        bits: of a value that the camera filled in files of 16 bits, 8 to 16; 'auto' finds it by the highest value.
+        copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
@@ -52,6 +55,8 @@ class Folder(DefectDataModule):
         masks: Path | str | None = None,
         maps: Path | str | None = None,
         skip_unreadable: bool = False,
+        bits: Bits = "auto",
+        copies: Copies = "all",
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -66,6 +71,8 @@ class Folder(DefectDataModule):
                 skip_unreadable=skip_unreadable,
             ),
             maps=maps,
+            bits=bits,
+            copies=copies,
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,
@@ -185,6 +192,8 @@ class AnomalibFolder(DefectDataModule):
         abnormal_dir: images with defects, one folder or several.
         normal_test_dir: images without defects to cluster along with the others.
         mask_dir: masks that show where the defects are.
+        bits: of a value that the camera filled in files of 16 bits, 8 to 16; 'auto' finds it by the highest value.
+        copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
@@ -211,6 +220,8 @@ class AnomalibFolder(DefectDataModule):
         abnormal_dir: str | list[str] = "abnormal",
         normal_test_dir: str | None = None,
         mask_dir: str | None = None,
+        bits: Bits = "auto",
+        copies: Copies = "all",
         image_size: int = 256,
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
@@ -224,6 +235,8 @@ class AnomalibFolder(DefectDataModule):
                 normal_test_dir=normal_test_dir,
                 mask_dir=mask_dir,
             ),
+            bits=bits,
+            copies=copies,
             image_size=image_size,
             batch_size=batch_size,
             num_workers=num_workers,

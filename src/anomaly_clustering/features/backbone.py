@@ -233,6 +233,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         return load_state_dict(str(path), weights_only=True)
     except Exception as error:  # In a file of anything else the unpickler fails in any way.
+        with path.open("rb") as file:
+            start = file.read(40).lstrip()
+        if start.startswith((b"<", b"version https://git-lfs")):
+            raise ValueError(
+                f"checkpoint {str(path)!r} holds no weights but text, such as a web page that a download left in their "
+                f"place: it begins with {start.decode(errors='replace')!r}; download the file itself"
+            ) from None
         if isinstance(error.__cause__ or error, pickle.UnpicklingError):
             raise ValueError(
                 f"checkpoint {str(path)!r} was not loaded: it holds more than tensors, and loading it could run code. "
@@ -248,6 +255,7 @@ def _load(network: Network, state: dict[str, Tensor], complete: set[str], source
         complete: the keys of the whole network.
     """
     own = network.state_dict()
+    state = _below_prefix(state, own, source)
     other_shape = [key for key, value in own.items() if key in state and state[key].shape != value.shape]
     missing, extra = network.load_state_dict(
         {key: value for key, value in state.items() if key not in other_shape}, strict=False
@@ -261,6 +269,24 @@ def _load(network: Network, state: dict[str, Tensor], complete: set[str], source
         found = [f"{len(keys)} {what} ({', '.join(keys[:4])}, ...)" for what, keys in problems.items() if keys]
         name = network.pretrained_cfg["architecture"]
         raise ValueError(f"{source} does not fit network {name!r}; keys: {', '.join(found)}")
+
+
+def _below_prefix(state: dict[str, Tensor], own: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Weights by the names of the network, where all of these stand below one prefix, such as 'encoder.'.
+
+    Trainings that hold the network as a part of something larger save it so.
+    """
+    first = next(iter(own))
+    if first in state:
+        return state
+    ends = [key.removesuffix(first) for key in state if key.endswith(f".{first}")]
+    prefixes = [prefix for prefix in ends if all(prefix + key in state for key in own)]
+    if len(prefixes) > 1:
+        named = ", ".join(map(repr, prefixes))
+        raise ValueError(f"{source} holds the network {len(prefixes)} times, below {named}; save one of them alone")
+    if not prefixes:
+        return state
+    return {key.removeprefix(prefixes[0]): value for key, value in state.items() if key.startswith(prefixes[0])}
 
 
 def _timm_weights(name: str) -> Path:

@@ -52,8 +52,8 @@ class Embedder(nn.Module):
         """Bags, patches as rows and columns; those of the first level where the network has several.
 
         Args:
-            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path`. Only
-                images whose bags are not in the cache are embedded.
+            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path` and
+                `bits`. Only images whose bags are not in the cache are embedded.
         """
         return self.levels(batch)[0]
 
@@ -66,7 +66,8 @@ class Embedder(nn.Module):
         """
         if self.cache is None or "path" not in batch:
             return self._embed(turn(batch["image"], view))
-        keys = [self.key(path, batch["image"].shape[-2:], view) for path in batch["path"]]
+        size, bits = batch["image"].shape[-2:], batch.get("bits", torch.zeros(len(batch["path"]), dtype=torch.int64))
+        keys = [self.key(path, size, own or None, view) for path, own in zip(batch["path"], bits.tolist(), strict=True)]
         found = [self.cache.load("bags", key) for key in keys]
         missing = [i for i, bags in enumerate(found) if bags is None]
         if missing:
@@ -101,20 +102,20 @@ class Embedder(nn.Module):
             advance(len(batch["image"]))
         return torch.cat(bags)
 
-    def key(self, path: Path | str, size: Sequence[int], view: int = 0) -> str:
+    def key(self, path: Path | str, size: Sequence[int], bits: int | None = None, view: int = 0) -> str:
         """The name of an image's bags in the cache, by all that they depend on.
 
         Args:
             path: of the image; its content counts, not its name.
             size: height and width in which the network sees it, in pixels.
+            bits: of a value in a file of 16 bits; None where it has 8.
             view: how it is turned.
         """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
-        # What is not turned has the name that it had when nothing was.
-        turned = {"view": view} if view else {}
-        return settings_digest(
-            image=digest(path)[:DIGITS], size=list(size), autocast=autocast, network=self._network, **turned
-        )
+        # What is neither scaled nor turned has the name that it had when nothing was.
+        more = ({} if bits is None else {"bits": bits}) | ({"view": view} if view else {})
+        image = digest(path)[:DIGITS]
+        return settings_digest(image=image, size=list(size), autocast=autocast, network=self._network, **more)
 
     @cached_property
     def _network(self) -> str:

@@ -1,11 +1,15 @@
 from .distances import euclidean, hausdorff
 from .module import MIC
+from .presets import arguments
+from .residuals import residual_average, signed_root
 from .result import Grouping
-from .weights import choose_tau, effective_patches, mask_weights, novelty, rarity, soften, weighted_average
+from .scores import novelty, rarity
+from .weights import choose_tau, effective_patches, mask_weights, soften, weighted_average
 
 __all__ = [
     "MIC",
     "Grouping",
+    "arguments",
     "choose_tau",
     "effective_patches",
     "euclidean",
@@ -13,6 +17,8 @@ __all__ = [
     "mask_weights",
     "novelty",
     "rarity",
+    "residual_average",
+    "signed_root",
     "soften",
     "weighted_average",
 ]

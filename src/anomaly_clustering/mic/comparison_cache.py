@@ -57,7 +57,7 @@ class ComparisonCache:
         if not (self.cache and self.key):
             return
         order = torch.cat(gather(own["index"])).argsort()
-        self.save({name: torch.cat(gather(own[name]))[order] for name in names if name in own} | shared)
+        self.save({name: torch.cat(gather(own[name]))[order] for name in names if name in own} | dict(shared))
 
 
 def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[Tensor, " drawn"] | None) -> str | None:
@@ -83,9 +83,10 @@ def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[T
     size = [data.image_size] * 2
     novel = options.scores_by_comparing and options.weights == "novelty"
     positions = [] if drawn is None else drawn.tolist()
+    normals = [data.normal_records[i] for i in positions if novel]
     return settings_digest(
-        images=[embedder.key(record.image, size) for record in data.records],
-        normals=[embedder.key(data.normal_records[i].image, size) for i in positions if novel],
+        images=[embedder.key(record.image, size, record.bits) for record in data.records],
+        normals=[embedder.key(record.image, size, record.bits) for record in normals],
         references=[i for i in positions if not novel],
         how=how,
         stride=options.normal_stride if novel else 1,

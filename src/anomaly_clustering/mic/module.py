@@ -31,7 +31,6 @@ from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scorer import Scorer
 from anomaly_clustering.mic.scores import Reduce
-from anomaly_clustering.mic.streaming import Stream
 from anomaly_clustering.search.precision import Precision
 
 
@@ -264,9 +263,7 @@ class MIC(LightningModule):
             run.grid = (feature_map.shape[2], feature_map.shape[3])
             rows["embeddings"] = feature_map.mean((2, 3))
         elif self.options.streams:
-            cached = run.compared_with
-            known = isinstance(cached, CachedResults)
-            rows |= cached.at(batch["index"]) if known else cast(Stream, run.stream)(batch)
+            rows |= run.stream(batch) if run.stream else cast(CachedResults, run.compared_with).at(batch["index"])
             run.grid = (rows["weights"].shape[1], rows["weights"].shape[2])
         else:
             bags = self.embedder(batch)

@@ -42,6 +42,7 @@ class Recipe:
         residual_share: of the references that are taken from each patch; None where patches themselves are averaged.
         signed_root: whether averages were centred and rooted.
         views: ways in which each image was looked at.
+        bits: of a value in images of 16 bits; runs of earlier versions took the full range.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
@@ -62,6 +63,7 @@ class Recipe:
     residual_share: float | None = None
     signed_root: bool = False
     views: Views = 1
+    bits: int = 16
 
     @property
     def streams(self) -> bool:

@@ -89,7 +89,8 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
     Args:
         rows: of all images: `index`, `target`, and `embeddings` with `weights` where patches have any, or `distance`.
     """
-    embeddings, distance, center, channels = rows.get("embeddings"), None, None, ()
+    embeddings, distance, center = rows.get("embeddings"), None, None
+    channels: Sequence[int] = ()
     if options.signed_root and embeddings is not None:
         averages, channels = torch.from_numpy(embeddings), run.channels if options.streams else (embeddings.shape[1],)
         # In float64 the mean is the same however many processes the images come from.

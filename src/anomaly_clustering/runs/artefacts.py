@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from anomaly_clustering.data.images import read_image
-from anomaly_clustering.files import write_csv
+from anomaly_clustering.data.images import FULL_BITS, read_image
+from anomaly_clustering.files import whole_file, write_csv
 from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
 from anomaly_clustering.metrics.counts import confusion, match_clusters
 from anomaly_clustering.report.sheets import contact_sheet, overlay
@@ -52,6 +52,8 @@ class ClusteredImages:
     """How much each patch weighs [N, H, W], if the method weighs any."""
     distances: Float[np.ndarray, " n"] | None = None
     """From each image to the middle of its cluster, if the method knows one; the nearest are shown first."""
+    bits: int = FULL_BITS
+    """Of a value in images of 16 bits."""
 
     @property
     def scores(self) -> dict[str, float]:
@@ -71,7 +73,7 @@ class ClusteredImages:
         """All images, their long sides at most 128 pixels."""
         small = []
         for path in self.images:
-            image = read_image(path).convert("RGB")
+            image = read_image(path, self.bits).convert("RGB")
             image.thumbnail((SIDE, SIDE))
             small.append(image)
         return small
@@ -181,13 +183,13 @@ def write_artefacts(folder: Path, clusters: ClusteredImages, summary: Mapping[st
         OSError: a file cannot be written.
     """
     for name, sheet in clusters.sheets().items():
-        path = folder / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(path)
+        with whole_file(folder / f"{name}.png", durable=False) as part:
+            sheet.save(part, "PNG")
     write_assignments(folder / ASSIGNMENTS, clusters.assignments())
     write_csv(folder / "summary.csv", list(summary), [tuple(summary.values())])
     if clusters.class_names:
         rows, counts = clusters.matched_confusion()
-        draw_confusion(rows, clusters.class_names, counts).save(folder / "confusion.png")
+        with whole_file(folder / "confusion.png", durable=False) as part:
+            draw_confusion(rows, clusters.class_names, counts).save(part, "PNG")
         lines = [(row, *map(int, line)) for row, line in zip(rows, counts, strict=True)]
         write_csv(folder / "confusion.csv", ["cluster", *clusters.class_names], lines)

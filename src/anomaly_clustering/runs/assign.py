@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import distance_to_center
 from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.result import References
 
 
 class Fitted(NamedTuple):
@@ -21,8 +22,8 @@ class Fitted(NamedTuple):
     """
 
     recipe: Recipe
-    references: Float16[np.ndarray, "r p d"] | None
-    """Bags that patches of new images are compared with."""
+    references: References | None
+    """What patches of new images are compared with."""
     digests: Sequence[str]
     """What tells whether an image is one of the run."""
     embeddings: Float[np.ndarray, "n d"]

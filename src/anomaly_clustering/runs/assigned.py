@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.files import digest, files_into
-from anomaly_clustering.mic.recipe import embed_new
+from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
@@ -115,7 +115,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
     if not new:
         return seen, contents
     paths = sorted(new.values())
-    found = embed_new(_batches(paths, run.recipe.image_size), run.recipe, run.references, device=ACCELERATOR)
+    found = embed_new(_batches(paths, run.recipe), run.recipe, run.references, center=run.center, device=ACCELERATOR)
     later = LaterImages(
         [*seen.paths, *paths],
         [*seen.digests, *(contents[path] for path in paths)],
@@ -126,8 +126,9 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
     return later, contents
 
 
-def _batches(images: Sequence[Path], size: int) -> Iterator[Float[Tensor, "_ 3 h w"]]:
-    loader = DataLoader(DefectImages([Record(image) for image in images], size), batch_size=BATCH)
+def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ 3 h w"]]:
+    records = [Record(image, bits=recipe.bits) for image in images]
+    loader = DataLoader(DefectImages(records, recipe.image_size), batch_size=BATCH)
     for batch in track(loader, "Comparing with the run", transient=True):
         yield batch["image"]
 

@@ -144,7 +144,7 @@ def _folders(items: Sequence[Item], folder: Path, val_fraction: float, seed: int
 
 def _coco(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
     # Here, since NumPy and Pillow take longer than all that --help needs of this file.
-    from anomaly_clustering.data.images import image_size
+    from anomaly_clustering.data.opening import image_size
 
     names = sorted({item.label for item in items})
     images, boxes = [], []

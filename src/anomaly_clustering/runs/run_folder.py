@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ def _stored(
     places, map_name = place_all(grouping.embeddings, grouping.distance, seed=mic.options.seed)
     return StoredRun(
         title=title,
-        recipe=mic.recipe(datamodule.image_size),
+        recipe=replace(mic.recipe(datamodule.image_size), bits=datamodule.bits_read),
         paths=images,
         digests=[digest(image) for image in images],
         class_names=list(datamodule.class_names),
@@ -138,6 +139,7 @@ def _stored(
         mean_scores=grouping.mean_scores,
         embeddings=grouping.embeddings,
         references=grouping.references,
+        center=grouping.center,
     )
 
 

@@ -1,6 +1,7 @@
 """A stored run and images that came later in; its report, drawn, out."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def draw_report(
     report = Report(
         title=run.title,
         paths=[*run.paths, *later.paths],
-        read=_read,
+        read=partial(_read, bits=run.recipe.bits),
         names=[*short_names(run.paths), *short_names(later.paths)],
         labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
         distances=np.append(run.distances, later.distances),
@@ -83,9 +84,9 @@ def draw_report(
     write_report(folder / PAGE, report, progress=progress)
 
 
-def _read(image: Path) -> Image.Image:
+def _read(image: Path, bits: int) -> Image.Image:
     """Grey where an image that came later has been moved away since; those of the run are there."""
-    return read_image(image) if image.is_file() else Image.new("RGB", GONE_SIZE, "grey")
+    return read_image(image, bits) if image.is_file() else Image.new("RGB", GONE_SIZE, "grey")
 
 
 def short_names(images: Sequence[Path]) -> list[str]:

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.file_names import STORE
 
@@ -42,7 +43,8 @@ class StoredRun:
         places: of each image on the map [N, 2].
         mean_scores: how unusual the patches of each image are on average [N]; NaN where that is not known.
         embeddings: one vector an image [N, D]; None where images were compared patch by patch.
-        references: bags that patches of new images are compared with [R, P, D]; None where patches were not compared.
+        references: what patches of new images are compared with, see `Grouping`; None where patches were not compared.
+        center: by which averages of new images are centred [D]; None where the run took no signed roots.
     """
 
     title: str
@@ -62,7 +64,8 @@ class StoredRun:
     places: Float[np.ndarray, "n 2"]
     mean_scores: Float[np.ndarray, " n"]
     embeddings: Float[np.ndarray, "n d"] | None
-    references: Float16[np.ndarray, "r p d"] | None
+    references: References | None
+    center: Float[np.ndarray, " d"] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.

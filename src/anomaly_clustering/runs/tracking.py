@@ -193,6 +193,7 @@ def _of_mic(mic: MIC, data: DefectDataModule) -> ClusteredImages:
         labels=grouping.labels,
         target=grouping.target,
         class_names=data.class_names,
+        bits=data.bits_read,
         weights=grouping.weights if mic.options.weighs_patches else None,
         distances=grouping.groups.distances,
     )
@@ -205,7 +206,8 @@ def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModul
     index, first = np.unique(index, return_index=True)
     records = [data.records[i] for i in index]
     target = np.array([-1 if record.label is None else record.label for record in records])
-    return ClusteredImages([record.image for record in records], labels[first], target, data.class_names)
+    images = [record.image for record in records]
+    return ClusteredImages(images, labels[first], target, data.class_names, bits=data.bits_read)
 
 
 def _log(logger: WandbLogger, clusters: ClusteredImages, summary: Mapping[str, Any]) -> None:

@@ -136,10 +136,10 @@ def write_training(
         ...     (Path(folder) / "assignments.csv").read_text()
         'index,cluster\\n0,1\\n'
     """
-    texts = {
-        CONFIG: config,
-        METRICS: json.dumps({name: dict(row) for name, row in chosen.items()}, indent=2) + "\n",
-    }
+    metrics: dict[str, object] = {name: dict(row) for name, row in chosen.items()}
+    if isinstance(datamodule, DefectDataModule):
+        metrics["notices"] = list(datamodule.notices)
+    texts = {CONFIG: config, METRICS: json.dumps(metrics, indent=2) + "\n"}
     for name, text in texts.items():
         with whole_file(out / name) as part:
             part.write_text(text)

@@ -1,0 +1,123 @@
+"""A folder that a user gave in; the part of it that holds the images to cluster, and what else lies there, out.
+
+Known are a category of MVTec AD (`train`, `test`, `ground_truth`), one of VisA (`Data/Images`, `Data/Masks`), and
+folders of masks beside those of images, as anomalib's `Folder` has them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from anomaly_clustering.data.survey import levels_of
+from anomaly_clustering.data.walk import NOT_TO_BE_READ, image_files, why_left_out
+
+DEFECT_FREE = frozenset({"good", "normal", "ok"})
+MASKS = frozenset({"ground_truth", "groundtruth", "ground truth", "gt", "mask", "masks"})
+# Parts of a data set that is made to train and to test on.
+PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+# Masks that are looked at before a folder is taken for one of masks.
+LOOKED_AT = 8
+
+
+class Layout(NamedTuple):
+    """What there is in a folder.
+
+    Attributes:
+        images: the folder of the images to cluster, that which was given or one in it.
+        masks: folders in it that hold masks.
+        normals: a folder beside it of images free of defects; None where there is none.
+        notices: what was recognised, and what is left out for that.
+    """
+
+    images: Path
+    masks: list[Path]
+    normals: Path | None
+    notices: list[str]
+
+
+def recognise(root: Path, known: Sequence[Path] = ()) -> Layout:
+    """Find the images to cluster in a folder of a known layout.
+
+    Args:
+        root: the folder that the user gave.
+        known: folders of which the user said what they are, such as that of the normal images.
+
+    Returns:
+        What there is in it; `root` itself where its layout is none of those known.
+
+    Raises:
+        ValueError: it holds parts of a data set or several categories, of which one is to be given.
+
+    Example:
+        >>> import tempfile
+        >>> from anomaly_clustering.data.synthetic_images import write_dataset
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     write_dataset(Path(root), per_class=1, normals=2, size=64)
+        ...     recognise(Path(root)).images.name
+        'test'
+    """
+    inside = _folders(root)
+    if set(inside) == {"data"} and _is_split(_folders(inside["data"])):
+        root, inside = inside["data"], _folders(inside["data"])
+    if _is_split(inside):
+        good = [folder for name, folder in _folders(inside["images"]).items() if name in DEFECT_FREE]
+        return _part(root, inside["images"], good)
+    if _is_category(inside, known):
+        train = _folders(inside["train"]) if "train" in inside else {}
+        return _part(root, inside["test"], [folder for name, folder in train.items() if name in DEFECT_FREE])
+    parts = [folder.name for name, folder in inside.items() if name in PARTS and not _holds_any(folder, known)]
+    if len(parts) > 1:
+        raise ValueError(
+            f"{str(root)!r} holds {', '.join(map(repr, parts))}, parts of a data set and no types of defects; give one "
+            f"of them, such as {str(root / parts[0])!r}"
+        )
+    categories = [folder for folder in inside.values() if _is_category(_folders(folder))]
+    if categories:
+        raise ValueError(
+            f"{str(root)!r} holds {len(categories)} data sets with a folder 'test' each, such as "
+            f"{str(categories[0])!r}; give the folder of one, since one product is clustered at a time"
+        )
+    masks = [folder for name, folder in inside.items() if name in MASKS and _holds_masks(folder)]
+    if masks and len(masks) < len(inside):
+        names = ", ".join(str(folder) for folder in masks)
+        return Layout(root, masks, None, [f"left out: {names}, where masks are"])
+    return Layout(root, [], None, [])
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    """Folders in a folder by their names in small letters."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() and why_left_out(folder) != NOT_TO_BE_READ else []
+    return {
+        path.name.lower(): path
+        for path in inside
+        if path.is_dir() and not path.name.startswith(".") and not why_left_out(path)
+    }
+
+
+def _is_category(inside: dict[str, Path], known: Sequence[Path] = ()) -> bool:
+    """MVTec AD's layout: there are masks, or all of `train` is free of defects, as its folders or its user say."""
+    if "test" not in inside or "ground_truth" in inside or "train" not in inside:
+        return "test" in inside and "ground_truth" in inside
+    types = _folders(inside["train"]).keys()
+    return (bool(types) and types <= DEFECT_FREE) or _holds_any(inside["train"], known)
+
+
+def _holds_any(folder: Path, others: Sequence[Path]) -> bool:
+    return any(other.resolve().is_relative_to(folder.resolve()) for other in others)
+
+
+def _is_split(inside: dict[str, Path]) -> bool:
+    """VisA's layout, and that of many others."""
+    return "images" in inside and bool(MASKS & set(inside))
+
+
+def _part(root: Path, images: Path, good: list[Path]) -> Layout:
+    others = ", ".join(path.name for path in _folders(root).values() if path != images)
+    notice = f"the images to cluster are those in {str(images)!r}; left out: {others} beside it"
+    return Layout(images, [], good[0] if good else None, [notice])
+
+
+def _holds_masks(folder: Path) -> bool:
+    """Few levels of brightness in each image that is looked at."""
+    images = image_files(folder)[:LOOKED_AT]
+    return bool(images) and all(levels_of(image) in (1, 2) for image in images)

@@ -1,0 +1,184 @@
+"""A file in; it, opened as an image of one of the promised kinds and no other, or what is wrong with it, out."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# What Pillow may take a file for, whatever its name: among all others are formats that start programs (PostScript).
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
+# EXIF's orientations of images that lie on their side.
+SIDEWAYS = (5, 6, 7, 8)
+# How images begin, for messages: those that are read, and others.
+PROMISED = frozenset({"a PNG image", "a JPEG image", "a TIFF image", "a WebP image"})
+BEGINNINGS = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image",
+    b"II+\0": "a TIFF image",
+    b"MM\0+": "a TIFF image",
+    b"GIF8": "a GIF image",
+    b"%!PS": "PostScript",
+    b"\0\0\0\x0cjP": "a JPEG 2000 image",
+    b"8BPS": "a Photoshop image",
+    b"<svg": "an SVG drawing",
+}
+# Pillow warns from half of the limit on, and at the limit we say what is wrong.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class UnreadableImageError(ValueError):
+    """A file cannot be used as an image; the message names the file and says why.
+
+    Example:
+        >>> try:
+        ...     read_header(Path("absent.png"))
+        ... except UnreadableImageError as error:
+        ...     print(error)
+        'absent.png' does not exist
+    """
+
+
+class Header(NamedTuple):
+    """What a file says of its image before its pixels are read.
+
+    Attributes:
+        pixels: how many.
+        bands: values of a pixel.
+        pages: how many images the file holds, of which the first is read.
+        sixteen_bits: whether values have more than 8 bits.
+        sixteen_bit_colours: whether they are red, green and blue.
+        kind: the format, as Pillow calls it.
+    """
+
+    pixels: int
+    bands: int
+    pages: int
+    sixteen_bits: bool
+    sixteen_bit_colours: bool
+    kind: str
+
+
+def read_header(path: Path) -> Header:
+    """Read what a file says of its image before its pixels.
+
+    Args:
+        path: an image file.
+
+    Raises:
+        UnreadableImageError: the file is missing, damaged or no image.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pages = [Image.new("I;16", (16, 12)) for _ in range(6)]
+        ...     pages[0].save(Path(folder) / "a.tif", save_all=True, append_images=pages[1:])
+        ...     header = read_header(Path(folder) / "a.tif")
+        >>> header.pages, header.sixteen_bits, header.sixteen_bit_colours
+        (6, True, False)
+    """
+    with opened(path) as image:
+        colours = _raw_mode(image).startswith("RGB;16")
+        return Header(
+            pixels=image.width * image.height,
+            bands=len(image.getbands()),
+            pages=getattr(image, "n_frames", 1),
+            sixteen_bits=colours or image.mode.startswith("I"),
+            sixteen_bit_colours=colours,
+            kind=image.format or "",
+        )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image in pixels, upright as `read_image` gives it, without reading its pixels.
+
+    Args:
+        path: an image file.
+
+    Returns:
+        Width and height.
+
+    Raises:
+        UnreadableImageError: no image.
+
+    Example:
+        >>> import tempfile
+        >>> exif = Image.Exif()
+        >>> exif[ExifTags.Base.Orientation] = 6  # turn it by 90 degrees to see it upright
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(Path(folder) / "a.jpg", exif=exif)
+        ...     image_size(Path(folder) / "a.jpg")
+        (10, 20)
+    """
+    with opened(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+    return (height, width) if turned else (width, height)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, open; what goes wrong with it is said by its name."""
+    name = repr(str(path))
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except UnidentifiedImageError:
+        kind = looks_like(path)
+        if kind in PROMISED:
+            raise UnreadableImageError(f"{name} is damaged: it begins as {kind}, but holds none") from None
+        found = f": by its content it is {kind}; save it as PNG" if kind else ""
+        raise UnreadableImageError(f"{name} is not an image that can be read{found}") from None
+    except FileNotFoundError:
+        raise UnreadableImageError(f"{name} does not exist") from None
+    except PermissionError:
+        raise UnreadableImageError(f"{name} may not be read: you have no permission to") from None
+    except Image.DecompressionBombError as error:
+        pixels = re.search(r"\((\d+) pixels\)", str(error))
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        size = f"{int(pixels[1]) / 1e6:.0f} megapixels" if pixels else "too many pixels"
+        raise UnreadableImageError(
+            f"{name} has {size}, more than the {most} megapixels that are read; scale it down, or cut it into tiles "
+            "and cluster these"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadableImageError(f"{name} is damaged: {error}") from None
+
+
+def looks_like(path: Path) -> str:
+    """What kind of image a file is by its first bytes, whatever it is called; empty where it is none that we know.
+
+    Args:
+        path: a file that is there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (16, 12)).save(Path(folder) / "grey", "GIF")
+        ...     looks_like(Path(folder) / "grey")
+        'a GIF image'
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError:
+        return ""
+    if start[4:8] == b"ftyp":
+        return {b"heic": "a HEIC image", b"mif1": "a HEIC image", b"avif": "an AVIF image"}.get(start[8:12], "")
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "a WebP image"
+    return next((kind for beginning, kind in BEGINNINGS.items() if start.startswith(beginning)), "")
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the values lie in the file; of an image that is not loaded yet."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return raw if isinstance(raw, str) else ""

@@ -1,0 +1,121 @@
+"""A folder in; the files below it, each once and in one order, and what was left out of them and why, out."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from anomaly_clustering.data.opening import EXTENSIONS
+from anomaly_clustering.files import is_marked
+
+# Thumbnails of network drives, deleted files, what archives of macOS bring along, what a check of the disk found.
+SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found"}
+)
+NOT_TO_BE_READ = "which may not be read"
+LINK_TO_NOWHERE = "a link to what is not there"
+
+
+class Found(NamedTuple):
+    """What lies below a folder.
+
+    Attributes:
+        files: each once, sorted by path.
+        left_out: why each other folder or link was passed over, by path, sorted. Hidden ones are not among them.
+    """
+
+    files: list[Path]
+    left_out: dict[Path, str]
+
+
+def look(folder: Path) -> Found:
+    """List all files below a folder, of whatever kind, also through links, each once and sorted by path.
+
+    Args:
+        folder: where to look. Hidden files and folders in it are passed over, and so are folders with thumbnails,
+            deleted files, what this program wrote or what may not be read, see `why_left_out`. A file that can also be
+            reached by a link is listed under its own path.
+
+    Returns:
+        Paths that begin with `folder`, in the same order on every file system, and what was passed over.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("a.jpg", ".hidden.png", "notes.txt"):
+        ...         (Path(folder) / name).touch()
+        ...     (Path(folder) / "latest").symlink_to(folder)
+        ...     (Path(folder) / "@eaDir").mkdir()
+        ...     found = look(Path(folder))
+        >>> [path.name for path in found.files], [path.name for path in found.left_out]
+        (['a.jpg', 'notes.txt'], ['@eaDir'])
+    """
+    found: dict[Path, Path] = {}  # By where the file really is.
+    left_out: dict[Path, str] = {}
+    links: list[Path] = []
+    seen: set[Path] = set()
+    # What is reached by a link waits until all else is known; a link may lead to a folder that is there anyway.
+    waiting = [folder]
+    while waiting:
+        start = waiting.pop(0)
+        for place, folders, names in os.walk(start):
+            here = Path(place)
+            real = here.resolve()
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            reasons = {name: why_left_out(here / name) for name in sorted(folders) if not name.startswith(".")}
+            left_out |= {here / name: reason for name, reason in reasons.items() if reason}
+            shown = [name for name, reason in reasons.items() if not reason]
+            waiting += [here / name for name in shown if (here / name).is_symlink()]
+            folders[:] = [name for name in shown if not (here / name).is_symlink()]
+            files = [here / name for name in sorted(names) if not name.startswith(".")]
+            links += [file for file in files if file.is_symlink()]
+            for file in files:
+                if not file.is_symlink():
+                    found.setdefault(real / file.name, file)
+    left_out |= {link: LINK_TO_NOWHERE for link in links if not link.exists()}
+    for link in sorted(links):
+        found.setdefault(link.resolve(), link)
+    return Found(sorted(path for path in found.values() if path.is_file()), dict(sorted(left_out.items())))
+
+
+def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[Path]:
+    """List all image files below a folder, also through links, sorted by path.
+
+    Args:
+        folder: where to look; see `look`.
+        extensions: lower-case endings of the files to list; capitals in a file's name do not matter.
+
+    Returns:
+        Paths that begin with `folder`, in the same order on every file system.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt"):
+        ...         (Path(folder) / name).touch()
+        ...     print([path.name for path in image_files(Path(folder))])
+        ['a.jpg', 'b.PNG']
+    """
+    return [path for path in look(folder).files if path.suffix.lower() in extensions]
+
+
+def why_left_out(folder: Path) -> str:
+    """Why the files in a folder are no photographs, or cannot be seen; empty where they may be some.
+
+    Args:
+        folder: below the one that the user gave.
+
+    Example:
+        >>> why_left_out(Path("photos/__MACOSX"))
+        'where systems keep thumbnails and deleted files'
+    """
+    if folder.name.lower() in SYSTEM_FOLDERS:
+        return "where systems keep thumbnails and deleted files"
+    try:
+        os.scandir(folder).close()
+        return "which this program wrote" if is_marked(folder) else ""
+    except PermissionError:
+        return NOT_TO_BE_READ
