@@ -19,26 +19,32 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
 from anomaly_clustering.data.survey import Bits
+from anomaly_clustering.features.views import Views
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 
-FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_")
+FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_", "center_")
 
 
 class AnomalyClusterer(ClusterMixin, BaseEstimator):
-    """Group images of one product by type of defect: multiple instance clustering (Sohn et al., WACV 2023).
+    """Group images of one product by type of defect: multiple instance clustering (Sohn et al., WACV 2023), by default
+    of what differs from other images, signed residuals, where the paper averages patches as they are.
 
     Args:
         n_clusters: how many clusters, or 'auto', the knee of the merge heights.
+        embedding: 'signed_residuals', or 'paper'.
         backbone: a network of timm, or 'embedded' (EfficientNet-Lite0, installed with this package).
-        layer: the network's layer; by default that of the paper.
+        layer: the network's layer, or levels of it; by default those of the embedding.
         checkpoint: local file of weights.
-        tau: smoothness of the weights: small picks single patches, large weighs all alike.
-        method: the clustering; the tree of `children_` is Ward's whatever it is.
+        tau: smoothness of the weights: small picks single patches, large weighs all alike. By default that of the
+            paper, or for signed residuals what makes 6% of the patches count.
+        method: the clustering, by default that of the embedding; the tree of `children_` is Ward's whatever it is.
+        views: ways in which each image is looked at, 1, 2, 4 or 8; fewer take less time and group a little worse.
         image_size: height and width in pixels to which images are resized.
         bits: of a value that the camera filled in images of 16 bits; 'auto' finds it by the highest value, and images
             to come are read alike.
@@ -53,7 +59,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         children_: merges of Ward's method, int [N - 1, 2], as in scikit-learn's AgglomerativeClustering.
         distances_: height of each merge, float [N - 1].
         mean_scores_: how unusual the patches of each image are on average, float [N].
-        references_: patches that new images are compared with, in half precision.
+        references_: patches that new images are compared with, in half precision, or images, in 8 bits.
+        center_: by which averages of new images are centred; empty for the paper's embedding.
         digests_: SHA-256 of each image's pixels as the network saw them.
         recipe_: how new images are weighed.
         notices_: what the command line would have said of the images, such as what was left out; not kept by `save`.
@@ -74,22 +81,26 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self,
         n_clusters: int | Literal["auto"] = "auto",
         *,
+        embedding: Preset = "signed_residuals",
         backbone: str = "embedded",
         layer: str | None = None,
         checkpoint: Path | str | None = None,
-        tau: float = 0.02,
-        method: Method = "ward",
+        tau: float | None = None,
+        method: Method | None = None,
+        views: Views | None = None,
         image_size: int = 256,
         bits: Bits = "auto",
         batch_size: int = 32,
         random_state: int = 0,
     ):
         self.n_clusters = n_clusters
+        self.embedding = embedding
         self.backbone = backbone
         self.layer = layer
         self.checkpoint = checkpoint
         self.tau = tau
         self.method = method
+        self.views = views
         self.image_size = image_size
         self.bits = bits
         self.batch_size = batch_size
@@ -121,15 +132,13 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         bits = find_bits(pixels, good, self.bits)
         for given in filter(None, (pixels, good)):
             given.bits = bits
+        chosen = {"layer": self.layer, "tau": self.tau, "method": self.method, "views": self.views}
         mic = MIC(
             self.backbone,
-            layer=self.layer,
             checkpoint=self.checkpoint,
-            weights="rarity" if normals is None else "novelty",
-            tau=self.tau,
-            method=self.method,
             num_clusters=self.n_clusters,
             seed=self.random_state,
+            **method_arguments(self.embedding, normals=normals is not None, **chosen),
         )
         with quiet():
             plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
@@ -142,6 +151,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.distances_ = grouping.groups.tree[:, 2].copy()
         self.mean_scores_ = grouping.mean_scores
         self.references_ = cast(np.ndarray, grouping.references)
+        self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
         self.notices_ = [*pixels.notices, *(good.notices if good else [])]
         self.recipe_ = replace(mic.recipe(self.image_size), bits=bits)
@@ -205,7 +215,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
                 if places:
                     yield batch["image"][places]
 
-        found = embed_new(batches(), self.recipe_, self.references_, device=ACCELERATOR)
+        found = embed_new(batches(), self.recipe_, self.references_, center=self.center_, device=ACCELERATOR)
         fitted = Fitted(
             self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.mean_scores_
         )

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -18,9 +19,9 @@ from anomaly_clustering.cli.console import (
 )
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.sources import Folder, Synthetic
-from anomaly_clustering.features.backbone import EMBEDDED
 from anomaly_clustering.metrics.counts import confusion
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.presets import method_arguments
 from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.run_folder import check_free, how_many, write_run
@@ -36,22 +37,7 @@ def cluster(options: argparse.Namespace) -> None:
     out = options.out or Path(f"{name}-clusters")
     check_free(out, overwrite=options.overwrite)
     datamodule = _datamodule(options)
-    mic = MIC(
-        options.backbone,
-        layer=options.layer,
-        checkpoint=options.checkpoint,
-        weights="maps" if options.maps else "novelty" if options.normal else "rarity",
-        tau=0.02 if options.tau is None else options.tau,
-        # The scale of foreign maps is arbitrary, so no tau suits them all.
-        effective_patches=EFFECTIVE_PATCHES if options.maps and options.tau is None else None,
-        num_clusters=options.clusters,
-    )
-    if options.backbone == EMBEDDED:
-        print_plainly(
-            console,
-            "Using the embedded EfficientNet-Lite0. WideResNet-50 clusters better: --backbone wide_resnet50_2, "
-            "downloaded once.",
-        )
+    mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
     trainer = plain_trainer(progress_bar=True)
     with offering_to_skip():
         trainer.validate(mic, datamodule=datamodule, verbose=False)
@@ -67,6 +53,15 @@ def cluster(options: argparse.Namespace) -> None:
         progress=drawing_the_report,
     )
     _print(console, mic, datamodule, metrics, out)
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of MIC that the method decides, and what was asked for in their place."""
+    chosen = {"layer": options.layer, "tau": options.tau, "views": options.views}
+    if options.maps:
+        # The scale of foreign maps is arbitrary, so no tau suits them all.
+        chosen |= {"weights": "maps", "effective_patches": EFFECTIVE_PATCHES if options.tau is None else None}
+    return method_arguments("paper" if options.maps else options.method, normals=bool(options.normal), **chosen)
 
 
 def _datamodule(options: argparse.Namespace) -> DefectDataModule:

@@ -1,6 +1,6 @@
 from .distances import euclidean, hausdorff
 from .module import MIC
-from .presets import arguments
+from .presets import method_arguments
 from .residuals import residual_average, signed_root
 from .result import Grouping
 from .scores import novelty, rarity
@@ -9,12 +9,12 @@ from .weights import choose_tau, effective_patches, mask_weights, soften, weight
 __all__ = [
     "MIC",
     "Grouping",
-    "arguments",
     "choose_tau",
     "effective_patches",
     "euclidean",
     "hausdorff",
     "mask_weights",
+    "method_arguments",
     "novelty",
     "rarity",
     "residual_average",

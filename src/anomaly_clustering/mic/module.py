@@ -38,7 +38,7 @@ class MIC(LightningModule):
     """Multiple instance clustering (Sohn et al., WACV 2023): the paper's method, all it is compared with but deep
     clustering, and what goes beyond it: signed residuals. Nothing is trained.
 
-    The defaults are the paper's; `MIC("embedded", **arguments("signed_residuals", normals=False))` takes those of
+    The defaults are the paper's; `MIC("embedded", **method_arguments("signed_residuals", normals=False))` takes those of
     `anomaly_clustering.mic.presets`.
 
     Run it with `Trainer.test` (metrics too), `Trainer.validate` or `Trainer.predict`, on any number of devices; then

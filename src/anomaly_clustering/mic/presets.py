@@ -19,12 +19,14 @@ SIGNED_RESIDUALS: dict[str, Any] = {
 AGAINST_NORMALS: dict[str, Any] = SIGNED_RESIDUALS | {"weights": "novelty", "reduce": "mean", "residual_share": 0.1}
 
 
-def arguments(preset: Preset, *, normals: bool) -> dict[str, Any]:
+def method_arguments(preset: Preset, *, normals: bool, **chosen: Any) -> dict[str, Any]:
     """Arguments of MIC for a method.
 
     Args:
         preset: 'signed_residuals' or 'paper'.
         normals: whether there are images that are known to be free of defects.
+        chosen: arguments of MIC that take the place of the method's; None leaves these. A tau takes the place of the
+            number of patches that count.
 
     Returns:
         Keyword arguments of MIC.
@@ -33,11 +35,14 @@ def arguments(preset: Preset, *, normals: bool) -> dict[str, Any]:
         ValueError: there is no such method.
 
     Example:
-        >>> arguments("paper", normals=True)
-        {'weights': 'novelty'}
+        >>> method_arguments("paper", normals=True, layer=None, method="average")
+        {'weights': 'novelty', 'method': 'average'}
     """
     if preset not in get_args(Preset):
         raise ValueError(f"the method must be one of {get_args(Preset)}, got {preset!r}")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if "tau" in given:
+        given = {"effective_patches": None} | given
     if preset == "paper":
-        return {"weights": "novelty" if normals else "rarity"}
-    return dict(AGAINST_NORMALS if normals else SIGNED_RESIDUALS)
+        return {"weights": "novelty" if normals else "rarity"} | given
+    return (AGAINST_NORMALS if normals else SIGNED_RESIDUALS) | given

@@ -131,7 +131,9 @@ def embed_new(
     if not parts:
         return NewImages(np.empty((0, 0, 0)), np.empty((0, sum(backbone.channels_of_levels))), np.empty(0))
     found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    if recipe.signed_root and center is not None:
+    if recipe.signed_root:
+        if center is None:
+            raise ValueError("this run took signed roots of averages: give the mean by which it centred them")
         channels = backbone.channels_of_levels
         found["embeddings"] = signed_root(found["embeddings"], torch.from_numpy(center).to(device), channels)
     return NewImages(*(found[name].cpu().numpy() for name in NewImages._fields))
