@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm
+from anomaly_clustering.data.whole_numbers import whole_number
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.quiet import quiet
@@ -92,7 +93,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         """Group the images.
 
         Args:
-            images: a folder, or a sequence of paths, PIL images or tensors [3, H, W], float in [0, 1] or of 8 bits.
+            images: a folder; or paths, images of Pillow, arrays [H, W, 3] or [H, W], or tensors [3, H, W], the numbers
+                float in [0, 1] or of 8 bits: a sequence, one that is generated, or one array or tensor of all.
             y: not used, there by convention.
             normals: images known to be free of defects; they make it better.
 
@@ -108,10 +110,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             >>> AnomalyClusterer(2, image_size=64).fit(images).labels_
             array([0, 0, 1])
         """
-        pixels = ImagesOfAnyForm(images, self.image_size)
-        data = DataOfAnyForm(
-            pixels, None if normals is None else ImagesOfAnyForm(normals, self.image_size), self.batch_size
-        )
+        image_size = whole_number("image_size", self.image_size, least=32)
+        batch_size = whole_number("batch_size", self.batch_size, least=1)
+        seed = whole_number("random_state", self.random_state, least=0)
+        pixels = ImagesOfAnyForm(images, image_size)
+        data = DataOfAnyForm(pixels, None if normals is None else ImagesOfAnyForm(normals, image_size), batch_size)
         mic = MIC(
             self.backbone,
             layer=self.layer,
@@ -119,8 +122,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             weights="rarity" if normals is None else "novelty",
             tau=self.tau,
             method=self.method,
-            num_clusters=self.n_clusters,
-            seed=self.random_state,
+            num_clusters=self._clusters_asked(len(pixels)),
+            seed=seed,
         )
         with quiet():
             plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
@@ -134,7 +137,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.mean_scores_ = grouping.mean_scores
         self.references_ = cast(np.ndarray, grouping.references)
         self.digests_ = pixels.digests
-        self.recipe_ = mic.recipe(self.image_size)
+        self.recipe_ = mic.recipe(image_size)
         return self
 
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
@@ -181,11 +184,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             (2, array([False,  True]))
         """
         check_is_fitted(self)
-        pixels, seen, new = ImagesOfAnyForm(images, self.image_size), set(self.digests_), []
+        batch_size = whole_number("batch_size", self.batch_size, least=1)
+        pixels, seen, new = ImagesOfAnyForm(images, self.recipe_.image_size), set(self.digests_), []
 
         def batches() -> Iterator[Tensor]:
             """Pixels of the images that were not fitted, each image once."""
-            for batch in DataLoader(pixels, batch_size=self.batch_size):
+            for batch in DataLoader(pixels, batch_size=batch_size):
                 places = []
                 for place, digest in enumerate(batch["digest"]):
                     if digest not in seen:
@@ -200,6 +204,15 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.mean_scores_
         )
         return assign(pixels.digests, Embedded(new, found.embeddings, found.mean_scores), fitted)
+
+    def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:
+        """The number under its own name; that one image is not enough is said later, whatever the number."""
+        if isinstance(self.n_clusters, str) and self.n_clusters == "auto":
+            return "auto"
+        asked = whole_number("n_clusters", self.n_clusters, least=2)
+        if 1 < num_images < asked:
+            raise ValueError(f"n_clusters must be between 2 and {num_images} (the number of images), got {asked}")
+        return asked
 
     def save(self, file: Path | str) -> None:
         """Write the fitted estimator as safetensors: numbers and text, nothing that could run.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from itertools import chain
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Literal, get_args
 
 import torch
@@ -192,8 +192,8 @@ def check_tau(tau: float) -> None:
     Example:
         >>> check_tau(0.02)
     """
-    if not tau > 0:
-        raise ValueError(f"tau must be a positive number, got {tau}")
+    if not (isinstance(tau, Real) and tau > 0):
+        raise ValueError(f"tau must be a positive number, got {tau!r}")
 
 
 def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
