@@ -209,7 +209,7 @@ def test_whole_numbers_of_any_type_are_taken(flat_photos: Path, fitted: AnomalyC
         ("image_size", [64.5, "64", None, 31]),
         ("batch_size", [2.5, "3", True, None, 0]),
         ("random_state", [2.5, "3", None, -1]),
-        ("tau", ["3", None, 0, float("nan")]),
+        ("tau", ["3", None, 0.0, float("nan")]),
     ],
 )
 @pytest.mark.usefixtures("unchecked_types")

@@ -38,6 +38,7 @@ class ImagesOfAnyForm(Dataset):
         TypeError: `images` are nothing of that kind.
 
     Example:
+        >>> import torch
         >>> images = ImagesOfAnyForm([Image.new("L", (50, 40)), torch.zeros(3, 50, 40)], size=32)
         >>> images[0]["image"].shape, images[0]["digest"] == images[1]["digest"]
         (torch.Size([3, 32, 32]), True)
@@ -98,6 +99,7 @@ class DataOfAnyForm(LightningDataModule):
     """Images to group, and normal ones if there are any, as MIC asks for them.
 
     Example:
+        >>> import torch
         >>> data = DataOfAnyForm(ImagesOfAnyForm([torch.zeros(3, 32, 32)] * 3, size=32), None, batch_size=2)
         >>> [batch["index"].tolist() for batch in data.predict_dataloader()]
         [[0, 1], [2]]
