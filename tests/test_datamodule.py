@@ -77,7 +77,7 @@ def test_no_images_is_an_error() -> None:
 
 
 def test_image_size_is_checked() -> None:
-    with pytest.raises(ValueError, match="at least 32 pixels, got 8"):
+    with pytest.raises(ValueError, match="at least 32, got 8"):
         DefectDataModule(lambda: Listing([], []), image_size=8)
 
 

@@ -1,5 +1,6 @@
 """AnomalyClusterer: the command's groups, from images in any form, by scikit-learn's conventions."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
 from anomaly_clustering.data import Folder
@@ -50,6 +52,37 @@ def test_paths_images_and_tensors_are_the_same(flat_photos: Path, fitted: Anomal
         again = clone(fitted).fit(form)
         assert (again.embeddings_ == fitted.embeddings_).all()
         assert (fitted.predict(form) == fitted.labels_).all()
+
+
+def test_arrays_and_generators_are_the_same_as_files(flat_photos: Path, fitted: AnomalyClusterer) -> None:
+    arrays = np.stack([np.array(Image.open(path)) for path in sorted(flat_photos.iterdir())])  # [15, 64, 64, 3]
+    grey = arrays[..., 0]
+    forms = [
+        arrays,
+        list(arrays),
+        grey,  # The photographs are grey, saved in colours.
+        list(grey[..., None]),
+        arrays / 255,
+        (grey / 255).astype(np.float32),
+        (array for array in arrays),
+        map(str, sorted(flat_photos.iterdir())),
+        tuple(torch.from_numpy(grey)[:, None]),
+    ]
+    for form in forms:
+        again = clone(fitted).fit(form)
+        assert (again.embeddings_ == fitted.embeddings_).all()
+        assert again.digests_ == fitted.digests_
+    assert (fitted.predict(array for array in arrays[::-1]) == fitted.labels_[::-1]).all()
+
+
+def test_channels_of_arrays_come_last(fitted: AnomalyClusterer) -> None:
+    # Red left, blue right: what is mistaken for another order of axes is another picture.
+    picture = np.zeros((64, 64, 3), dtype=np.uint8)
+    picture[:, :32, 0] = picture[:, 32:, 2] = 200
+    forms = [[picture], [picture / 255], [torch.from_numpy(picture.transpose(2, 0, 1))], [Image.fromarray(picture)]]
+    distances = [fitted.assign(form).distances.item() for form in forms]
+    assert len(set(distances)) == 1
+    assert fitted.assign([picture[..., ::-1]]).distances.item() != distances[0]
 
 
 def test_predict_gives_the_labels_of_fit_and_sends_new_images_to_their_like(
@@ -120,6 +153,17 @@ def test_saved_and_loaded_it_is_the_same(
         ([], "there are no images to group"),
         ([torch.zeros(4, 9, 9)] * 3, r"image 0 must have the shape .* got \[4, 9, 9\]"),
         ([torch.full((3, 9, 9), 2.0)] * 3, "image 0 must hold values from 0 to 1, got 2 to 2"),
+        ([np.full((9, 9, 3), 2.0)] * 3, "image 0 must hold values from 0 to 1, got 2 to 2"),
+        (np.full((3, 9, 9), -0.5), "image 0 must hold values from 0 to 1, got -0.5 to -0.5"),
+        ([np.full((9, 9), np.nan)] * 3, "image 0 must hold values from 0 to 1, got nan to nan"),
+        ([np.zeros((9, 9), np.uint16)] * 3, "image 0 must be of uint8, or floats from 0 to 1, got uint16"),
+        ([torch.zeros(3, 9, 9, dtype=torch.int64)] * 3, "image 0 must be of uint8, .* got int64"),
+        ([np.zeros((3, 9, 9))] * 3, r"image 0 must have the shape .* got \[3, 9, 9\]; in arrays channels come last"),
+        ([np.zeros((0, 9))] * 3, r"image 0 must have the shape .* got \[0, 9\]"),
+        (np.zeros((9, 9, 3)), r"images must have the shape .* got \[9, 9, 3\]; give one image in a list"),
+        (np.zeros((3, 3, 9, 9)), r"images must have the shape .* got \[3, 3, 9, 9\]"),
+        (np.zeros((9, 9)), r"images must have the shape .* got \[9, 9\]"),
+        ((path for path in ()), "there are no images to group"),
         ([Image.new("RGB", (1, 1))] * 3, "image 0 has 1x1 pixels"),
         (["absent.png"] * 3, "'absent.png' does not exist"),
         (torch.zeros(1, 3, 9, 9), "there is one image alone: at least 2 are needed"),
@@ -129,6 +173,58 @@ def test_saved_and_loaded_it_is_the_same(
 def test_bad_images_are_named(images: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AnomalyClusterer(2, image_size=64).fit(images)
+
+
+@pytest.mark.parametrize("images", [Image.new("RGB", (9, 9)), 3, None, {"a.png": 0}, [b"a.png"] * 3])
+@pytest.mark.usefixtures("unchecked_types")
+def test_what_is_no_sequence_of_images_is_refused(images: object) -> None:
+    with pytest.raises(TypeError, match=r"must be a (folder|path), .* got (Image|int|NoneType|dict|bytes)"):
+        AnomalyClusterer(2, image_size=64).fit(images)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_whole_numbers_of_any_type_are_taken(flat_photos: Path, fitted: AnomalyClusterer, tmp_path: Path) -> None:
+    numbers = {"n_clusters": 3, "image_size": 64, "batch_size": 4, "random_state": 0}
+    for of_type in (np.int8, np.uint16, np.int64):
+        again = AnomalyClusterer(**{name: of_type(value) for name, value in numbers.items()}).fit(flat_photos)
+        assert (again.labels_ == fitted.labels_).all()
+        again.save(tmp_path / "again.safetensors")
+        loaded = AnomalyClusterer.load(tmp_path / "again.safetensors")
+        assert (loaded.predict(flat_photos) == fitted.labels_).all()
+        assert loaded.recipe_ == fitted.recipe_
+    search = GridSearchCV(
+        AnomalyClusterer(image_size=64),
+        {"n_clusters": np.arange(2, 4), "random_state": np.arange(1)},
+        scoring=lambda clusterer, images: -clusterer.n_clusters,
+        cv=2,
+        error_score="raise",
+    )
+    assert search.fit(sorted(flat_photos.iterdir())).best_params_ == {"n_clusters": 2, "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("n_clusters", [2.5, "3", True, None, 1, 16, "many"]),
+        ("image_size", [64.5, "64", None, 31]),
+        ("batch_size", [2.5, "3", True, None, 0]),
+        ("random_state", [2.5, "3", None, -1]),
+        ("tau", ["3", None, 0.0, float("nan")]),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_wrong_numbers_are_refused_under_their_own_names(flat_photos: Path, name: str, values: list[object]) -> None:
+    for value in values:
+        clusterer = AnomalyClusterer(3, image_size=64).set_params(**{name: value})
+        with pytest.raises(ValueError, match=rf"^{name} must be .*, got {re.escape(repr(value))}$"):
+            clusterer.fit(flat_photos)
+
+
+def test_images_are_predicted_in_the_size_in_which_they_were_fitted(
+    flat_photos: Path, fitted: AnomalyClusterer
+) -> None:
+    assert (fitted.set_params(image_size=96).predict(flat_photos) == fitted.labels_).all()
+    assert (fitted.assign(flat_photos).nearest == np.arange(15)).all()
 
 
 def test_a_relative_checkpoint_is_found_from_anywhere(

@@ -150,6 +150,33 @@ def test_the_same_options_are_the_same_run(photos: Path, tmp_path: Path) -> None
     assert len(set(ids)) == 2
 
 
+def test_a_training_that_goes_on_counts_its_steps_on_in_the_same_run(photos: Path, tmp_path: Path) -> None:
+    fit = [
+        *("fit", "--model", "baseline.Brightness", "--data", "anomaly_clustering.data.Folder"),
+        *("--data.root", str(photos), "--data.image_size", "64", "--data.num_workers", "0", "--data.batch_size", "5"),
+        *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"),
+    ]
+    main([*fit, "--wandb", "offline", "--trainer.max_epochs", "2"])
+    (first,) = runs(tmp_path)
+    main([*fit, "--wandb", "offline", "--trainer.max_epochs", "4", "--ckpt_path", "last"])
+    (second,) = (run for run in runs(tmp_path) if run.folder != first.folder)
+    main([*fit, "--wandb", "offline", "--trainer.max_epochs", "4", "--out", "another"])
+    (other,) = (run for run in runs(tmp_path) if run.folder not in (first.folder, second.folder))
+    # One run for W&B, although the number of epochs is another option; what begins anew is another one.
+    assert first.run.run_id == second.run.run_id != other.run.run_id
+
+    def steps(run: Read, name: str) -> list[int]:
+        assert [row["_step"] for row in run.history] == sorted({row["_step"] for row in run.history})
+        return [row["_step"] for row in run.history if name in row]
+
+    # Three batches an epoch, so an epoch is logged with its last batch: the steps of one part are not in the other.
+    assert steps(first, "nmi") == steps(first, "loss") == [2, 5]
+    assert steps(second, "nmi") == steps(second, "loss") == [8, 11]
+    assert steps(other, "nmi") == [2, 5, 8, 11]
+    assert [row["trainer/global_step"] for row in second.history if "loss" in row] == [8, 11]
+    assert max(steps(first, "assignments")) < min(row["_step"] for row in second.history)
+
+
 def test_off_is_off(photos: Path, tmp_path: Path) -> None:
     main(command(photos, *EMBEDDED))
     assert not (tmp_path / "wandb").exists()

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
 from anomaly_clustering.data.survey import Bits
+from anomaly_clustering.data.whole_numbers import whole_number
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
@@ -110,7 +111,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         """Group the images.
 
         Args:
-            images: a folder, or a sequence of paths, PIL images or tensors [3, H, W], float in [0, 1] or of 8 bits.
+            images: a folder; or paths, images of Pillow, arrays [H, W, 3] or [H, W], or tensors [3, H, W], the numbers
+                float in [0, 1] or of 8 bits: a sequence, one that is generated, or one array or tensor of all.
             y: not used, there by convention.
             normals: images known to be free of defects; they make it better.
 
@@ -126,9 +128,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             >>> AnomalyClusterer(2, image_size=64).fit(images).labels_
             array([0, 0, 1])
         """
-        pixels = ImagesOfAnyForm(images, self.image_size)
-        good = None if normals is None else ImagesOfAnyForm(normals, self.image_size)
-        data = DataOfAnyForm(pixels, good, self.batch_size)
+        image_size = whole_number("image_size", self.image_size, least=32)
+        batch_size = whole_number("batch_size", self.batch_size, least=1)
+        seed = whole_number("random_state", self.random_state, least=0)
+        pixels = ImagesOfAnyForm(images, image_size)
+        good = None if normals is None else ImagesOfAnyForm(normals, image_size)
+        data = DataOfAnyForm(pixels, good, batch_size)
         bits = find_bits(pixels, good, self.bits)
         for given in filter(None, (pixels, good)):
             given.bits = bits
@@ -136,8 +141,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         mic = MIC(
             self.backbone,
             checkpoint=self.checkpoint,
-            num_clusters=self.n_clusters,
-            seed=self.random_state,
+            num_clusters=self._clusters_asked(len(pixels)),
+            seed=seed,
             **method_arguments(self.embedding, normals=normals is not None, **chosen),
         )
         with quiet():
@@ -154,7 +159,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
         self.notices_ = [*pixels.notices, *(good.notices if good else [])]
-        self.recipe_ = replace(mic.recipe(self.image_size), bits=bits)
+        self.recipe_ = replace(mic.recipe(image_size), bits=bits)
         return self
 
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
@@ -201,11 +206,13 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             (2, array([False,  True]))
         """
         check_is_fitted(self)
-        pixels, seen, new = ImagesOfAnyForm(images, self.image_size, self.recipe_.bits), set(self.digests_), []
+        batch_size = whole_number("batch_size", self.batch_size, least=1)
+        recipe, seen, new = self.recipe_, set(self.digests_), []
+        pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits)
 
         def batches() -> Iterator[Tensor]:
             """Pixels of the images that were not fitted, each image once."""
-            for batch in DataLoader(pixels, batch_size=self.batch_size):
+            for batch in DataLoader(pixels, batch_size=batch_size):
                 places = []
                 for place, digest in enumerate(batch["digest"]):
                     if digest not in seen:
@@ -220,6 +227,15 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.mean_scores_
         )
         return assign(pixels.digests, Embedded(new, found.embeddings, found.mean_scores), fitted)
+
+    def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:
+        """The number under its own name; that one image is not enough is said later, whatever the number."""
+        if isinstance(self.n_clusters, str) and self.n_clusters == "auto":
+            return "auto"
+        asked = whole_number("n_clusters", self.n_clusters, least=2)
+        if 1 < num_images < asked:
+            raise ValueError(f"n_clusters must be between 2 and {num_images} (the number of images), got {asked}")
+        return asked
 
     def save(self, file: Path | str) -> None:
         """Write the fitted estimator as safetensors: numbers and text, nothing that could run.

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anomaly_clustering.cli.console import print_plainly
-from anomaly_clustering.runs.export import export
+from anomaly_clustering.runs.export import export, without_region
 from anomaly_clustering.runs.labels import read_labels
 
 
@@ -16,7 +16,21 @@ def export_labels(options: argparse.Namespace) -> None:
     """Run the command; for the options see `export_options`."""
     out = options.out or Path(f"labelled-{options.layout}")
     labels = read_labels(options.labels)
-    left_out = export(labels, out, options.layout, val_fraction=options.val, seed=options.seed)
+    regions = None
+    if options.run:
+        # Here, since reading a run takes longer than all that other layouts need.
+        from anomaly_clustering.runs.regions import run_regions
+
+        regions = run_regions(options.run, min_score=options.min_score or 0.0)
+    left_out = export(
+        labels,
+        out,
+        options.layout,
+        val_fraction=options.val,
+        seed=options.seed,
+        regions=regions,
+        boxes=options.boxes,
+    )
     table = Table("class", "images")
     for label, count in Counter(image.label for image in labels if image.label and not image.unsure).most_common():
         table.add_row(label, str(count))
@@ -24,4 +38,6 @@ def export_labels(options: argparse.Namespace) -> None:
     console.print(table)
     if left_out:
         print_plainly(console, f"Left out, without a label or unsure: {left_out} of {len(labels)} images")
+    if regions is not None and (bare := without_region(labels, regions)):
+        print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {len(labels) - left_out} images")
     print_plainly(console, f"The images are in {out}")

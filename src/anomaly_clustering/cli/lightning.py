@@ -21,6 +21,7 @@ from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.run_folder import check_free, write_run
 from anomaly_clustering.runs.training import (
+    LAST,
     check_free_to_train,
     clear,
     predicted,
@@ -91,10 +92,14 @@ class CommandLine(LightningCLI):
         if mode == "off":
             return super().instantiate_trainer(**kwargs)
         # Here, since importing W&B takes a second.
-        from anomaly_clustering.runs.tracking import Track, describe, wandb_logger
+        from anomaly_clustering.runs.tracking import Track, describe, run_of, wandb_logger
 
         self._dump_config()
-        run = describe(str(self.subcommand), self.config_dump)
+        given, last = self.config[self.subcommand].get("ckpt_path"), self.out / LAST
+        # From the checkpoint of another folder begins a training, and a run, of its own.
+        goes_on = self.subcommand == "fit" and given and (given == "last" or Path(given).resolve() == last.resolve())
+        known = run_of(last, weights_only=self.config.fit.get("weights_only")) if goes_on else None
+        run = describe(str(self.subcommand), self.config_dump, goes_on=known)
         trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
         trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
         return trainer

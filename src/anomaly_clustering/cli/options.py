@@ -35,6 +35,23 @@ ones in the run. An image of the run itself, told by the content of its file, ke
 assigned.csv in the folder of the run lists these images, and new ones of earlier calls, whose clusters are found anew:
 give --labels each time."""
 
+EXPORT = """\
+Copy labelled images into a folder that other tools train from, or that annotation tools import. Images without a label,
+and those marked as unsure, are left out. With --run, defects are marked by regions: where patches are more unusual than
+the median of all patches of the run by more than four standard deviations. A region has a score from 0, at that
+threshold, to 1, at the most unusual patch of the run. Regions are proposals for a person to correct; images labelled
+good, normal or ok have none."""
+EXPORT_LAYOUTS = """\
+layouts:
+  folders       OUT/CLASS/IMAGE
+  yolo-cls      OUT/train/CLASS/IMAGE and OUT/val/CLASS/IMAGE
+  coco          OUT/images/IMAGE and OUT/annotations.json: with --run box, polygon and score of each region, without it
+                one box around each image
+  yolo-det      OUT/images, OUT/labels and OUT/data.yaml: boxes of regions, needs --run
+  yolo-seg      the same with polygons
+  label-studio  OUT/images, OUT/tasks.json, OUT/label_config.xml: class and regions as predictions
+  cvat          OUT/images, OUT/annotations.xml, OUT/labels.json: 'CVAT for images 1.1', class and regions"""
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong without the usage before it."""
@@ -94,21 +111,28 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def export_options(argv: Sequence[str]) -> argparse.Namespace:
-    """The options of `anomaly-clustering export`; the file of labels is there."""
+    """The options of `anomaly-clustering export`; the file of labels and the run are there."""
     parser = Parser(
         prog="anomaly-clustering export",
-        description="Copy labelled images into a folder that other tools train from. Images without a label, and those "
-        "marked as unsure, are left out.",
+        description=EXPORT,
+        epilog=EXPORT_LAYOUTS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--labels", type=_labels, required=True, metavar="FILE", help="labels.csv or labels.json, saved from a report")
-    add(
-        "--layout", choices=tuple(LAYOUTS), default="folders", help="OUT/CLASS/IMAGE (default), COCO, or YOLO's classes"
-    )
+    add("--layout", choices=tuple(LAYOUTS), default="folders", help="see below (default folders)")
+    add("--run", type=_run, metavar="DIR", help="the run of the report: regions of defects from its heat maps")
+    add("--min-score", type=float, metavar="S", help="leave out regions with a lower score (default 0)")
+    add("--boxes", action="store_true", help="label-studio, cvat: boxes in place of polygons")
     add("--out", type=Path, metavar="DIR", help="output folder (default: labelled-LAYOUT, in this folder)")
-    add("--val", type=float, default=0.2, metavar="SHARE", help="yolo-cls: share of each class for val (default 0.2)")
-    add("--seed", type=int, default=0, help="yolo-cls: draws the images for val")
-    return parser.parse_args(argv)
+    add("--val", type=float, default=0.2, metavar="SHARE", help="yolo-*: share of each class for val (default 0.2)")
+    add("--seed", type=int, default=0, help="yolo-*: draws the images for val")
+    options = parser.parse_args(argv)
+    if options.min_score is not None and options.run is None:
+        parser.error("--min-score chooses among the regions of a run; give its folder with --run")
+    if options.boxes and options.layout not in ("label-studio", "cvat"):
+        parser.error("--boxes is for label-studio and cvat; coco has boxes and polygons, YOLO a layout of each")
+    return options
 
 
 def _num_clusters(text: str) -> int | str:

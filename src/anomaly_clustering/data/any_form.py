@@ -1,36 +1,36 @@
-"""Images in any form (files, images of Pillow, tensors) in; the batches that MIC takes out."""
+"""Images in any form (files, images of Pillow, arrays, tensors) in; the batches that MIC takes out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning import LightningDataModule
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
 from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image
+from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, check_bits, surveyed
+from anomaly_clustering.data.whole_numbers import whole_number
 
-# A file, an image, or its pixels: float [3, H, W] in [0, 1], or of 8 bits.
-ImageLike = Path | str | Image.Image | Tensor
+# A file, an image, or its pixels: array [H, W, 3] or [H, W], tensor [3, H, W]; float in [0, 1], or of 8 bits.
+ImageLike = Path | str | Image.Image | np.ndarray | Tensor
 # A folder, or images one by one.
-Images = Path | str | Sequence[ImageLike] | Tensor
+Images = Path | str | Iterable[ImageLike] | np.ndarray | Tensor
 
 
 class ImagesOfAnyForm(Dataset):
     """Images in any form as samples of the batches that MIC takes, each with a digest of its pixels.
 
     Args:
-        images: a folder, or a sequence of paths, PIL images or tensors [3, H, W] or [1, H, W], float in [0, 1] or of 8
-            bits.
+        images: a folder; or paths, images of Pillow, arrays [H, W, 3] or [H, W], or tensors [3, H, W] or [1, H, W], the
+            numbers float in [0, 1] or of 8 bits: a sequence, one that is generated, or one array or tensor of all.
         size: height and width in pixels to which they are resized.
         bits: of a value that the camera filled, where images have 16; see `find_bits`.
 
@@ -41,25 +41,27 @@ class ImagesOfAnyForm(Dataset):
     Raises:
         FileNotFoundError: the folder is missing.
         ValueError: there are no images.
+        TypeError: `images` are nothing of that kind.
 
     Example:
+        >>> import torch
         >>> images = ImagesOfAnyForm([Image.new("L", (50, 40)), torch.zeros(3, 50, 40)], size=32)
         >>> images[0]["image"].shape, images[0]["digest"] == images[1]["digest"]
         (torch.Size([3, 32, 32]), True)
     """
 
     def __init__(self, images: Images, size: int, bits: int = FULL_BITS):
-        self.images: Sequence[ImageLike] | Tensor
+        self.images: Sequence[ImageLike] | np.ndarray | Tensor
         self.notices: list[str] = []
         if isinstance(images, Path | str):
             listing = list_folder(Path(images))
             self.images, self.notices = [record.image for record in listing.records], [*listing.notices]
         else:
-            self.images = images
+            self.images = _listed(images)
         if not len(self.images):
             raise ValueError("there are no images to group")
         self.bits = bits
-        self.transform = evaluation_transform(size)
+        self.transform = evaluation_transform(whole_number("image_size", size, least=32))
         self.digests = [""] * len(self.images)
 
     def __len__(self) -> int:
@@ -101,29 +103,44 @@ def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bi
     return max([8, *(bits_for(int(values.max())) for values in opened), *(r.bits for r in listing.records if r.bits)])
 
 
+def _listed(images: Iterable[ImageLike]) -> Sequence[ImageLike] | np.ndarray | Tensor:
+    """The images, to be looked at more than once and in any order.
+
+    Raises:
+        ValueError: they are one array of numbers whose shape is not that of several images.
+        TypeError: they are one image, or nothing of that kind.
+    """
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "OUS":
+        of_colours = images.ndim == 4 and images.shape[3] in (1, 3)
+        if not of_colours and (images.ndim != 3 or images.shape[2] in (1, 3)):
+            raise ValueError(
+                f"images must have the shape [N, height, width, 3] or [N, height, width], got {[*images.shape]}; give "
+                "one image in a list"
+            )
+    if isinstance(images, Image.Image | Mapping) or not isinstance(images, Iterable):
+        raise TypeError(
+            f"images must be a folder, or a sequence of paths, images of Pillow, arrays or tensors, got "
+            f"{type(images).__name__}; give one image in a list"
+        )
+    return images if isinstance(images, Sequence | np.ndarray | Tensor) else list(images)
+
+
 def _rgb(image: ImageLike, name: str, bits: int) -> Image.Image:
     """Pixels of 8 bits, whatever the form, so that an image is the same in all forms."""
     if isinstance(image, Path | str):
         return read_image(Path(image), bits)
     if isinstance(image, Image.Image):
         return as_rgb(image, name, bits)
-    if not isinstance(image, Tensor):
-        raise TypeError(f"{name} must be a path, an image of Pillow or a tensor, got {type(image).__name__}")
-    if image.ndim != 3 or len(image) not in (1, 3):
-        raise ValueError(f"{name} must have the shape [3, height, width] or [1, height, width], got {[*image.shape]}")
-    if image.is_floating_point():
-        if not (image.min() >= 0 and image.max() <= 1):
-            raise ValueError(
-                f"{name} must hold values from 0 to 1, got {float(image.min()):g} to {float(image.max()):g}"
-            )
-        image = (image * 255).round().to(torch.uint8)
-    return as_rgb(v2.functional.to_pil_image(image.cpu()), name)
+    if isinstance(image, np.ndarray | Tensor):
+        return as_rgb(image_of_pixels(image, name), name)
+    raise TypeError(f"{name} must be a path, an image of Pillow, an array or a tensor, got {type(image).__name__}")
 
 
 class DataOfAnyForm(LightningDataModule):
     """Images to group, and normal ones if there are any, as MIC asks for them.
 
     Example:
+        >>> import torch
         >>> data = DataOfAnyForm(ImagesOfAnyForm([torch.zeros(3, 32, 32)] * 3, size=32), None, batch_size=2)
         >>> [batch["index"].tolist() for batch in data.predict_dataloader()]
         [[0, 1], [2]]

@@ -31,6 +31,7 @@ from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
+from anomaly_clustering.data.whole_numbers import whole_number
 
 NUM_WORKERS = min(8, os.cpu_count() or 1)
 
@@ -168,7 +169,7 @@ class DefectDataModule(LightningDataModule):
             default.
 
     Raises:
-        ValueError: `image_size` is below 32; in `setup`, there are no images.
+        ValueError: a number is not whole, or `image_size` is below 32; in `setup`, there are no images.
 
     Example:
         >>> import tempfile
@@ -198,17 +199,15 @@ class DefectDataModule(LightningDataModule):
         train_transform: Callable[[Image.Image], torch.Tensor] | None = None,
     ):
         super().__init__()
-        if image_size < 32:
-            raise ValueError(f"image_size must be at least 32 pixels, got {image_size}")
         check_bits(bits)
         self.source = source
         self.bits = bits
         self.copies = copies
         self.prepare = prepare
         self.maps = Path(maps) if maps else None
-        self.image_size = image_size
-        self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.image_size = whole_number("image_size", image_size, least=32)
+        self.batch_size = whole_number("batch_size", batch_size, least=1)
+        self.num_workers = whole_number("num_workers", num_workers, least=0)
         self.train_transform = train_transform
         self.listing: Listing | None = None
 

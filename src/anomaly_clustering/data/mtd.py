@@ -5,11 +5,13 @@ MT_TYPE/Imgs/NAME.jpg   MT_TYPE/Imgs/NAME.png (mask)   TYPE: Free, Blowhole, Bre
 
 import random
 from importlib import resources
+from numbers import Real
 from pathlib import Path
 from typing import Literal
 
 from anomaly_clustering.data.download import find, tree_digest, unpacked
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.whole_numbers import whole_number
 
 TYPES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
 
@@ -57,8 +59,9 @@ def list_mtd(root: Path, *, split: Split = "differnet", normal_fraction: float =
         (12, 1)
     """
     root = unpacked(root)
-    if not 0 <= normal_fraction < 1:
-        raise ValueError(f"normal_fraction must be at least 0 and below 1, got {normal_fraction}")
+    seed = whole_number("seed", seed, least=0)
+    if not (isinstance(normal_fraction, Real) and 0 <= normal_fraction < 1):
+        raise ValueError(f"normal_fraction must be at least 0 and below 1, got {normal_fraction!r}")
     folders = {name: find(root, f"MT_{name}") for name in TYPES}
     absent = [f"MT_{name}" for name, folder in folders.items() if folder is None]
     if absent:

@@ -14,6 +14,7 @@ from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.survey import Bits, Copies
 from anomaly_clustering.data.synthetic import cache_folder, write_once
+from anomaly_clustering.data.whole_numbers import whole_number
 
 
 class Folder(DefectDataModule):
@@ -285,6 +286,9 @@ class Synthetic(DefectDataModule):
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
+        per_class = whole_number("per_class", per_class, least=1)
+        normals = whole_number("normals", normals, least=0)
+        seed = whole_number("seed", seed, least=0)
         name = f"{per_class}x{image_size}px-{normals}normals-difficulty{difficulty}-seed{seed}"
         folder = Path(root or cache_folder()) / name
         super().__init__(

@@ -15,6 +15,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from anomaly_clustering.data.whole_numbers import whole_number
+
 MIN_SIZE = 64
 _SIDE = 256
 
@@ -245,8 +247,7 @@ def product_image(
     """
     if defect is not None and defect not in _DRAW:
         raise ValueError(f"defect must be None or one of {', '.join(DEFECTS)}, got {defect!r}")
-    if size < MIN_SIZE:
-        raise ValueError(f"size must be at least {MIN_SIZE}, got {size}")
+    size = whole_number("size", size, least=MIN_SIZE)
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty must be between 0 (easy) and 1 (hard), got {difficulty}")
     for_plate, for_defect, for_camera = rng.spawn(3)
@@ -282,9 +283,9 @@ def write_dataset(
         ...     print(sorted(path.name for path in (Path(root) / "test").iterdir()))
         ['crack', 'fibre', 'good', 'hole', 'scratch', 'scuff', 'stain']
     """
-    for name, value, least in (("per_class", per_class, 1), ("normals", normals, 0), ("seed", seed, 0)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+    per_class = whole_number("per_class", per_class, least=1)
+    normals = whole_number("normals", normals, least=0)
+    seed = whole_number("seed", seed, least=0)
     folders = {"train/good": normals, "test/good": per_class} | {f"test/{name}": per_class for name in DEFECTS}
     for folder, count in folders.items():
         name = Path(folder).name

@@ -150,7 +150,7 @@ class MIC(LightningModule):
         self.notices: list[str] = []
         self.cache = Cache(cache, self.notices.append) if cache else None
         self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
-        self.embedder = Embedder(self.backbone, kernel_size, self.cache)
+        self.embedder = Embedder(self.backbone, self.options.kernel_size, self.cache)
         self.scorer = Scorer()
         self.run: Run | None = None
         self.result: Grouping | None = None

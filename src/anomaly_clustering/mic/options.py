@@ -1,7 +1,7 @@
 """All options of MIC, checked when they are given. What each means is said at `MIC`."""
 
 from dataclasses import dataclass, fields
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -69,18 +69,28 @@ class Options:
         for name, least in LEAST.items():
             if not (given[name] is None and name in OPTIONAL) and not _is_whole(given[name], least):
                 raise ValueError(f"{name} must be a whole number and at least {least}, got {given[name]!r}")
+        # NumPy's numbers become what JSON and PyTorch take; what is none is refused below.
+        for name in (*LEAST, "num_clusters"):
+            if isinstance(given[name], Integral) and not isinstance(given[name], bool):
+                object.__setattr__(self, name, int(given[name]))
+        for name in ("normal_fraction", "tau", "effective_patches", "residual_share"):
+            if isinstance(given[name], Real) and not isinstance(given[name], bool):
+                object.__setattr__(self, name, float(given[name]))
         if self.kernel_size is not None and self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, got {self.kernel_size}")
         if not (self.num_clusters in ("auto", None) or _is_whole(self.num_clusters, 2)):
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {self.num_clusters!r}")
         if self.resamples == 1:
             raise ValueError("resamples must be 0 (none) or at least 2, got 1")
-        if not 0 < self.normal_fraction <= 1:
-            raise ValueError(f"normal_fraction must be above 0 and at most 1, got {self.normal_fraction}")
+        if not (isinstance(self.normal_fraction, Real) and 0 < self.normal_fraction <= 1):
+            raise ValueError(f"normal_fraction must be above 0 and at most 1, got {given['normal_fraction']!r}")
         check_tau(self.tau)
         asked = self.effective_patches
-        if asked is not None and not (0 < asked < 1 or 1 < asked < float("inf")):
-            raise ValueError(f"effective_patches must be above 1 and finite, or a share between 0 and 1, got {asked}")
+        if asked is not None and not (isinstance(asked, Real) and (0 < asked < 1 or 1 < asked < float("inf"))):
+            raise ValueError(
+                "effective_patches must be above 1 and finite, or a share between 0 and 1, got "
+                f"{given['effective_patches']!r}"
+            )
         if self.residual_share is not None:
             check_share(self.residual_share)
         if self._beyond and not self.scores_by_comparing:

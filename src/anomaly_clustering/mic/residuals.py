@@ -5,6 +5,7 @@ part of it. A patch less its nearest patches in other images is what differs, wh
 """
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -98,8 +99,8 @@ def check_share(share: float) -> None:
     Raises:
         ValueError: it is not above 0 and at most 1.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"residual_share must be above 0 and at most 1, got {share}")
+    if not (isinstance(share, Real) and 0 < share <= 1):
+        raise ValueError(f"residual_share must be above 0 and at most 1, got {share!r}")
 
 
 def signed_root(

@@ -1,7 +1,7 @@
 """Scores [N, M], maps or masks in; how much each patch counts (weights [N, M]), and averages by them, out."""
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 import torch.nn.functional as F
@@ -52,8 +52,8 @@ def check_tau(tau: float) -> None:
     Example:
         >>> check_tau(0.02)
     """
-    if not tau > 0:
-        raise ValueError(f"tau must be a positive number, got {tau}")
+    if not (isinstance(tau, Real) and tau > 0):
+        raise ValueError(f"tau must be a positive number, got {tau!r}")
 
 
 def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:

@@ -1,59 +1,91 @@
-"""Labelled images in; a folder that other tools train from out: folders by class, COCO or YOLO classification."""
+"""Labelled images in; a folder that other tools train from, or that annotation tools import, out."""
 
 import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from numbers import Real
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from anomaly_clustering.data.whole_numbers import whole_number
 from anomaly_clustering.files import mark, whole_folder
+from anomaly_clustering.runs.annotations import (
+    Item,
+    Region,
+    coco,
+    cvat,
+    cvat_labels,
+    label_studio,
+    label_studio_config,
+    yolo,
+)
 from anomaly_clustering.runs.labels import Labelled
 
-Layout = Literal["folders", "coco", "yolo-cls"]
+Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
+# Layouts that make a folder of each class, and know no place in an image.
+BY_FOLDER = ("folders", "yolo-cls")
+# Layouts that hold nothing but places.
+OF_REGIONS = ("yolo-det", "yolo-seg")
 NOT_IN_NAMES = set('/\\:*?"<>|')
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 
 
-class Item(NamedTuple):
-    """An image with a class, and the name of its copy.
+class Options(NamedTuple):
+    """How the files are laid out.
 
     Attributes:
-        path: of the image.
-        label: name of its class.
-        name: of the copy, told apart by a number from those of the same name in other folders.
+        val_fraction: share of each class that goes to val.
+        seed: draws them.
+        boxes: boxes in place of polygons.
 
     Example:
-        >>> Item(Path("photos/a.png"), "dent", "0-a.png").name
-        '0-a.png'
+        >>> Options(val_fraction=0.2, seed=0, boxes=False).boxes
+        False
     """
 
-    path: Path
-    label: str
-    name: str
+    val_fraction: float
+    seed: int
+    boxes: bool
 
 
-def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fraction: float = 0.2, seed: int = 0) -> int:
+def export(
+    labels: Sequence[Labelled],
+    out: Path,
+    layout: Layout,
+    *,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    regions: Mapping[Path, Sequence[Region]] | None = None,
+    boxes: bool = False,
+) -> int:
     """Copy the images that have a name and are not unsure into a new folder, as other tools expect them.
 
-    folders: OUT/CLASS/IMAGE. coco: OUT/images/IMAGE and OUT/annotations.json, one box around the whole of each image,
-    since COCO knows no class of an image. yolo-cls: OUT/train/CLASS/IMAGE and OUT/val/CLASS/IMAGE.
+    folders: OUT/CLASS/IMAGE. yolo-cls: OUT/train/CLASS/IMAGE and OUT/val/CLASS/IMAGE. coco: OUT/images/IMAGE and
+    OUT/annotations.json; without regions one box around the whole of each image, since COCO knows no class of an image.
+    yolo-det and yolo-seg: OUT/images/train/IMAGE, OUT/labels/train/NAME.txt, the same for val, and OUT/data.yaml.
+    label-studio: OUT/images/IMAGE, OUT/tasks.json and OUT/label_config.xml. cvat: OUT/images/IMAGE, OUT/annotations.xml
+    and OUT/labels.json.
 
     Args:
         labels: as saved from the report.
         out: a folder that is new or empty.
-        layout: one of the three.
-        val_fraction: share of each class that goes to val, for 'yolo-cls'.
+        layout: one of those above.
+        val_fraction: share of each class that goes to val, for the layouts of YOLO.
         seed: draws them.
+        regions: where the heat map of each image shows a defect, see `run_regions`; images labelled good, normal or ok
+            have none whatever it shows.
+        boxes: for label-studio and cvat: boxes in place of polygons.
 
     Returns:
         How many images were left out.
 
     Raises:
-        ValueError: the layout has another name; `val_fraction` is not at least 0 and below 1; no image has a label; or,
-            where the layout makes folders of labels, one cannot be the name of a folder, or two would be the same.
+        ValueError: the layout has another name, or does not go with `regions` or without; `val_fraction` is not at
+            least 0 and below 1; no image has a label; an image is not among `regions`; or a label or name is one that
+            the layout cannot have.
         FileExistsError: `out` holds something.
         FileNotFoundError: an image is no longer where it was.
 
@@ -69,21 +101,57 @@ def export(labels: Sequence[Labelled], out: Path, layout: Layout, *, val_fractio
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {tuple(LAYOUTS)}, got {layout!r}")
-    if not 0 <= val_fraction < 1:
-        raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction}")
+    if not (isinstance(val_fraction, Real) and 0 <= val_fraction < 1):
+        raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction!r}")
+    seed = whole_number("seed", seed, least=0)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
-    items = _items(labels)
-    if layout != "coco":
-        _check_names(items)
+    if layout in OF_REGIONS and regions is None:
+        raise ValueError(f"layout {layout!r} needs regions of defects: give the folder of the run with --run")
+    if layout in BY_FOLDER and regions is not None:
+        known = tuple(name for name in LAYOUTS if name not in BY_FOLDER)
+        raise ValueError(f"layout {layout!r} holds no regions of defects; leave --run out, or take one of {known}")
+    items = _items(labels, regions, by_stem=layout not in BY_FOLDER)
+    if layout in BY_FOLDER:
+        _check_folders(items)
+    if layout == "cvat":
+        _check_xml(items)
     with whole_folder(out) as folder:
-        LAYOUTS[layout](items, folder, val_fraction, seed)
+        LAYOUTS[layout](items, folder, Options(val_fraction, seed, boxes or layout == "yolo-det"))
         mark(folder)
     return len(labels) - len(items)
 
 
-def _items(labels: Sequence[Labelled]) -> list[Item]:
-    chosen = [image for image in labels if image.label and not image.unsure]
+def without_region(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]]) -> int:
+    """How many images that are exported have a defect by their label and none by their heat map.
+
+    Args:
+        labels: as given to `export`.
+        regions: as given to `export`.
+
+    Returns:
+        The number of images.
+
+    Example:
+        >>> without_region([Labelled(Path(name), 0, label, False) for name, label in [("a", "dent"), ("b", "ok")]], {})
+        1
+    """
+    return sum(not (_is_sound(image.label) or regions.get(image.path)) for image in labels if _is_sure(image))
+
+
+def _is_sure(image: Labelled) -> bool:
+    return bool(image.label) and not image.unsure
+
+
+def _is_sound(label: str) -> bool:
+    # Here, since NumPy and Pillow take longer than all that --help needs of this file.
+    from anomaly_clustering.data.folder import DEFECT_FREE
+
+    return label.casefold() in DEFECT_FREE
+
+
+def _items(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]] | None, *, by_stem: bool) -> list[Item]:
+    chosen = [image for image in labels if _is_sure(image)]
     if not chosen:
         raise ValueError(
             f"none of the {len(labels)} images has a label that is sure: name clusters in the report first"
@@ -94,26 +162,41 @@ def _items(labels: Sequence[Labelled]) -> list[Item]:
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
                 "or mark the image as unsure in the report"
             )
-    names = _names([image.path.name for image in chosen])
-    return [Item(image.path, image.label, name) for image, name in zip(chosen, names, strict=True)]
+    names = _names([image.path.name for image in chosen], by_stem=by_stem)
+    return [
+        Item(image.path, image.label, name, _regions(image, regions)) for image, name in zip(chosen, names, strict=True)
+    ]
 
 
-def _names(originals: Sequence[str]) -> list[str]:
+def _regions(image: Labelled, regions: Mapping[Path, Sequence[Region]] | None) -> Sequence[Region] | None:
+    if regions is None:
+        return None
+    if image.path not in regions:
+        raise ValueError(f"image {str(image.path)!r} is not of the run; give the run whose report the labels are from")
+    return [] if _is_sound(image.label) else regions[image.path]
+
+
+def _names(originals: Sequence[str], *, by_stem: bool) -> list[str]:
     """A name for each copy, no two alike on any file system: its own, or, where images of several folders have the
-    same, with the first number before it that gives a name which nobody has."""
-    often = Counter(name.casefold() for name in originals)
+    same, with the first number before it that gives a name which nobody has. By stem, names differ in more than their
+    ending: YOLO's labels of a.png and a.jpg would be one file."""
+
+    def key(name: str) -> str:
+        return (Path(name).stem if by_stem else name).casefold()
+
+    often = Counter(map(key, originals))
     taken = {name for name, times in often.items() if times == 1}
     names = []
     for i, name in enumerate(originals):
         new = name
-        if often[name.casefold()] > 1:
-            new = next(f"{k}-{name}" for k in count(i) if f"{k}-{name}".casefold() not in taken)
-            taken.add(new.casefold())
+        if often[key(name)] > 1:
+            new = next(f"{k}-{name}" for k in count(i) if key(f"{k}-{name}") not in taken)
+            taken.add(key(new))
         names.append(new)
     return names
 
 
-def _check_names(items: Sequence[Item]) -> None:
+def _check_folders(items: Sequence[Item]) -> None:
     labels = sorted({item.label for item in items})
     bad = [name for name in labels if not _can_be_a_folder(name)]
     if bad:
@@ -131,59 +214,101 @@ def _check_names(items: Sequence[Item]) -> None:
             )
 
 
+def _check_xml(items: Sequence[Item]) -> None:
+    bad = [text for item in items for text in (item.name, item.label) if not text.isprintable()]
+    if bad:
+        raise ValueError(
+            f"{bad[0]!r} has characters that XML cannot hold; rename the image or the cluster, or use the layout coco"
+        )
+
+
 def _can_be_a_folder(name: str) -> bool:
     """On any system: Windows has names for devices, and drops what is at the end."""
     device = name.partition(".")[0].rstrip().upper() in DEVICES
     return not (device or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES or not name.isprintable())
 
 
-def _folders(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
+def _folders(items: Sequence[Item], folder: Path, options: Options) -> None:
     for item in items:
         _copy(item, folder / item.label)
 
 
-def _coco(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
-    # Here, since NumPy and Pillow take longer than all that --help needs of this file.
-    from anomaly_clustering.data.opening import image_size
-
-    names = sorted({item.label for item in items})
-    images, boxes = [], []
-    for number, item in enumerate(items, start=1):
-        _copy(item, folder / "images")
-        width, height = image_size(item.path)
-        images.append({"id": number, "file_name": item.name, "width": width, "height": height})
-        boxes.append(
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": names.index(item.label) + 1,
-                "bbox": [0, 0, width, height],
-                "area": width * height,
-                "iscrowd": 0,
-            }
-        )
-    categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
-    content = {"images": images, "annotations": boxes, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(content, indent=1) + "\n")
+def _coco(items: Sequence[Item], folder: Path, options: Options) -> None:
+    _copy_all(items, folder)
+    _write_json(folder / "annotations.json", coco(items, _categories(items)))
 
 
-def _yolo(items: Sequence[Item], folder: Path, val_fraction: float, seed: int) -> None:
+def _label_studio(items: Sequence[Item], folder: Path, options: Options) -> None:
+    _copy_all(items, folder)
+    _write_json(folder / "tasks.json", label_studio(items, boxes=options.boxes))
+    (folder / "label_config.xml").write_text(label_studio_config(items, boxes=options.boxes), encoding="utf-8")
+
+
+def _cvat(items: Sequence[Item], folder: Path, options: Options) -> None:
+    _copy_all(items, folder)
+    _write_json(folder / "labels.json", cvat_labels(items))
+    (folder / "annotations.xml").write_text(cvat(items, boxes=options.boxes), encoding="utf-8")
+
+
+def _yolo_classes(items: Sequence[Item], folder: Path, options: Options) -> None:
     """Both parts hold each class, as training needs; where a class has one image alone, each part has a copy of it."""
+    for train, val in _split(items, options):
+        for item in val:
+            _copy(item, folder / "val" / item.label)
+        for item in train or val:
+            _copy(item, folder / "train" / item.label)
+
+
+def _yolo_regions(items: Sequence[Item], folder: Path, options: Options) -> None:
+    """Each image once; where a class has one image alone, training has it."""
+    # Here, since it takes longer than all that --help needs of this file.
+    import yaml
+
+    names = _categories(items)
+    for train, val in _split(items, options):
+        for part, own in (("train", train or val), ("val", val if train else [])):
+            for item in own:
+                _copy(item, folder / "images" / part)
+                file = folder / "labels" / part / f"{Path(item.name).stem}.txt"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(yolo(item, names, boxes=options.boxes))
+    # A path would be taken from the working directory; without one the parts are found beside this file.
+    content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
+    for part in ("train", "val"):
+        (folder / "images" / part).mkdir(parents=True, exist_ok=True)
+    (folder / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _categories(items: Sequence[Item]) -> list[str]:
+    """Names of what has a place in an image; good is nowhere."""
+    return sorted({item.label for item in items if item.regions is None or not _is_sound(item.label)})
+
+
+def _split(items: Sequence[Item], options: Options) -> list[tuple[list[Item], list[Item]]]:
+    """Those to train with and those to validate with, of each class; with any share, one at least validates."""
+    parts = []
     for label in sorted({item.label for item in items}):
         own = [item for item in items if item.label == label]
-        random.Random(seed).shuffle(own)
-        num_val = max(1, round(val_fraction * len(own))) if val_fraction else 0
-        for item in own[:num_val]:
-            _copy(item, folder / "val" / label)
-        for item in own[num_val:] or own:
-            _copy(item, folder / "train" / label)
+        random.Random(options.seed).shuffle(own)
+        num_val = max(1, round(options.val_fraction * len(own))) if options.val_fraction else 0
+        parts.append((own[num_val:], own[:num_val]))
+    return parts
 
 
-LAYOUTS: dict[str, Callable[[Sequence[Item], Path, float, int], None]] = {
+LAYOUTS: dict[str, Callable[[Sequence[Item], Path, Options], None]] = {
     "folders": _folders,
     "coco": _coco,
-    "yolo-cls": _yolo,
+    "yolo-cls": _yolo_classes,
+    "yolo-det": _yolo_regions,
+    "yolo-seg": _yolo_regions,
+    "label-studio": _label_studio,
+    "cvat": _cvat,
 }
+
+
+def _copy_all(items: Sequence[Item], folder: Path) -> None:
+    for item in items:
+        _copy(item, folder / "images")
 
 
 def _copy(item: Item, folder: Path) -> None:
@@ -191,3 +316,7 @@ def _copy(item: Item, folder: Path) -> None:
     target = folder / item.name
     assert not target.exists(), target
     shutil.copy2(item.path, target)
+
+
+def _write_json(file: Path, content: object) -> None:
+    file.write_text(json.dumps(content, indent=1) + "\n")

@@ -13,6 +13,7 @@ import torch
 import wandb
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.module import MIC
@@ -24,6 +25,8 @@ Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
 # Where a run leaves its files, and whether it replaces others, is not what it is.
 INCIDENTAL = ("out", "overwrite", "wandb", "ckpt_path")
+# Under which a checkpoint of a training names the run that W&B holds of it.
+IN_CHECKPOINT = "wandb_run"
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,14 @@ class TrackedRun:
         return {"method": self.method, "category": self.category, "seed": self.seed}
 
 
-def describe(command: str, config: Mapping[str, Any]) -> TrackedRun:
+def describe(command: str, config: Mapping[str, Any], *, goes_on: str | None = None) -> TrackedRun:
     """The run of a command of the command line, out of its resolved options.
 
     Args:
         command: its name, by which W&B groups runs unless `WANDB_RUN_GROUP` is set.
         config: all options, resolved, with `model` and `data` as classes and their arguments.
+        goes_on: id of the run of a training that goes on, see `run_of`: options such as the number of epochs may be
+            other ones now. A run that `wandb agent` has named is its own.
 
     Returns:
         How W&B lists the run.
@@ -86,7 +91,55 @@ def describe(command: str, config: Mapping[str, Any]) -> TrackedRun:
     method = model["class_path"].rpartition(".")[2]
     given = model.get("init_args", {}).get("seed", config.get("seed_everything"))
     seed = given if isinstance(given, int) and not isinstance(given, bool) else 0
-    return TrackedRun(os.environ.get("WANDB_RUN_GROUP", command), method, category, seed, config)
+    group = os.environ.get("WANDB_RUN_GROUP", command)
+    known = None if "WANDB_RUN_ID" in os.environ else goes_on
+    return TrackedRun(group, method, category, seed, config, known)
+
+
+def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
+    """The id of the run that W&B holds of a training.
+
+    Args:
+        checkpoint: of the training, written by Lightning.
+        weights_only: as the training is to be read when it goes on, see `Trainer.fit`.
+
+    Returns:
+        The id; None where the training was not tracked.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     torch.save({"state_dict": {}, IN_CHECKPOINT: "31a2ecb6"}, Path(folder) / "last.ckpt")
+        ...     run_of(Path(folder) / "last.ckpt")
+        '31a2ecb6'
+    """
+    # Weights stay on disk: Lightning reads them when it goes on.
+    found: str | None = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=weights_only).get(
+        IN_CHECKPOINT
+    )
+    return found
+
+
+class StepsOfTraining(WandbLogger):
+    """Logs to W&B at the steps that the training has reached, so that one that goes on counts on from there.
+
+    W&B counts calls, from 0 again where a run goes on without a connection, and what is logged under a step a second
+    time replaces what was there.
+    """
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics under the step of the training, or under the one that W&B has reached if that is later.
+
+        Args:
+            metrics: numbers by name.
+            step: batches that the training has seen; None to leave the count to W&B.
+        """
+        if step is None:
+            super().log_metrics(metrics)
+            return
+        reached = max(step, self.experiment.step)
+        self.experiment.log({**metrics, "trainer/global_step": step}, step=reached)
 
 
 def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> WandbLogger | None:
@@ -109,7 +162,7 @@ def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> Wandb
     place.mkdir(parents=True, exist_ok=True)
     # Thumbnails of tables wait here to be synced; W&B would put them into the user's home.
     os.environ.setdefault("WANDB_DATA_DIR", str(place / "wandb" / "data"))
-    return WandbLogger(
+    return StepsOfTraining(
         name=f"{run.method}, {run.category}, seed {run.seed}",
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         save_dir=place,
@@ -139,6 +192,9 @@ class Track(Callback):
     def __init__(self, run: TrackedRun, folder: Path | None = None):
         self.run = run
         self.folder = folder
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[IN_CHECKPOINT] = self.run.identity
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.predicted: list[tuple[torch.Tensor, torch.Tensor]] = []

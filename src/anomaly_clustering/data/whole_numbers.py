@@ -1,0 +1,32 @@
+"""A whole number that a user gave, of whatever type, in; an int, or an error under the number's own name, out."""
+
+from numbers import Integral
+
+
+def whole_number(name: str, value: object, *, least: int) -> int:
+    """Check a whole number: NumPy's count, as scikit-learn's grids give them; fractions, text and truth values do not.
+
+    Args:
+        name: by which the user gave it.
+        value: what was given.
+        least: that is allowed.
+
+    Returns:
+        The number as an int, which every library takes.
+
+    Raises:
+        ValueError: the value is no whole number, or below the least.
+
+    Example:
+        >>> import numpy as np
+        >>> whole_number("batch_size", np.int16(8), least=1)
+        8
+        >>> whole_number("batch_size", "8", least=1)
+        Traceback (most recent call last):
+        ValueError: batch_size must be a whole number, got '8'
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
