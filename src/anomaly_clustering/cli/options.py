@@ -12,6 +12,7 @@ from typing import NoReturn
 from anomaly_clustering.runs.export import LAYOUTS
 from anomaly_clustering.runs.file_names import STORE
 
+METHODS = ("signed_residuals", "paper")
 CLUSTER_EXAMPLES = """\
 examples:
   anomaly-clustering cluster photos                       cluster the images below photos/
@@ -24,8 +25,12 @@ Open report.html in the output folder with any browser. If the images lie in sub
 types and the report compares the clusters with them; they play no part in the clustering. Of a category of MVTec AD
 (train, test, ground_truth), and of images beside masks, the images that are meant are taken; a notice says which.
 
-The embedded network works offline at once. WideResNet-50 clusters better: --backbone wide_resnet50_2, downloaded once,
-or given as a file with --checkpoint."""
+Images are compared by what differs from 32 of them, or from normal ones; --method paper compares weighted averages of
+their patches, as the paper does. Each image is looked at four times, turned by quarters: --views 1 takes a quarter of
+the time and groups a little worse.
+
+The embedded network works offline at once. Others of timm are downloaded once (--backbone resnet18), or given as a file
+with --checkpoint; that larger ones group better is not a rule."""
 ASSIGN = """\
 Assign new images to the clusters of a run, and show them in its report. A new image is weighed against images that the
 run has kept, and goes to the cluster with the nearest mean. It is marked as unknown if it is farther from that mean
@@ -74,11 +79,13 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many clusters, or auto (default)")
     add("--normal", type=_folder, metavar="DIR", help="folder of images known to be free of defects")
     add("--maps", type=_maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
+    add("--method", choices=METHODS, default=METHODS[0], help="signed_residuals (default), or paper: that of the paper")
     add("--backbone", default="embedded", metavar="NAME", help="network: embedded (default), or any of timm")
-    add("--layer", metavar="NAME", help="layer of the network (default: that of the paper)")
+    add("--layer", metavar="NAME", help="layer of the network (default: those of the method)")
     add("--checkpoint", type=_checkpoint, metavar="FILE", help="weights of the network in a local file")
     add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
-    add("--tau", type=float, help="smoothness of the weights (default 0.02; chosen by itself with --maps)")
+    add("--views", type=int, choices=(1, 2, 4, 8), help="ways to look at each image (default 4; paper 1)")
+    add("--tau", type=float, help="smoothness of the weights (default: 6%% of the patches count; paper 0.02)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     add("--copies", choices=("all", "once"), default="all", help="count exact copies of an image all (default) or once")
     add("--bits", type=_bits, default="auto", metavar="N", help="bits of the camera in 16-bit files (default auto)")
@@ -89,6 +96,8 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("give a folder of images, or --synthetic for generated ones")
     if options.synthetic and (options.normal or options.maps or options.skip_unreadable or options.bits != "auto"):
         parser.error("--normal, --maps, --skip-unreadable and --bits are for a folder of images, not for --synthetic")
+    if options.maps and options.views:
+        parser.error("--views is for patches that are compared with those of other images, not for --maps")
     if options.normal and options.maps:
         parser.error("--normal and --maps are two ways to weigh patches; give one of them")
     return options

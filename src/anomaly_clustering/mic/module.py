@@ -1,6 +1,5 @@
 """Batches of images in; clusters of images by type of defect out: the paper's method as a LightningModule."""
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,22 +14,21 @@ from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.batch import known_of, reduce_bags
-from anomaly_clustering.mic.checks import check_patches, check_run, num_clusters_of
+from anomaly_clustering.mic.checks import check_patches, num_clusters_of
 from anomaly_clustering.mic.comparing import compare
-from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED, ComparisonCache, comparison_key
+from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED
 from anomaly_clustering.mic.distance_names import Distance
 from anomaly_clustering.mic.options import Options, Weights
 from anomaly_clustering.mic.processes import first_copies
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
-from anomaly_clustering.mic.reference_images import draw_references, open_stream, read_references
-from anomaly_clustering.mic.references import CachedResults, draw_positions, embed_drawn
+from anomaly_clustering.mic.references import CachedResults
 from anomaly_clustering.mic.resampling import resampled_scores
 from anomaly_clustering.mic.result import Grouping, gathered, group, note_what_to_know
-from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scorer import Scorer
 from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.mic.start import start
 from anomaly_clustering.search.precision import Precision
 
 
@@ -38,8 +36,7 @@ class MIC(LightningModule):
     """Multiple instance clustering (Sohn et al., WACV 2023): the paper's method, all it is compared with but deep
     clustering, and what goes beyond it: signed residuals. Nothing is trained.
 
-    The defaults are the paper's; `MIC("embedded", **method_arguments("signed_residuals", normals=False))` takes those of
-    `anomaly_clustering.mic.presets`.
+    The defaults are the paper's. `method_arguments` gives those of signed residuals, which group better.
 
     Run it with `Trainer.test` (metrics too), `Trainer.validate` or `Trainer.predict`, on any number of devices; then
     `grouping` holds the result. `Trainer.predict` returns batches of index, path and label.
@@ -228,32 +225,7 @@ class MIC(LightningModule):
     def _start(self) -> Run:
         self.notices.clear()
         self.result = None
-        data, options = self._data, self.options
-        check_run(options, data, self.trainer)
-        drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
-        limits = (self.trainer.limit_test_batches, self.trainer.limit_val_batches, self.trainer.limit_predict_batches)
-        # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
-        whole = data is not None and all(isinstance(limit, float) and limit == 1 for limit in limits)
-        key = comparison_key(options, self.embedder, data, drawn) if self.cache and whole else None
-        results = ComparisonCache(self.cache, key)
-        # Where subsets are weighed anew, all nearest distances are kept, and looked up when bags are compared.
-        found = None if options.weighs_subsets else results.load()
-        cached = CachedResults(found) if found else None
-        run = Run(
-            rows=RowBuffer(expected=math.ceil(len(data.records) / self.trainer.world_size) if data else 0),
-            results=results,
-            compared_with=cached,
-            tau=options.tau if cached is None or cached.tau is None else cached.tau,
-            channels=self.backbone.channels_of_levels,
-        )
-        if drawn is not None and options.streams:
-            run.reference_images = read_references(drawn, options, data, self._progress)
-            if cached is None:
-                run.stream = open_stream(drawn, run.reference_images, options, self.embedder, data, self._progress)
-                run.tau = run.stream.tau
-        elif cached is None:
-            run.compared_with = embed_drawn(drawn, options, self.embedder, data, self._progress)
-        return run
+        return start(self.options, self._data, self.trainer, self.embedder, self.cache, self._progress)
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""

@@ -1,0 +1,60 @@
+"""Options, data and a trainer in; a run before its first batch, with what its images are compared with, out."""
+
+import math
+from typing import Any
+
+from lightning import Trainer
+
+from anomaly_clustering.features.cache import Cache
+from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.mic.checks import check_run
+from anomaly_clustering.mic.comparison_cache import ComparisonCache, comparison_key
+from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.progress import Progress
+from anomaly_clustering.mic.reference_images import draw_references, open_stream, read_references
+from anomaly_clustering.mic.references import CachedResults, draw_positions, embed_drawn
+from anomaly_clustering.mic.row_buffer import RowBuffer
+from anomaly_clustering.mic.run import Run
+
+
+def start(
+    options: Options, data: Any, trainer: Trainer, embedder: Embedder, cache: Cache | None, progress: Progress
+) -> Run:
+    """Check what can be checked, and embed what all images will be compared with, or find what an earlier run found.
+
+    Args:
+        options: of the run.
+        data: the data module; None where the trainer was given loaders alone.
+        trainer: that runs MIC.
+        embedder: makes the bags.
+        cache: of results; None where nothing is kept.
+        progress: shows how many images are read.
+
+    Raises:
+        ValueError: the trainer, or the data, does not allow what the options ask for.
+    """
+    check_run(options, data, trainer)
+    drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
+    limits = (trainer.limit_test_batches, trainer.limit_val_batches, trainer.limit_predict_batches)
+    # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
+    whole = data is not None and all(isinstance(limit, float) and limit == 1 for limit in limits)
+    key = comparison_key(options, embedder, data, drawn) if cache and whole else None
+    results = ComparisonCache(cache, key)
+    # Where subsets are weighed anew, all nearest distances are kept, and looked up when bags are compared.
+    found = None if options.weighs_subsets else results.load()
+    cached = CachedResults(found) if found else None
+    run = Run(
+        rows=RowBuffer(expected=math.ceil(len(data.records) / trainer.world_size) if data else 0),
+        results=results,
+        compared_with=cached,
+        tau=options.tau if cached is None or cached.tau is None else cached.tau,
+        channels=embedder.backbone.channels_of_levels,
+    )
+    if drawn is not None and options.streams:
+        run.reference_images = read_references(drawn, options, data, progress)
+        if cached is None:
+            run.stream = open_stream(drawn, run.reference_images, options, embedder, data, progress)
+            run.tau = run.stream.tau
+    elif cached is None:
+        run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
+    return run
