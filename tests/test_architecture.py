@@ -25,12 +25,13 @@ ROOMS: dict[str, set[str]] = {
     "mic": {"features", "search", "clustering", "metrics"},
     "report": {"clustering", "metrics"},
     "runs": {"files", "data", "search", "clustering", "metrics", "mic", "report"},
-    "estimator": {"files", "data", "clustering", "mic", "runs"},
+    "estimator": {"files", "data", "features", "clustering", "mic", "runs"},
     "cli": {"__init__", "files", "data", "features", "metrics", "mic", "report", "runs"},
     "__main__": {"cli"},
 }
 # Tensors in, tensors out: no files, no printing, no Lightning.
-PURE = {"search", "clustering", "metrics", "mic.shard", "mic.weights", "mic.distances", "mic.pooling", "features.bags"}
+PURE = {"search", "clustering", "metrics", "mic.shard", "mic.scores", "mic.weights"}
+PURE |= {"mic.residuals", "mic.distances", "mic.pooling", "features.bags", "features.views"}
 PURE_MAY_IMPORT = {
     *("torch", "torchmetrics", "numpy", "scipy", "sklearn", "fastcluster", "kmedoids", "numba", "einops", "jaxtyping"),
     *("triton", "lazy_loader", "anomaly_clustering"),

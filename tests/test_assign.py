@@ -160,7 +160,7 @@ def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch:
     main(["cluster", "photos", "--normal", "photos/good", "--clusters", "2", *SMALL])
     run = load_run(Path("photos-clusters"))
     assert run.recipe.weights == "novelty"
-    assert run.references.shape == (1, 5 * 8 * 8, 40)
+    assert run.references.shape == (5, 3, 64, 64)
     make_image(Path("new/bar.png"), 2, seed=20)
     main(["assign", "new", "--run", "photos-clusters"])
     (row,) = rows(Path("photos-clusters/assigned.csv"))

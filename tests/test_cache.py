@@ -96,8 +96,8 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.images = self.comparisons = 0
-        embed = Backbone.forward
-        monkeypatch.setattr(Backbone, "forward", lambda network, images: self._count(images) or embed(network, images))
+        embed = Backbone.maps
+        monkeypatch.setattr(Backbone, "maps", lambda network, images: self._count(images) or embed(network, images))
         counted = (
             (comparing, "rarity"),
             (comparing, "all_nearest"),

@@ -144,7 +144,7 @@ def test_tau_is_checked_at_once(tau: float) -> None:
 
 
 WRONG: list[tuple[str, object, str]] = [
-    ("reduce", "median", "reduce must be one of ('mean', 'max', 'min'), got 'median'"),
+    ("reduce", "median", "reduce must be one of ('mean', 'max', 'min', 'interval'), got 'median'"),
     (
         "weights",
         "attention",
@@ -155,8 +155,12 @@ WRONG: list[tuple[str, object, str]] = [
     ("distance", "cosine", "got 'cosine'"),
     ("top_k", 0, "top_k must be a whole number and at least 1, got 0"),
     ("top_k", 2.5, "top_k must be a whole number and at least 1, got 2.5"),
-    ("effective_patches", -3, "effective_patches must be above 1 and finite, got -3"),
-    ("effective_patches", float("inf"), "effective_patches must be above 1 and finite, got inf"),
+    ("effective_patches", -3, "effective_patches must be above 1 and finite, or a share between 0 and 1, got -3"),
+    (
+        "effective_patches",
+        float("inf"),
+        "effective_patches must be above 1 and finite, or a share between 0 and 1, got inf",
+    ),
     ("kernel_size", 4, "kernel_size must be odd, got 4"),
     ("kernel_size", 0, "kernel_size must be a whole number and at least 1, got 0"),
     ("num_references", 1, "num_references must be a whole number and at least 2, got 1"),
@@ -212,7 +216,7 @@ def test_more_patches_than_there_are_fail_with_the_first_batch(photos: Path, opt
             super().test_step(batch)
 
     mic = Counted("embedded", **{option: value})
-    with pytest.raises(ValueError, match=rf"{option} must be .* 64 \(the number of patches\), got {value}"):
+    with pytest.raises(ValueError, match=rf"{option} must be .* 64 \(the number of patches\),.* got {value}"):
         trainer().test(mic, datamodule=folder(photos), verbose=False)
     assert batches == [4]
 

@@ -131,7 +131,7 @@ def test_positions_are_one_an_image() -> None:
 
 @pytest.mark.usefixtures("unchecked_types")
 def test_names_of_operators_are_checked() -> None:
-    with pytest.raises(ValueError, match=r"reduce must be one of \('mean', 'max', 'min'\), got 'median'"):
+    with pytest.raises(ValueError, match=r"reduce must be one of \('mean', 'max', 'min', 'interval'\), got 'median'"):
         rarity(bags(), "median")  # type: ignore[arg-type]
 
 

@@ -157,6 +157,9 @@ class DataOfAnyForm(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         return DataLoader(self.images, batch_size=self.batch_size)
 
+    def test_dataloader(self) -> DataLoader[Mapping[str, Any]]:
+        return self.predict_dataloader()
+
     def normal_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         assert self.normals is not None
         return DataLoader(self.normals, batch_size=self.batch_size)

@@ -5,7 +5,7 @@ embedded as those of the run were, and the work grows with the number of images,
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ NORMAL_PATCHES = 2**14
 PATCHES = 2**8
 
 
+@runtime_checkable
 class How(Protocol):
     """Arguments of MIC that say how an image is embedded, as `Options` and `Recipe` have them."""
 
