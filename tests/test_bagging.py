@@ -6,8 +6,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 
-from anomaly_clustering.clustering.bagging import BAGS, SHARE, bagged_ward
+from anomaly_clustering.clustering.bagging import BAGS, SHARE, bagged_ward, stability
 from anomaly_clustering.clustering.methods import cluster_embeddings
+from anomaly_clustering.clustering.trees import cut
 
 
 def noise(n: int = 40, seed: int = 0) -> np.ndarray:
@@ -58,3 +59,14 @@ def test_a_bag_holds_as_many_images_as_there_are_clusters() -> None:
 def test_more_clusters_than_images_are_refused() -> None:
     with pytest.raises(ValueError, match=r"num_clusters must be between 1 and 5 \(the number of images\), got 6"):
         bagged_ward(pdist(noise(5)), 6, seed=0)
+
+
+def test_stability_is_one_where_groups_are_far_apart_and_little_where_there_are_none() -> None:
+    drawn = np.random.default_rng(0)
+    apart = np.concatenate([drawn.normal(place, 0.1, (12, 3)) for place in (0, 5, 10)])
+    labels = np.repeat([0, 1, 2], 12)
+    assert stability(pdist(apart), labels, seed=0) == 1
+    none = pdist(drawn.normal(0, 1, (36, 30)))
+    assert stability(none, cut(linkage(none, "ward"), 3), seed=0) < 0.6
+    # Clusters that are not those of the data have nothing in common with those of its subsets.
+    assert abs(stability(pdist(apart), drawn.permutation(labels), seed=0)) < 0.15

@@ -12,7 +12,7 @@ from anomaly_clustering.data import Folder
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache, settings_digest, tensors_digest
 from anomaly_clustering.features.embedder import Embedder
-from anomaly_clustering.mic import MIC, comparing, references
+from anomaly_clustering.mic import MIC, comparing, method_arguments, references, streaming
 from anomaly_clustering.mic.result import Grouping
 
 
@@ -104,6 +104,8 @@ class Counted:
             (comparing, "directed_rows"),
             (references, "rarity"),
             (references, "novelty"),
+            (streaming, "rarity"),
+            (streaming, "novelty"),
         )
         for module, name in counted:
             monkeypatch.setattr(module, name, self._counted(getattr(module, name)))
@@ -131,6 +133,8 @@ WAYS: list[dict[str, Any]] = [
     {"weights": "novelty", "normal_stride": 2},
     {"distance": "max_hausdorff"},
     {"distance": "mean_mean"},
+    method_arguments("signed_residuals", normals=False) | {"num_references": 6},
+    method_arguments("signed_residuals", normals=True) | {"normal_fraction": 0.5},
 ]
 
 

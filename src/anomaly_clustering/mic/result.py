@@ -135,7 +135,10 @@ def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[
     """
     index = rows["index"]
     if "embeddings" in rows and len(index) > LARGEST:
-        note(f"{len(index)} images: Ward's method does without distances between all pairs, which takes longer")
+        note(
+            f"{len(index)} images: Ward's method does without distances between all pairs, which takes longer, and "
+            "random subsets are not asked ('bagged_ward')"
+        )
     empty = index[~rows["marked"]] if "marked" in rows else []
     if data is None:
         names = [f"image {i}" for i in empty]

@@ -1,6 +1,7 @@
 """The result of a run in; its folder out: `assignments.csv`, `metrics.json`, `config.yaml`, report and store."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -145,15 +146,21 @@ def _stored(
 
 def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
     options, tau = mic.options, mic.grouping.tau
-    normals = round(options.normal_fraction * len(datamodule.normal_records))
+    normals, references = round(options.normal_fraction * len(datamodule.normal_records)), mic.grouping.references
+    compared_with = normals if references is None or not options.streams else len(references)
     weights = {
         "rarity": f"patches that are rare among the images count more (Eq. 5, tau {tau:.3g})",
-        "novelty": f"patches unlike {normals} normal images count more (Eq. 6, tau {tau:.3g})",
+        "novelty": f"patches unlike {compared_with} normal images count more (Eq. 6, tau {tau:.3g})",
         "maps": f"patches that the anomaly maps of {datamodule.maps} mark count more (tau {tau:.3g})",
         "mask": "patches marked by the ground-truth masks count",
         "uniform": "all patches count alike",
     }
-    compared = {"weighted_average": f"weighted average of patches; {weights[options.weights]}"}
+    average = "weighted average of patches"
+    if options.residual_share is not None:
+        kind = "normal images" if options.weights == "novelty" else "of the images"
+        average = f"weighted average of what patches differ by from their nearest ones in {compared_with} {kind}"
+    compared = {"weighted_average": f"{average}; {weights[options.weights]}"}
+    stable = mic.grouping.groups.stability
     return {
         "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
         "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
@@ -161,6 +168,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
         "Nearest patches": _search(options, mic.device),
         "Clustering": options.method,
         "Number of clusters": how_many(mic.grouping),
+        **({} if math.isnan(stable) else {"Stability of the clusters": f"{stable:.2f}, of at most 1"}),
         **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
 
@@ -203,6 +211,7 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
         **metrics,
         "num_images": len(grouping.labels),
         "num_clusters": grouping.num_clusters,
+        "stability": None if math.isnan(grouping.groups.stability) else grouping.groups.stability,
         "l_method_error": grouping.groups.choice.criterion if grouping.groups.choice else None,
         "notices": notices,
     }
