@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from anomaly_clustering.mic.weights import novelty, rarity
+from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.search.nearest import Block, nearest_distances, pairwise_nearest
 from anomaly_clustering.search.precision import Precision, fused_runs_on, resolve
 
