@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.scores import novelty, rarity
+from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.search import fused, fused_plan
 from anomaly_clustering.search.nearest import nearest_distances, pairwise_nearest
 from anomaly_clustering.search.precision import Precision, resolve

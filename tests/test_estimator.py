@@ -1,3 +1,5 @@
+import json
+
 """AnomalyClusterer: the command's groups, from images in any form, by scikit-learn's conventions."""
 
 import re
@@ -10,6 +12,7 @@ import torch
 from conftest import MakeImage
 from lightning import Trainer
 from PIL import Image
+from safetensors import safe_open
 from safetensors.numpy import save
 from safetensors.torch import save_file
 from sklearn.base import clone
@@ -145,6 +148,22 @@ def test_saved_and_loaded_it_is_the_same(
         (tmp_path / "other.safetensors").write_bytes(content)
         with pytest.raises(ValueError, match=r"'.*other.safetensors' holds no AnomalyClusterer"):
             AnomalyClusterer.load(tmp_path / "other.safetensors")
+
+
+def test_files_of_versions_that_knew_the_paper_alone_are_still_read(tmp_path: Path, flat_photos: Path) -> None:
+    fitted = AnomalyClusterer(3, image_size=64, embedding="paper").fit(flat_photos)
+    fitted.save(tmp_path / "new.safetensors")
+    with safe_open(tmp_path / "new.safetensors", "numpy") as content:
+        rest = json.loads(content.metadata()["estimator"])
+        arrays = {name: content.get_tensor(name) for name in content.keys() if name != "center_"}  # noqa: SIM118
+    for later in ("embedding", "views"):
+        del rest["params"][later]
+    for later in ("residual_share", "signed_root", "views"):
+        del rest["recipe"][later]
+    (tmp_path / "old.safetensors").write_bytes(save(arrays, {"estimator": json.dumps(rest)}))
+    old = AnomalyClusterer.load(tmp_path / "old.safetensors")
+    assert old.get_params() == fitted.get_params()
+    assert (old.predict(flat_photos) == fitted.labels_).all()
 
 
 @pytest.mark.parametrize(

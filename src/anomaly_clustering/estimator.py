@@ -287,10 +287,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         try:
             with safe_open(file, "numpy") as content:
                 rest = json.loads((content.metadata() or {})["estimator"])
-                arrays = {name: content.get_tensor(name) for name in FITTED}
+                # Earlier versions, which knew the paper's embedding alone, kept no center.
+                stored = [name for name in FITTED if name != "center_" or name in content.keys()]  # noqa: SIM118
+                arrays = {"center_": np.empty(0, dtype=np.float32)} | {n: content.get_tensor(n) for n in stored}
         except (SafetensorError, KeyError) as error:
             raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
-        estimator = cls(**rest["params"])
+        estimator = cls(**({"embedding": "paper"} | rest["params"]))
         for name, array in arrays.items():
             setattr(estimator, name, array)
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
