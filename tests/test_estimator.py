@@ -1,7 +1,6 @@
-import json
-
 """AnomalyClusterer: the command's groups, from images in any form, by scikit-learn's conventions."""
 
+import json
 import re
 from pathlib import Path
 

@@ -91,7 +91,7 @@ def embed_new(
     recipe: Recipe,
     references: References | None,
     *,
-    center: Float[np.ndarray, " d"] | None = None,
+    center: Float[np.ndarray, " all_channels"] | None = None,
     device: torch.device | str = "cpu",
 ) -> NewImages:
     """Embed images as those of the run were embedded, but for comparing them with what the run has kept only.

@@ -59,7 +59,7 @@ class Grouping:
     mean_scores: Float[np.ndarray, " n"]
     references: References | None = None
     tau: float = math.nan
-    center: Float[np.ndarray, " d"] | None = None
+    center: Float[np.ndarray, " all_channels"] | None = None
     channels: Sequence[int] = ()
 
     def __post_init__(self) -> None:

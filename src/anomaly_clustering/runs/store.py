@@ -65,7 +65,7 @@ class StoredRun:
     mean_scores: Float[np.ndarray, " n"]
     embeddings: Float[np.ndarray, "n d"] | None
     references: References | None
-    center: Float[np.ndarray, " d"] | None = None
+    center: Float[np.ndarray, " all_channels"] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.
