@@ -1,6 +1,6 @@
 """The synthetic product in; every picture of the README and of these pages out, as docs/pictures/NAME.webp.
 
-    python docs/pictures.py                 # all of them, in some four minutes
+    python docs/pictures.py                 # all of them, in some ten minutes
     python docs/pictures.py label method    # those whose names begin so
 
 No licensed image is used. Screenshots are taken by Playwright with the Chromium on the PATH, from a run of
@@ -33,10 +33,18 @@ from scipy.cluster.hierarchy import dendrogram
 
 from anomaly_clustering.cli.main import main as anomaly_clustering
 from anomaly_clustering.clustering import choose_num_clusters, cut, ward
+from anomaly_clustering.clustering.bagging import BAGS, SHARE
 from anomaly_clustering.data import Synthetic
-from anomaly_clustering.features import Backbone, bag
+from anomaly_clustering.features import Backbone, Embedder, bag
+from anomaly_clustering.features.views import turn
 from anomaly_clustering.metrics import normalized_mutual_information
-from anomaly_clustering.mic import effective_patches, novelty, rarity, soften, weighted_average
+from anomaly_clustering.mic import effective_patches, novelty, rarity, signed_root, soften, weighted_average
+from anomaly_clustering.mic.presets import SIGNED_RESIDUALS
+from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.references import draw
+from anomaly_clustering.mic.scores import INTERVAL, interval_mean
+from anomaly_clustering.mic.streaming import IMAGES, Stream
+from anomaly_clustering.search import nearest_distances
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 REPOSITORY = PICTURES.parents[1]
@@ -87,11 +95,14 @@ def flat_folder(data: Synthetic, folder: Path, *, first: int) -> None:
 
 
 def make_runs() -> None:
-    """Runs on the same images without and with classes; a few images that come later."""
+    """Runs on the same images without and with classes; a few images that come later.
+
+    By the paper's method: the default leaves nothing to split, merge or move in the flat folder.
+    """
     flat_folder(Synthetic(), Path("photos"), first=1)
     flat_folder(Synthetic(per_class=2, normals=1, seed=1), Path("new_photos"), first=85)
-    anomaly_clustering(["cluster", "photos"])
-    anomaly_clustering(["cluster", "--synthetic"])
+    anomaly_clustering(["cluster", "photos", "--method", "paper"])
+    anomaly_clustering(["cluster", "--synthetic", "--method", "paper"])
 
 
 @contextmanager
@@ -392,6 +403,60 @@ class Product:
     def tree(self) -> np.ndarray:
         return ward(self.embeddings(soften(self.rarity, TAU)))
 
+    # What `cluster` makes of it by default, signed residuals.
+
+    @cached_property
+    def drawn(self) -> torch.Tensor:
+        """Positions of the references."""
+        return draw(len(self.images), IMAGES, 0)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return Embedder(Backbone("embedded", layer=SIGNED_RESIDUALS["layer"]))
+
+    @torch.no_grad()
+    def stream(self, *, share: float | None, views: Any, turned: int = 0) -> Stream:
+        """What compares images with the references, in so many ways to look at them; all turned by quarters before."""
+        recipe = Recipe(
+            *("embedded", self.embedder.backbone.layer, None, 3, self.images.shape[2], "weighted_average", "rarity"),
+            *(SIGNED_RESIDUALS["reduce"], TAU, None, share),
+            views=views,
+        )
+        some = {"image": turn(self.images[self.drawn], turned), "index": self.drawn}
+        pixels = (some["image"] * 255).round().to(torch.uint8)
+        stream = Stream(self.embedder, pixels, recipe, positions=self.drawn, tau=TAU)
+        stream.choose_tau(some, SIGNED_RESIDUALS["effective_patches"])
+        return stream
+
+    @torch.no_grad()
+    def streamed(self, share: float | None) -> dict[str, torch.Tensor]:
+        """Weights, and averages of all levels, of each image, looked at as it is."""
+        stream = self.stream(share=share, views=1)
+        return stream({"image": self.images, "index": torch.arange(len(self.images))})
+
+    @cached_property
+    def averages(self) -> torch.Tensor:
+        """Of patches as they are."""
+        return self.streamed(None)["embeddings"]
+
+    @cached_property
+    def residuals(self) -> torch.Tensor:
+        """Averages of what differs."""
+        return self.streamed(SIGNED_RESIDUALS["residual_share"])["embeddings"]
+
+    @cached_property
+    def rooted(self) -> torch.Tensor:
+        return signed_root(self.residuals, self.residuals.mean(0), self.embedder.backbone.channels_of_levels)
+
+    @cached_property
+    def seen(self) -> dict[int, torch.Tensor]:
+        """Weights of one image of each class, looked at in four ways."""
+        chosen = torch.tensor([self.example(name, 1) for name in self.names])
+        stream = self.stream(share=None, views=SIGNED_RESIDUALS["views"])
+        with torch.no_grad():
+            weights = stream({"image": self.images[chosen], "index": chosen})["weights"]
+        return dict(zip(chosen.tolist(), weights.flatten(1), strict=True))
+
     def example(self, name: str, number: int = 0) -> int:
         """The position of an image of a class."""
         return int(np.flatnonzero(self.target == self.names.index(name))[number])
@@ -428,11 +493,10 @@ def method_heat(product: Product) -> None:
     """Photographs, and what weighs in them."""
     examples = ["crack", "fibre", "hole", "scratch", "scuff", "stain"]
     made, axes = figure(9.6, 3.5, nrows=2, ncols=len(examples))
-    weights = soften(product.rarity, TAU)
     for column, name in zip(axes.T, examples, strict=True):
         i = product.example(name, 1)
         show(column[0], product.images[i], name)
-        overlay(column[1], product.images[i], weights[i], product.side)
+        overlay(column[1], product.images[i], product.seen[i], product.side)
     save(trimmed(made), "method-heat")
 
 
@@ -511,24 +575,29 @@ def on_plane(embeddings: np.ndarray) -> np.ndarray:
 
 def method_average(product: Product) -> None:
     """The same images as plain and as weighted averages of their patches."""
-    made, axes = figure(9.6, 4.3, ncols=3)
     ways = {
         "uniform weights": torch.full_like(product.rarity, 1 / product.rarity.shape[1]),
         "weights by rarity (Eq. 5)": soften(product.rarity, TAU),
         "weights by novelty (Eq. 6)": soften(product.novelty, TAU),
     }
-    for axis, (title, weights) in zip(axes, ways.items(), strict=True):
-        embeddings = product.embeddings(weights)
+    maps(product, {title: product.embeddings(weights) for title, weights in ways.items()}, "method-average")
+
+
+def maps(product: Product, ways: dict[str, np.ndarray], name: str) -> None:
+    """The images, embedded in three ways, on their first two principal components."""
+    made, axes = figure(9.6, 4.3, ncols=3)
+    for axis, (title, embeddings) in zip(axes, ways.items(), strict=True):
         labels = torch.from_numpy(cut(ward(embeddings), NUM_CLASSES))
         nmi = float(normalized_mutual_information(labels, torch.from_numpy(product.target)))
         places = on_plane(embeddings)
-        for k, (name, colour) in enumerate(zip(product.names, COLOURS, strict=True)):
-            axis.scatter(*places[product.target == k].T, s=26, color=colour, edgecolor="white", lw=0.6, label=name)
+        for k, (class_name, colour) in enumerate(zip(product.names, COLOURS, strict=True)):
+            look = {"s": 26, "color": colour, "edgecolor": "white", "lw": 0.6}
+            axis.scatter(*places[product.target == k].T, **look, label=class_name)
         axis.set(title=f"{title}\nNMI of Ward's {NUM_CLASSES} clusters: {nmi:.2f}", xticks=[], yticks=[])
         axis.spines[:].set_color("#cccccc")
         axis.spines[:].set_visible(True)
     made.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=NUM_CLASSES, frameon=False)
-    save(trimmed(made), "method-average")
+    save(trimmed(made), name)
 
 
 def method_dendrogram(product: Product) -> None:
@@ -576,6 +645,99 @@ def method_knee(product: Product) -> None:
     save(trimmed(made), "method-knee")
 
 
+def method_interval(product: Product) -> None:
+    """Distances from three patches to the nearest patch of each other image, in order, and which of them count."""
+    made, (left, right) = figure(9.6, 3.3, ncols=2, width_ratios=(1, 2.2))
+    i, side = product.example("scratch", 1), product.side
+    others = product.bags[[j for j in range(len(product.bags)) if j != i]]
+    distances = nearest_distances(product.bags[i : i + 1], others)[0]  # [N - 1, M]
+    scores = interval_mean(distances)
+    step = product.images.shape[2] / side
+    show(left, product.images[i])
+    chosen = {
+        "defect": (int(scores.argmax()), WARN),
+        "groove": (26 * side + 23, ACCENT),
+        "plain": (5 * side + 6, MUTED),
+    }
+    total = len(distances)
+    for name, (patch, colour) in chosen.items():
+        y, x = divmod(patch, side)
+        box = ((x * step - 2, y * step - 2), step + 4, step + 4)
+        left.add_patch(matplotlib.patches.Rectangle(*box, fill=False, ec=colour, lw=2.5))
+        right.plot(np.arange(1, total + 1), distances[:, patch].sort().values, color=colour, lw=2)
+        right.text(total + 1, distances[:, patch].max(), name, color=colour, va="center")
+    right.axvspan(INTERVAL[0] * total, INTERVAL[1] * total, color=ACCENT, alpha=0.12, lw=0)
+    right.text(np.mean(INTERVAL) * total, 0.02, "count", color=ACCENT, ha="center")
+    right.set(xlabel="other images, the closest first", ylabel="distance to the nearest patch", ylim=(0, None))
+    save(trimmed(made), "method-interval")
+
+
+def method_levels(product: Product) -> None:
+    """The weights of an image on the grid of each level."""
+    levels = ["weights, stride 8", "levels 1 and 2: stride 16", "level 3: stride 32"]
+    made, axes = figure(9.6, 2.6, ncols=len(levels) + 1)
+    i = product.example("scratch", 1)
+    show(axes[0], product.images[i], "image")
+    weights = product.seen[i].view(1, 1, product.side, product.side)
+    for axis, title, factor in zip(axes[1:], levels, (1, 2, 4), strict=True):
+        here = torch.nn.functional.avg_pool2d(weights, factor)[0, 0]
+        axis.imshow(here.sqrt(), cmap="inferno")
+        axis.set(title=title, xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    save(trimmed(made), "method-levels")
+
+
+def method_residual(product: Product) -> None:
+    """The same images, by averages of patches, of what differs, and by signed roots."""
+    ways = {
+        "patches, three levels": product.averages,
+        "residuals": product.residuals,
+        "residuals, signed roots": product.rooted,
+    }
+    maps(product, {title: found.numpy() for title, found in ways.items()}, "method-residual")
+
+
+def method_views(product: Product) -> None:
+    """An image, turned by quarters, with the weights of each view; and their mean, turned back."""
+    i = product.example("scratch", 1)
+    index = torch.tensor([i])
+    made, axes = figure(9.6, 2.4, ncols=5)
+    for view, axis in enumerate(axes[:4]):
+        image = turn(product.images[i], view)
+        with torch.no_grad():
+            found = product.stream(share=None, views=1, turned=view)({"image": image[None], "index": index})
+        overlay(axis, image, found["weights"][0].flatten(), product.side)
+        axis.set_title(f"{90 * view}°")
+    overlay(axes[4], product.images[i], product.seen[i], product.side)
+    axes[4].set_title("mean, turned back")
+    save(trimmed(made), "method-views")
+
+
+def method_bagged(product: Product) -> None:
+    """How often two images are together in clusters of random subsets, beside Ward's one answer."""
+    embeddings = product.rooted.numpy()
+    n, order = len(embeddings), np.argsort(product.target, kind="stable")
+    once = cut(ward(embeddings), NUM_CLASSES)
+    together, met = np.zeros((n, n)), np.zeros((n, n))
+    for number in range(BAGS):
+        chosen = np.random.default_rng([0, number]).permutation(n)[: round(SHARE * n)]
+        labels = cut(ward(embeddings[chosen]), NUM_CLASSES)
+        together[np.ix_(chosen, chosen)] += labels[:, None] == labels
+        met[np.ix_(chosen, chosen)] += 1
+    made, axes = figure(9.6, 4.4, ncols=2)
+    shares = {"one Ward": once[:, None] == once, f"share of {BAGS} Wards": together / np.maximum(met, 1)}
+    edges = np.cumsum(np.bincount(product.target))
+    for axis, (title, values) in zip(axes, shares.items(), strict=True):
+        axis.imshow(values[np.ix_(order, order)], cmap="Greens", vmin=0, vmax=1)
+        axis.hlines(edges[:-1] - 0.5, -0.5, n - 0.5, colors=MUTED, lw=0.5)
+        axis.vlines(edges[:-1] - 0.5, -0.5, n - 0.5, colors=MUTED, lw=0.5)
+        centres = edges - np.bincount(product.target) / 2
+        axis.set(title=title, xticks=centres, yticks=centres)
+        axis.set_xticklabels(product.names, rotation=45)
+        axis.set_yticklabels(product.names)
+    save(trimmed(made), "method-bagged")
+
+
 FIGURES: dict[str, Callable[[Product], None]] = {
     "method-heat": method_heat,
     "method-bag": method_bag,
@@ -584,6 +746,11 @@ FIGURES: dict[str, Callable[[Product], None]] = {
     "method-average": method_average,
     "method-dendrogram": method_dendrogram,
     "method-knee": method_knee,
+    "method-interval": method_interval,
+    "method-levels": method_levels,
+    "method-residual": method_residual,
+    "method-views": method_views,
+    "method-bagged": method_bagged,
 }
 
 
