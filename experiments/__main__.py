@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name
+from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name, own_categories
 from experiments.cells import Settings
 from experiments.command import REPRODUCTION, Command, make
 from experiments.executors import Name
@@ -26,6 +26,7 @@ be missing in the table. What was computed once is kept below --out and never co
   python -m experiments table8 --data-root DIR --executor processes --workers 4
   python -m experiments table8 --data-root DIR --executor dask --address tcp://host:8786
   python -m experiments table1 --data synthetic --backbone embedded  without any data
+  python -m experiments ladder --data-root DIR --backbone embedded --folders NEU-DET=FOLDER --cache DIR
   python -m experiments reproduction --data-root DIR                 REPRODUCTION.md of all that is finished
 """
 
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(argv: list[str] | None) -> Command:
     parser = argparse.ArgumentParser(
         prog="python -m experiments",
-        description="The paper's tables and figures, ours beside theirs.",
+        description="The paper's tables and figures, ours beside theirs, and what goes beyond them.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -54,6 +55,8 @@ def _command(argv: list[str] | None) -> Command:
     add("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
     add("--data-root", type=Path, metavar="DIR", help="folder with the data sets")
     add("--data", choices=("paper", "synthetic"), default="paper", help="the paper's data sets, or generated images")
+    add("--folders", nargs="+", default=[], metavar="NAME=DIR", help="more data sets for 'ladder': folders of classes")
+    add("--normals", nargs="+", default=[], metavar="NAME=DIR", help="the normal images of some of these")
     add("--out", type=Path, default=Path("runs/experiments"), metavar="DIR", help="results (default runs/experiments)")
     add("--backbone", default=Settings.backbone, metavar="NAME", help="embedded, or any of timm (default: the paper's)")
     add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
@@ -61,7 +64,7 @@ def _command(argv: list[str] | None) -> Command:
     add("--backbones", nargs="+", default=[], metavar="NETWORK", help="of Figures 9 to 11: NAME[@LAST_LAYER][=FILE]")
     add("--image-size", type=int, default=256, metavar="PIXELS")
     add("--tau", type=float, help="smoothness of the weights (default: the method's)")
-    add("--resamples", type=int, default=100, metavar="N", help="random subsets in Tables 9 and 10 (default 100)")
+    add("--resamples", type=int, metavar="N", help="random subsets in Tables 9 and 10 (default 100), 'ladder' (20)")
     add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
     add(
         "--trained",
@@ -71,7 +74,7 @@ def _command(argv: list[str] | None) -> Command:
         help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18",
     )
     add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
-    add("--seeds", type=int, default=1, metavar="N", help="runs of each method that draws random numbers (default 1)")
+    add("--seeds", type=int, metavar="N", help="runs of each method that draws random numbers (default 1, 'ladder' 3)")
     add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
     add("--dry-run", action="store_true", help="compute nothing; list what is missing and how long it will take")
@@ -85,11 +88,14 @@ def _command(argv: list[str] | None) -> Command:
     add("--report", type=Path, default=Path("REPRODUCTION.md"), metavar="FILE", help="what 'reproduction' writes")
     options = parser.parse_args(argv)
     for name in ("seeds", "workers"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name} must be at least 1, got {number}")
     if options.checkpoint and not options.checkpoint.is_file():
         raise FileNotFoundError(f"checkpoint {str(options.checkpoint)!r} does not exist")
     known = {str(category): category for category in (*MVTEC, MTD, SYNTHETIC)}
+    folders = own_categories(_texts(options.folders), _texts(options.normals), known)
+    known |= {str(category): category for category in folders}
     settings = Settings(
         data_root=options.data_root,
         synthetic=options.data == "synthetic",
@@ -99,7 +105,6 @@ def _command(argv: list[str] | None) -> Command:
         num_workers=options.num_workers,
         tau=options.tau,
         last_layer=options.last_layer,
-        resamples=options.resamples,
         cache=options.cache,
         preset=options.preset,
         trained=_pairs(options.trained),
@@ -109,6 +114,8 @@ def _command(argv: list[str] | None) -> Command:
         settings=settings,
         out=options.out,
         seeds=options.seeds,
+        resamples=options.resamples,
+        folders=folders,
         networks=[_network(text) for text in options.backbones],
         only=options.only,
         categories=by_name(options.categories, known),
@@ -136,9 +143,13 @@ def _flags(argv: list[str], names: list[str]) -> list[str]:
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:
+    return {name: _value(text) for name, text in _texts(texts).items()}
+
+
+def _texts(texts: list[str]) -> dict[str, str]:
     if wrong := [text for text in texts if "=" not in text]:
         raise ValueError(f"{wrong[0]!r} is not of the form NAME=VALUE")
-    return {name: _value(text) for name, text in (text.split("=", 1) for text in texts)}
+    return dict(text.split("=", 1) for text in texts)
 
 
 def _value(text: str) -> Any:

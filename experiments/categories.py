@@ -1,7 +1,7 @@
-"""A folder of data sets in; the categories that the paper measures on, how to load each, and which are missing, out."""
+"""A folder of data sets in; the categories that are measured on, how to load each, and which are missing, out."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +17,18 @@ class Category(NamedTuple):
 
     dataset: str
     name: str = ""
+    folder: Path | None = None
+    """Of a data set of the user's own, whose subfolders are the classes."""
+    normals: Path | None = None
+    """Folder of its normal images, where it has any."""
 
     def __str__(self) -> str:
         return self.name or self.dataset
+
+    @property
+    def has_normals(self) -> bool:
+        """Whether there are images that are known to be free of defects."""
+        return self.folder is None or self.normals is not None
 
 
 class Group(NamedTuple):
@@ -33,7 +42,7 @@ class Group(NamedTuple):
 
 def single(category: Category) -> Group:
     """A category as a group of its own."""
-    return Group(str(category), *category, (category,))
+    return Group(str(category), category.dataset, category.name, (category,))
 
 
 def _mvtec(names: tuple[str, ...]) -> tuple[Category, ...]:
@@ -51,6 +60,10 @@ GROUPS = (OBJECT, TEXTURE, single(MTD), *MEANS)
 def load(category: Category, root: Path | None, *, image_size: int, num_workers: int) -> dict[str, Any]:
     """The `data` part of a configuration: class path and arguments of a DataModule."""
     sizes = {"image_size": image_size, "num_workers": num_workers}
+    if category.folder is not None:
+        normals = {"normals": str(category.normals)} if category.normals else {}
+        arguments = {"root": str(category.folder), **normals, **sizes}
+        return {"class_path": "anomaly_clustering.data.Folder", "init_args": arguments}
     if category == SYNTHETIC:
         return {"class_path": "anomaly_clustering.data.Synthetic", "init_args": sizes}
     if category == MTD:
@@ -61,7 +74,7 @@ def load(category: Category, root: Path | None, *, image_size: int, num_workers:
 
 def why_missing(category: Category, root: Path | None) -> str | None:
     """What to tell a reader of a table about a category that is not there."""
-    if category == SYNTHETIC:
+    if category == SYNTHETIC or category.folder is not None:
         return None
     if root is None:
         return "no --data-root was given"
@@ -70,8 +83,12 @@ def why_missing(category: Category, root: Path | None) -> str | None:
     return None if _folders(category, root) else f"not found in {str(root)!r}"
 
 
-def _folders(category: Category, root: Path) -> list[Path]:
+def _folders(category: Category, root: Path | None) -> list[Path]:
     """The folders of a category, empty if one is not there."""
+    if category.folder is not None:
+        return [folder for folder in (category.folder, category.normals) if folder]
+    if root is None:
+        return []
     names = [f"MT_{kind}" for kind in TYPES] if category == MTD else [category.name]
     found = [folder for name in names if (folder := find(root, name))]
     complete = len(found) == len(names) and (category == MTD or (found[0] / "test").is_dir())
@@ -81,7 +98,7 @@ def _folders(category: Category, root: Path) -> list[Path]:
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
     """A digest of the names and sizes of all files of a category: what was measured, wherever it lies."""
-    if category == SYNTHETIC or root is None:
+    if category == SYNTHETIC or (category.folder is None and root is None):
         return str(category)
     found = hashlib.sha256()
     for folder in _folders(category, root):
@@ -100,6 +117,33 @@ def weights_digest(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
     return digest(path)[:16]
+
+
+def own_categories(folders: Mapping[str, str], normals: Mapping[str, str], known: Container[str]) -> list[Category]:
+    """Data sets of the user's own, whose subfolders are the classes.
+
+    Args:
+        folders: of each by its name.
+        normals: folders of the normal images of those that have any, by the same names.
+        known: names that others have.
+
+    Raises:
+        ValueError: a name is that of another data set, or of normal images alone.
+        NotADirectoryError: there is no such folder.
+    """
+    for name in folders:
+        if name in known:
+            raise ValueError(f"--folders {name!r}: another data set is called so; choose another name")
+    for name in normals:
+        if name not in folders:
+            raise ValueError(f"--normals {name!r}: --folders names no such data set, but {list(folders)}")
+    for folder in (*folders.values(), *normals.values()):
+        if not Path(folder).is_dir():
+            raise NotADirectoryError(f"there is no folder {folder!r}")
+    return [
+        Category(name, folder=Path(folder), normals=Path(normals[name]) if name in normals else None)
+        for name, folder in folders.items()
+    ]
 
 
 def by_name(names: list[str], known: Mapping[str, Category]) -> list[Category]:

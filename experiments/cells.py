@@ -24,7 +24,7 @@ from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
 
 # Where things lie and how fast they are read changes no result.
-INCIDENTAL = ("root", "num_workers", "checkpoint", "cache")
+INCIDENTAL = ("root", "normals", "num_workers", "checkpoint", "cache")
 # Options of trained methods that are the Trainer's.
 TRAINER = ("max_epochs", "max_time", "precision")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_clustering.features.backbone import Backbone
-from experiments.categories import SYNTHETIC, Category
+from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
 from experiments.cells import Cell, Settings, Store, class_of, file_of, is_mic, takes
 from experiments.compute import Outcome
 from experiments.executors import Name, open_executor
@@ -33,7 +33,9 @@ class Command:
     names: Sequence[str]
     settings: Settings
     out: Path = Path("runs/experiments")
-    seeds: int = 1
+    seeds: int | None = None
+    resamples: int | None = None
+    folders: Sequence[Category] = ()
     networks: Sequence[Network] = ()
     only: Sequence[str] = ()
     categories: Sequence[Category] = ()
@@ -68,7 +70,7 @@ def make(command: Command) -> int:
             _list(name, missing, plan, store)
             continue
         failed |= _compute(name, _with_weights(missing, plan), store, command)
-        found = Found(plan, store, command.settings)
+        found = Found(plan, store, settings_of(name, command))
         print(write(name, found, command, failed), flush=True)
         if command.wandb != "off":
             log_summary(
@@ -103,7 +105,7 @@ def _check(command: Command) -> None:
 
 def _reproduce(store: Store, command: Command) -> None:
     write_reproduction(
-        lambda name: Found(plan_of(name, command), store, command.settings),
+        lambda name: Found(plan_of(name, command), store, settings_of(name, command)),
         lambda name, found: text_of(name, found, command),
         flags=lambda name: f"{command.flags} {_network_flags(name, command)}".rstrip(),
         out=command.report,
@@ -133,14 +135,20 @@ def text_of(name: str, found: Found, command: Command) -> str:
 
 def plan_of(name: str, command: Command) -> Plan:
     """The cells of a table or figure."""
-    settings, methods = command.settings, methods_of(name, command)
-    categories: Sequence[Category]
+    settings, methods, seeds = settings_of(name, command), methods_of(name, command), command.seeds
+    categories: Sequence[Category] = FIGURES[name].categories if name in FIGURES else ()
     if name in TABLES:
-        settings = settings if TABLES[name].resample else replace(settings, resamples=0)
+        seeds = TABLES[name].seeds if seeds is None else seeds
         categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
-    else:
-        settings, categories = replace(settings, resamples=0), FIGURES[name].categories
-    return make_plan(methods, [SYNTHETIC] if settings.synthetic else categories, command.seeds, settings)
+    categories = [SYNTHETIC] if settings.synthetic else categories or [*MVTEC, MTD, *command.folders]
+    return make_plan(methods, categories, 1 if seeds is None else seeds, settings)
+
+
+def settings_of(name: str, command: Command) -> Settings:
+    """Those of the command, with as many random subsets as a table or figure takes."""
+    usual = TABLES[name].resamples if name in TABLES else 0
+    asked = usual if command.resamples is None else command.resamples
+    return replace(command.settings, resamples=asked if usual else 0)
 
 
 def methods_of(name: str, command: Command) -> Mapping[str, Method]:

@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import Any
 
 from anomaly_clustering.files import whole_file, write_csv
-from experiments.categories import MVTEC, SYNTHETIC, single
+from experiments.categories import MVTEC, SYNTHETIC, Group, single
 from experiments.figures import Figure, Network
 from experiments.found import Found
 from experiments.plan import Plan
@@ -21,11 +21,13 @@ def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, st
     synthetic = found.settings.synthetic
     if synthetic:
         table = replace(table, groups=(single(SYNTHETIC),))
+    if not table.groups:
+        table = replace(table, groups=_each(found.plan))
     numbers = entries(table, {} if synthetic else published(name), found.results)
     parts = [
         _title(name, table.title, found),
         circumstances(found, failed),
-        "" if synthetic else LEGEND,
+        LEGEND if any(number.paper for number in numbers) else "",
         markdown(table, numbers),
         table.note.format(resamples=found.settings.resamples),
     ]
@@ -130,6 +132,13 @@ def _network(options: Mapping[str, Any]) -> str:
     details = [Path(options["checkpoint"]).name] if options.get("checkpoint") else []
     details += [options["layer"]] if options.get("layer") not in (None, "last") else []
     return options["backbone"] + (f" ({', '.join(details)})" if details else "")
+
+
+def _each(plan: Plan) -> tuple[Group, ...]:
+    """Each category that is there, and their mean."""
+    there = tuple(dict.fromkeys(category for _, category in plan.cells))
+    mean = Group(f"mean of {len(there)}", "all", "all", there)
+    return (*map(single, there), *([mean] if len(there) > 1 else []))
 
 
 def absent(plan: Plan) -> dict[str, str]:

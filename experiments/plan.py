@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from anomaly_clustering.clustering.methods import LINKAGES
+from anomaly_clustering.mic.options import Options
 from experiments.categories import Category, why_missing
 from experiments.cells import Cell, Settings, Store, cell, is_mic
 from experiments.compute import resolve
@@ -35,7 +36,7 @@ class Plan:
 
 
 def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], seeds: int, settings: Settings) -> Plan:
-    """The cells of all methods on all categories."""
+    """The cells of all methods on all categories, but for those that take normal images where there are none."""
     plan = Plan()
     for category in categories:
         if why := why_missing(category, settings.data_root):
@@ -44,9 +45,12 @@ def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], see
         for name, method in methods.items():
             if name not in plan.unavailable:
                 try:
-                    plan.cells[name, category] = _seeded(name, method, category, seeds, settings)
+                    cells = _seeded(name, method, category, seeds, settings)
                 except (ValueError, OSError, ImportError) as error:
                     plan.unavailable[name] = str(error)
+                    continue
+                if category.has_normals or not _compares_with_normals(cells[0]):
+                    plan.cells[name, category] = cells
     return plan
 
 
@@ -60,14 +64,22 @@ def _seeded(name: str, method: Method, category: Category, seeds: int, settings:
 
 def _draws(model: Mapping[str, Any]) -> bool:
     """Whether another seed could give another result."""
-    options = model["init_args"]
+    if not is_mic(model["class_path"]):
+        return True
+    # JSON has no infinity, so that it is a text there.
+    options = Options(**{**model["init_args"], "tau": float(model["init_args"]["tau"])})
     return bool(
-        not is_mic(model["class_path"])
-        or options["method"] not in LINKAGES
-        or options["distance"] == "bag_of_words"
-        or options["num_references"]
-        or options["normal_fraction"] < 1
+        options.method not in LINKAGES
+        or options.distance == "bag_of_words"
+        or options.num_references
+        or options.normal_fraction < 1
+        or options.streams
     )
+
+
+def _compares_with_normals(cell: Cell) -> bool:
+    model = resolve(cell.config)["model"]
+    return is_mic(model["class_path"]) and model["init_args"]["weights"] == "novelty"
 
 
 def _features(cell: Cell) -> str:

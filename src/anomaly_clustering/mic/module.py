@@ -53,8 +53,8 @@ class MIC(LightningModule):
             the normal images (Eq. 6), ground-truth 'mask', anomaly 'maps' of any other detector, or 'uniform' (the
             paper's 'average').
         reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5), see `rarity`.
-        num_references: compare with so many images drawn by seed in place of all (Eq. 7); then no bag is kept. With
-            `residual_share`, `views` or several levels 32, or 100 normal images, by default.
+        num_references: compare with so many images drawn by seed in place of all (Eq. 7), or normal ones; then no bag
+            is kept. With `residual_share`, `views` or several levels 32, or 100 normal images, by default.
         normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
         normal_stride: novelty compares with every so-many-th row and column of the normal patches. Neighbours are much
             alike, so that 2 takes a quarter of the time for scores that are a little higher.

@@ -153,8 +153,8 @@ def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
         data: the data module.
 
     Returns:
-        Positions of a share of the normal images (Eq. 6, Figure 8), or of some of the images to cluster (Eq. 7); None
-        where each is compared with all, or with none.
+        Positions of a share of the normal images (Eq. 6, Figure 8), and of no more than `num_references`, or of some of
+        the images to cluster (Eq. 7); None where each is compared with all, or with none.
 
     Raises:
         ValueError: there are no normal images, or fewer images than references.
@@ -165,7 +165,8 @@ def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
         total = len(getattr(data, "normal_records", ()))
         if total == 0:
             raise ValueError("weights 'novelty' compare with normal images, but the data has none")
-        return draw(total, max(1, round(options.normal_fraction * total)), options.seed)
+        allowed = max(1, round(options.normal_fraction * total))
+        return draw(total, min(allowed, options.num_references or allowed), options.seed)
     if options.num_references is None:
         return None
     total = len(getattr(data, "records", ()))
