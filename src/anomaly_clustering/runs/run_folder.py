@@ -156,13 +156,18 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
     compared = {"weighted_average": f"weighted average of patches; {weights[options.weights]}"}
     return {
         "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
-        "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
+        "Image size": _size(datamodule),
         "Images compared by": compared.get(options.distance, options.distance.replace("_", " ")),
         "Nearest patches": _search(options, mic.device),
         "Clustering": options.method,
         "Number of clusters": how_many(mic.grouping),
         **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
+
+
+def _size(datamodule: DefectDataModule) -> str:
+    square = f"{datamodule.image_size} x {datamodule.image_size} pixels"
+    return square if datamodule.aspect == "square" else f"as many as {square}, up to an eighth, aspect kept"
 
 
 def _search(options: Options, device: torch.device) -> str:
