@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
+from anomaly_clustering.data.aspect import Aspect, as_batch
 from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.data.whole_numbers import whole_number
 from anomaly_clustering.features.views import Views
@@ -47,6 +48,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         method: the clustering, by default that of the embedding; the tree of `children_` is Ward's whatever it is.
         views: ways in which each image is looked at, 1, 2, 4 or 8; fewer take less time and group a little worse.
         image_size: height and width in pixels to which images are resized.
+        aspect: 'square', or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         bits: of a value that the camera filled in images of 16 bits; 'auto' finds it by the highest value, and images
             to come are read alike.
         batch_size: images that go through the network at a time.
@@ -90,6 +92,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         method: Method | None = None,
         views: Views | None = None,
         image_size: int = 256,
+        aspect: Aspect = "square",
         bits: Bits = "auto",
         batch_size: int = 32,
         random_state: int = 0,
@@ -103,6 +106,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.method = method
         self.views = views
         self.image_size = image_size
+        self.aspect = aspect
         self.bits = bits
         self.batch_size = batch_size
         self.random_state = random_state
@@ -131,8 +135,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         image_size = whole_number("image_size", self.image_size, least=32)
         batch_size = whole_number("batch_size", self.batch_size, least=1)
         seed = whole_number("random_state", self.random_state, least=0)
-        pixels = ImagesOfAnyForm(images, image_size)
-        good = None if normals is None else ImagesOfAnyForm(normals, image_size)
+        pixels = ImagesOfAnyForm(images, image_size, aspect=self.aspect)
+        good = None if normals is None else ImagesOfAnyForm(normals, image_size, aspect=self.aspect)
         data = DataOfAnyForm(pixels, good, batch_size)
         bits = find_bits(pixels, good, self.bits)
         for given in filter(None, (pixels, good)):
@@ -208,11 +212,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         batch_size = whole_number("batch_size", self.batch_size, least=1)
         recipe, seen, new = self.recipe_, set(self.digests_), []
-        pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits)
+        pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect)
 
         def batches() -> Iterator[Tensor]:
             """Pixels of the images that were not fitted, each image once."""
-            for batch in DataLoader(pixels, batch_size=batch_size):
+            for batch in DataLoader(pixels, batch_size=batch_size, collate_fn=as_batch):
                 places = []
                 for place, digest in enumerate(batch["digest"]):
                     if digest not in seen:

@@ -75,6 +75,7 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
         bits=options.bits,
         copies=options.copies,
         image_size=options.image_size,
+        aspect=options.aspect,
     )
 
 

@@ -84,6 +84,12 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--layer", metavar="NAME", help="layer of the network (default: those of the method)")
     add("--checkpoint", type=_checkpoint, metavar="FILE", help="weights of the network in a local file")
     add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
+    add(
+        "--aspect",
+        choices=("square", "keep"),
+        default="square",
+        help="keep: as many pixels, of each image's own aspect",
+    )
     add("--views", type=int, choices=(1, 2, 4, 8), help="ways to look at each image (default 4; paper 1)")
     add("--tau", type=float, help="smoothness of the weights (default: 6%% of the patches count; paper 0.02)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
@@ -96,6 +102,8 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("give a folder of images, or --synthetic for generated ones")
     if options.synthetic and (options.normal or options.maps or options.skip_unreadable or options.bits != "auto"):
         parser.error("--normal, --maps, --skip-unreadable and --bits are for a folder of images, not for --synthetic")
+    if options.synthetic and options.aspect != "square":
+        parser.error("--aspect is for a folder of images, not for --synthetic, whose images are squares")
     if options.maps and options.views:
         parser.error("--views is for patches that are compared with those of other images, not for --maps")
     if options.normal and options.maps:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from anomaly_clustering.data.aspect import Aspect, as_batch, check_aspect
 from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image
@@ -33,6 +34,7 @@ class ImagesOfAnyForm(Dataset):
             numbers float in [0, 1] or of 8 bits: a sequence, one that is generated, or one array or tensor of all.
         size: height and width in pixels to which they are resized.
         bits: of a value that the camera filled, where images have 16; see `find_bits`.
+        aspect: 'square', or 'keep' for about as many pixels of each image's own aspect.
 
     Attributes:
         notices: on how a folder was read, such as what was left out.
@@ -50,7 +52,7 @@ class ImagesOfAnyForm(Dataset):
         (torch.Size([3, 32, 32]), True)
     """
 
-    def __init__(self, images: Images, size: int, bits: int = FULL_BITS):
+    def __init__(self, images: Images, size: int, bits: int = FULL_BITS, aspect: Aspect = "square"):
         self.images: Sequence[ImageLike] | np.ndarray | Tensor
         self.notices: list[str] = []
         if isinstance(images, Path | str):
@@ -61,7 +63,10 @@ class ImagesOfAnyForm(Dataset):
         if not len(self.images):
             raise ValueError("there are no images to group")
         self.bits = bits
-        self.transform = evaluation_transform(whole_number("image_size", size, least=32))
+        self.size = whole_number("image_size", size, least=32)
+        check_aspect(aspect)
+        self.aspect: Aspect = aspect
+        self.transform = evaluation_transform(self.size, aspect)
         self.digests = [""] * len(self.images)
 
     def __len__(self) -> int:
@@ -150,16 +155,18 @@ class DataOfAnyForm(LightningDataModule):
         super().__init__()
         self.records = images.images
         self.normal_records = normals.images if normals else []
+        self.image_size = images.size
+        self.aspect = images.aspect
         self.images = images
         self.normals = normals
         self.batch_size = batch_size
 
     def predict_dataloader(self) -> DataLoader[Mapping[str, Any]]:
-        return DataLoader(self.images, batch_size=self.batch_size)
+        return DataLoader(self.images, batch_size=self.batch_size, collate_fn=as_batch)
 
     def test_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         return self.predict_dataloader()
 
     def normal_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         assert self.normals is not None
-        return DataLoader(self.normals, batch_size=self.batch_size)
+        return DataLoader(self.normals, batch_size=self.batch_size, collate_fn=as_batch)

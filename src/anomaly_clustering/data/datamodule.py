@@ -5,7 +5,8 @@ those that the command line knows by name are in `sources`.
 
 A batch is a dict:
 
-    image   float [B, 3, H, W] in [0, 1], not normalised: that is the backbone's business
+    image   float [B, 3, H, W] in [0, 1], not normalised: that is the backbone's business; with aspect 'keep' canvases
+            [B, 4, H, W] of images of several sizes, each in the upper left, where the fourth channel is 1
     target  int [B], the defect type, -1 where unknown
     index   int [B], position in the data set
     mask    float [B, 1, H, W], share of each pixel that is defective; only where the source has masks
@@ -16,6 +17,7 @@ A batch is a dict:
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from anomaly_clustering.data.aspect import Aspect, as_batch, check_aspect, resized_keeping_aspect
 from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.records import Listing, Record
@@ -37,12 +40,14 @@ NUM_WORKERS = min(8, os.cpu_count() or 1)
 
 
 class DefectImages(Dataset):
-    """Reads records as samples of the batch described above, every image resized straight to a square.
+    """Reads records as samples of the batch described above, every image resized straight to a square, unless asked.
 
     Args:
         records: the images, in the order of `index`.
         image_size: height and width S in pixels of images, masks and maps.
         transform: turns an image of Pillow into a tensor [3, S, S]; `evaluation_transform` by default.
+        aspect: 'keep' for images [4, H, W] of their own aspect with about S * S pixels, see `kept_size`; masks and maps
+            are squares even so, as bags are.
 
     Raises:
         UnreadableImageError: when a sample is asked for whose file cannot be read.
@@ -61,10 +66,11 @@ class DefectImages(Dataset):
         records: Sequence[Record],
         image_size: int,
         transform: Callable[[Image.Image], torch.Tensor] | None = None,
+        aspect: Aspect = "square",
     ):
         self.records = records
         self.image_size = image_size
-        self.transform = transform or evaluation_transform(image_size)
+        self.transform = transform or evaluation_transform(image_size, aspect)
         self.has_masks = any(record.mask for record in records)
 
     def __len__(self) -> int:
@@ -114,19 +120,22 @@ class DefectImages(Dataset):
         return resized
 
 
-def evaluation_transform(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
-    """Make the transform that resizes an image to a square without cropping: a defect may sit at the very edge.
+def evaluation_transform(image_size: int, aspect: Aspect = "square") -> Callable[[Image.Image], torch.Tensor]:
+    """Make the transform that resizes an image without cropping, by default to a square: a defect may sit at the edge.
 
     Args:
         image_size: height and width S in pixels; the paper has 256.
+        aspect: 'square', or 'keep', see `resized_keeping_aspect`.
 
     Returns:
-        A function from an image of Pillow to a float tensor [3, S, S] in [0, 1].
+        A function from an image of Pillow to a float tensor [3, S, S] in [0, 1]; [4, H, W] where it keeps its aspect.
 
     Example:
         >>> evaluation_transform(32)(Image.new("RGB", (20, 10), "white")).mean().item()
         1.0
     """
+    if aspect == "keep":
+        return partial(resized_keeping_aspect, side=image_size)
     return v2.Compose(
         [
             v2.Resize((image_size, image_size), interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
@@ -163,13 +172,15 @@ class DefectDataModule(LightningDataModule):
             12, 14 and 16 that hold the highest value of all images, normal ones too: one scale serves them all.
         copies: whether 'all' images of the same content count, as by default, or 'once'.
         image_size: height and width in pixels to which images are resized, at least 32; 256 as in the paper.
+        aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
         train_transform: turns an image of Pillow into a tensor [3, H, W] for training; the evaluation transform by
             default.
 
     Raises:
-        ValueError: a number is not whole, or `image_size` is below 32; in `setup`, there are no images.
+        ValueError: a number is not whole, `image_size` is below 32, or there is no such aspect; in `setup`, there are
+            no images, or the method takes squares only.
 
     Example:
         >>> import tempfile
@@ -194,18 +205,21 @@ class DefectDataModule(LightningDataModule):
         bits: Bits = "auto",
         copies: Copies = "all",
         image_size: int = 256,
+        aspect: Aspect = "square",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
         train_transform: Callable[[Image.Image], torch.Tensor] | None = None,
     ):
         super().__init__()
         check_bits(bits)
+        check_aspect(aspect)
         self.source = source
         self.bits = bits
         self.copies = copies
         self.prepare = prepare
         self.maps = Path(maps) if maps else None
         self.image_size = whole_number("image_size", image_size, least=32)
+        self.aspect: Aspect = aspect
         self.batch_size = whole_number("batch_size", batch_size, least=1)
         self.num_workers = whole_number("num_workers", num_workers, least=0)
         self.train_transform = train_transform
@@ -223,8 +237,14 @@ class DefectDataModule(LightningDataModule):
             stage: what Lightning is about to do; the images are the same for all.
 
         Raises:
-            ValueError: there are no images to cluster, or whatever else the source finds wrong.
+            ValueError: there are no images to cluster, the method takes squares only, or whatever else the source finds
+                wrong.
         """
+        module = self.trainer.lightning_module if self.trainer else None
+        if self.aspect == "keep" and module is not None and not getattr(module, "keeps_aspect", False):
+            raise ValueError(
+                f"aspect 'keep' is for MIC; {type(module).__name__} takes images of one size: leave aspect at 'square'"
+            )
         if self.listing is None:
             listing = surveyed(self.source(), bits=self.bits, copies=self.copies)
             self.listing = _with_maps(listing, self.maps) if self.maps else listing
@@ -301,8 +321,9 @@ class DefectDataModule(LightningDataModule):
         shuffle: bool = False,
     ) -> DataLoader[Mapping[str, Any]]:
         return DataLoader(
-            DefectImages(records, self.image_size, transform),
+            DefectImages(records, self.image_size, transform, self.aspect),
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             shuffle=shuffle,
+            collate_fn=as_batch,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anomaly_clustering.data import mtd, mvtec
 from anomaly_clustering.data.anomalib import list_anomalib
+from anomaly_clustering.data.aspect import Aspect
 from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule
 from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.folder import list_folder
@@ -30,6 +31,7 @@ class Folder(DefectDataModule):
         bits: of a value that the camera filled in files of 16 bits, 8 to 16; 'auto' finds it by the highest value.
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
+        aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -59,6 +61,7 @@ class Folder(DefectDataModule):
         bits: Bits = "auto",
         copies: Copies = "all",
         image_size: int = 256,
+        aspect: Aspect = "square",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
@@ -75,6 +78,7 @@ class Folder(DefectDataModule):
             bits=bits,
             copies=copies,
             image_size=image_size,
+            aspect=aspect,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -91,6 +95,7 @@ class MVTecAD(DefectDataModule):
         download: fetch the archive (4.9 GB) if `root` does not exist; by default nothing comes from the internet.
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
+        aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -118,6 +123,7 @@ class MVTecAD(DefectDataModule):
         download: bool = False,
         maps: Path | str | None = None,
         image_size: int = 256,
+        aspect: Aspect = "square",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
@@ -128,6 +134,7 @@ class MVTecAD(DefectDataModule):
             ),
             maps=maps,
             image_size=image_size,
+            aspect=aspect,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -144,6 +151,7 @@ class MTD(DefectDataModule):
         download: fetch the archive if `root` does not exist; by default nothing comes from the internet.
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
+        aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -169,6 +177,7 @@ class MTD(DefectDataModule):
         download: bool = False,
         maps: Path | str | None = None,
         image_size: int = 256,
+        aspect: Aspect = "square",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
@@ -179,6 +188,7 @@ class MTD(DefectDataModule):
             ),
             maps=maps,
             image_size=image_size,
+            aspect=aspect,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -196,6 +206,7 @@ class AnomalibFolder(DefectDataModule):
         bits: of a value that the camera filled in files of 16 bits, 8 to 16; 'auto' finds it by the highest value.
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
+        aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -224,6 +235,7 @@ class AnomalibFolder(DefectDataModule):
         bits: Bits = "auto",
         copies: Copies = "all",
         image_size: int = 256,
+        aspect: Aspect = "square",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
@@ -239,6 +251,7 @@ class AnomalibFolder(DefectDataModule):
             bits=bits,
             copies=copies,
             image_size=image_size,
+            aspect=aspect,
             batch_size=batch_size,
             num_workers=num_workers,
         )

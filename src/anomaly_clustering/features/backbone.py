@@ -135,7 +135,9 @@ class Backbone(nn.Module):
     def _check_size(self, size: torch.Size) -> None:
         patch = self.network.patch_embed.patch_size[0]
         if any(side % patch for side in size):
-            fits = max(1, round(size[0] / patch)) * patch
+            # Images that keep their aspect have sides in sixteenths of the square's.
+            unit = patch if size[0] == size[1] else 16 * patch
+            fits = max(1, round(size.numel() ** 0.5 / unit)) * unit
             raise ValueError(
                 f"images of {size[1]}x{size[0]} pixels cannot be cut into the {patch}-pixel patches of {self.name!r}; "
                 f"set the image size to {fits}"

@@ -31,6 +31,27 @@ def bag(feature_map: Float[Tensor, "batch d h w"], kernel_size: int = 3) -> Floa
     return F.normalize(rearrange(pooled, "b d h w -> b (h w) d"), dim=-1)
 
 
+def on_grid(bags: Float[Tensor, "b h w d"], grid: tuple[int, int]) -> Float[Tensor, "b rows columns d"]:
+    """Average patches, by the area that they share, to another number of rows and columns, again of unit length.
+
+    Args:
+        bags: patches in rows and columns [B, H, W, D].
+        grid: rows and columns to have.
+
+    Returns:
+        The patches of each image; the same where the grid is.
+
+    Example:
+        >>> import torch
+        >>> on_grid(torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]]), (1, 1)).tolist()
+        [[[[0.7071067690849304, 0.7071067690849304]]]]
+    """
+    if bags.shape[1:3] == grid:
+        return bags
+    maps = F.interpolate(rearrange(bags, "b h w d -> b d h w"), size=grid, mode="area")
+    return F.normalize(rearrange(maps, "b d h w -> b h w d"), dim=-1)
+
+
 def check_kernel_size(kernel_size: int) -> None:
     """Check the side of the average pooling of `bag`.
 

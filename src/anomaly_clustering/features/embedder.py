@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.bags import bag, check_kernel_size
+from anomaly_clustering.features.bags import bag, check_kernel_size, on_grid
 from anomaly_clustering.features.cache import DIGITS, Cache, settings_digest, tensors_digest
+from anomaly_clustering.features.canvas import by_size, in_order
 from anomaly_clustering.features.views import turn
 from anomaly_clustering.files import digest
 
@@ -29,6 +30,11 @@ class Embedder(nn.Module):
             network (Table 6).
         cache: where bags are kept, a file an image, named by the image's content and all that changes its bag. By
             default nothing is kept.
+        side: in pixels, of a square that has about as many as each image, where images keep their aspect; by default
+            all are squares.
+
+    Images that keep their aspect come on canvases [B, 4, H, W], see `by_size`. The network sees each as it is; the
+    patches of all are then brought to the grids that the square would have, so that bags have patches of equal number.
 
     Raises:
         ValueError: `kernel_size` is not odd and positive.
@@ -41,19 +47,27 @@ class Embedder(nn.Module):
         (2, 8, 8, 40)
     """
 
-    def __init__(self, backbone: Backbone, kernel_size: int | None = None, cache: Cache | None = None):
+    def __init__(
+        self,
+        backbone: Backbone,
+        kernel_size: int | None = None,
+        cache: Cache | None = None,
+        side: int | None = None,
+    ):
         super().__init__()
         self.backbone = backbone
         self.kernel_size = backbone.kernel_size if kernel_size is None else kernel_size
         check_kernel_size(self.kernel_size)
         self.cache = cache
+        self.side = side
+        self._grids_of_side: dict[int, list[tuple[int, int]]] = {}
 
     def forward(self, batch: Mapping[str, Any]) -> Float[Tensor, "b h w d"]:
         """Bags, patches as rows and columns; those of the first level where the network has several.
 
         Args:
-            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1] and, where there is a cache, `path` and
-                `bits`. Only images whose bags are not in the cache are embedded.
+            batch: as the data modules give it: `image` [B, 3, H, W] in [0, 1], or canvases, and, where there
+                is a cache, `path` and `bits`. Only images whose bags are not in the cache are embedded.
         """
         return self.levels(batch)[0]
 
@@ -65,13 +79,14 @@ class Embedder(nn.Module):
             view: how the images are turned before, see `turn`.
         """
         if self.cache is None or "path" not in batch:
-            return self._embed(turn(batch["image"], view))
-        size, bits = batch["image"].shape[-2:], batch.get("bits", torch.zeros(len(batch["path"]), dtype=torch.int64))
+            return self._embed(batch["image"], view)
+        size = batch["image"].shape[-2:] if self.side is None else [self.side] * 2
+        bits = batch.get("bits", torch.zeros(len(batch["path"]), dtype=torch.int64))
         keys = [self.key(path, size, own or None, view) for path, own in zip(batch["path"], bits.tolist(), strict=True)]
         found = [self.cache.load("bags", key) for key in keys]
         missing = [i for i, bags in enumerate(found) if bags is None]
         if missing:
-            for i, *computed in zip(missing, *self._embed(turn(batch["image"][missing], view)), strict=True):
+            for i, *computed in zip(missing, *self._embed(batch["image"][missing], view), strict=True):
                 found[i] = dict(zip(self._names, computed, strict=True))
                 self.cache.save("bags", keys[i], found[i])
         return [torch.stack([bags[name].to(batch["image"].device) for bags in found if bags]) for name in self._names]
@@ -93,7 +108,10 @@ class Embedder(nn.Module):
             stride: step from one row or column of patches that is kept to the next; 1 keeps all.
         """
         images = DataLoader(
-            Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
+            Subset(loader.dataset, chosen.tolist()),
+            batch_size=loader.batch_size,
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
         )
         bags = []
         for batch in images:
@@ -107,15 +125,16 @@ class Embedder(nn.Module):
 
         Args:
             path: of the image; its content counts, not its name.
-            size: height and width in which the network sees it, in pixels.
+            size: height and width in which the network sees it, in pixels; of the square where it keeps its aspect.
             bits: of a value in a file of 16 bits; None where it has 8.
             view: how it is turned.
         """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
         # What is neither scaled nor turned has the name that it had when nothing was.
+        kept = {"aspect": "keep"} if self.side is not None else {}
         more = ({} if bits is None else {"bits": bits}) | ({"view": view} if view else {})
         image = digest(path)[:DIGITS]
-        return settings_digest(image=image, size=list(size), autocast=autocast, network=self._network, **more)
+        return settings_digest(image=image, size=list(size), autocast=autocast, network=self._network, **more, **kept)
 
     @cached_property
     def _network(self) -> str:
@@ -124,7 +143,42 @@ class Embedder(nn.Module):
             name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights
         )
 
-    def _embed(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
+    def means(self, images: Float[Tensor, "b channels height width"]) -> tuple[Float[Tensor, "b d"], tuple[int, int]]:
+        """Means over the feature map of the first level, and the rows and columns of that of a square.
+
+        Args:
+            images: as `forward` takes them.
+        """
+        if self.side is None:
+            feature_map = self.backbone(images)
+            return feature_map.mean((2, 3)), (feature_map.shape[2], feature_map.shape[3])
+        places, parts = zip(*by_size(images), strict=True)
+        return in_order(places, [self.backbone(part).mean((2, 3)) for part in parts]), self._grids[0]
+
+    def _embed(self, images: Float[Tensor, "b channels height width"], view: int) -> list[Float[Tensor, "b _ _ _"]]:
+        if self.side is None:
+            if images.shape[1] == 4:
+                raise ValueError(
+                    "images that keep their aspect come with a data module, but the trainer has loaders alone"
+                )
+            return self._bags(turn(images, view))
+        places, parts = zip(*by_size(images), strict=True)
+        of_parts = [
+            [on_grid(level, grid) for level, grid in zip(self._bags(turn(part, view)), self._grids, strict=True)]
+            for part in parts
+        ]
+        return [in_order(places, level) for level in zip(*of_parts, strict=True)]
+
+    @property
+    def _grids(self) -> list[tuple[int, int]]:
+        """Rows and columns of the square at each level."""
+        assert self.side is not None
+        if self.side not in self._grids_of_side:
+            square = self.backbone.mean.new_zeros(1, 3, self.side, self.side)
+            self._grids_of_side[self.side] = [(level.shape[2], level.shape[3]) for level in self.backbone.maps(square)]
+        return self._grids_of_side[self.side]
+
+    def _bags(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
         # The memory that a processor needs for a few images is used again for the next; for many it is ever new.
         at_once = AT_ONCE * torch.get_num_threads() if images.device.type == "cpu" else max(1, len(images))
         parts = [self.backbone.maps(part) for part in images.split(at_once)]

@@ -92,6 +92,9 @@ class MIC(LightningModule):
         ((14,), (14, 8, 8))
     """
 
+    # Images may come on canvases, see `Embedder`.
+    keeps_aspect = True
+
     def __init__(
         self,
         backbone: str = "wide_resnet50_2.racm_in1k",
@@ -181,6 +184,7 @@ class MIC(LightningModule):
             residual_share=options.residual_share,
             signed_root=options.signed_root,
             views=options.views,
+            aspect="square" if self.embedder.side is None else "keep",
         )
 
     # Lightning's hooks, the same for test, validate and predict.
@@ -231,9 +235,7 @@ class MIC(LightningModule):
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
         run, rows = self._of_run, known_of(batch, masks=self.options.localises)
         if self.options.distance == "holistic":
-            feature_map = self.backbone(batch["image"])
-            run.grid = (feature_map.shape[2], feature_map.shape[3])
-            rows["embeddings"] = feature_map.mean((2, 3))
+            rows["embeddings"], run.grid = self.embedder.means(batch["image"])
         elif self.options.streams:
             rows |= run.stream(batch) if run.stream else cast(CachedResults, run.compared_with).at(batch["index"])
             run.grid = (rows["weights"].shape[1], rows["weights"].shape[2])

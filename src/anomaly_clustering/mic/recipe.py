@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Recipe:
         layer: at which it was cut.
         checkpoint: local file of its weights; None for those that come with its name.
         kernel_size: side of the average pooling over patches.
-        image_size: height and width in pixels to which images were resized.
+        image_size: height and width in pixels of the square to which images were resized.
         distance: by which images were compared.
         weights: how patches were weighed.
         reduce: how distances to the other images became one score, for 'rarity'.
@@ -43,6 +43,7 @@ class Recipe:
         signed_root: whether averages were centred and rooted.
         views: ways in which each image was looked at.
         bits: of a value in images of 16 bits; runs of earlier versions took the full range.
+        aspect: 'square', or 'keep' where images have their own aspect and about as many pixels as the square.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
@@ -64,6 +65,7 @@ class Recipe:
     signed_root: bool = False
     views: Views = 1
     bits: int = 16
+    aspect: Literal["square", "keep"] = "square"
 
     @property
     def streams(self) -> bool:
@@ -87,7 +89,7 @@ class NewImages(NamedTuple):
 
 @torch.inference_mode()
 def embed_new(
-    batches: Iterable[Float[Tensor, "_ 3 height width"]],
+    batches: Iterable[Float[Tensor, "_ channels height width"]],
     recipe: Recipe,
     references: References | None,
     *,
@@ -97,7 +99,7 @@ def embed_new(
     """Embed images as those of the run were embedded, but for comparing them with what the run has kept only.
 
     Args:
-        batches: images in [0, 1], each batch [B, 3, height, width], of the size that the recipe names.
+        batches: images in [0, 1], each batch [B, 3, height, width], of the size that the recipe names, or canvases.
         recipe: of the run.
         references: what the run has kept, see `Grouping`; None where weights are uniform.
         center: by which the run has centred its averages [D]; None where it has not.
@@ -121,7 +123,7 @@ def embed_new(
         )
     checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
     backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).to(device)
-    embedder = Embedder(backbone, recipe.kernel_size)
+    embedder = Embedder(backbone, recipe.kernel_size, side=recipe.image_size if recipe.aspect == "keep" else None)
     kept = None if references is None else torch.from_numpy(references).to(device)
     stream = Stream(embedder, kept, recipe, tau=recipe.tau) if recipe.streams and kept is not None else None
     parts = []

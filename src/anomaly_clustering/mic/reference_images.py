@@ -7,6 +7,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
+from anomaly_clustering.features.canvas import together
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Advance, Progress
@@ -45,7 +46,7 @@ def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
 
 def read_references(
     drawn: Int[Tensor, " drawn"], options: Options, data: Any, progress: Progress
-) -> UInt8[Tensor, "drawn 3 height width"]:
+) -> UInt8[Tensor, "drawn channels height width"]:
     """The pixels of the images at these positions, in 8 bits, as they are kept for images that come later.
 
     Args:
@@ -61,7 +62,7 @@ def read_references(
 
 def open_stream(
     drawn: Int[Tensor, " drawn"],
-    references: UInt8[Tensor, "drawn 3 height width"],
+    references: UInt8[Tensor, "drawn channels height width"],
     options: Options,
     embedder: Embedder,
     data: Any,
@@ -100,11 +101,14 @@ def open_stream(
 
 def _pixels(
     loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Advance
-) -> Float[Tensor, "count 3 height width"]:
+) -> Float[Tensor, "count channels height width"]:
     parts = []
     for batch in DataLoader(
-        Subset(loader.dataset, chosen.tolist()), batch_size=loader.batch_size, num_workers=loader.num_workers
+        Subset(loader.dataset, chosen.tolist()),
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
     ):
         parts.append(batch["image"])
         advance(len(batch["image"]))
-    return torch.cat(parts)
+    return together(parts)

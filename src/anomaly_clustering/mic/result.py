@@ -19,7 +19,7 @@ from anomaly_clustering.mic.residuals import signed_root
 from anomaly_clustering.mic.run import Run
 
 # Bags in half precision, or images in 8 bits.
-References = Float16[np.ndarray, "r p d"] | UInt8[np.ndarray, "r 3 height width"]
+References = Float16[np.ndarray, "r p d"] | UInt8[np.ndarray, "r channels height width"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Grouping:
         mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
             where they cannot.
         references: bags that patches of later images are compared with [R, P, D], in half precision; or images, in 8
-            bits [R, 3, height, width], where these are embedded anew; None where patches were not compared.
+            bits [R, 3, height, width], or canvases [R, 4, height, width] of images that keep their aspect, where these
+            are embedded anew; None where patches were not compared.
         tau: smoothness of the weights, as given or chosen; it means nothing where weights do not depend on it.
 
     Example:

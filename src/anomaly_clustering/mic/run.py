@@ -34,7 +34,7 @@ class Run:
     """A sample of what all patches were compared with, for images that come later; None where that was a sample."""
     channels: Sequence[int] = ()
     """Of each level of the network; empty where there is one."""
-    reference_images: UInt8[Tensor, "r 3 height width"] | None = None
+    reference_images: UInt8[Tensor, "r channels height width"] | None = None
     """What a stream compares with, for the same purpose."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
     """What subsets of the images are weighed from: all bags and their nearest distances."""
@@ -44,7 +44,7 @@ class Run:
     """Batches that `Trainer.predict` returns; their labels are filled in when they are known."""
 
     @property
-    def references(self) -> Float16[Tensor, "r p d"] | UInt8[Tensor, "r 3 height width"] | None:
+    def references(self) -> Float16[Tensor, "r p d"] | UInt8[Tensor, "r channels height width"] | None:
         """What later images are compared with; None where patches were not compared."""
         if self.reference_images is not None:
             return self.reference_images

@@ -34,6 +34,7 @@ def start(
         ValueError: the trainer, or the data, does not allow what the options ask for.
     """
     check_run(options, data, trainer)
+    embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
     drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
     limits = (trainer.limit_test_batches, trainer.limit_val_batches, trainer.limit_predict_batches)
     # Results have the name of all images, so that a run on some of them neither takes nor leaves any.

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from anomaly_clustering.features.bags import on_grid
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import turn_back
 from anomaly_clustering.mic.references import SEED, draw
@@ -62,7 +62,8 @@ class Stream:
 
     Args:
         embedder: makes the bags of the first level, which are scored, and of all levels, which are averaged.
-        references: images to compare with, in 8 bits [R, 3, height, width]: normal ones for 'novelty'.
+        references: images to compare with, in 8 bits [R, 3, height, width], or canvases, see `Embedder`: normal ones
+            for 'novelty'.
         how: arguments of MIC.
         positions: of the references in the data set [R], by which none is compared with itself; None where they are not
             of it.
@@ -87,7 +88,7 @@ class Stream:
     def __init__(
         self,
         embedder: Embedder,
-        references: UInt8[Tensor, "r 3 height width"],
+        references: UInt8[Tensor, "r channels height width"],
         how: How,
         *,
         positions: Int[Tensor, " r"] | None = None,
@@ -103,7 +104,7 @@ class Stream:
         self.references = [self._embed(images, view) for view in range(how.views)]
         self.channels = embedder.backbone.channels_of_levels
 
-    def _embed(self, images: Float[Tensor, "r 3 height width"], view: int) -> _References:
+    def _embed(self, images: Float[Tensor, "r channels height width"], view: int) -> _References:
         levels = self.embedder.levels({"image": images}, view)
         if self.how.weights == "novelty":
             patches = levels[0].flatten(0, 2)
@@ -128,8 +129,8 @@ class Stream:
         """What is known of each image when it has been compared.
 
         Args:
-            batch: `image` [B, 3, height, width] in [0, 1], `index`, the positions in the data set, where references are
-                of it too, and `path`, where bags are kept.
+            batch: `image` in [0, 1] as `Embedder` takes it, `index`, the positions in the data set, where references
+                are of it too, and `path`, where bags are kept.
 
         Returns:
             `mean_scores` [B], `weights` [B, h, w] on the grid of the first level, rows and columns of an image summing
@@ -189,14 +190,7 @@ def _averaged(levels: list[Float[Tensor, "b _ _ _"]]) -> list[Float[Tensor, "b _
     if len(levels) < 2:
         return levels
     rows, columns = levels[1].shape[1:3]
-    return [_on_grid(level, (min(rows, level.shape[1]), min(columns, level.shape[2]))) for level in levels]
-
-
-def _on_grid(bags: Float[Tensor, "b h w d"], grid: tuple[int, int]) -> Float[Tensor, "b rows columns d"]:
-    if bags.shape[1:3] == grid:
-        return bags
-    maps = F.interpolate(rearrange(bags, "b h w d -> b d h w"), size=grid, mode="area")
-    return F.normalize(rearrange(maps, "b d h w -> b h w d"), dim=-1)
+    return [on_grid(level, (min(rows, level.shape[1]), min(columns, level.shape[2]))) for level in levels]
 
 
 def _thinned(bags: Float[Tensor, "r h w d"]) -> Float[Tensor, "r rows columns d"]:

@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.files import digest, files_into
@@ -126,9 +127,11 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
     return later, contents
 
 
-def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ 3 h w"]]:
+def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:
     records = [Record(image, bits=recipe.bits) for image in images]
-    loader = DataLoader(DefectImages(records, recipe.image_size), batch_size=BATCH)
+    loader = DataLoader(
+        DefectImages(records, recipe.image_size, aspect=recipe.aspect), batch_size=BATCH, collate_fn=as_batch
+    )
     for batch in track(loader, "Comparing with the run", transient=True):
         yield batch["image"]
 

@@ -163,7 +163,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
     stable = mic.grouping.groups.stability
     return {
         "Network": f"{mic.backbone.name}, {mic.backbone.layer}",
-        "Image size": f"{datamodule.image_size} x {datamodule.image_size} pixels",
+        "Image size": _size(datamodule),
         "Images compared by": compared.get(options.distance, options.distance.replace("_", " ")),
         "Nearest patches": _search(options, mic.device),
         "Clustering": options.method,
@@ -171,6 +171,11 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
         **({} if math.isnan(stable) else {"Stability of the clusters": f"{stable:.2f}, of at most 1"}),
         **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
+
+
+def _size(datamodule: DefectDataModule) -> str:
+    square = f"{datamodule.image_size} x {datamodule.image_size} pixels"
+    return square if datamodule.aspect == "square" else f"as many as {square}, up to an eighth, aspect kept"
 
 
 def _search(options: Options, device: torch.device) -> str:
