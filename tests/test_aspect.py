@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from test_cli import configured, refused, rows
@@ -243,6 +244,17 @@ def test_samples_have_their_size_and_masks_that_of_bags(tmp_path: Path) -> None:
     sample = DefectImages([Record(path, mask=tmp_path / "mask.png")], 64, aspect="keep")[0]
     assert sample["image"].shape == (4, 40, 104)
     assert sample["mask"].shape == (1, 64, 64)
+
+
+def test_transformers_take_sides_in_sixteenths_of_a_multiple_of_16_patches(tmp_path: Path) -> None:
+    name = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    torch.save(timm.create_model(name).state_dict(), tmp_path / "vit.pth")
+    backbone = Backbone(name, checkpoint=tmp_path / "vit.pth")
+    with torch.no_grad():
+        bags = Embedder(backbone, side=256)({"image": canvas([torch.rand(3, *kept_size(300, 100, 256))])})
+        assert bags.shape[:3] == (1, 16, 16)
+        with pytest.raises(ValueError, match=r"182x70 pixels cannot be cut into the 16-pixel.*image size to 256"):
+            Embedder(backbone, side=112)({"image": canvas([torch.rand(3, *kept_size(260, 100, 112))])})
 
 
 @pytest.mark.usefixtures("unchecked_types")
