@@ -28,7 +28,7 @@ TRIANGLE = Region([(0.0, 0.5), (0.25, 0.5), (0.0, 1.0)], 0.5)
 def clustered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a run on 15 images: five good ones, five with a bright square, five with a dark bar."""
     monkeypatch.chdir(photos.parent)
-    main(["cluster", "photos", "--clusters", "3", "--image-size", "128", "--out", "run"])
+    main(["cluster", "photos", "--clusters", "3", "--method", "paper", "--image-size", "128", "--out", "run"])
     return Path("run")
 
 

@@ -63,6 +63,6 @@ def test_distances_between_patches_are_computed_once(photos: Path, monkeypatch: 
         return pairwise_nearest(bags, precision)
 
     monkeypatch.setattr(resampling, "pairwise_nearest", counted)
-    monkeypatch.setattr("anomaly_clustering.mic.weights.pairwise_nearest", counted)
+    monkeypatch.setattr("anomaly_clustering.mic.scores.pairwise_nearest", counted)
     run_mic(folder(photos), resamples=20)
     assert passes == [15]

@@ -105,7 +105,7 @@ def test_the_interval_equals_its_definition(total: int) -> None:
     distances = torch.rand(total, 4)
     ordered = np.sort(distances.numpy(), axis=0)
     low = math.floor(0.1 * total)
-    expected = ordered[low : max(low + 1, round(0.3 * total))].mean(0)
+    expected = ordered[low : max(low + 1, round(0.5 * total))].mean(0)
     assert np.allclose(interval_mean(distances).numpy(), expected, atol=1e-6)
 
 

@@ -58,7 +58,8 @@ class _References(NamedTuple):
 class Stream:
     """Weighs and averages the patches of images that come one after another (Eq. 6 or 7, beyond the paper by options).
 
-    In each view the images and the references are turned alike, and weights and averages are the means over the views.
+    In each view the images and the references are turned alike, and the patches weighed by their scores in it. Averages
+    are the means over the views, and the weights that are shown follow from the mean scores.
 
     Args:
         embedder: makes the bags of the first level, which are scored, and of all levels, which are averaged.
@@ -137,9 +138,12 @@ class Stream:
             to one, and `embeddings` [B, D], the averages of its levels one after another.
         """
         found = [self._seen(batch, view) for view in range(self.how.views)]
-        return {name: torch.stack([one[name] for one in found]).mean(0) for name in found[0]}
+        scores, averages = (torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
+        weights = soften(scores.flatten(1), self.tau, self.how.top_k).view_as(scores)
+        return {"mean_scores": scores.mean((1, 2)), "weights": weights, "embeddings": averages}
 
-    def _seen(self, batch: Mapping[str, Any], view: int) -> dict[str, Tensor]:
+    def _seen(self, batch: Mapping[str, Any], view: int) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b d"]]:
+        """Scores, turned back, and the averages of all levels, of one view."""
         references, levels = self.references[view], self.embedder.levels(batch, view)
         scores = self._scores(levels[0].flatten(1, 2), references, batch.get("index"))
         weights = soften(scores, self.tau, self.how.top_k).unflatten(1, levels[0].shape[1:3])
@@ -147,11 +151,7 @@ class Stream:
             self._average(level, weights, references.levels[i] if references.levels else None, batch.get("index"))
             for i, level in enumerate(_averaged(levels))
         ]
-        return {
-            "mean_scores": scores.mean(1),
-            "weights": turn_back(weights, view),
-            "embeddings": torch.cat(averages, dim=1),
-        }
+        return turn_back(scores.view_as(weights), view), torch.cat(averages, dim=1)
 
     def _scores(
         self, bags: Float[Tensor, "b m d"], references: _References, index: Int[Tensor, " b"] | None

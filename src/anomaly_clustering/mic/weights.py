@@ -83,8 +83,8 @@ def effective_number(asked: float, patches: int) -> float:
         A number of patches.
 
     Example:
-        >>> effective_number(20, patches=1024), effective_number(0.0625, patches=1024), effective_number(0.06, 9)
-        (20, 64.0, 2.0)
+        >>> effective_number(20.0, patches=1024), effective_number(0.0625, patches=1024), effective_number(0.06, 9)
+        (20.0, 64.0, 2.0)
     """
     return asked if asked > 1 else max(2.0, asked * patches)
 
