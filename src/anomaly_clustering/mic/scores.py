@@ -15,8 +15,8 @@ from anomaly_clustering.search.precision import Precision
 
 Reduce = Literal["mean", "max", "min", "interval"]
 # Quantiles of the distances to the other images between which 'interval' takes the mean. The closest images are near
-# duplicates or share the defect; the worst matches lack the part, or are of another look. Up to 30% is a little better on
-# five real sets (NMI +.02), but then a defect that a third of the images share vouches for itself.
+# duplicates or share the defect; the worst matches lack the part, or look otherwise. Up to 30% NMI is .02 higher on
+# five real sets, but then a defect that a third of the images share vouches for itself.
 INTERVAL = (0.1, 0.5)
 # Distances that 'interval' may hold to take quantiles of.
 MOST_BYTES = 8 * 2**30
