@@ -63,6 +63,16 @@ def test_yolo_splits_each_class(labels: Path) -> None:
     assert not {p.name for p in Path("yolo/train").rglob("*.png")} & {p.name for p in Path("yolo/val").rglob("*.png")}
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
+def test_yolo_holds_each_image_once_also_the_only_one_of_its_class(labels: Path, share: float) -> None:
+    rows = [row for row in read_labels(labels) if row.path.name != "same.png" or row.path.parent.name == "a"]
+    export(rows, Path("out"), "yolo-cls", val_fraction=share)
+    images = [name for name in files("out") if name.endswith(".png")]
+    assert len(images) == 11
+    assert len({Path(name).name for name in images}) == 11
+    assert any(name.startswith("train/dent/") for name in images)
+
+
 @pytest.mark.parametrize("layout", ["folders", "coco", "yolo-cls"])
 def test_there_are_as_many_files_as_rows_whatever_the_images_are_called(
     tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, layout: str

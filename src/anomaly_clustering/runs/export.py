@@ -251,12 +251,12 @@ def _cvat(items: Sequence[Item], folder: Path, options: Options) -> None:
 
 
 def _yolo_classes(items: Sequence[Item], folder: Path, options: Options) -> None:
-    """Both parts hold each class, as training needs; where a class has one image alone, each part has a copy of it."""
+    """Each image once; where a class has one image alone, training has it."""
     for train, val in _split(items, options):
-        for item in val:
-            _copy(item, folder / "val" / item.label)
         for item in train or val:
             _copy(item, folder / "train" / item.label)
+        for item in val if train else []:
+            _copy(item, folder / "val" / item.label)
 
 
 def _yolo_regions(items: Sequence[Item], folder: Path, options: Options) -> None:
