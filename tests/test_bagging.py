@@ -6,7 +6,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 
-from anomaly_clustering.clustering.bagging import BAGS, SHARE, bagged_ward, stability
+from anomaly_clustering.clustering.bagging import BAGS, SHARE, bagged_ward, bags_of, stability
+from anomaly_clustering.clustering.grouping import group_embeddings
 from anomaly_clustering.clustering.methods import cluster_embeddings
 from anomaly_clustering.clustering.trees import cut
 
@@ -65,8 +66,17 @@ def test_stability_is_one_where_groups_are_far_apart_and_little_where_there_are_
     drawn = np.random.default_rng(0)
     apart = np.concatenate([drawn.normal(place, 0.1, (12, 3)) for place in (0, 5, 10)])
     labels = np.repeat([0, 1, 2], 12)
-    assert stability(pdist(apart), labels, seed=0) == 1
+    bags = bags_of(pdist(apart), 3, seed=0)
+    assert stability(bags, labels) == 1
     none = pdist(drawn.normal(0, 1, (36, 30)))
-    assert stability(none, cut(linkage(none, "ward"), 3), seed=0) < 0.6
+    assert stability(bags_of(none, 3, seed=0), cut(linkage(none, "ward"), 3)) < 0.6
     # Clusters that are not those of the data have nothing in common with those of its subsets.
-    assert abs(stability(pdist(apart), drawn.permutation(labels), seed=0)) < 0.15
+    assert abs(stability(bags, drawn.permutation(labels))) < 0.15
+
+
+def test_a_group_has_the_labels_of_the_method_and_the_stability_of_its_bags() -> None:
+    points = noise()
+    groups = group_embeddings(points, 4, "bagged_ward", seed=3)
+    assert (groups.labels == cluster_embeddings(points, 4, "bagged_ward", seed=3)).all()
+    assert groups.stability == stability(bags_of(pdist(points), 4, seed=3), groups.labels)
+    assert np.isnan(group_embeddings(points, 4, "ward", seed=3).stability)

@@ -1,6 +1,7 @@
 """Distances between images in; clusters on which random subsets agree, or how far they do, out: bagged Ward."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +15,24 @@ from anomaly_clustering.clustering.trees import cut
 # without normal images, 20 random subsets each; between .055 above (bottle) and .026 below (metal nuts).
 BAGS = 40
 SHARE = 0.8
+
+
+class Bags(NamedTuple):
+    """Random subsets of the images, each clustered alone.
+
+    Attributes:
+        num_images: of which the subsets are drawn.
+        chosen: positions of the images of each subset, in order.
+        labels: cluster of each of these images.
+
+    Example:
+        >>> Bags(3, [np.array([0, 2])], [np.array([0, 1])]).num_images
+        3
+    """
+
+    num_images: int
+    chosen: Sequence[Int[np.ndarray, " _"]]
+    labels: Sequence[Int[np.ndarray, " _"]]
 
 
 def bagged_ward(
@@ -44,10 +63,60 @@ def bagged_ward(
         >>> bagged_ward(pdist(np.array([[0.0], [1.0], [8.0], [9.0], [9.5]])), 2, seed=0).tolist()
         [1, 1, 0, 0, 0]
     """
+    return consensus(bags_of(distances, num_clusters, seed, bags=bags, share=share), num_clusters)
+
+
+def bags_of(
+    distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int, *, bags: int = BAGS, share: float = SHARE
+) -> Bags:
+    """Random subsets of the images, and Ward's clusters of each.
+
+    Args:
+        distances: between all pairs of N images, each pair once, in scipy's condensed form.
+        num_clusters: K, from 1 to N; a bag holds K images at least.
+        seed: draws the bags.
+        bags: how many.
+        share: of the images, in each bag.
+
+    Returns:
+        Which images each bag holds, and their clusters.
+
+    Raises:
+        ValueError: K is no whole number from 1 to N.
+
+    Example:
+        >>> from scipy.spatial.distance import pdist
+        >>> found = bags_of(pdist(np.array([[0.0], [1.0], [8.0], [9.0], [9.5]])), 2, seed=0, bags=1)
+        >>> len(found.chosen), len(found.chosen[0]), found.num_images
+        (1, 4, 5)
+    """
     square = squareform(distances)
     n = len(square)
+    size = min(n, max(round(share * n), num_clusters, 2))
+    chosen = [np.sort(np.random.default_rng([seed, bag]).permutation(n)[:size]) for bag in range(bags)]
+    labels = [
+        cut(linkage(squareform(square[np.ix_(some, some)], checks=False), "ward"), num_clusters) for some in chosen
+    ]
+    return Bags(n, chosen, labels)
+
+
+def consensus(bags: Bags, num_clusters: int) -> Int[np.ndarray, " n"]:
+    """Average linkage on the share of bags in which two images are in different clusters, see `bagged_ward`.
+
+    Args:
+        bags: of N images, see `bags_of`.
+        num_clusters: K, from 1 to N.
+
+    Returns:
+        Cluster of each image [N], 0 the largest.
+
+    Example:
+        >>> consensus(Bags(3, [np.array([0, 1, 2])], [np.array([0, 1, 0])]), 2).tolist()
+        [0, 1, 0]
+    """
+    n = bags.num_images
     together, met = np.zeros((n, n), dtype=np.int32), np.zeros((n, n), dtype=np.int32)
-    for chosen, labels in _bags(square, num_clusters, seed, bags, share):
+    for chosen, labels in zip(bags.chosen, bags.labels, strict=True):
         together[np.ix_(chosen, chosen)] += labels[:, None] == labels
         met[np.ix_(chosen, chosen)] += 1
     apart = 1 - together / np.maximum(met, 1)
@@ -55,44 +124,23 @@ def bagged_ward(
     return cut(linkage(squareform(apart, checks=False), "average"), num_clusters)
 
 
-def stability(
-    distances: Float[np.ndarray, " pairs"],
-    labels: Int[np.ndarray, " n"],
-    seed: int,
-    *,
-    bags: int = BAGS,
-    share: float = SHARE,
-) -> float:
+def stability(bags: Bags, labels: Int[np.ndarray, " n"]) -> float:
     """How far random subsets of the images, grouped alone, agree with clusters of all: needs no classes.
 
-    The mean over bags, see `bagged_ward`, of the adjusted Rand index between Ward's clusters of a bag and the given
-    ones of the same images.
+    The mean over bags of the adjusted Rand index between Ward's clusters of a bag and the given ones of its images.
 
     Args:
-        distances: between all pairs of N images, each pair once, in scipy's condensed form.
-        labels: clusters of all images [N], from 0 on.
-        seed: draws the bags.
-        bags: how many.
-        share: of the images, in each bag.
+        bags: of the images, see `bags_of`.
+        labels: clusters of all images [N].
 
     Returns:
         1 where all subsets give the same clusters, near 0 where they have nothing in common.
 
     Example:
         >>> from scipy.spatial.distance import pdist
-        >>> stability(pdist(np.array([[0.0], [0.1], [0.2], [8.0], [8.1], [8.2]])), np.array([0, 0, 0, 1, 1, 1]), seed=0)
+        >>> bags = bags_of(pdist(np.array([[0.0], [0.1], [0.2], [8.0], [8.1], [8.2]])), 2, seed=0)
+        >>> stability(bags, np.array([0, 0, 0, 1, 1, 1]))
         1.0
     """
-    found = _bags(squareform(distances), int(labels.max()) + 1, seed, bags, share)
+    found = zip(bags.chosen, bags.labels, strict=True)
     return float(np.mean([adjusted_rand_score(labels[chosen], own) for chosen, own in found]))
-
-
-def _bags(
-    square: Float[np.ndarray, "n n"], num_clusters: int, seed: int, bags: int, share: float
-) -> Iterator[tuple[Int[np.ndarray, " s"], Int[np.ndarray, " s"]]]:
-    """Random subsets of the images, and Ward's clusters of each."""
-    n = len(square)
-    size = min(n, max(round(share * n), num_clusters, 2))
-    for bag in range(bags):
-        chosen = np.sort(np.random.default_rng([seed, bag]).permutation(n)[:size])
-        yield chosen, cut(linkage(squareform(square[np.ix_(chosen, chosen)], checks=False), "ward"), num_clusters)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
-from anomaly_clustering.clustering.bagging import stability
+from anomaly_clustering.clustering.bagging import bags_of, consensus, stability
 from anomaly_clustering.clustering.methods import (
     LARGEST,
     Method,
@@ -72,8 +72,10 @@ def group_embeddings(
         method = "ward"
     tree = ward(embeddings)
     k, choice = _chosen(tree, num_clusters)
-    labels = cluster_embeddings(embeddings, k, method, seed=seed)
-    stable = stability(pdist(embeddings.astype(np.float64)), labels, seed) if method == BAGGED else math.nan
+    if method == BAGGED:
+        labels, stable = _agreed(pdist(embeddings.astype(np.float64)), k, seed)
+    else:
+        labels, stable = cluster_embeddings(embeddings, k, method, seed=seed), math.nan
     return Groups(labels, distance_to_center(embeddings, labels), tree, choice, stable)
 
 
@@ -99,9 +101,18 @@ def group_distance(
     check_distance(distance)
     tree = linkage(squareform(distance, checks=False), method="ward")
     k, choice = _chosen(tree, num_clusters)
-    labels = cluster_distance(distance, k, method, seed=seed)
-    stable = stability(squareform(distance, checks=False), labels, seed) if method == BAGGED else math.nan
+    if method == BAGGED:
+        labels, stable = _agreed(squareform(distance.astype(np.float64), checks=False), k, seed)
+    else:
+        labels, stable = cluster_distance(distance, k, method, seed=seed), math.nan
     return Groups(labels, distance_to_medoid(distance, labels), tree, choice, stable)
+
+
+def _agreed(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> tuple[np.ndarray, float]:
+    """Labels and stability out of the same bags: clustering them is most of the work."""
+    bags = bags_of(distances, num_clusters, seed)
+    labels = consensus(bags, num_clusters)
+    return labels, stability(bags, labels)
 
 
 def _chosen(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: NumClusters) -> tuple[int, Choice | None]:
