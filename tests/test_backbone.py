@@ -8,7 +8,8 @@ import torch
 from conftest import SHARED
 from safetensors.torch import save_file
 
-from anomaly_clustering.features.backbone import EMBEDDED, Backbone
+from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.pretrained import EMBEDDED
 
 RESNET18 = SHARED / "weights" / "resnet18_layer3.safetensors"
 
@@ -224,17 +225,17 @@ def test_absent_checkpoint_is_named(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_there_say_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "anomaly_clustering.features.backbone.hf_hub_url", lambda *_: "http://127.0.0.1:9/model.safetensors"
+        "anomaly_clustering.features.pretrained.hf_hub_url", lambda *_: "http://127.0.0.1:9/model.safetensors"
     )
-    monkeypatch.setattr("anomaly_clustering.features.backbone.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr("anomaly_clustering.features.pretrained.try_to_load_from_cache", lambda *_: None)
     with pytest.raises(ConnectionError, match=r"not on this machine.*local checkpoint.*'embedded'"):
         Backbone("wide_resnet50_2.racm_in1k")
 
 
 def test_weights_in_the_cache_need_no_network(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomaly_clustering.features.backbone.try_to_load_from_cache", lambda *_: str(checkpoint))
+    monkeypatch.setattr("anomaly_clustering.features.pretrained.try_to_load_from_cache", lambda *_: str(checkpoint))
     monkeypatch.setattr(
-        "anomaly_clustering.features.backbone.urlopen", lambda *_, **__: pytest.fail("asked the network")
+        "anomaly_clustering.features.pretrained.urlopen", lambda *_, **__: pytest.fail("asked the network")
     )
     assert torch.equal(Backbone("resnet18")(IMAGES), Backbone("resnet18", checkpoint=checkpoint)(IMAGES))
 
@@ -279,3 +280,14 @@ def test_a_network_that_is_there_twice_is_not_chosen_by_chance(checkpoint: Path,
     torch.save(twice, tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"the network 2 times, below 'teacher\.', 'student\.'; save one of them"):
         Backbone("resnet18", checkpoint=tmp_path / "a.pth")
+
+
+def test_convolutions_are_exact_whatever_a_gpu_would_round_them_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, seen = Backbone(EMBEDDED), []
+    convolution = next(module for module in backbone.modules() if isinstance(module, torch.nn.Conv2d))
+    convolution.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    for allowed in (True, False):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+        backbone(torch.zeros(1, 3, 32, 32))
+        assert torch.backends.cudnn.allow_tf32 is allowed
+    assert seen == [False, False]
