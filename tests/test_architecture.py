@@ -17,6 +17,7 @@ EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.py"))
 ROOMS: dict[str, set[str]] = {
     "__init__": set(),
     "files": set(),
+    "tables": {"files"},
     "data": {"files"},
     "features": {"files"},
     "search": set(),
@@ -24,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "metrics": set(),
     "mic": {"features", "search", "clustering", "metrics"},
     "report": {"clustering", "metrics"},
-    "runs": {"files", "data", "search", "clustering", "metrics", "mic", "report"},
+    "runs": {"files", "tables", "data", "search", "clustering", "metrics", "mic", "report"},
     "estimator": {"files", "data", "features", "clustering", "mic", "runs"},
     "cli": {"__init__", "files", "data", "features", "metrics", "mic", "report", "runs"},
     "__main__": {"cli"},
