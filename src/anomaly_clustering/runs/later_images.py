@@ -83,3 +83,16 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
             )
     except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
+
+
+def contents_of(run: StoredRun, later: LaterImages) -> dict[Path, str]:
+    """What a run has seen under each path.
+
+    Args:
+        run: with its images.
+        later: images that came after it.
+
+    Returns:
+        SHA-256 of the files by their paths.
+    """
+    return dict(zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True))
