@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from anomaly_clustering.clustering.trees import is_tree
 from anomaly_clustering.report.confusion import Confusion, against_classes
 from anomaly_clustering.report.pictures import PALETTE, Picture, Pictures, coarse
 from anomaly_clustering.report.scripts import import_map
@@ -65,8 +66,8 @@ class Report:
         notices: what a reader should know before reading on.
 
     Raises:
-        ValueError: there are no images, a field has more or fewer entries than there are images, or a label or a class
-            is out of range.
+        ValueError: there are no images, a field has more or fewer entries than there are images, the tree is none, or
+            a label or a class is out of range.
 
     Example:
         >>> report = Report(
@@ -114,6 +115,8 @@ class Report:
                 f"{len(self.labels)} images need a tree and nearest images to match, got {len(self.tree)} merges and "
                 f"{len(self.nearest)} nearest images"
             )
+        if not is_tree(self.tree):
+            raise ValueError("tree must join each node but the last once, after it was made")
         if self.labels[: self.num_leaves].min() < 0:
             raise ValueError(f"labels must be cluster numbers from 0 on, got {self.labels[: self.num_leaves].min()}")
         if self.target.max() >= len(self.class_names):

@@ -26,8 +26,6 @@ from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
 
-BATCH = 32
-
 
 class _Known(NamedTuple):
     """The clusters of the run, or what became of them in the report."""
@@ -138,7 +136,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
 def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:
     records = [Record(image, bits=recipe.bits) for image in images]
     loader = DataLoader(
-        DefectImages(records, recipe.image_size, aspect=recipe.aspect), batch_size=BATCH, collate_fn=as_batch
+        DefectImages(records, recipe.image_size, aspect=recipe.aspect), batch_size=recipe.batch, collate_fn=as_batch
     )
     for batch in track(loader, "Comparing with the run", transient=True):
         yield batch["image"]
