@@ -15,7 +15,7 @@ from PIL import Image
 from anomaly_clustering.clustering.trees import is_tree
 from anomaly_clustering.report.confusion import Confusion, against_classes
 from anomaly_clustering.report.pictures import PALETTE, Picture, Pictures, coarse
-from anomaly_clustering.report.scripts import import_map
+from anomaly_clustering.report.scripts import hash_of, script
 
 # The slider over the number of clusters ends here; any number can be typed.
 MOST_CLUSTERS = 150
@@ -220,6 +220,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     confusion = against_classes(report.labels, report.target, num_classes=len(report.class_names))
+    code = script()
     html = environment.get_template("page.html.jinja").render(
         report=report,
         confusion=confusion,
@@ -228,7 +229,8 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
         most=min(report.num_leaves, MOST_CLUSTERS),
         num_leaves=report.num_leaves,
         data=_data(report),
-        import_map=import_map(),
+        script=code,
+        script_hash=hash_of(code),
     )
     # File names need not be valid Unicode; what is not is shown as an escape.
     path.write_text(html, encoding="utf-8", errors="backslashreplace")

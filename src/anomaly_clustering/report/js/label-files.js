@@ -35,7 +35,7 @@ async function load(file) {
   try {
     if (file.name.endsWith(".csv")) throw new Error("labels.csv is for export; what goes on is labels.json");
     const content = JSON.parse(await file.text());
-    if (content.run !== run.key) throw new Error(`it belongs to another run, ${content.title}`);
+    if (content?.run !== run.key) throw new Error(`it belongs to another run, ${String(content?.title).slice(0, 100)}`);
     takeOver(content.decisions);
   } catch (error) {
     say(`${file.name} was not loaded: ${error.message}`);
