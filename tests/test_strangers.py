@@ -1,21 +1,31 @@
 """Labels and runs of strangers: whatever they name, nothing outside of the given folders gets into what is written."""
 
+import os
+import pickle
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import torch
 from conftest import MakeImage
+from test_cli import scan
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.maps import read_map
 from anomaly_clustering.files import digest
 from anomaly_clustering.runs.export import BY_FOLDER, LAYOUTS, OF_REGIONS, export
 from anomaly_clustering.runs.fiftyone import samples
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.store import load_run
+from baselines.features import read_features
 
 
 @pytest.fixture
@@ -162,3 +172,47 @@ def test_images_of_a_run_may_lie_anywhere_while_they_are_what_it_has_seen(run: P
         main(["assign", "new", "--run", "run"])
     assert "1 of 8 images are not below the working directory" in capsys.readouterr().err
     main(["assign", "new", "--run", "run", "--images", ".", "--images", "../elsewhere"])
+
+
+# What runs code, and what does not.
+
+
+class Hostile:
+    """Its pickle makes a file when it is read."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize("downloaded", [False, True])
+def test_a_checkpoint_runs_no_code_also_if_it_is_downloaded(photos: Path, monkeypatch, downloaded: bool) -> None:
+    monkeypatch.chdir(photos.parent)
+    torch.save({"state_dict": Hostile()}, "hostile.ckpt")
+    monkeypatch.setenv("TORCH_HOME", str(photos.parent / "torch"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(Path.cwd()) as address:
+        place = f"{address}/hostile.ckpt" if downloaded else "hostile.ckpt"
+        words = scan(photos, "--trainer.max_epochs", "1", "--ckpt_path", place)
+        with pytest.raises((SystemExit, pickle.UnpicklingError)):
+            main(words)
+    assert not Path("ran").exists()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("name", ["map.npy", "features.npy"])
+def test_an_array_that_claims_to_be_huge_takes_no_memory(tmp_path: Path, name: str) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (900000, 900000), }\n"
+    (tmp_path / name).write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    read = {"map.npy": read_map, "features.npy": partial(read_features, num_images=900_000)}[name]
+    with pytest.raises(ValueError, match=name):
+        read(tmp_path / name)
