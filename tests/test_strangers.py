@@ -108,10 +108,22 @@ def test_the_command_names_the_first_few_and_how_many_there_are(place: Path, cap
     assert len(list(Path("labelled-folders").rglob("*.png"))) == 5
 
 
-def test_names_of_classes_are_no_markup_of_the_terminal(place: Path, capsys) -> None:
-    Path("labels.csv").write_text("path,cluster,label,unsure\nphotos/0.png,0,[/dent],0\n")
+def test_names_of_classes_are_neither_markup_nor_commands_of_the_terminal(place: Path, capsys) -> None:
+    Path("labels.csv").write_text("path,cluster,label,unsure\nphotos/0.png,0,[/dent] \x1b]0;owned\x07,0\n")
     main(["export", "--labels", "labels.csv", "--layout", "coco"])
-    assert "[/dent]" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert r"[/dent] \x1b]0;owned\x07" in said
+
+
+def test_so_are_those_of_folders(place: Path, capsys) -> None:
+    for name in ("[/dent]", "\x1b[2Jgood"):
+        shutil.copytree("../archive", Path("classes") / name)
+    Path("classes/\x1b[2Jgood/\x1b[2J.png").write_text("no image")
+    words = ["--clusters", "2", "--method", "paper", "--image-size", "64", "--copies", "once", "--skip-unreadable"]
+    main(["cluster", "classes", *words])
+    said = capsys.readouterr().out
+    assert "\x1b[2J" not in said
+    assert r"\x1b[2J.png" in said
 
 
 # Runs.

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from anomaly_clustering.cli.console import print_plainly
+from anomaly_clustering.cli.console import as_cell, print_plainly
 from anomaly_clustering.runs.export import export, without_region
 from anomaly_clustering.runs.labels import read_labels
 
@@ -40,7 +39,7 @@ def export_labels(options: argparse.Namespace) -> None:
     )
     table = Table("class", "images")
     for label, count in Counter(image.label for image in labels if image.label and not image.unsure).most_common():
-        table.add_row(Text(label), str(count))
+        table.add_row(as_cell(label), str(count))
     console = Console()
     console.print(table)
     if left_out:
