@@ -274,12 +274,26 @@ def test_fields_that_are_deep_and_that_no_decision_has_are_not_taken_over(open_r
     assert "more" not in tab.evaluate("JSON.stringify({...localStorage})")
 
 
-def test_what_the_browser_kept_is_checked_alike(open_report, tmp_path):
+def test_what_the_browser_kept_is_checked_alike_and_never_lost(open_report, tmp_path):
     tab = open_report(planted())
     name(tab, 2, "scratch")
-    tab.evaluate('for (const key of Object.keys(localStorage)) localStorage[key] = \'[{"do": "cut", "k": 1e9}]\'')
+    kept = '[{"do": "cut", "k": 1e9}]'
+    tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", kept)
     tab.reload()
+    tab.get_by_text("What this browser kept is set aside: decision 1, cut: k cannot be 1000000000").wait_for()
     assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
+    name(tab, 2, "dent")
+    assert kept in tab.evaluate("Object.values(localStorage)")
+
+
+def test_decisions_on_unknown_images_outlast_them(open_report):
+    tab = open_report(planted())
+    name(tab, 2, "scratch")
+    decisions = '[{"do": "name", "cluster": 2, "name": "scratch"}, {"do": "merge", "from": -1, "into": 2}]'
+    tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", decisions)
+    tab.reload()
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
 
 
 def test_names_that_a_spreadsheet_would_compute_are_saved_as_text_and_read_back(open_report, tmp_path):

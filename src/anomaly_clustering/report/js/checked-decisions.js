@@ -1,6 +1,6 @@
 // Decisions from a file, or kept by the browser, in; the same, each with its own fields alone, or what is wrong, out.
 
-import { follow, labelsOfTheRun } from "report/labels.js";
+import { UNKNOWN, follow, labelsOfTheRun } from "report/labels.js";
 import { run } from "report/run.js";
 import { numLeaves } from "report/tree.js";
 
@@ -8,7 +8,8 @@ const MOST_SECONDS = 10;  // What takes longer would have to be waited for after
 const LONGEST_NAME = 1000;  // As the fields of names on the page allow.
 
 const isWhole = (value, least, most) => Number.isInteger(value) && value >= least && value <= most;
-const isCluster = (value, labels) => isWhole(value, -1, Infinity) && labels.of.includes(value);
+// Which later images are unlike those of the run, if any, may change when more come.
+const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, Infinity) && labels.of.includes(value));
 const isImages = (value) => (
   Array.isArray(value) && value.length > 0 && new Set(value).size === value.length &&
   value.every((image) => isWhole(image, 0, run.paths.length - 1))

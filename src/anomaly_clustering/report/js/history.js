@@ -49,10 +49,23 @@ export function takeOver(list) {
 }
 
 function remembered() {
+  let kept = null;
   try {
-    return checkedDecisions(JSON.parse(localStorage.getItem(STORE) ?? "[]"));
-  } catch {
+    kept = localStorage.getItem(STORE);
+    return checkedDecisions(JSON.parse(kept ?? "[]"));
+  } catch (error) {
+    if (kept !== null) setAside(kept, error);
     return [];
+  }
+}
+
+// The next decision would take its place.
+function setAside(kept, error) {
+  try {
+    localStorage.setItem(`${STORE} set aside`, kept);
+    say(`What this browser kept is set aside: ${error.message}`);
+  } catch {
+    say(`What this browser kept is lost with the next decision: ${error.message}`);
   }
 }
 
