@@ -158,6 +158,33 @@ def test_a_run_of_a_stranger_draws_no_image_from_elsewhere(run: Path, place: Pat
         samples(load_run(run))
 
 
+def test_whatever_files_a_run_lists_it_draws_those_of_given_folders_alone(run: Path, place: Path) -> None:
+    Path("photos/link.png").symlink_to(place / "private/deep/0.png")
+    Path("photos/folder").symlink_to(place / "private/deep")
+    Path("photos/up").symlink_to("../..")
+    shutil.copytree("photos", "new", ignore=lambda folder, names: {"link.png", "folder", "up"})
+    original, drawn, refused = load_run(run), 0, 0
+    for seed in range(24):
+        draw = random.Random(seed)
+        given = draw.choice([None, [Path("../archive"), Path("photos")], [place / "work/photos"]])
+        allowed = [Path.cwd()] if given is None else [folder.resolve() for folder in given]
+        images = [path if draw.random() < 0.7 else anywhere(draw, place) for path in original.paths]
+        meant = all(any(image.resolve().is_relative_to(folder) for folder in allowed) for image in images)
+        replace(original, paths=images).save(run)
+        before = everything(place)
+        words = [word for folder in given or [] for word in ("--images", str(folder))]
+        if meant:
+            main(["assign", "new", "--run", "run", *words])
+            drawn += 1
+        else:
+            # An image that is what the run has seen may lie anywhere, and none of these is.
+            with pytest.raises(SystemExit):
+                main(["assign", "new", "--run", "run", *words])
+            assert everything(place) == before
+            refused += 1
+    assert min(drawn, refused) >= 3
+
+
 def test_so_is_one_with_images_that_came_later(run: Path, place: Path, capsys) -> None:
     shutil.copytree("../archive", "new")
     main(["assign", "new", "--run", "run"])
