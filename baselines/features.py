@@ -84,7 +84,8 @@ def read_features(path: Path, num_images: int) -> Float[Tensor, "n d"]:
         ValueError: the file holds anything else.
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        # Not into memory yet: the file may say that it holds far more than it does.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"features {str(path)!r} are not a .npy file of numbers: {error}") from None
     if array.ndim != 2 or len(array) != num_images or not np.isfinite(array).all():
@@ -92,4 +93,4 @@ def read_features(path: Path, num_images: int) -> Float[Tensor, "n d"]:
             f"features {str(path)!r} must be finite numbers [{num_images}, D], a row an image, got {array.dtype} "
             f"{list(array.shape)}"
         )
-    return torch.from_numpy(array).float()
+    return torch.from_numpy(np.array(array)).float()

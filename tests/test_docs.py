@@ -24,7 +24,8 @@ PAGES = [README, *sorted(DOCS.glob("*.md"))]
 TEXT = {page: page.read_text() for page in PAGES}
 PICTURES = sorted((DOCS / "pictures").iterdir())
 # Options of LightningCLI as we extend it.
-OF_LIGHTNING = {"--model", "--data", "--out", "--overwrite", "--wandb", "--ckpt_path", "--version"}
+OF_LIGHTNING = {"--model", "--data", "--out", "--overwrite", "--wandb", "--ckpt_path", "--version", "--config"}
+OF_LIGHTNING |= {"--weights_only"}
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -165,6 +165,29 @@ def test_files_of_versions_that_knew_the_paper_alone_are_still_read(tmp_path: Pa
     assert (old.predict(flat_photos) == fitted.labels_).all()
 
 
+def test_what_a_stranger_saved_is_checked_before_it_is_used(
+    tmp_path: Path, fitted: AnomalyClusterer, unchecked_types
+) -> None:
+    file = tmp_path / "clusterer.safetensors"
+    fitted.save(file)
+    with safe_open(file, "numpy") as content:
+        rest = json.loads(content.metadata()["estimator"])
+        arrays = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    cycle = arrays["children_"].copy()
+    cycle[0] = len(cycle) + 1
+    for message, told, changed in (
+        ("image_size cannot be 60000", rest | {"recipe": rest["recipe"] | {"image_size": 60_000}}, {}),
+        ("unexpected keyword argument 'command'", rest | {"params": {"command": "rm"}}, {}),
+        ("labels_ of 1 images", rest | {"digests": ["00"]}, {}),
+        ("its tree of merges is none", rest, {"children_": cycle}),
+        ("labels_ cannot be", rest, {"labels_": arrays["labels_"] + 2**40}),
+        ("embeddings_ holds what is no number", rest, {"embeddings_": arrays["embeddings_"] * np.nan}),
+    ):
+        file.write_bytes(save(arrays | changed, {"estimator": json.dumps(told)}))
+        with pytest.raises(ValueError, match=f"holds no AnomalyClusterer: .*{message}"):
+            AnomalyClusterer.load(file)
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [

@@ -130,7 +130,7 @@ def test_sizes_of_coco_are_those_of_the_upright_image(tmp_path: Path, orientatio
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
-    export([Labelled(tmp_path / "a.jpg", 0, "dent", False)], tmp_path / "out", "coco")
+    export([Labelled(tmp_path / "a.jpg", 0, "dent", False)], tmp_path / "out", "coco", folders=[tmp_path])
     content = json.loads((tmp_path / "out" / "annotations.json").read_text())
     expected = read_image(tmp_path / "a.jpg").size
     assert (content["images"][0]["width"], content["images"][0]["height"]) == expected

@@ -8,7 +8,7 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from anomaly_clustering.files import digest, files_into, read_csv, whole_file, whole_folder, write_csv
+from anomaly_clustering.files import files_into, whole_file, whole_folder
 from anomaly_clustering.runs.run_folder import check_free
 
 
@@ -150,37 +150,6 @@ def test_a_file_that_is_not_finished_leaves_the_old_one_and_no_trace(
     with pytest.raises(error):
         interrupted()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
-
-
-def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
-    rows = [["a,b.png", 'say "so"'], ["two\nlines", ""], ["Kerbe \u00fc", "1"]]
-    write_csv(tmp_path / "table.csv", ["path", "label"], rows)
-    assert [list(row.values()) for row in read_csv(tmp_path / "table.csv")] == rows
-    # As spreadsheets save it.
-    (tmp_path / "bom.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "table.csv").read_bytes())
-    assert read_csv(tmp_path / "bom.csv") == read_csv(tmp_path / "table.csv")
-    assert digest(tmp_path / "bom.csv") != digest(tmp_path / "table.csv")
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_tables_are_read_whatever_separator_the_spreadsheet_wrote(
-    tmp_path: Path, separator: str, line_end: str
-) -> None:
-    lines = [("Path", " cluster", "LABEL"), ("a,b;c.png", "0", "dent"), ("two\nlines.png", "1", "")]
-    text = line_end.join(
-        separator.join(f'"{value}"' if value[0:1] in "at" else value for value in line) for line in lines
-    )
-    (tmp_path / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read_csv(tmp_path / "labels.csv") == [
-        {"path": "a,b;c.png", "cluster": "0", "label": "dent"},
-        {"path": "two\nlines.png", "cluster": "1", "label": ""},
-    ]
-
-
-def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
-    (tmp_path / "empty.csv").write_text("")
-    assert read_csv(tmp_path / "empty.csv") == []
 
 
 @pytest.mark.parametrize(

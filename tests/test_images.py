@@ -11,11 +11,11 @@ from PIL import EpsImagePlugin, Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.folder import list_folder
-from anomaly_clustering.data.images import read_image, read_mask
+from anomaly_clustering.data.images import highest_value, read_image, read_mask
 from anomaly_clustering.data.maps import read_map
-from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.opening import UnreadableImageError, image_size, read_header
 from anomaly_clustering.data.walk import image_files
-from anomaly_clustering.files import read_csv
+from anomaly_clustering.tables import read_csv
 
 RED = (250, 10, 20)
 
@@ -240,7 +240,8 @@ def test_postscript_named_as_an_image_starts_no_program(tmp_path: Path, monkeypa
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     for name in ("a.png", "a.tif", "a.jpg"):
         (tmp_path / name).write_text(POSTSCRIPT)
-        for read in (read_image, read_map, lambda path: read_mask(path, (50, 50))):
+        of_headers = (read_header, image_size, highest_value)
+        for read in (read_image, read_map, lambda path: read_mask(path, (50, 50)), *of_headers):
             with pytest.raises(UnreadableImageError, match=r"not an image that can be read: by its.*PostScript"):
                 read(tmp_path / name)
     assert not (tmp_path / "ran").exists()

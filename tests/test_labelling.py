@@ -1,6 +1,7 @@
 """Labelling in a browser, by mouse and by keys: decisions, kept over a reload, saved, and read back by `export`."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,125 @@ def test_labels_go_on_from_their_json_and_not_from_that_of_another_run(open_repo
     tab.locator("#load").set_input_files(other)
     tab.get_by_text("other.json was not loaded: it belongs to another run").wait_for()
     assert section(tab, 0).locator(".title").text_content() == "dent"
+
+
+MOVE = {"do": "move", "images": [0], "into": 0}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "message"),
+    [
+        ([{"do": "cut", "k": 1e9}], "decision 1, cut: k cannot be 1000000000"),
+        ([{"do": "cut", "k": 2.5}], "decision 1, cut: k cannot be 2.5"),
+        ([{"do": "cut", "k": "3"}], "decision 1, cut: k cannot be 3"),
+        ([{"do": "cut"}], "decision 1, cut: k cannot be undefined"),
+        ([MOVE, MOVE | {"into": 4294967294}], "decision 2, move: into cannot be 4294967294"),
+        ([MOVE, MOVE | {"into": -2}], "decision 2, move: into cannot be -2"),
+        ([MOVE, MOVE | {"images": [4294967294]}], "decision 2, move: images cannot be what it is"),
+        ([MOVE, MOVE | {"images": [1, 1]}], "decision 2, move: images cannot be"),
+        ([MOVE, MOVE | {"images": [7]}], "decision 2, move: images cannot be"),
+        ([MOVE, MOVE | {"images": []}], "decision 2, move: images cannot be"),
+        ([MOVE, MOVE | {"images": {"length": 2**32 - 1}}], "decision 2, move: images cannot be"),
+        ([MOVE, {"do": "merge", "from": 0, "into": 4294967294}], "decision 2, merge: into cannot be 4294967294"),
+        ([MOVE, {"do": "merge", "from": 0, "into": 0}], "decision 2, merge: into cannot be 0"),
+        ([MOVE, {"do": "name", "cluster": 0, "name": {"a": 1}}], "decision 2, name: name cannot be what it is"),
+        ([MOVE, {"do": "name", "cluster": 0, "name": "x" * 10**7}], "decision 2, name: name cannot be xxxxx"),
+        ([MOVE, {"do": "name", "cluster": "0", "name": "x"}], "decision 2, name: cluster cannot be 0"),
+        ([MOVE, {"do": "unsure", "images": [1], "value": "yes"}], "decision 2, unsure: value cannot be yes"),
+        ([MOVE, {"do": "split", "cluster": 9}], "decision 2, split: cluster cannot be 9"),
+        ([MOVE, {"do": "constructor"}], "decision 2 is none of name, merge, move"),
+        ([MOVE, {"do": "__proto__"}], "decision 2 is none of"),
+        ([MOVE, None], "decision 2 is none of"),
+        ([MOVE, [MOVE]], "decision 2 is none of"),
+        ({"0": MOVE, "length": 1}, "it holds no list of decisions"),
+        ("cut", "it holds no list of decisions"),
+        (None, "it holds no list of decisions"),
+    ],
+)
+def test_a_file_is_loaded_whole_or_not_at_all(open_report, tmp_path, decisions, message):
+    tab = open_report(planted())
+    name(tab, 2, "scratch")
+    file = saved(tab, "#save-json", tmp_path)
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"decisions": decisions}))
+    unchanged_by(tab, file, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("null", "it belongs to another run"),
+        ("[" * 200_000 + "]" * 200_000, ""),
+        ("{", ""),
+        ('{"run": {"a": 1}, "title": {"b": 2}}', "it belongs to another run"),
+    ],
+)
+def test_neither_is_one_that_is_no_file_of_labels(open_report, tmp_path, text, message):
+    tab = open_report(planted())
+    name(tab, 2, "scratch")
+    (tmp_path / "labels.json").write_text(text)
+    unchanged_by(tab, tmp_path / "labels.json", message)
+
+
+def unchanged_by(tab, file: Path, message: str) -> None:
+    """Loading fails with the message, and the page is as it was, what it keeps for a reload too."""
+    seen = "[document.querySelector('main').innerHTML, {...localStorage}, document.getElementById('undo').disabled]"
+    before = tab.evaluate(seen)
+    tab.locator("#load").set_input_files(file)
+    tab.get_by_text(f"{file.name} was not loaded: {message}").wait_for(timeout=5000)
+    assert tab.evaluate(seen) == before
+    tab.reload()
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+
+
+def test_fields_that_are_deep_and_that_no_decision_has_are_not_taken_over(open_report, tmp_path):
+    tab = open_report(planted())
+    file = saved(tab, "#save-json", tmp_path)
+    key = json.loads(file.read_text())["run"]
+    deep = "[" * 100_000 + "]" * 100_000
+    file.write_text(f'{{"run": "{key}", "decisions": [{{"do": "cut", "k": 3, "more": {deep}}}]}}')
+    tab.locator("#load").set_input_files(file)
+    tab.get_by_text("Labels loaded").wait_for()
+    assert "more" not in tab.evaluate("JSON.stringify({...localStorage})")
+
+
+def test_what_the_browser_kept_is_checked_alike_and_never_lost(open_report, tmp_path):
+    tab = open_report(planted())
+    name(tab, 2, "scratch")
+    kept = '[{"do": "cut", "k": 1e9}]'
+    tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", kept)
+    tab.reload()
+    tab.get_by_text("What this browser kept is set aside: decision 1, cut: k cannot be 1000000000").wait_for()
+    assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
+    name(tab, 2, "dent")
+    assert kept in tab.evaluate("Object.values(localStorage)")
+
+
+def test_decisions_on_unknown_images_outlast_them(open_report):
+    tab = open_report(planted())
+    name(tab, 2, "scratch")
+    decisions = '[{"do": "name", "cluster": 2, "name": "scratch"}, {"do": "merge", "from": -1, "into": 2}]'
+    tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", decisions)
+    tab.reload()
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
+
+
+def test_names_that_a_spreadsheet_would_compute_are_saved_as_text_and_read_back(open_report, tmp_path):
+    names = ['=HYPERLINK("http://a")', "-crack", "+1", "@dent; =1+1", "'=quoted", "plain", "'plain'"]
+    paths = [Path(text.replace("/", "_") + ".png") for text in names]
+    tab = open_report(planted(paths=paths, read=lambda path: Image.new("RGB", (40, 20))))
+    tab.locator("#k-number").fill("7")
+    tab.locator("#k-number").press("Enter")
+    for cluster, text in enumerate(names):
+        name(tab, cluster, text)
+    table = saved(tab, "#save-csv", tmp_path)
+    lines = table.read_text().splitlines()[1:]
+    cells = [cell for line in lines for cell in re.split(r"[;,]", line)]
+    assert not [cell for cell in cells if re.match(r'[ "]*[=+@-]', cell)]
+    labels = read_labels(table)
+    assert [image.path for image in labels] == paths
+    assert {image.cluster: image.label for image in labels} == dict(enumerate(names))
 
 
 def test_a_later_image_goes_where_the_one_it_resembles_goes_until_it_is_moved_itself(open_report):

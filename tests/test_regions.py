@@ -181,8 +181,11 @@ def test_regions_lie_in_the_upright_image(tmp_path: Path, orientation: int) -> N
 
 
 @pytest.fixture
-def two(tmp_path: Path, make_image: MakeImage) -> tuple[list[Labelled], dict[Path, list[Region]]]:
+def two(
+    tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Labelled], dict[Path, list[Region]]]:
     """Two defects and a good image of 64 x 64 pixels, one name of them in two formats."""
+    monkeypatch.chdir(tmp_path)
     images = [make_image(tmp_path / name) for name in ("a/ä #1.png", "b/ä #1.jpg", "c/fine.png")]
     names = ["tiefer Riß", "dent", "good"]
     labels = [Labelled(image, 0, name, False) for image, name in zip(images, names, strict=True)]
@@ -211,7 +214,7 @@ def test_yolo_has_each_image_once_whatever_the_share(tmp_path: Path, make_image:
     names = ["dent"] * 5 + ["scratch"] * 4 + ["alone"]
     labels = [Labelled(make_image(tmp_path / f"{i}.png"), 0, name, False) for i, name in enumerate(names)]
     regions = {image.path: [SQUARE] for image in labels}
-    export(labels, tmp_path / "out", "yolo-det", regions=regions, val_fraction=0.4)
+    export(labels, tmp_path / "out", "yolo-det", regions=regions, val_fraction=0.4, folders=[tmp_path])
     parts = {part: {path.stem for path in (tmp_path / "out/images" / part).iterdir()} for part in ("train", "val")}
     assert parts["train"] | parts["val"] == {str(i) for i in range(10)}
     assert not parts["train"] & parts["val"]

@@ -1,16 +1,16 @@
 """The scripts of the report are modules that share nothing by accident: what they import is there and runs one way."""
 
-import json
 import re
-from base64 import b64decode
+from base64 import b64encode
 from graphlib import TopologicalSorter
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from test_report import planted
 
 from anomaly_clustering.report.page import write_report
-from anomaly_clustering.report.scripts import SCRIPTS, import_map
+from anomaly_clustering.report.scripts import SCRIPTS, script
 
 SOURCES = {f"report/{path.name}": path.read_text(encoding="utf-8") for path in SCRIPTS.glob("*.js")}
 START = "report/start.js"
@@ -60,16 +60,47 @@ def test_imports_of_scripts_run_in_one_direction():
     assert order[-1] == START
 
 
-def test_the_page_holds_every_script_and_its_policy_allows_no_others(tmp_path):
+def test_the_page_runs_one_script_that_holds_all_modules_and_names_it_by_its_hash(tmp_path):
     write_report(tmp_path / "report.html", planted())
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    held = json.loads(re.search(r'<script type="importmap">(.*?)</script>', html)[1])
-    assert held == import_map()
-    assert {
-        module: b64decode(url.removeprefix("data:text/javascript;base64,")).decode().rpartition("//#")[0]
-        for module, url in held["imports"].items()
-    } == SOURCES
-    assert re.search(r"script-src ([^;\"]*)", html)[1] == "'unsafe-inline' data:"
+    (held,) = re.findall(r'<script type="module">(.*?)</script>', html, flags=re.DOTALL)
+    assert held == script()
+    for source in SOURCES.values():
+        below = re.split(r'^import .*";\n', source, flags=re.MULTILINE)[-1]
+        assert re.sub(r"^export ", "", below, flags=re.MULTILINE) in held
+    assert not re.findall(r"^(?:import|export)\b", held, flags=re.MULTILINE)
+    # Each module after those that it imports.
+    made = re.findall(r'^modules\.set\("([^"]+)"', held, flags=re.MULTILINE)
+    assert sorted(made) == sorted(SOURCES)
+    assert all(made.index(other) < made.index(module) for module in SOURCES for other in imports(SOURCES[module]))
+    policy = re.search(r'Content-Security-Policy"\s+content="([^"]*)"', html)[1]
+    digest = b64encode(sha256(held.encode()).digest()).decode()
+    assert dict(part.split(" ", 1) for part in policy.split("; ")) == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": "'unsafe-inline'",
+        "script-src": f"'sha256-{digest}'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+@pytest.mark.slow
+def test_in_a_browser_no_other_script_runs_whatever_gets_into_the_page(open_report, browser):
+    path = Path(open_report(planted()).evaluate("decodeURI(location.pathname)"))
+    hostile = (
+        "<img src=x onerror='window.ran = 1'><script>window.ran = 2</script>"
+        "<script src='data:text/javascript,window.ran = 3'></script><a href='javascript:window.ran = 4'>a link</a>"
+        "<script type='module' src='data:text/javascript,window.ran = 5'></script>"
+    )
+    html = path.read_text(encoding="utf-8").replace("<main>", f"{hostile}<main>")
+    path.with_name("hostile.html").write_text(html, encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(path.with_name("hostile.html").as_uri())
+    tab.get_by_text("a link").click()
+    assert tab.evaluate("window.ran") is None
+    assert tab.locator("#progress-text").text_content().startswith("0 of 7 images")  # Its own script runs.
+    tab.close()
 
 
 @pytest.mark.slow

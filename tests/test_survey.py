@@ -21,8 +21,8 @@ from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
-from anomaly_clustering.files import read_csv
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.tables import read_csv
 
 SMALL = ["--image-size", "64"]
 

@@ -94,7 +94,7 @@ def test_other_places_that_draw_by_seed(tmp_path: Path, make_image: MakeImage) -
     assert drawn[0] == drawn[1]
     labels = [Labelled(make_image(tmp_path / f"{i}.png"), 0, "dent", False) for i in range(6)]
     for name, seed in (("plain", 3), ("numpy", np.int64(3))):
-        export(labels, tmp_path / name, "yolo-cls", seed=seed, val_fraction=np.float32(0.5))
+        export(labels, tmp_path / name, "yolo-cls", seed=seed, val_fraction=np.float32(0.5), folders=[tmp_path])
     plain, numpy = (
         sorted(path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*.png"))
         for name in ("plain", "numpy")

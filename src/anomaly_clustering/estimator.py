@@ -20,15 +20,16 @@ from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
 from anomaly_clustering.data.aspect import Aspect, as_batch
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.data.whole_numbers import image_side, whole_number
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.quiet import quiet
-from anomaly_clustering.mic.recipe import Recipe, embed_new
+from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
+from anomaly_clustering.runs.untrusted import ESTIMATOR, check_estimator, checked_recipe, checked_texts, read_arrays
 
 FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_", "center_")
 
@@ -132,7 +133,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             >>> AnomalyClusterer(2, image_size=64).fit(images).labels_
             array([0, 0, 1])
         """
-        image_size = whole_number("image_size", self.image_size, least=32)
+        image_size = image_side(self.image_size)
         batch_size = whole_number("batch_size", self.batch_size, least=1)
         seed = whole_number("random_state", self.random_state, least=0)
         pixels = ImagesOfAnyForm(images, image_size, aspect=self.aspect)
@@ -210,8 +211,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             (2, array([False,  True]))
         """
         check_is_fitted(self)
-        batch_size = whole_number("batch_size", self.batch_size, least=1)
         recipe, seen, new = self.recipe_, set(self.digests_), []
+        batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
         pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect)
 
         def batches() -> Iterator[Tensor]:
@@ -291,17 +292,17 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         try:
             with safe_open(file, "numpy") as content:
                 rest = json.loads((content.metadata() or {})["estimator"])
-                # Earlier versions, which knew the paper's embedding alone, kept no center.
-                stored = [name for name in FITTED if name != "center_" or name in content.keys()]  # noqa: SIM118
-                arrays = {"center_": np.empty(0, dtype=np.float32)} | {n: content.get_tensor(n) for n in stored}
-        except (SafetensorError, KeyError) as error:
+                digests = checked_texts(rest, "digests")
+                arrays = {"center_": np.empty(0, dtype=np.float32)} | read_arrays(content, ESTIMATOR, len(digests))
+            check_estimator(arrays)
+            estimator = cls(**({"embedding": "paper"} | rest["params"]))
+            estimator.recipe_ = checked_recipe(rest["recipe"])
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
-        estimator = cls(**({"embedding": "paper"} | rest["params"]))
         for name, array in arrays.items():
             setattr(estimator, name, array)
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
-        estimator.digests_ = rest["digests"]
-        estimator.recipe_ = Recipe(**rest["recipe"])
+        estimator.digests_ = digests
         return estimator
 
     def __sklearn_tags__(self) -> Tags:

@@ -1,25 +1,20 @@
-"""Files on disk: written whole or not at all, told apart by their content, and tables in one dialect of CSV.
+"""Files on disk: written whole or not at all, and told apart by their content.
 
 All of the package writes through here what must not be found half written. Only the standard library is imported.
 """
 
-import csv
 import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-# Names of files need not be valid Unicode; what is not is written as it is.
-ENCODING, ERRORS = "utf-8", "surrogateescape"
 UNFINISHED = ".unfinished"
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
 MARK = ".anomaly-clustering"
-# Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
-SEPARATORS = ",;\t"
 # The system's numbers for a disk without space, and for a user who has had what is allowed.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -201,48 +196,3 @@ def files_into(folder: Path, *, last: str) -> Iterator[Path]:
             target = folder / path.relative_to(new)
             target.parent.mkdir(exist_ok=True)
             os.replace(path, target)
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file that any spreadsheet opens: commas, quotes where they are needed, a line feed after each row.
-
-    Args:
-        path: of the file.
-        columns: their names, the first row.
-        rows: one value a column.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_csv(Path(folder) / "a.csv", ["path", "cluster"], [("x,y.png", 0)])
-        ...     (Path(folder) / "a.csv").read_text()
-        'path,cluster\\n"x,y.png",0\\n'
-    """
-    with whole_file(path) as part, part.open("w", newline="", encoding=ENCODING, errors=ERRORS) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(rows)
-
-
-def read_csv(path: Path) -> list[Mapping[str, str]]:
-    """The rows of a CSV file by the names of the columns, whatever separator and capitals the spreadsheet wrote.
-
-    Args:
-        path: of the file, whose first row names the columns, separated by commas, semicolons or tabs.
-
-    Returns:
-        One row a line of the table, all values as text; names of columns in small letters.
-
-    Raises:
-        UnicodeDecodeError: the file is not UTF-8; a byte order mark before it is left out.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = (Path(folder) / "a.csv").write_text("Path;Cluster\\na,b.png;0\\n")
-        ...     read_csv(Path(folder) / "a.csv")
-        [{'path': 'a,b.png', 'cluster': '0'}]
-    """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        head = file.readline()
-        separator = max(SEPARATORS, key=head.count)
-        (names,) = csv.reader([head], delimiter=separator) if head.strip() else ([],)
-        return list(csv.DictReader(file, [name.strip().lower() for name in names], delimiter=separator))

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from anomaly_clustering.cli.console import drawing_the_report, offering_to_skip, print_notices, print_plainly
+from anomaly_clustering.cli.console import as_cell, drawing_the_report, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.runs.assigned import assign_to_run
@@ -23,7 +23,9 @@ def assign_images(options: argparse.Namespace) -> None:
     listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
     images = [record.image for record in listing.records]
     with offering_to_skip():
-        rows = assign_to_run(options.run, images, labels=options.labels, progress=drawing_the_report)
+        rows = assign_to_run(
+            options.run, images, labels=options.labels, folders=options.run_images, progress=drawing_the_report
+        )
     _print(listing.notices, rows, options.run, given=len(images))
 
 
@@ -33,7 +35,7 @@ def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Pa
     table = Table("cluster", "name", "images")
     sizes = Counter((row["cluster"], row["label"]) for row in rows if not row["unknown"])
     for (cluster, name), size in sorted(sizes.items()):
-        table.add_row(str(cluster), name, str(size))
+        table.add_row(str(cluster), as_cell(name), str(size))
     console.print(table)
     same = sum(bool(row["same_as"]) for row in rows)
     earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > given else ""

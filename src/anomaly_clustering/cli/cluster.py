@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anomaly_clustering.cli.console import (
+    as_cell,
     drawing_the_report,
     offering_to_skip,
     print_notices,
@@ -85,7 +86,8 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
     sizes = np.bincount(grouping.labels)
     table = Table("cluster", "images", *(("mostly", "purity") if metrics else ()))
     for k, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
-        known = [names[counts.argmax()], f"{counts.max() / counts.sum():.3f}"] if counts.any() else ["", ""]
+        most = as_cell(names[counts.argmax()]) if counts.any() else ""
+        known = [most, f"{counts.max() / counts.sum():.3f}" if counts.any() else ""]
         table.add_row(str(k), str(sizes[k]), *(known if metrics else ()))
     print_plainly(console, f"Number of clusters: {how_many(grouping)}")
     console.print(table)

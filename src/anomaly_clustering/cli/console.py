@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
+from rich.text import Text
 
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.metrics.titles import TITLES
@@ -14,7 +15,17 @@ from anomaly_clustering.metrics.titles import TITLES
 
 def print_plainly(console: Console, text: str) -> None:
     """Without markup, highlights and line breaks: names of files may hold anything, and are copied."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def as_cell(text: str) -> Text:
+    """A name in a table: it is no markup, and no command of the terminal."""
+    return Text(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """What a terminal would obey, and what it could not show, as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_notices(console: Console, notices: Iterable[str]) -> None:

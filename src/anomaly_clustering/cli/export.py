@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from anomaly_clustering.cli.console import print_plainly
+from anomaly_clustering.cli.console import as_cell, print_plainly
 from anomaly_clustering.runs.export import export, without_region
 from anomaly_clustering.runs.labels import read_labels
 
@@ -16,12 +16,16 @@ def export_labels(options: argparse.Namespace) -> None:
     """Run the command; for the options see `export_options`."""
     out = options.out or Path(f"labelled-{options.layout}")
     labels = read_labels(options.labels)
-    regions = None
+    regions = contents = None
     if options.run:
         # Here, since reading a run takes longer than all that other layouts need.
+        from anomaly_clustering.runs.later_images import contents_of, load_later
         from anomaly_clustering.runs.regions import run_regions
+        from anomaly_clustering.runs.store import load_run
 
         regions = run_regions(options.run, min_score=options.min_score or 0.0)
+        run = load_run(options.run)
+        contents = contents_of(run, load_later(options.run, run))
     left_out = export(
         labels,
         out,
@@ -30,10 +34,12 @@ def export_labels(options: argparse.Namespace) -> None:
         seed=options.seed,
         regions=regions,
         boxes=options.boxes,
+        folders=options.images,
+        contents=contents,
     )
     table = Table("class", "images")
     for label, count in Counter(image.label for image in labels if image.label and not image.unsure).most_common():
-        table.add_row(label, str(count))
+        table.add_row(as_cell(label), str(count))
     console = Console()
     console.print(table)
     if left_out:

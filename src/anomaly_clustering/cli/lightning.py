@@ -75,6 +75,9 @@ class CommandLine(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.out = config.out or Path("runs") / str(self.subcommand)
+        # From files Lightning takes tensors alone, but what it downloads it trusts, and that could run code.
+        if config.get("weights_only") is None and str(config.get("ckpt_path")).startswith("http"):
+            config.weights_only = True
         if self.subcommand != "fit":
             check_free(self.out, overwrite=config.overwrite)
             return

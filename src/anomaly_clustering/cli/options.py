@@ -123,6 +123,14 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="labels.csv saved from the report: clusters as they were corrected",
     )
+    add(
+        "--images",
+        dest="run_images",
+        action="append",
+        type=_folder,
+        metavar="DIR",
+        help="where images of the run may lie (default: this folder); may be given several times",
+    )
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     return parser.parse_args(argv)
 
@@ -139,6 +147,13 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--labels", type=_labels, required=True, metavar="FILE", help="labels.csv or labels.json, saved from a report")
     add("--layout", choices=tuple(LAYOUTS), default="folders", help="see below (default folders)")
     add("--run", type=_run, metavar="DIR", help="the run of the report: regions of defects from its heat maps")
+    add(
+        "--images",
+        action="append",
+        type=_folder,
+        metavar="DIR",
+        help="where the images may lie (default: this folder); may be given several times",
+    )
     add("--min-score", type=float, metavar="S", help="leave out regions with a lower score (default 0)")
     add("--boxes", action="store_true", help="label-studio, cvat: boxes in place of polygons")
     add("--out", type=Path, metavar="DIR", help="output folder (default: labelled-LAYOUT, in this folder)")

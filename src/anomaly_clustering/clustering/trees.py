@@ -38,6 +38,22 @@ def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.nda
     return by_size(labels[:n])
 
 
+def is_tree(merges: Float[np.ndarray, "n_minus_1 _"]) -> bool:
+    """Whether merges are those of a tree: each node but the last is joined once, after it was made.
+
+    Args:
+        merges: linkage matrix of scipy [N - 1, 4], or the first two columns of one.
+
+    Example:
+        >>> [is_tree(np.array(merges)) for merges in ([[0.0, 1], [2, 3]], [[0.0, 3], [1, 2]], [[0.0, 0], [1, 3]])]
+        [True, False, False]
+    """
+    n = len(merges) + 1
+    joined = merges[:, :2]
+    in_time = (joined < n + np.arange(n - 1)[:, None]).all()
+    return bool(in_time and np.array_equal(np.sort(joined, axis=None), np.arange(2 * n - 2)))
+
+
 def by_size(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Number clusters from the largest to the smallest; of equally large ones the cluster of the first image is first.
 

@@ -18,7 +18,7 @@ from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_ima
 from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, check_bits, surveyed
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.data.whole_numbers import image_side
 
 # A file, an image, or its pixels: array [H, W, 3] or [H, W], tensor [3, H, W]; float in [0, 1], or of 8 bits.
 ImageLike = Path | str | Image.Image | np.ndarray | Tensor
@@ -63,7 +63,7 @@ class ImagesOfAnyForm(Dataset):
         if not len(self.images):
             raise ValueError("there are no images to group")
         self.bits = bits
-        self.size = whole_number("image_size", size, least=32)
+        self.size = image_side(size)
         check_aspect(aspect)
         self.aspect: Aspect = aspect
         self.transform = evaluation_transform(self.size, aspect)

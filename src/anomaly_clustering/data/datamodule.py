@@ -34,7 +34,7 @@ from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.data.whole_numbers import image_side, whole_number
 
 NUM_WORKERS = min(8, os.cpu_count() or 1)
 
@@ -171,7 +171,7 @@ class DefectDataModule(LightningDataModule):
         bits: of a value that the camera filled in files of 16 bits, 8 to 16; by default ('auto') the fewest of 8, 10,
             12, 14 and 16 that hold the highest value of all images, normal ones too: one scale serves them all.
         copies: whether 'all' images of the same content count, as by default, or 'once'.
-        image_size: height and width in pixels to which images are resized, at least 32; 256 as in the paper.
+        image_size: height and width in pixels to which images are resized, 32 to 4096; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
@@ -179,8 +179,8 @@ class DefectDataModule(LightningDataModule):
             default.
 
     Raises:
-        ValueError: a number is not whole, `image_size` is below 32, or there is no such aspect; in `setup`, there are
-            no images, or the method takes squares only.
+        ValueError: a number is not whole, `image_size` is not from 32 to 4096, or there is no such aspect; in `setup`,
+            there are no images, or the method takes squares only.
 
     Example:
         >>> import tempfile
@@ -218,7 +218,7 @@ class DefectDataModule(LightningDataModule):
         self.copies = copies
         self.prepare = prepare
         self.maps = Path(maps) if maps else None
-        self.image_size = whole_number("image_size", image_size, least=32)
+        self.image_size = image_side(image_size)
         self.aspect: Aspect = aspect
         self.batch_size = whole_number("batch_size", batch_size, least=1)
         self.num_workers = whole_number("num_workers", num_workers, least=0)

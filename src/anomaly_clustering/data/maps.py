@@ -117,7 +117,8 @@ def read_map(path: Path) -> Float[np.ndarray, "height width"]:
 
 def _load(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, allow_pickle=False)
+        # Not into memory yet: the file may say that it holds far more than it does.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UnreadableImageError(f"anomaly map {str(path)!r} cannot be read: {error}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":

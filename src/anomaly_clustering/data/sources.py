@@ -36,7 +36,7 @@ class Folder(DefectDataModule):
         num_workers: processes that read images; by default one a processor, at most 8.
 
     Raises:
-        ValueError: `image_size` is below 32. When the images are listed, see `list_folder`.
+        ValueError: `image_size` is not from 32 to 4096. When the images are listed, see `list_folder`.
 
     Example:
         >>> import tempfile
@@ -100,7 +100,7 @@ class MVTecAD(DefectDataModule):
         num_workers: processes that read images; by default one a processor, at most 8.
 
     Raises:
-        ValueError: `image_size` is below 32. When the images are listed, see `mvtec.list_category`.
+        ValueError: `image_size` is not from 32 to 4096. When the images are listed, see `mvtec.list_category`.
 
     Example:
         >>> import tempfile
@@ -156,7 +156,7 @@ class MTD(DefectDataModule):
         num_workers: processes that read images; by default one a processor, at most 8.
 
     Raises:
-        ValueError: `image_size` is below 32. When the images are listed, see `mtd.list_mtd`.
+        ValueError: `image_size` is not from 32 to 4096. When the images are listed, see `mtd.list_mtd`.
 
     Example:
         >>> data = MTD("absent")
@@ -211,7 +211,7 @@ class AnomalibFolder(DefectDataModule):
         num_workers: processes that read images; by default one a processor, at most 8.
 
     Raises:
-        ValueError: `image_size` is below 32. When the images are listed, see `list_anomalib`.
+        ValueError: `image_size` is not from 32 to 4096. When the images are listed, see `list_anomalib`.
 
     Example:
         >>> import tempfile
@@ -274,7 +274,7 @@ class Synthetic(DefectDataModule):
         num_workers: processes that read images; by default one a processor, at most 8.
 
     Raises:
-        ValueError: `image_size` is below 32. When the images are drawn, see `write_dataset`.
+        ValueError: `image_size` is not from 32 to 4096. When the images are drawn, see `write_dataset`.
 
     Example:
         >>> import tempfile

@@ -2,6 +2,32 @@
 
 from numbers import Integral
 
+# Of sides of images in pixels: a convolution needs some, and memory that a network takes grows with their square.
+SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
+
+
+def image_side(value: object) -> int:
+    """Check the size in pixels to which images are resized.
+
+    Args:
+        value: what was given as `image_size`.
+
+    Returns:
+        The number as an int.
+
+    Raises:
+        ValueError: the value is no whole number from 32 to 4096.
+
+    Example:
+        >>> image_side(60_000)
+        Traceback (most recent call last):
+        ValueError: image_size must be at most 4096, got 60000
+    """
+    side = whole_number("image_size", value, least=SMALLEST_SIDE)
+    if side > LARGEST_SIDE:
+        raise ValueError(f"image_size must be at most {LARGEST_SIDE}, got {side}")
+    return side
+
 
 def whole_number(name: str, value: object, *, least: int) -> int:
     """Check a whole number: NumPy's count, as scikit-learn's grids give them; fractions, text and truth values do not.

@@ -22,6 +22,8 @@ from anomaly_clustering.mic.weights import soften, weighted_average
 
 # Weights of patches that can be found for an image that comes alone.
 WEIGHTS = ("rarity", "novelty", "uniform")
+# Images of 512 pixels a side, or smaller ones.
+LARGEST_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Recipe:
     def streams(self) -> bool:
         """Whether images are embedded by a `Stream`, as the options of the run said."""
         return self.residual_share is not None or self.views > 1 or "," in self.layer
+
+    @property
+    def batch(self) -> int:
+        """How many images are embedded at a time, fewer where they are large: a run says how large, memory is ours."""
+        return max(1, min(LARGEST_BATCH, LARGEST_BATCH * 512**2 // self.image_size**2))
 
 
 class NewImages(NamedTuple):

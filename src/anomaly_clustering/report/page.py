@@ -12,9 +12,10 @@ from jaxtyping import Float, Int
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from anomaly_clustering.clustering.trees import is_tree
 from anomaly_clustering.report.confusion import Confusion, against_classes
 from anomaly_clustering.report.pictures import PALETTE, Picture, Pictures, coarse
-from anomaly_clustering.report.scripts import import_map
+from anomaly_clustering.report.scripts import hash_of, script
 
 # The slider over the number of clusters ends here; any number can be typed.
 MOST_CLUSTERS = 150
@@ -65,8 +66,8 @@ class Report:
         notices: what a reader should know before reading on.
 
     Raises:
-        ValueError: there are no images, a field has more or fewer entries than there are images, or a label or a class
-            is out of range.
+        ValueError: there are no images, a field has more or fewer entries than there are images, the tree is none, or
+            a label or a class is out of range.
 
     Example:
         >>> report = Report(
@@ -114,6 +115,8 @@ class Report:
                 f"{len(self.labels)} images need a tree and nearest images to match, got {len(self.tree)} merges and "
                 f"{len(self.nearest)} nearest images"
             )
+        if not is_tree(self.tree):
+            raise ValueError("tree must join each node but the last once, after it was made")
         if self.labels[: self.num_leaves].min() < 0:
             raise ValueError(f"labels must be cluster numbers from 0 on, got {self.labels[: self.num_leaves].min()}")
         if self.target.max() >= len(self.class_names):
@@ -217,6 +220,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     confusion = against_classes(report.labels, report.target, num_classes=len(report.class_names))
+    code = script()
     html = environment.get_template("page.html.jinja").render(
         report=report,
         confusion=confusion,
@@ -225,7 +229,8 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
         most=min(report.num_leaves, MOST_CLUSTERS),
         num_leaves=report.num_leaves,
         data=_data(report),
-        import_map=import_map(),
+        script=code,
+        script_hash=hash_of(code),
     )
     # File names need not be valid Unicode; what is not is shown as an escape.
     path.write_text(html, encoding="utf-8", errors="backslashreplace")

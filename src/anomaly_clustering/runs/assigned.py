@@ -20,12 +20,11 @@ from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNED
+from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import read_labels
-from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
-
-BATCH = 32
 
 
 class _Known(NamedTuple):
@@ -40,6 +39,7 @@ def assign_to_run(
     images: Sequence[Path],
     *,
     labels: Path | None = None,
+    folders: Sequence[Path] | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> list[dict[str, Any]]:
     """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
@@ -48,6 +48,8 @@ def assign_to_run(
         folder: of the run.
         images: files; those that the run or an earlier call has seen are told by their content.
         labels: labels.csv or labels.json from the report, where clusters were corrected or named.
+        folders: in which the images of the run, and those of earlier calls, may lie; None for the working directory.
+            What has the content that the run has seen may lie anywhere. A run of somebody else could name any image.
         progress: wraps the images while the report is drawn.
 
     Returns:
@@ -58,11 +60,15 @@ def assign_to_run(
         FileNotFoundError: the folder holds no run, or images of the run are not where they were.
         ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, or an
             image has changed since it was seen.
+        PermissionError: an image of the run lies outside of the folders.
     """
     run = load_run(folder)
     _check_there(run)
     known = _known(run, labels)
-    later, given = embed_later(run, load_later(folder, run), images)
+    seen = load_later(folder, run)
+    drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
+    check_given(drawn, folders, contents=contents_of(run, seen))
+    later, given = embed_later(run, seen, images)
     new = Embedded(later.digests, later.embeddings, later.mean_scores)
     fitted = fitted_to(run, known.labels)
     contents = set(run.digests)
@@ -105,7 +111,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
         ValueError: an image has the path of one of the run, or seen before, but another content.
     """
     contents = {image: digest(image) for image in images}
-    before = dict(zip([*run.paths, *seen.paths], [*run.digests, *seen.digests], strict=True))
+    before = contents_of(run, seen)
     for image, content in contents.items():
         if before.get(image, content) != content:
             raise ValueError(
@@ -130,7 +136,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
 def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:
     records = [Record(image, bits=recipe.bits) for image in images]
     loader = DataLoader(
-        DefectImages(records, recipe.image_size, aspect=recipe.aspect), batch_size=BATCH, collate_fn=as_batch
+        DefectImages(records, recipe.image_size, aspect=recipe.aspect), batch_size=recipe.batch, collate_fn=as_batch
     )
     for batch in track(loader, "Comparing with the run", transient=True):
         yield batch["image"]

@@ -22,6 +22,7 @@ from anomaly_clustering.runs.annotations import (
     label_studio_config,
     yolo,
 )
+from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import Labelled
 
 Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
@@ -60,6 +61,8 @@ def export(
     seed: int = 0,
     regions: Mapping[Path, Sequence[Region]] | None = None,
     boxes: bool = False,
+    folders: Sequence[Path] | None = None,
+    contents: Mapping[Path, str] | None = None,
 ) -> int:
     """Copy the images that have a name and are not unsure into a new folder, as other tools expect them.
 
@@ -78,6 +81,9 @@ def export(
         regions: where the heat map of each image shows a defect, see `run_regions`; images labelled good, normal or ok
             have none whatever it shows.
         boxes: for label-studio and cvat: boxes in place of polygons.
+        folders: in which the images may lie, after links are followed; None for the working directory. Labels of
+            somebody else could name any file.
+        contents: SHA-256 of the images of a run, which may lie anywhere while they are the same, see `check_given`.
 
     Returns:
         How many images were left out.
@@ -85,9 +91,10 @@ def export(
     Raises:
         ValueError: the layout has another name, or does not go with `regions` or without; `val_fraction` is not at
             least 0 and below 1; no image has a label; an image is not among `regions`; or a label or name is one that
-            the layout cannot have.
+            the layout cannot have; or what it names is no image.
         FileExistsError: `out` holds something.
         FileNotFoundError: an image is no longer where it was.
+        PermissionError: an image lies outside of the folders.
 
     Example:
         >>> import tempfile
@@ -95,7 +102,8 @@ def export(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     image = Path(folder) / "a.png"
         ...     Image.new("L", (8, 8)).save(image)
-        ...     left_out = export([Labelled(image, 0, "dent", False)], Path(folder) / "out", "folders")
+        ...     labels, out = [Labelled(image, 0, "dent", False)], Path(folder) / "out"
+        ...     left_out = export(labels, out, "folders", folders=[Path(folder)])
         ...     left_out, [str(file.relative_to(folder)) for file in Path(folder).glob("out/*/*")]
         (0, ['out/dent/a.png'])
     """
@@ -111,7 +119,9 @@ def export(
     if layout in BY_FOLDER and regions is not None:
         known = tuple(name for name in LAYOUTS if name not in BY_FOLDER)
         raise ValueError(f"layout {layout!r} holds no regions of defects; leave --run out, or take one of {known}")
-    items = _items(labels, regions, by_stem=layout not in BY_FOLDER)
+    chosen = [image for image in labels if _is_sure(image)]
+    _check_images(chosen, len(labels), folders, contents)
+    items = _items(chosen, regions, by_stem=layout not in BY_FOLDER)
     if layout in BY_FOLDER:
         _check_folders(items)
     if layout == "cvat":
@@ -150,18 +160,26 @@ def _is_sound(label: str) -> bool:
     return label.casefold() in DEFECT_FREE
 
 
-def _items(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]] | None, *, by_stem: bool) -> list[Item]:
-    chosen = [image for image in labels if _is_sure(image)]
+def _check_images(
+    chosen: Sequence[Labelled], total: int, folders: Sequence[Path] | None, contents: Mapping[Path, str] | None
+) -> None:
+    # Here, since Pillow takes longer than all that --help needs of this file.
+    from anomaly_clustering.data.opening import read_header
+
     if not chosen:
-        raise ValueError(
-            f"none of the {len(labels)} images has a label that is sure: name clusters in the report first"
-        )
+        raise ValueError(f"none of the {total} images has a label that is sure: name clusters in the report first")
     for image in chosen:
         if not image.path.is_file():
             raise FileNotFoundError(
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
                 "or mark the image as unsure in the report"
             )
+    check_given([image.path for image in chosen], folders, contents=contents)
+    for image in chosen:
+        read_header(image.path)
+
+
+def _items(chosen: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]] | None, *, by_stem: bool) -> list[Item]:
     names = _names([image.path.name for image in chosen], by_stem=by_stem)
     return [
         Item(image.path, image.label, name, _regions(image, regions)) for image, name in zip(chosen, names, strict=True)

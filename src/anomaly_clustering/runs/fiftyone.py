@@ -1,18 +1,21 @@
 """A stored run in; a FiftyOne dataset with clusters, embeddings and the weights as heat maps out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.store import StoredRun, load_run
 
 if TYPE_CHECKING:
     import fiftyone
 
 
-def samples(run: StoredRun, labels: Mapping[Path, str] | None = None) -> "list[fiftyone.Sample]":
+def samples(
+    run: StoredRun, labels: Mapping[Path, str] | None = None, *, images: Sequence[Path] | None = None
+) -> "list[fiftyone.Sample]":
     """One sample an image, with the fields `cluster`, `distance`, `weights` and, where they are known, `ground_truth`,
     `label` and `embedding`.
 
@@ -21,13 +24,18 @@ def samples(run: StoredRun, labels: Mapping[Path, str] | None = None) -> "list[f
     Args:
         run: with its images where they were.
         labels: names of images by path, such as those of `read_labels`.
+        images: folders in which the images may lie; None for the working directory. What has the content that the run
+            has seen may lie anywhere.
 
     Returns:
         The samples, in the order of the run.
 
     Raises:
         ImportError: the extra `fiftyone` is not installed.
+        PermissionError: an image lies outside of the folders, and is not what the run has seen.
     """
+    there = [path for path in run.paths if path.is_file()]
+    check_given(there, images, contents=dict(zip(run.paths, run.digests, strict=True)))
     fo = _fiftyone()
     found = []
     for i, path in enumerate(run.paths):
@@ -49,7 +57,11 @@ def samples(run: StoredRun, labels: Mapping[Path, str] | None = None) -> "list[f
 
 
 def to_fiftyone(
-    folder: Path | str, *, labels: Mapping[Path, str] | None = None, name: str | None = None
+    folder: Path | str,
+    *,
+    labels: Mapping[Path, str] | None = None,
+    name: str | None = None,
+    images: Sequence[Path] | None = None,
 ) -> "fiftyone.Dataset":
     """A dataset of the images of a run, in FiftyOne's database.
 
@@ -57,6 +69,7 @@ def to_fiftyone(
         folder: of the run.
         labels: see `samples`.
         name: of the dataset; FiftyOne makes one up if not given.
+        images: see `samples`.
 
     Returns:
         The dataset, which FiftyOne forgets when the program ends unless it is made persistent.
@@ -65,9 +78,11 @@ def to_fiftyone(
         ImportError: the extra `fiftyone` is not installed.
         FileNotFoundError: the folder holds no run.
         ValueError: the run is damaged, or there is a dataset of that name.
+        PermissionError: an image lies outside of the folders, and is not what the run has seen.
     """
+    found = samples(load_run(Path(folder)), labels, images=images)
     dataset = _fiftyone().Dataset(name)
-    dataset.add_samples(samples(load_run(Path(folder)), labels), progress=False)
+    dataset.add_samples(found, progress=False)
     return dataset
 
 

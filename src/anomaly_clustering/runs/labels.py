@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anomaly_clustering.files import read_csv
+from anomaly_clustering.tables import read_csv
 
 REQUIRED = ("path", "cluster", "label", "unsure")
 

@@ -13,6 +13,8 @@ from safetensors.numpy import save_file
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.runs.file_names import LATER
 from anomaly_clustering.runs.store import StoredRun
+from anomaly_clustering.runs.untrusted import LATER as ARRAYS
+from anomaly_clustering.runs.untrusted import check_later, checked_texts, read_arrays
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,24 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     try:
         with safe_open(path, "numpy") as file:
             names = json.loads(file.metadata()["images"])
-            return LaterImages(
-                [Path(path) for path in names["paths"]],
-                names["digests"],
-                file.get_tensor("weights").astype(np.float32),
-                file.get_tensor("embeddings"),
-                file.get_tensor("mean_scores"),
-            )
-    except (SafetensorError, KeyError, TypeError) as error:
+            paths = [Path(path) for path in checked_texts(names, "paths")]
+            digests = checked_texts(names, "digests", like="paths")
+            arrays = read_arrays(file, ARRAYS, len(paths))
+        check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
+        arrays["weights"] = arrays["weights"].astype(np.float32)
+        return LaterImages(paths, digests, **arrays)
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
+
+
+def contents_of(run: StoredRun, later: LaterImages) -> dict[Path, str]:
+    """What a run has seen under each path.
+
+    Args:
+        run: with its images.
+        later: images that came after it.
+
+    Returns:
+        SHA-256 of the files by their paths.
+    """
+    return dict(zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True))

@@ -16,6 +16,7 @@ from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.file_names import STORE
+from anomaly_clustering.runs.untrusted import RUN, check_run, check_told, checked_recipe, read_arrays
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,15 @@ def load_run(folder: Path) -> StoredRun:
     try:
         with safe_open(path, "numpy") as file:
             rest: dict[str, Any] = json.loads(file.metadata()["run"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        rest["recipe"] = Recipe(**rest["recipe"])
+            arrays = read_arrays(file, RUN, check_told(rest))
+        check_run(arrays, len(rest["class_names"]))
+        rest["recipe"] = checked_recipe(rest["recipe"])
         rest["paths"] = [Path(path) for path in rest["paths"]]
         rest["curves"] = [
             Curve(title, {int(k): value for k, value in points.items()}, best) for title, points, best in rest["curves"]
         ]
         return StoredRun(**(rest | arrays))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged or of another version: {error}") from None
 
 

@@ -1,5 +1,6 @@
 // Decisions as they are made: kept over a reload, undone and made again. The labels follow from them anew each time.
 
+import { checkedDecisions } from "report/checked-decisions.js";
 import { labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
@@ -40,20 +41,31 @@ export function redo() {
   changed("Done again", decision);
 }
 
+// All of a list, or, where anything in it is wrong, nothing.
 export function takeOver(list) {
-  labelsAfter(list);  // What is not a list of decisions fails here.
-  decisions = list;
+  decisions = checkedDecisions(list);
   undone = [];
   changed("Labels loaded", { do: "cut" });
 }
 
 function remembered() {
+  let kept = null;
   try {
-    const stored = JSON.parse(localStorage.getItem(STORE) ?? "[]");
-    labelsAfter(stored);  // What is not a list of decisions fails here.
-    return stored;
-  } catch {
+    kept = localStorage.getItem(STORE);
+    return checkedDecisions(JSON.parse(kept ?? "[]"));
+  } catch (error) {
+    if (kept !== null) setAside(kept, error);
     return [];
+  }
+}
+
+// The next decision would take its place.
+function setAside(kept, error) {
+  try {
+    localStorage.setItem(`${STORE} set aside`, kept);
+    say(`What this browser kept is set aside: ${error.message}`);
+  } catch {
+    say(`What this browser kept is lost with the next decision: ${error.message}`);
   }
 }
 

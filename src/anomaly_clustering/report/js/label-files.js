@@ -4,6 +4,7 @@ import { currentDecisions, currentLabels, takeOver } from "report/history.js";
 import { progressOf } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
+import { csvOf } from "report/table.js";
 
 function rowsToExport() {
   const labels = currentLabels();
@@ -13,11 +14,6 @@ function rowsToExport() {
     label: labels.names.get(labels.of[i]) ?? "",
     unsure: Number(labels.unsure.has(i)),
   }));
-}
-
-function csvOf(rows) {
-  const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-  return [Object.keys(rows[0]), ...rows.map(Object.values)].map((row) => `${row.map(quoted).join(",")}\n`).join("");
 }
 
 function jsonOf(rows) {
@@ -39,7 +35,7 @@ async function load(file) {
   try {
     if (file.name.endsWith(".csv")) throw new Error("labels.csv is for export; what goes on is labels.json");
     const content = JSON.parse(await file.text());
-    if (content.run !== run.key) throw new Error(`it belongs to another run, ${content.title}`);
+    if (content?.run !== run.key) throw new Error(`it belongs to another run, ${String(content?.title).slice(0, 100)}`);
     takeOver(content.decisions);
   } catch (error) {
     say(`${file.name} was not loaded: ${error.message}`);

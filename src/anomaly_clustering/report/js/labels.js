@@ -44,18 +44,28 @@ const DECISIONS = {
     const groups = cutTree(k).map((node) => leavesBelow(node).filter(open)).filter((group) => group.length);
     for (const group of groups) for (const i of group) labels.of[i] = Infinity;
     groups.sort((a, b) => b.length - a.length || a[0] - b[0]);
+    const numbers = freeNumbers(labels);
     for (const group of groups) {
-      const number = freeNumber(labels);
+      const number = numbers.next().value;
       for (const i of group) labels.of[i] = number;
     }
   },
 };
 
 export function labelsAfter(decisions) {
-  const labels = { of: run.labels.slice(), names: new Map(), kept: new Set([UNKNOWN]), unsure: new Set() };
-  for (const decision of decisions) DECISIONS[decision.do](labels, decision);
+  const labels = labelsOfTheRun();
+  for (const decision of decisions) follow(labels, decision);
   labels.of.forEach((cluster, i) => { if (cluster === FOLLOWS) labels.of[i] = labels.of[run.leaves[i]]; });
   return labels;
+}
+
+// Before any decision; later images wait for those that they follow.
+export function labelsOfTheRun() {
+  return { of: run.labels.slice(), names: new Map(), kept: new Set([UNKNOWN]), unsure: new Set() };
+}
+
+export function follow(labels, decision) {
+  DECISIONS[decision.do](labels, decision);
 }
 
 export function members(labels, cluster) {
@@ -67,10 +77,12 @@ export function clustersOf(labels) {
 }
 
 export function freeNumber(labels) {
+  return freeNumbers(labels).next().value;
+}
+
+function* freeNumbers(labels) {
   const taken = new Set([...labels.of, ...labels.kept]);
-  let number = 0;
-  while (taken.has(number)) number += 1;
-  return number;
+  for (let number = 0; ; number += 1) if (!taken.has(number)) yield number;
 }
 
 // One decision for each image is what labelling costs without clusters.

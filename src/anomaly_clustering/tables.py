@@ -1,0 +1,104 @@
+"""Rows in; a CSV file that any spreadsheet opens, and in which none finds a formula, out; and the rows again."""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from anomaly_clustering.files import whole_file
+
+# Names of files need not be valid Unicode; what is not is written as it is.
+ENCODING, ERRORS = "utf-8", "surrogateescape"
+# Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
+SEPARATORS = ",;\t"
+# Where a spreadsheet would begin to compute: at the start of a cell, and behind what some take for the end of one, also
+# by full-width signs. The page has the same in report/js/table.js.
+FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n])")
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file that any spreadsheet opens: commas, quotes where they are needed, a line feed after each row.
+
+    What a spreadsheet would compute gets an apostrophe before it, see `as_text`; `read_csv` takes it away.
+
+    Args:
+        path: of the file.
+        columns: their names, the first row.
+        rows: one value a column.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_csv(Path(folder) / "a.csv", ["path", "cluster"], [("x,y.png", 0), ("=1+1.png", -1)])
+        ...     print((Path(folder) / "a.csv").read_text(), end="")
+        path,cluster
+        "x,y.png",0
+        '=1+1.png,-1
+    """
+    with whole_file(path) as part, part.open("w", newline="", encoding=ENCODING, errors=ERRORS) as file:
+        for row in (columns, *rows):
+            file.write(",".join(_quoted(as_text("" if value is None else str(value))) for value in row) + "\n")
+
+
+def _quoted(cell: str) -> str:
+    # The writer of the standard library, told to end lines by line feeds, leaves carriage returns without quotes.
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set('",\r\n') else cell
+
+
+def as_text(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula, whoever named the folder or the class that it holds.
+
+    Args:
+        cell: any text; numbers stay as they are.
+
+    Returns:
+        The same, with an apostrophe before each place where a formula would begin; `as_written` takes them away.
+
+    Example:
+        >>> as_text("=1+1"), as_text("dent"), as_text("-0.5"), as_text("'=1+1")
+        ("'=1+1", 'dent', '-0.5', "''=1+1")
+    """
+    return cell if NUMBER.fullmatch(cell) else FORMULA.sub("'", cell)
+
+
+def as_written(cell: str) -> str:
+    """The text that `as_text` was given.
+
+    Args:
+        cell: of a table.
+
+    Example:
+        >>> as_written("'=1+1"), as_written("'quoted'"), as_written("-0.5")
+        ('=1+1', "'quoted'", '-0.5')
+    """
+    return re.sub(f"{FORMULA.pattern}'", "", cell)
+
+
+def read_csv(path: Path) -> list[Mapping[str, str]]:
+    """The rows of a CSV file by the names of the columns, whatever separator and capitals the spreadsheet wrote.
+
+    Apostrophes that `write_csv`, or the report, put before what a spreadsheet would compute are gone.
+
+    Args:
+        path: of the file, whose first row names the columns, separated by commas, semicolons or tabs.
+
+    Returns:
+        One row a line of the table, all values as text; names of columns in small letters.
+
+    Raises:
+        UnicodeDecodeError: the file is not UTF-8; a byte order mark before it is left out.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "a.csv").write_text("Path;Cluster\\na,b.png;0\\n")
+        ...     read_csv(Path(folder) / "a.csv")
+        [{'path': 'a,b.png', 'cluster': '0'}]
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        head = file.readline()
+        file.seek(0)
+        rows = csv.DictReader(file, delimiter=max(SEPARATORS, key=head.count))
+        rows.fieldnames = [as_written(name).strip().lower() for name in rows.fieldnames or ()]
+        return [{name: as_written(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
