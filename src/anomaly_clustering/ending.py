@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+# Set when the processes of a run have found one another, and watch each other.
+met = threading.Event()
 _ending = threading.Lock()
 _told: list[Callable[[], object]] = []
 

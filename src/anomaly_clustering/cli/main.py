@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from anomaly_clustering import __version__
+from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.ending import end_after_all
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if argv is None:
             stop_on_signals(_interrupted(words))
+            end_with_the_starter()
         work = _command(words)
         from anomaly_clustering.mic.quiet import quiet
 
@@ -124,8 +126,7 @@ def _check_configs(words: Sequence[str]) -> None:
 
 
 def _interrupted(words: Sequence[str]) -> str:
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        # The first process of those on this machine speaks for all.
+    if not is_first():
         return ""
     if words[:1] == ["fit"]:
         return "error: interrupted; finished epochs are kept: go on with --ckpt_path last"
