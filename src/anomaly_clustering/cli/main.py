@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from anomaly_clustering import __version__
+from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.ending import end_after_all
@@ -68,9 +69,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             end_after_all(status, _interrupted(words))
         print(_interrupted(words), file=sys.stderr)
         sys.exit(status)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        if less := out_of_memory(error, words[0] if words else ""):
+            error = OSError(less)
         lost = "Connection closed by peer" in str(error)
-        if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError) and not lost):
+        if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError | ImportError) and not lost):
             raise
         if lost:
             sys.exit("error: another process failed; it says why")
