@@ -81,11 +81,19 @@ def stop_on_signals(sentence: str) -> None:
         signal.set_wakeup_fd(-1)
         for number in heeded:
             signal.signal(number, before[number])
+        go_on()
+
+    def hold() -> None:
+        # Until the child has let go of the socket, in which its signals would be seen as the command's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, heeded)
+
+    def go_on() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
 
     for number in heeded:
         signal.signal(number, stop)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=as_before)
+        os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=as_before)
     threading.Thread(target=_watch, args=(reading, heeded, sentence), daemon=True, name="signals").start()
 
 
