@@ -6,6 +6,7 @@ A worker that is killed loses the cell that it computes; that cell is tried once
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -38,6 +39,9 @@ class LocalProcesses(Executor):
     """
 
     def __init__(self, workers: int):
+        # Python's own process that removes what killed ones have left tells of it, where one sentence was promised.
+        given = os.environ.get("PYTHONWARNINGS")
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [given, "ignore:resource_tracker"]))
         self.threads = ThreadPoolExecutor(workers)
         self.pools: dict[int, ProcessPoolExecutor] = {}
         self.workers = workers
@@ -84,6 +88,8 @@ def _start_worker(number: int, workers: int) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+    # A terminal sends it to all its processes; the command decides for all, and says so once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch  # Here, since the other executors should not wait for it.
 
     if gpus := torch.cuda.device_count():
@@ -109,6 +115,8 @@ class Submitit(Executor):
         self.jobs.update_parameters(**{"name": "anomaly-clustering", "timeout_min": 240, **(parameters or {})})
         self.died = submitit.core.utils.UncompletedJobError
         self.lock = threading.Lock()
+        self.running: set[Any] = set()
+        self.closed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         return self.threads.submit(self._run, fn, *args, **kwargs)
@@ -116,13 +124,25 @@ class Submitit(Executor):
     def _run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         def attempt() -> T:
             with self.lock:
+                if self.closed:
+                    raise RuntimeError("cannot submit a job after shutdown")
                 job = self.jobs.submit(fn, *args, **kwargs)
-            result: T = job.result()
+                self.running.add(job)
+            try:
+                result: T = job.result()
+            finally:
+                self.running.discard(job)
             return result
 
         return _twice(attempt, self.died)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if cancel_futures:
+            # Where the command is interrupted, nobody waits for these any more, and they may be hours in the queue.
+            with self.lock:
+                self.closed = True
+                for job in self.running.copy():
+                    job.cancel(check=False)
         self.threads.shutdown(wait, cancel_futures=cancel_futures)
 
 

@@ -290,7 +290,7 @@ def _ctrl_c() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("predict", "error: interrupted; nothing was written"),
+        ("predict", "error: interrupted; nothing unfinished is kept: start the command again"),
         ("fit", "error: interrupted; finished epochs are kept: go on with --ckpt_path last"),
     ],
 )

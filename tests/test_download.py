@@ -115,3 +115,22 @@ def test_of_two_processes_that_unpack_the_same_archive_the_first_wins(tmp_path: 
     assert unpack(tmp_path / "mine.zip", tmp_path / "mine", check=check) == tmp_path / "mine"
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["first", "set"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.zip"]
+
+
+@pytest.mark.parametrize(
+    ("local", "central", "value", "why"),
+    [(6, 8, 1, "it is encrypted"), (8, 10, 99, "compression method is not supported")],
+)
+def test_an_archive_that_python_cannot_unpack_says_so(
+    local: int, central: int, value: int, why: str, tmp_path: Path
+) -> None:
+    archive = tmp_path / "data.zip"
+    make_zip(archive, ("a.txt",))
+    content = bytearray(archive.read_bytes())
+    # The flags, or the method, of the one file: before it, and in the list at the end.
+    for header, place in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        content[content.index(header) + place] = value
+    archive.write_bytes(content)
+    with pytest.raises(ValueError, match=f"data.zip' was not unpacked: .*{why}; unpack it by hand"):
+        unpack(archive, tmp_path / "data")
+    assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]

@@ -13,10 +13,11 @@ from conftest import MakeImage
 
 from anomaly_clustering.data.mvtec import CATEGORIES
 from experiments import command, compute, tables
-from experiments.__main__ import _pairs, main
+from experiments.__main__ import main
 from experiments.categories import MTD, MVTEC, SYNTHETIC, fingerprint
 from experiments.cells import Settings, Store, cell, is_mic
 from experiments.methods import DISTANCES, WEIGHTED, Method, with_options
+from experiments.options import _pairs
 from experiments.plan import make_plan
 
 SMALL = ["--backbone", "embedded", "--image-size", "64"]

@@ -130,6 +130,48 @@ def test_kill_9_then_the_same_command(tmp_path: Path, flags: tuple[str, ...]) ->
     assert before.items() <= after.items()
 
 
+def sleep(started: Path) -> None:
+    started.touch()
+    time.sleep(600)
+
+
+def test_jobs_of_slurm_end_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    begun = tmp_path / "begun"
+    with open_executor(
+        "submitit", workers=1, address=None, folder=tmp_path / "jobs", parameters={"cluster": "local"}
+    ) as (executor, _):
+        job = executor.submit(sleep, begun)
+        while not begun.exists():
+            assert not job.done()
+            time.sleep(0.05)
+        asked = time.monotonic()
+    assert time.monotonic() - asked < 60
+    assert job.exception()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("phase", ["importing", "computing", pytest.param("processes", marks=pytest.mark.slow)])
+def test_interrupted_in_every_phase(tmp_path: Path, phase: str, number: signal.Signals, status: int) -> None:
+    out = tmp_path / "out"
+    flags = ("--executor", "processes", "--workers", "2") if phase == "processes" else ()
+    process = start(out, tmp_path, *flags)
+    if phase == "importing":
+        time.sleep(0.5)
+    else:
+        wait_for(lambda: len(finished(out)) >= 1, process)
+    process.send_signal(number)
+    asked = time.monotonic()
+    # Workers hold this pipe open.
+    errors = process.communicate(timeout=60)[1]
+    assert time.monotonic() - asked < 2
+    assert process.returncode == status
+    said = [line for line in errors.splitlines() if not line.startswith("[")]
+    assert said == ["interrupted; finished cells are kept"]
+    finished(out)
+
+
 @pytest.mark.slow
 def test_two_dask_workers_one_of_them_killed(tmp_path: Path) -> None:
     pytest.importorskip("distributed")

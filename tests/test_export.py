@@ -153,8 +153,8 @@ def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, m
         ),
         (lambda text: text.replace("cluster", "group"), "'labels.csv' is not a file of labels"),
         (lambda text: text.replace("cluster", "group"), "there is no 'cluster'"),
-        (lambda text: text.replace("a/3.png,0", "a/3.png,x"), "cluster of image 4 must be a whole number, got 'x'"),
-        (lambda text: text.replace("dent,1", "dent"), "unsure of image 13 must be a whole number, got None"),
+        (lambda text: text.replace("a/3.png,0", "a/3.png,x"), "cluster of image 4 must be a whole number"),
+        (lambda text: text.replace("dent,1", "dent"), "unsure of image 13 must be a whole number"),
         (lambda text: text.replace("scratch", "").replace("dent", ""), "none of the 14 images has a label"),
         (lambda text: text.replace("a/3.png", "a/absent.png"), "image 'a/absent.png' is not there"),
         (lambda text: text.splitlines()[0], "'labels.csv' holds no images"),
@@ -167,6 +167,37 @@ def test_wrong_labels_are_refused_and_nothing_is_written(labels, change, message
         main(["export", "--labels", str(labels)])
     assert message in capsys.readouterr().err
     assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", f"path,cluster,label,unsure\na.png,0,{'x' * 10_000_000},0\n", "field larger than field limit"),
+        ("a.csv", f"{'x' * 10_000_000},path,cluster,label,unsure\na.png,0,,0\n", "field larger than field limit"),
+        ("a.json", "[" * 100_000 + "]" * 100_000, "maximum recursion depth"),
+        *(
+            ("a.json", f'{{"images": [{{"path": "a.png", "cluster": {value}, "label": "", "unsure": 0}}]}}', message)
+            for value, message in [
+                ("1e400", "cluster of image 1 must be a whole number from -1 to 999999, got inf"),
+                ("1.5", "cluster of image 1 must be a whole number from -1 to 999999, got 1.5"),
+                ("4294967294", "cluster of image 1 must be a whole number from -1 to 999999, got 4294967294"),
+                (f'"{"9" * 5000}"', "cluster of image 1 must be a whole number"),
+            ]
+        ),
+    ],
+    ids=range(7),
+)
+def test_labels_of_any_content_are_refused_in_a_short_line(
+    name: str, text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        main(["export", "--labels", name])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in error
+    assert len(error) < 400
 
 
 def test_names_that_no_folder_can_have_go_to_coco(labels: Path) -> None:

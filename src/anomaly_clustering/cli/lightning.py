@@ -14,7 +14,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, scores_table
+from anomaly_clustering.cli.starting import end_with_the_started
 from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.epochs import LastAndBest
@@ -51,8 +53,13 @@ def run(argv: Sequence[str]) -> None:
             args=list(argv),
         )
         command.finish()
-    except MisconfigurationException as error:
-        raise ValueError(str(error)) from error
+    except BaseException as error:
+        # Also where no trainer works at the moment.
+        if Companions.watch:
+            Companions.watch.fails(error)
+        if isinstance(error, MisconfigurationException):
+            raise ValueError(str(error)) from error
+        raise
 
 
 class Parser(LightningArgumentParser):
@@ -78,13 +85,14 @@ class CommandLine(LightningCLI):
         # From files Lightning takes tensors alone, but what it downloads it trusts, and that could run code.
         if config.get("weights_only") is None and str(config.get("ckpt_path")).startswith("http"):
             config.weights_only = True
+        self.trainer_defaults["callbacks"] = [Companions()]
         if self.subcommand != "fit":
             check_free(self.out, overwrite=config.overwrite)
             return
         check_free_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
         self.epochs = LastAndBest(self.out / EPOCHS)
         checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
-        self.trainer_defaults["callbacks"] = [self.epochs, checkpoints]
+        self.trainer_defaults["callbacks"] += [self.epochs, checkpoints]
 
     def before_fit(self) -> None:
         if self.config.fit.overwrite and not self.config.fit.ckpt_path:
@@ -92,8 +100,12 @@ class CommandLine(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         mode = self.config[self.subcommand].wandb
-        if mode == "off":
-            return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs) if mode == "off" else self._tracked_trainer(mode, **kwargs)
+        if trainer.world_size > 1:
+            end_with_the_started(lambda: getattr(trainer.strategy.launcher, "procs", ()))
+        return trainer
+
+    def _tracked_trainer(self, mode: Literal["online", "offline"], **kwargs: Any) -> Trainer:
         # Here, since importing W&B takes a second.
         from anomaly_clustering.runs.tracking import Track, describe, run_of, wandb_logger
 

@@ -1,4 +1,7 @@
-"""Runs the command that the user names; what the user can mend ends with one line and no traceback."""
+"""Runs the command that the user names; what the user can mend ends with one line and no traceback.
+
+All else is imported when it is needed, so that a signal finds no program that does not heed it yet.
+"""
 
 import os
 import sys
@@ -6,11 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 
 from anomaly_clustering import __version__
-from anomaly_clustering.cli.options import assign_options, cluster_options, export_options
-from anomaly_clustering.mic.quiet import quiet
+from anomaly_clustering.cli.memory import out_of_memory
+from anomaly_clustering.cli.starting import end_with_the_starter, is_first
+from anomaly_clustering.cli.stopping import status_of, stop_on_signals
+from anomaly_clustering.ending import end_after_all
 
 HELP = """\
 usage: anomaly-clustering COMMAND ...
@@ -41,22 +45,35 @@ TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; what the user can mend ends with one line and status 2, never with a traceback."""
+    """Run a command; what the user can mend ends with one line and status 2, never with a traceback.
+
+    Args:
+        argv: words of the user; None for those that this program was started with, which then Ctrl-C and SIGTERM end
+            within a second, whatever it computes.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        if argv is None:
+            stop_on_signals(_interrupted(words))
+            end_with_the_starter()
         work = _command(words)
+        from anomaly_clustering.mic.quiet import quiet
+
         with quiet():
             work()
-    except KeyboardInterrupt:
-        _interrupted(words)
-    except SystemExit as stop:
-        # So Lightning ends what is interrupted.
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            _interrupted(words)
-        raise
-    except (ValueError, OSError, RuntimeError) as error:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        status = status_of(stop)
+        if status is None:
+            raise
+        if argv is None:
+            end_after_all(status, _interrupted(words))
+        print(_interrupted(words), file=sys.stderr)
+        sys.exit(status)
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        if less := out_of_memory(error, words[0] if words else ""):
+            error = OSError(less)
         lost = "Connection closed by peer" in str(error)
-        if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError) and not lost):
+        if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError | ImportError) and not lost):
             raise
         if lost:
             sys.exit("error: another process failed; it says why")
@@ -72,16 +89,22 @@ def _command(words: list[str]) -> Callable[[], object]:
         case ["--version", *_]:
             return partial(print, f"anomaly-clustering {__version__}")
         case ["cluster", *rest]:
+            from anomaly_clustering.cli.options import cluster_options
+
             options = cluster_options(rest)
             from anomaly_clustering.cli.cluster import cluster
 
             return partial(cluster, options)
         case ["assign", *rest]:
+            from anomaly_clustering.cli.options import assign_options
+
             options = assign_options(rest)
             from anomaly_clustering.cli.assign import assign_images
 
             return partial(assign_images, options)
         case ["export", *rest]:
+            from anomaly_clustering.cli.options import export_options
+
             options = export_options(rest)
             from anomaly_clustering.cli.export import export_labels
 
@@ -105,10 +128,12 @@ def _check_configs(words: Sequence[str]) -> None:
             raise FileNotFoundError(f"config {config!r} does not exist")
 
 
-def _interrupted(words: Sequence[str]) -> NoReturn:
-    kept = "finished epochs are kept: go on with --ckpt_path last" if words[:1] == ["fit"] else "nothing was written"
-    print(f"error: interrupted; {kept}", file=sys.stderr)
-    sys.exit(130)
+def _interrupted(words: Sequence[str]) -> str:
+    if not is_first():
+        return ""
+    if words[:1] == ["fit"]:
+        return "error: interrupted; finished epochs are kept: go on with --ckpt_path last"
+    return "error: interrupted; nothing unfinished is kept: start the command again"
 
 
 def _message(error: Exception) -> str:

@@ -164,7 +164,7 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
         `folder`.
 
     Raises:
-        ValueError: the archive is damaged, or holds a path that points outside of it; nothing is kept.
+        ValueError: the archive is damaged or encrypted, or holds a path that points outside of it; nothing is kept.
 
     Example:
         >>> import tempfile
@@ -188,6 +188,10 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
                     tar.extractall(new, filter="data")
         except tarfile.FilterError as error:
             raise ValueError(f"{str(archive)!r} was not unpacked: {error}") from None
+        except (RuntimeError, NotImplementedError) as error:
+            # So zipfile says that it needs a password, or does not know the compression.
+            why = "it is encrypted" if "encrypted" in str(error) else str(error)
+            raise ValueError(f"{str(archive)!r} was not unpacked: {why}; unpack it by hand") from None
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise ValueError(f"{str(archive)!r} is not an archive that can be unpacked: {error}") from None
         check(new)

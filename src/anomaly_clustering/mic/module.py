@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.features.backbone import Backbone
@@ -15,6 +15,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.batch import known_of, reduce_bags
 from anomaly_clustering.mic.checks import check_patches, num_clusters_of
+from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED
 from anomaly_clustering.mic.distance_names import Distance
@@ -188,6 +189,9 @@ class MIC(LightningModule):
         )
 
     # Lightning's hooks, the same for test, validate and predict.
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [Companions()]
 
     def on_test_start(self) -> None:
         self.run = self._start()

@@ -1,7 +1,9 @@
 """Reads the labels that a person gave in the report: which image is of which cluster, and what that was called."""
 
+import csv
 import json
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,10 @@ from typing import Any, NamedTuple
 
 from anomaly_clustering.tables import read_csv
 
+# Of a cluster: far more than a person names, and few enough to be counted one by one.
+LARGEST = 999_999
+# Characters of what is wrong.
+LONGEST = 200
 REQUIRED = ("path", "cluster", "label", "unsure")
 
 
@@ -60,8 +66,9 @@ def read_labels(file: Path) -> list[Labelled]:
         labels = [_labelled(row, number) for number, row in enumerate(rows, start=1)]
     except UnicodeDecodeError:
         raise ValueError(f"{str(file)!r} is not UTF-8; save it from the report, or as 'CSV UTF-8'") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error, RecursionError) as error:
+        # Of a file that is something else the message may be as long as that.
+        why = textwrap.shorten(f"there is no {error}" if isinstance(error, KeyError) else str(error), LONGEST)
         raise ValueError(
             f"{str(file)!r} is not a file of labels, with {', '.join(REQUIRED)} of each image: {why}; save it from the "
             "report"
@@ -78,12 +85,21 @@ def read_labels(file: Path) -> list[Labelled]:
 
 
 def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
-    for name in ("cluster", "unsure"):
-        try:
-            int(row[name])
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} of image {number} must be a whole number, got {row[name]!r}") from None
-    return Labelled(_path(row["path"]), int(row["cluster"]), row["label"].strip(), bool(int(row["unsure"])))
+    cluster = _whole(row["cluster"], f"cluster of image {number}", least=-1, most=LARGEST)
+    unsure = _whole(row["unsure"], f"unsure of image {number}", least=0, most=1)
+    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure))
+
+
+def _whole(value: object, name: str, *, least: int, most: int) -> int:
+    """A number as JSON has it, or as text."""
+    try:
+        found = int(value)  # type: ignore[call-overload]
+        if (isinstance(value, str) or found == value) and least <= found <= most:
+            return int(found)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    shown = textwrap.shorten(repr(value), LONGEST // 2, placeholder="...")
+    raise ValueError(f"{name} must be a whole number from {least} to {most}, got {shown}")
 
 
 def _path(text: str) -> Path:

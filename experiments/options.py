@@ -1,0 +1,162 @@
+"""The words of the user in; what there is to compute, to print and to write, out."""
+
+import argparse
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Any, get_args
+
+from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name, own_categories
+from experiments.cells import Settings
+from experiments.command import REPRODUCTION, Command
+from experiments.executors import Name
+from experiments.figures import FIGURES, Network
+from experiments.follow import Mode
+from experiments.tables import TABLES
+
+KNOWN = (*TABLES, *FIGURES, REPRODUCTION)
+EXAMPLES = """\
+DIR holds the data sets: mvtec (or the 15 category folders) and mtd (or the MT_* folders). What is not there is said to
+be missing in the table. What was computed once is kept below --out and never computed again.
+
+  python -m experiments table1 --data-root DIR --dry-run             what is missing, and how long it will take
+  python -m experiments table1 table7 --data-root DIR                cells that two tables share are computed once
+  python -m experiments table8 --data-root DIR --executor processes --workers 4
+  python -m experiments table8 --data-root DIR --executor dask --address tcp://host:8786
+  python -m experiments table1 --data synthetic --backbone embedded  without any data
+  python -m experiments ladder --data-root DIR --backbone embedded --folders NEU-DET=FOLDER --cache DIR
+  python -m experiments reproduction --data-root DIR                 REPRODUCTION.md of all that is finished
+"""
+
+
+def command_of(words: list[str]) -> Command:
+    """What was asked for.
+
+    Raises:
+        ValueError: an option has a value that it cannot have.
+        FileNotFoundError: a file that was named is not there.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments",
+        description="The paper's tables and figures, ours beside theirs, and what goes beyond them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
+    add("--data-root", type=Path, metavar="DIR", help="folder with the data sets")
+    add("--data", choices=("paper", "synthetic"), default="paper", help="the paper's data sets, or generated images")
+    add("--folders", nargs="+", default=[], metavar="NAME=DIR", help="more data sets for 'ladder': folders of classes")
+    add("--normals", nargs="+", default=[], metavar="NAME=DIR", help="the normal images of some of these")
+    add("--out", type=Path, default=Path("runs/experiments"), metavar="DIR", help="results (default runs/experiments)")
+    add("--backbone", default=Settings.backbone, metavar="NAME", help="embedded, or any of timm (default: the paper's)")
+    add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
+    add("--last-layer", default="last", metavar="NAME", help="of the network, for Table 4, if its weights end early")
+    add("--backbones", nargs="+", default=[], metavar="NETWORK", help="of Figures 9 to 11: NAME[@LAST_LAYER][=FILE]")
+    add("--image-size", type=int, default=256, metavar="PIXELS")
+    add("--tau", type=float, help="smoothness of the weights (default: the method's)")
+    add("--resamples", type=int, metavar="N", help="random subsets in Tables 9 and 10 (default 100), 'ladder' (20)")
+    add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
+    add(
+        "--trained",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18",
+    )
+    add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
+    add("--seeds", type=int, metavar="N", help="runs of each method that draws random numbers (default 1, 'ladder' 3)")
+    add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
+    add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
+    add("--dry-run", action="store_true", help="compute nothing; list what is missing and how long it will take")
+    add("--executor", choices=get_args(Name), default="inprocess", help="where cells run (default inprocess)")
+    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes, or SLURM jobs at a time")
+    add("--address", metavar="URL", help="of a Dask scheduler; without it one is started here")
+    add("--parameter", nargs="*", default=[], metavar="NAME=VALUE", help="of submitit, such as slurm_partition=gpu")
+    add("--num-workers", type=int, default=0, metavar="N", help="processes that load the images of a cell (default 0)")
+    add("--wandb", choices=get_args(Mode), default="off", help="log runs to Weights & Biases (default off)")
+    add("--artefacts", action="store_true", help="write contact sheets, heat maps and confusion of each run to --out")
+    add("--report", type=Path, default=Path("REPRODUCTION.md"), metavar="FILE", help="what 'reproduction' writes")
+    options = parser.parse_args(words)
+    for name in ("seeds", "workers"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name} must be at least 1, got {number}")
+    if options.checkpoint and not options.checkpoint.is_file():
+        raise FileNotFoundError(f"checkpoint {str(options.checkpoint)!r} does not exist")
+    known = {str(category): category for category in (*MVTEC, MTD, SYNTHETIC)}
+    folders = own_categories(_texts(options.folders), _texts(options.normals), known)
+    known |= {str(category): category for category in folders}
+    settings = Settings(
+        data_root=options.data_root,
+        synthetic=options.data == "synthetic",
+        backbone=options.backbone,
+        checkpoint=options.checkpoint,
+        image_size=options.image_size,
+        num_workers=options.num_workers,
+        tau=options.tau,
+        last_layer=options.last_layer,
+        cache=options.cache,
+        preset=options.preset,
+        trained=_pairs(options.trained),
+    )
+    return Command(
+        names=options.names,
+        settings=settings,
+        out=options.out,
+        seeds=options.seeds,
+        resamples=options.resamples,
+        folders=folders,
+        networks=[_network(text) for text in options.backbones],
+        only=options.only,
+        categories=by_name(options.categories, known),
+        dry_run=options.dry_run,
+        executor=options.executor,
+        workers=options.workers,
+        address=options.address,
+        parameters=_pairs(options.parameter),
+        wandb=options.wandb,
+        artefacts=options.artefacts,
+        report=options.report,
+        flags=shlex.join(_flags(words, options.names)),
+    )
+
+
+def _flags(words: list[str], names: list[str]) -> list[str]:
+    """The options of a command as they were given, for another table; networks are those of some figures only."""
+    flags, keep = [], True
+    for text in words:
+        if text.startswith("--"):
+            keep = text.partition("=")[0] not in ("--report", "--backbones")
+        if keep and text not in names:
+            flags.append(text)
+    return flags
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    return {name: _value(text) for name, text in _texts(texts).items()}
+
+
+def _texts(texts: list[str]) -> dict[str, str]:
+    if wrong := [text for text in texts if "=" not in text]:
+        raise ValueError(f"{wrong[0]!r} is not of the form NAME=VALUE")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _value(text: str) -> Any:
+    """A number, list, true, false or null as JSON has it; the text itself if it is none of these.
+
+    Not YAML, in which `off` is false, `1:00:00` a number and `1e-4` none.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _network(text: str) -> Network:
+    name, _, file = text.partition("=")
+    name, _, last_layer = name.partition("@")
+    return Network(name, file or None, last_layer or "last")
