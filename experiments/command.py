@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.files import remove_leftovers_below
 from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
 from experiments.cells import Cell, Settings, Store, class_of, file_of, is_mic, takes
 from experiments.compute import Outcome
@@ -58,6 +59,8 @@ def make(command: Command) -> int:
     """
     _check(command)
     store = Store(command.out / "cells")
+    if not command.dry_run:
+        remove_leftovers_below(command.out)
     failed: dict[str, str] = {}
     for name in command.names:
         if name == REPRODUCTION:

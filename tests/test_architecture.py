@@ -18,9 +18,10 @@ EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.py"))
 # In the order in which data flows: what stands above is never imported by what stands below, and nothing runs up.
 ROOMS: dict[str, set[str]] = {
     "__init__": set(),
-    "files": set(),
-    "tables": {"files"},
+    "locks": set(),
     "ending": set(),
+    "files": {"locks"},
+    "tables": {"files"},
     "data": {"files"},
     "features": {"files"},
     "search": set(),
@@ -28,9 +29,9 @@ ROOMS: dict[str, set[str]] = {
     "metrics": set(),
     "mic": {"ending", "features", "search", "clustering", "metrics"},
     "report": {"clustering", "metrics"},
-    "runs": {"files", "tables", "data", "search", "clustering", "metrics", "mic", "report"},
+    "runs": {"locks", "files", "tables", "data", "search", "clustering", "metrics", "mic", "report"},
     "estimator": {"files", "data", "features", "clustering", "mic", "runs"},
-    "cli": {"__init__", "ending", "files", "data", "features", "metrics", "mic", "report", "runs"},
+    "cli": {"__init__", "ending", "locks", "files", "data", "features", "metrics", "mic", "report", "runs"},
     "__main__": {"cli"},
 }
 # Tensors in, tensors out: no files, no printing, no Lightning.

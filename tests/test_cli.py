@@ -71,6 +71,7 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
         "config.yaml",
         "metrics.json",
         "report.html",
+        "run.json",
         "run.safetensors",
     ]
     table = rows(out)
@@ -475,7 +476,7 @@ def scan(photos: Path, *flags: str) -> list[str]:
 def test_fit_leaves_a_folder_that_can_be_gone_on_with(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(scan(photos, "--trainer.max_epochs", "2"))
     out = Path("runs/fit")
-    names = {"assignments.csv", "checkpoints", "config.yaml", "epochs.csv", "metrics.json"}
+    names = {"assignments.csv", "checkpoints", "config.yaml", "epochs.csv", "metrics.json", "run.json"}
     assert {path.name for path in out.iterdir()} == names
     assert [row["path"] for row in rows(out)] == sorted(str(path) for path in photos.rglob("*.png"))
     assert {row["class"] for row in rows(out)} == {"good", "bright", "bar"}
@@ -494,7 +495,7 @@ def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]
     assert "num_clusters must be between 2 and 15" in refused(scan(photos, "--model.num_clusters", "16"), capsys)
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("x")
-    assert "holds more than a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
+    assert "which is not of a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
 
 
 def test_the_own_method_of_the_docs_is_trained_and_scored(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from anomaly_clustering.files import files_into, whole_file, whole_folder
-from anomaly_clustering.runs.run_folder import check_free
+from anomaly_clustering.files import digest, whole_file, whole_folder
+from anomaly_clustering.runs.mark import Mark, files_into, read_mark
+from anomaly_clustering.runs.run_folder import new_run
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:
-    check_free(out, overwrite=overwrite)
-    with whole_folder(out) as folder:
+    with new_run(out, overwrite=overwrite) as folder:
         (folder / "assignments.csv").write_text(text)
         if fail:
             raise RuntimeError("power cut")
@@ -50,7 +50,7 @@ def test_a_failed_replacement_keeps_the_old_run(tmp_path: Path) -> None:
 
 def test_a_folder_of_anything_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match="holds more than a run"):
+    with pytest.raises(FileExistsError, match="which is not of a run"):
         write(tmp_path, "run", overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -58,19 +58,9 @@ def test_a_folder_of_anything_else_is_never_replaced(tmp_path: Path) -> None:
 def test_a_run_with_something_beside_it_is_never_replaced(tmp_path: Path) -> None:
     write(tmp_path / "run", "first")
     (tmp_path / "run" / "photo.png").write_text("mine")
-    with pytest.raises(FileExistsError, match="holds more than a run"):
+    with pytest.raises(FileExistsError, match="which is not of a run"):
         write(tmp_path / "run", "second", overwrite=True)
     assert (tmp_path / "run" / "photo.png").read_text() == "mine"
-
-
-def test_thumbnails_are_part_of_a_run_and_other_pictures_are_not(tmp_path: Path) -> None:
-    write(tmp_path / "run", "first")
-    (tmp_path / "run" / "thumbnails").mkdir()
-    (tmp_path / "run" / "thumbnails" / "12.jpg").write_text("ours")
-    check_free(tmp_path / "run", overwrite=True)
-    (tmp_path / "run" / "thumbnails" / "holiday.jpg").write_text("mine")
-    with pytest.raises(FileExistsError, match="holds more than a run"):
-        check_free(tmp_path / "run", overwrite=True)
 
 
 def test_places_that_cannot_be_written_to_are_found_before_the_work(
@@ -78,11 +68,11 @@ def test_places_that_cannot_be_written_to_are_found_before_the_work(
 ) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(PermissionError, match="not a folder that can be written to"):
-        check_free(tmp_path / "file" / "run", overwrite=False)
+        write(tmp_path / "file" / "run", "first")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(FileExistsError, match="is the working directory"):
-        check_free(Path("."), overwrite=True)
+        write(Path("."), "first", overwrite=True)
 
 
 def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
@@ -94,8 +84,9 @@ def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_free(tmp_path: Path) -> None:
-    check_free(tmp_path, overwrite=False)
+    (tmp_path / "run").mkdir()
     write(tmp_path / "run", "first")
+    assert (tmp_path / "run" / "assignments.csv").read_text() == "first"
 
 
 def test_a_file_appears_whole_with_the_rights_of_any_other(tmp_path: Path) -> None:
@@ -116,24 +107,29 @@ def test_tensors_have_the_rights_of_any_other_file(tmp_path: Path) -> None:
     assert (tmp_path / "run.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_files_are_moved_into_a_folder_together_or_not_at_all(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text("old")
-    (tmp_path / "other").write_text("stays")
+def test_files_are_added_to_a_run_together_or_not_at_all(tmp_path: Path) -> None:
+    write(tmp_path / "run", "first")
+    run, mark = tmp_path / "run", read_mark(tmp_path / "run")
+    assert mark is not None
 
     def killed() -> None:
-        with files_into(tmp_path, last=".html") as new:
-            (new / "page.html").write_text("half")
+        with files_into(run, mark, last=".html") as new:
+            (new / "assignments.csv").write_text("half")
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
         killed()
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": "old", "other": "stays"}
-    with files_into(tmp_path, last=".html") as new:
+    assert sorted(path.name for path in run.iterdir()) == ["assignments.csv", "run.json"]
+    assert (run / "assignments.csv").read_text() == "first"
+    with files_into(run, mark, last=".html") as new:
         (new / "thumbnails").mkdir()
         (new / "thumbnails" / "0.jpg").write_text("new")
-        (new / "page.html").write_text("new")
-    assert (tmp_path / "thumbnails" / "0.jpg").read_text() == (tmp_path / "page.html").read_text() == "new"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "page.html", "thumbnails"]
+        (new / "assignments.csv").write_text("second")
+    assert (run / "thumbnails" / "0.jpg").read_text() == "new"
+    assert (run / "assignments.csv").read_text() == "second"
+    after = read_mark(run)
+    assert after is not None
+    assert after.files == {name: digest(run / name) for name in ("assignments.csv", "thumbnails/0.jpg")}
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -165,7 +161,7 @@ def test_a_full_disk_names_the_folder(tmp_path: Path, error: Exception) -> None:
     for enter in (
         lambda: whole_file(tmp_path / "run" / "a.csv"),
         lambda: whole_folder(tmp_path / "run"),
-        lambda: files_into(tmp_path / "run", last=".html"),
+        lambda: files_into(tmp_path / "run", Mark("run", {}), last=".html"),
     ):
         with pytest.raises(OSError, match=r"the disk of '.*run' is full, so that nothing was"), enter():
             raise error

@@ -139,8 +139,9 @@ def run(place: Path) -> Path:
 
 
 def listing(paths: Callable[[Sequence[Path]], list[Path]]) -> None:
-    """Make the run one of a stranger, who lists other files."""
+    """Make the run one of a stranger, who lists other files, and leaves out the digests."""
     stored = load_run(Path("run"))
+    Path("run/run.json").unlink()
     replace(stored, paths=paths(stored.paths)).save(Path("run"))
 
 
@@ -170,6 +171,7 @@ def test_whatever_files_a_run_lists_it_draws_those_of_given_folders_alone(run: P
         allowed = [Path.cwd()] if given is None else [folder.resolve() for folder in given]
         images = [path if draw.random() < 0.7 else anywhere(draw, place) for path in original.paths]
         meant = all(any(image.resolve().is_relative_to(folder) for folder in allowed) for image in images)
+        (run / "run.json").unlink(missing_ok=True)
         replace(original, paths=images).save(run)
         before = everything(place)
         words = [word for folder in given or [] for word in ("--images", str(folder))]
@@ -189,6 +191,7 @@ def test_so_is_one_with_images_that_came_later(run: Path, place: Path, capsys) -
     shutil.copytree("../archive", "new")
     main(["assign", "new", "--run", "run"])
     later = load_later(run, load_run(run))
+    (run / "run.json").unlink()
     replace(later, paths=[place / "private/deep/1.png", *later.paths[1:]]).save(run)
     before = everything(place)
     with pytest.raises(SystemExit):

@@ -1,18 +1,30 @@
 """Files on disk: written whole or not at all, and told apart by their content.
 
-All of the package writes through here what must not be found half written. Only the standard library is imported.
+All of the package writes through here what must not be found half written.
 """
 
 import errno
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from anomaly_clustering.locks import held
+
+# The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
+Discard = Callable[[Path, Path], None]
 UNFINISHED = ".unfinished"
+# Folders that are being written, by what they become; earlier versions named them in other ways, and had files too.
+LEFTOVER = re.compile(
+    rf"\.(?P<name>.+)(\.[0-9a-f]{{32}}|-[a-z0-9_]{{8}}){re.escape(UNFINISHED)}"
+    rf"|\.[a-z0-9_]{{8}}{re.escape(UNFINISHED)}|\.assigning-[a-z0-9_]{{8}}"
+)
+# In such a folder.
+LOCK, NEW, OLD = ".lock", "new", "old"
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
 MARK = ".anomaly-clustering"
 # The system's numbers for a disk without space, and for a user who has had what is allowed.
@@ -74,6 +86,101 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def unfinished(place: Path, name: str) -> Iterator[Path]:
+    """A hidden folder for what is being written, which is removed in the end.
+
+    It is locked for as long as this process lives. So what a process leaves that was killed is told from what another
+    one is writing, and is removed by the next that writes the same.
+
+    Args:
+        place: where the hidden folder is made, with those above it where they are missing.
+        name: of the file or folder that is being written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with unfinished(Path(place), "run") as folder:
+        ...         print([path.name for path in folder.iterdir()])
+        ...     print(list(Path(place).iterdir()))
+        ['.lock']
+        []
+    """
+    remove_leftovers(place, name)
+    folder = place / f".{name}.{uuid4().hex}{UNFINISHED}"
+    try:
+        with held(folder / LOCK):
+            yield folder
+    finally:
+        _remove(folder)
+
+
+def remove_leftovers(place: Path, name: str | None = None, *, discard: Discard | None = None) -> None:
+    """Remove what processes left that were killed while they wrote; what others are writing now stays.
+
+    A folder that had been moved away for a new one, which then did not come, is moved back.
+
+    Args:
+        place: the folder that was written to; it need not be there.
+        name: of the file or folder that was written; None for any.
+        discard: as for `whole_folder`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     leftover = Path(place) / f".a.csv.{uuid4().hex}.unfinished"
+        ...     leftover.mkdir()
+        ...     remove_leftovers(Path(place), "a.csv")
+        ...     leftover.exists()
+        False
+    """
+    for entry in list(os.scandir(place)) if place.is_dir() else []:
+        written = LEFTOVER.fullmatch(entry.name)
+        if not written or (name is not None and name != written["name"]):
+            continue
+        leftover = place / entry.name
+        if not entry.is_dir(follow_symlinks=False):
+            leftover.unlink(missing_ok=True)
+            continue
+        with held(leftover / LOCK) as state:
+            if state == "taken":
+                if written["name"]:
+                    _finish(leftover, place / written["name"], discard)
+                _remove(leftover)
+
+
+def remove_leftovers_below(folder: Path) -> None:
+    """Remove what processes left anywhere below a folder that were killed while they wrote, see `remove_leftovers`.
+
+    Args:
+        folder: that only this program writes to; it need not be there.
+
+    Example:
+        >>> remove_leftovers_below(Path("nowhere"))
+    """
+    for place, _, _ in os.walk(folder):
+        remove_leftovers(Path(place))
+
+
+def _finish(leftover: Path, folder: Path, discard: Discard | None) -> None:
+    """What was left of a folder that was being replaced."""
+    new, old = leftover / NEW, leftover / OLD
+    if not old.is_dir():
+        return
+    if not new.exists():
+        if discard:
+            discard(old, folder)
+    elif not folder.exists():
+        old.rename(folder)
+
+
+def _remove(leftover: Path) -> None:
+    """Unless it holds a folder that had been moved away, and was neither moved back nor discarded."""
+    if not (leftover / OLD).exists():
+        # Not locked any more, it may be removed by another process too.
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A path to write to, whose file takes the place of `path` when all went well and leaves no trace otherwise.
 
@@ -83,39 +190,40 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
             again, and is checked when it is read, can do without.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with whole_file(Path(folder) / "greeting.txt") as part:
         ...         _ = part.write_text("hello")
         ...     [file.name for file in Path(folder).iterdir()]
         ['greeting.txt']
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
-    # The rights of any new file here; libraries that write tensors give others none.
-    part.touch()
-    rights = part.stat().st_mode
-    try:
-        with naming_a_full_disk(path.parent):
-            yield part
-            part.chmod(rights)
-            if durable:
-                with part.open("r+b") as file:
-                    os.fsync(file.fileno())
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with naming_a_full_disk(path.parent), unfinished(path.parent, path.name) as folder:
+        part = folder / path.name
+        # The rights of any new file here; libraries that write tensors give others none.
+        part.touch()
+        rights = part.stat().st_mode
+        yield part
+        part.chmod(rights)
+        if durable:
+            with part.open("r+b") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
 
 
 @contextmanager
-def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
+def whole_folder(folder: Path, *, discard: Discard | None = None, keep: bool = False) -> Iterator[Path]:
     """An empty folder to write to, which becomes `folder` when all went well and leaves no trace otherwise.
 
     Args:
-        folder: made with those above it where they are missing.
-        replace: what `folder` was before is lost: look first. If not, and another process has finished the same folder
-            in the meantime, that one stays.
+        folder: made with those above it where they are missing. Unless `discard` is given it is not there, or empty.
+        discard: what becomes of the folder that was there: called with where that was moved to, and the new folder.
+        keep: if another process has finished the same folder in the meantime, that one stays, and this is no error.
+
+    Raises:
+        FileExistsError: something else has appeared in its place, which stays as it is.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place:
         ...     with whole_folder(Path(place) / "run") as new:
         ...         _ = (new / "labels.csv").write_text("path,label")
@@ -123,21 +231,30 @@ def whole_folder(folder: Path, *, replace: bool = True) -> Iterator[Path]:
         ['labels.csv']
     """
     folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-", suffix=UNFINISHED)
-    with naming_a_full_disk(folder), unfinished as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
+    with naming_a_full_disk(folder), unfinished(folder.parent, folder.name) as temporary:
+        new, old = temporary / NEW, temporary / OLD
         new.mkdir()
         yield new
-        if replace and folder.exists():
-            folder.rename(old)
         try:
+            if discard and folder.exists():
+                folder.rename(old)
+            # No folder takes the place of one that holds something; on Windows of none at all.
+            if folder.is_dir():
+                folder.rmdir()
             new.rename(folder)
-        except OSError:
-            if old.exists():
+        except BaseException as error:
+            if old.exists() and not folder.exists():
                 old.rename(folder)
-            if replace or not folder.is_dir():
-                raise
+            elif folder.exists() and isinstance(error, OSError):
+                if keep and folder.is_dir():
+                    return
+                raise FileExistsError(
+                    f"{str(folder)!r} has appeared while this was computed, and stays as it is; nothing was written: "
+                    "run it again with another folder"
+                ) from None
+            raise
+        if discard and old.exists():
+            discard(old, folder)
 
 
 def mark(folder: Path) -> None:
@@ -147,6 +264,7 @@ def mark(folder: Path) -> None:
         folder: that is there.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     mark(Path(folder))
         ...     [file.name for file in Path(folder).iterdir()]
@@ -162,6 +280,7 @@ def is_marked(folder: Path) -> bool:
         folder: any folder.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     before = is_marked(Path(folder))
         ...     mark(Path(folder))
@@ -169,30 +288,3 @@ def is_marked(folder: Path) -> bool:
         (False, True)
     """
     return (folder / MARK).is_file() or (folder / "run.safetensors").is_file()
-
-
-@contextmanager
-def files_into(folder: Path, *, last: str) -> Iterator[Path]:
-    """An empty folder to write to, whose files take their places in `folder`, which is there, when all went well.
-
-    Args:
-        folder: files of the same names in it are replaced, others stay.
-        last: the ending of the file that is moved last, since it shows the others.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     with files_into(Path(place), last=".html") as new:
-        ...         _ = (new / "page.html").write_text("shows a.png")
-        ...         _ = (new / "a.png").write_text("")
-        ...     sorted(file.name for file in Path(place).iterdir())
-        ['a.png', 'page.html']
-    """
-    unfinished = tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=UNFINISHED)
-    with naming_a_full_disk(folder), unfinished as temporary:
-        new = Path(temporary)
-        yield new
-        written = [path for path in new.rglob("*") if path.is_file()]
-        for path in sorted(written, key=lambda path: path.suffix == last):
-            target = folder / path.relative_to(new)
-            target.parent.mkdir(exist_ok=True)
-            os.replace(path, target)

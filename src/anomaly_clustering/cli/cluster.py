@@ -25,7 +25,8 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import method_arguments
 from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs.file_names import PAGE
-from anomaly_clustering.runs.run_folder import check_free, how_many, write_run
+from anomaly_clustering.runs.output_folder import reserved
+from anomaly_clustering.runs.run_folder import how_many, write_run
 
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
@@ -36,23 +37,23 @@ def cluster(options: argparse.Namespace) -> None:
     console = Console()
     name = options.images.resolve().name if options.images else "synthetic"
     out = options.out or Path(f"{name}-clusters")
-    check_free(out, overwrite=options.overwrite)
-    datamodule = _datamodule(options)
-    mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
-    trainer = plain_trainer(progress_bar=True)
-    with offering_to_skip():
-        trainer.validate(mic, datamodule=datamodule, verbose=False)
-    metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    write_run(
-        out,
-        mic,
-        datamodule,
-        metrics=metrics,
-        config=yaml.safe_dump(plain, sort_keys=False),
-        overwrite=options.overwrite,
-        progress=drawing_the_report,
-    )
+    with reserved(out, overwrite=options.overwrite):
+        datamodule = _datamodule(options)
+        mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
+        trainer = plain_trainer(progress_bar=True)
+        with offering_to_skip():
+            trainer.validate(mic, datamodule=datamodule, verbose=False)
+        metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+        write_run(
+            out,
+            mic,
+            datamodule,
+            metrics=metrics,
+            config=yaml.safe_dump(plain, sort_keys=False),
+            overwrite=options.overwrite,
+            progress=drawing_the_report,
+        )
     _print(console, mic, datamodule, metrics, out)
 
 

@@ -3,14 +3,17 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import yaml
 from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, scores_table
@@ -19,16 +22,12 @@ from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import ACCELERATOR
+from anomaly_clustering.runs.checkpoints import WholeCheckpoints
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
-from anomaly_clustering.runs.run_folder import check_free, write_run
-from anomaly_clustering.runs.training import (
-    LAST,
-    check_free_to_train,
-    clear,
-    predicted,
-    write_training,
-)
+from anomaly_clustering.runs.output_folder import reserved
+from anomaly_clustering.runs.run_folder import write_run
+from anomaly_clustering.runs.training import LAST, TrainingFolder, predicted, reserved_to_train, write_training
 
 
 def run(argv: Sequence[str]) -> None:
@@ -41,18 +40,8 @@ def run(argv: Sequence[str]) -> None:
     # user's could take the place of a library.
     sys.path.insert(0, os.getcwd())
     try:
-        command = CommandLine(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            trainer_defaults={"accelerator": ACCELERATOR, "logger": False, "enable_model_summary": False},
-            parser_class=Parser,
-            parser_kwargs={"prog": "anomaly-clustering"},
-            args=list(argv),
-        )
-        command.finish()
+        with ExitStack() as kept:
+            _run(argv, kept)
     except BaseException as error:
         # Also where no trainer works at the moment.
         if Companions.watch:
@@ -60,6 +49,22 @@ def run(argv: Sequence[str]) -> None:
         if isinstance(error, MisconfigurationException):
             raise ValueError(str(error)) from error
         raise
+
+
+def _run(argv: Sequence[str], kept: ExitStack) -> None:
+    command = CommandLine(
+        kept,
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=None,
+        trainer_defaults={"accelerator": ACCELERATOR, "logger": False, "enable_model_summary": False},
+        parser_class=Parser,
+        parser_kwargs={"prog": "anomaly-clustering"},
+        args=list(argv),
+    )
+    command.finish()
 
 
 class Parser(LightningArgumentParser):
@@ -70,7 +75,15 @@ class Parser(LightningArgumentParser):
 
 
 class CommandLine(LightningCLI):
-    """LightningCLI that leaves the folder of a run behind: assignments, metrics, resolved config, report."""
+    """LightningCLI that leaves the folder of a run behind: assignments, metrics, resolved config, report.
+
+    Args:
+        kept: closed when the command has ended; until then nobody else writes to the folder.
+    """
+
+    def __init__(self, kept: ExitStack, *args: Any, **kwargs: Any):
+        self.kept = kept
+        super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
@@ -86,19 +99,32 @@ class CommandLine(LightningCLI):
         if config.get("weights_only") is None and str(config.get("ckpt_path")).startswith("http"):
             config.weights_only = True
         self.trainer_defaults["callbacks"] = [Companions()]
-        if self.subcommand != "fit":
-            check_free(self.out, overwrite=config.overwrite)
+        fits = self.subcommand == "fit"
+        # Lightning starts the other processes of a run when the first one has looked.
+        if getattr(rank_zero_only, "rank", 0) == 0:
+            self.kept.enter_context(
+                reserved_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
+                if fits
+                else reserved(self.out, overwrite=config.overwrite)
+            )
+        if not fits:
             return
-        check_free_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
-        self.epochs = LastAndBest(self.out / EPOCHS)
+        self.folder = TrainingFolder(self.out, overwrite=config.overwrite and not config.ckpt_path)
+        self.epochs = LastAndBest(self.out / EPOCHS, self.folder.begin)
         checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
         self.trainer_defaults["callbacks"] += [self.epochs, checkpoints]
 
-    def before_fit(self) -> None:
-        if self.config.fit.overwrite and not self.config.fit.ckpt_path:
-            clear(self.out)
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer = self._trainer(**kwargs)
+        if self.subcommand == "fit":
+            if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+                trainer.strategy.checkpoint_io = WholeCheckpoints(self.out, self.folder.begin)
+            elif trainer.is_global_zero:
+                # What a user brings in its place stays, and does not say when it writes.
+                self.folder.begin()
+        return trainer
+
+    def _trainer(self, **kwargs: Any) -> Trainer:
         mode = self.config[self.subcommand].wandb
         trainer = super().instantiate_trainer(**kwargs) if mode == "off" else self._tracked_trainer(mode, **kwargs)
         if trainer.world_size > 1:
@@ -139,6 +165,7 @@ class CommandLine(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         self._dump_config()
+        self.folder.begin()
         chosen = self.epochs.chosen()
         write_training(
             self.out,

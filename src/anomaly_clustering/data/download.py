@@ -179,7 +179,7 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
         return folder
     if not hasattr(tarfile, "data_filter"):
         raise ValueError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
-    with whole_folder(folder, replace=False) as new:
+    with whole_folder(folder, keep=True) as new:
         try:
             if zipfile.is_zipfile(archive):
                 _unzip(archive, new)

@@ -32,7 +32,7 @@ def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficu
     """
     if folder.exists():
         return
-    with whole_folder(folder, replace=False) as new:
+    with whole_folder(folder, keep=True) as new:
         write_dataset(new, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from anomaly_clustering.files import whole_file
+from anomaly_clustering.files import remove_leftovers_below, whole_file
 
 # Is raised when the same settings come to mean other numbers.
 VERSION = 2
@@ -76,6 +76,7 @@ class Cache:
     def __init__(self, folder: Path | str, notify: Callable[[str], object]):
         self.folder = Path(folder)
         self.notify = notify
+        self._cleared = False
 
     def load(self, kind: str, key: str) -> dict[str, Tensor] | None:
         """Tensors by name, memory-mapped; None where the file is missing or damaged.
@@ -115,6 +116,9 @@ class Cache:
             save_file(kept, part, metadata=checksums)
 
     def _path(self, kind: str, key: str) -> Path:
+        if not self._cleared:
+            remove_leftovers_below(self.folder)
+            self._cleared = True
         return self.folder / kind / key[:2] / f"{key}.safetensors"
 
 

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.data.records import Record
-from anomaly_clustering.files import digest, files_into
+from anomaly_clustering.files import digest, remove_leftovers
+from anomaly_clustering.locks import working_on
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.report.places import place_among
@@ -23,8 +24,10 @@ from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import read_labels
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
+from anomaly_clustering.runs.mark import files_into
+from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
-from anomaly_clustering.runs.store import StoredRun, load_run
+from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 
 
 class _Known(NamedTuple):
@@ -61,25 +64,30 @@ def assign_to_run(
         ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, or an
             image has changed since it was seen.
         PermissionError: an image of the run lies outside of the folders.
+        BlockingIOError: another process works on the run.
     """
-    run = load_run(folder)
-    _check_there(run)
-    known = _known(run, labels)
-    seen = load_later(folder, run)
-    drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
-    check_given(drawn, folders, contents=contents_of(run, seen))
-    later, given = embed_later(run, seen, images)
-    new = Embedded(later.digests, later.embeddings, later.mean_scores)
-    fitted = fitted_to(run, known.labels)
-    contents = set(run.digests)
-    of_run = {image: content for image, content in given.items() if content in contents}
-    found_own, found = assign(list(of_run.values()), new, fitted), assign(later.digests, new, fitted)
-    rows = [
-        *_rows(list(of_run), found_own, known.names, same_as=[str(run.paths[i]) for i in found_own.nearest]),
-        *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
-    ]
-    _write(folder, run, later, found, rows, progress)
-    return rows
+    find_store(folder)
+    # From what is read to what is written: two at once would each keep their own images alone.
+    with working_on(folder):
+        remove_leftovers(folder)
+        run = load_run(folder)
+        _check_there(run)
+        known = _known(run, labels)
+        seen = load_later(folder, run)
+        drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
+        check_given(drawn, folders, contents=contents_of(run, seen))
+        later, given = embed_later(run, seen, images)
+        new = Embedded(later.digests, later.embeddings, later.mean_scores)
+        fitted = fitted_to(run, known.labels)
+        contents = set(run.digests)
+        of_run = {image: content for image, content in given.items() if content in contents}
+        found_own, found = assign(list(of_run.values()), new, fitted), assign(later.digests, new, fitted)
+        rows = [
+            *_rows(list(of_run), found_own, known.names, same_as=[str(run.paths[i]) for i in found_own.nearest]),
+            *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
+        ]
+        _write(folder, run, later, found, rows, progress)
+        return rows
 
 
 def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
@@ -195,7 +203,9 @@ def _write(
 ) -> None:
     """All of it, or nothing."""
     assert run.embeddings is not None
-    with files_into(folder, last=".html") as new:
+    mark = mark_of_run(folder)
+    assert mark is not None
+    with files_into(folder, mark, last=".html") as new:
         write_assignments(new / ASSIGNED, rows)
         later.save(new)
         drawn = AssignedImages(

@@ -1,6 +1,6 @@
 """Follows a training: a table of all epochs from what its module logs, and the last and the best of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class LastAndBest(Callback):
 
     Args:
         table: a CSV file that holds a row for each epoch so far, at any time; None to write none.
+        begin: is called before it is written.
 
     Example:
         >>> training = LastAndBest()
@@ -28,8 +29,9 @@ class LastAndBest(Callback):
         0
     """
 
-    def __init__(self, table: Path | None = None):
+    def __init__(self, table: Path | None = None, begin: Callable[[], None] = lambda: None):
         self.table = table
+        self.begin = begin
         self.rows: list[Epoch] = []
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -40,6 +42,7 @@ class LastAndBest(Callback):
         self.rows = [row for row in self.rows if row["epoch"] < trainer.current_epoch]
         self.rows.append({"epoch": trainer.current_epoch, **metrics})
         if self.table and trainer.is_global_zero:
+            self.begin()
             self._write(self.table)
 
     def state_dict(self) -> dict[str, Any]:

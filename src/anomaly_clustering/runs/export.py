@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from anomaly_clustering.data.whole_numbers import whole_number
-from anomaly_clustering.files import mark, whole_folder
+from anomaly_clustering.files import mark, remove_leftovers, whole_folder
+from anomaly_clustering.locks import working_on
 from anomaly_clustering.runs.annotations import (
     Item,
     Region,
@@ -93,6 +94,7 @@ def export(
             least 0 and below 1; no image has a label; an image is not among `regions`; or a label or name is one that
             the layout cannot have; or what it names is no image.
         FileExistsError: `out` holds something.
+        BlockingIOError: another process writes to it.
         FileNotFoundError: an image is no longer where it was.
         PermissionError: an image lies outside of the folders.
 
@@ -112,8 +114,10 @@ def export(
     if not (isinstance(val_fraction, Real) and 0 <= val_fraction < 1):
         raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction!r}")
     seed = whole_number("seed", seed, least=0)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
+    with working_on(out):
+        remove_leftovers(out.resolve().parent, out.resolve().name)
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
     if layout in OF_REGIONS and regions is None:
         raise ValueError(f"layout {layout!r} needs regions of defects: give the folder of the run with --run")
     if layout in BY_FOLDER and regions is not None:
@@ -126,7 +130,7 @@ def export(
         _check_folders(items)
     if layout == "cvat":
         _check_xml(items)
-    with whole_folder(out) as folder:
+    with working_on(out), whole_folder(out) as folder:
         LAYOUTS[layout](items, folder, Options(val_fraction, seed, boxes or layout == "yolo-det"))
         mark(folder)
     return len(labels) - len(items)

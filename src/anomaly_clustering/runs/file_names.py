@@ -11,3 +11,5 @@ LATER = "assigned.safetensors"
 # Of a training.
 CHECKPOINTS = "checkpoints"
 EPOCHS = "epochs.csv"
+# The mark of either: which files are its own.
+MARK = "run.json"

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from anomaly_clustering.files import whole_file
 from anomaly_clustering.runs.file_names import LATER
+from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER as ARRAYS
 from anomaly_clustering.runs.untrusted import check_later, checked_texts, read_arrays
@@ -73,6 +74,7 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     path = folder / LATER
     if not path.is_file():
         return LaterImages([], [], run.weights[:0].astype(np.float32), run.embeddings[:0], run.mean_scores[:0])
+    check_unchanged(path, way_out="delete it to assign images anew")
     try:
         with safe_open(path, "numpy") as file:
             names = json.loads(file.metadata()["images"])

@@ -2,8 +2,8 @@
 
 import json
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,67 +11,21 @@ import numpy as np
 import torch
 
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.files import UNFINISHED, digest, whole_folder
+from anomaly_clustering.files import digest, whole_folder
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
-from anomaly_clustering.report.pictures import THUMBNAILS
 from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
+from anomaly_clustering.runs.file_names import ASSIGNMENTS, CONFIG, METRICS
+from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
+from anomaly_clustering.runs.output_folder import mark_of_run, reserved
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.search.precision import resolve
-
-FILES = frozenset({ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE, ASSIGNED, LATER, THUMBNAILS})
-
-
-def check_free(out: Path, *, overwrite: bool) -> None:
-    """Fail before the work if its result could not be written, or not without losing something.
-
-    Args:
-        out: the folder of the run to come.
-        overwrite: whether a run that it holds may be lost.
-
-    Raises:
-        FileExistsError: the folder holds a run and `overwrite` is not set; it holds anything else; it is the working
-            directory or where a disk is mounted.
-        PermissionError: nothing can be written there.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     (Path(folder) / "mine.txt").touch()
-        ...     check_free(Path(folder), overwrite=True)
-        Traceback (most recent call last):
-        FileExistsError: '...' exists and holds more than a run; choose another folder with --out
-    """
-    place = out.resolve()
-    if place.is_mount():
-        # What is mounted can be written to, but no finished folder can take its place.
-        raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
-    parent = next(folder for folder in place.parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
-    if place == Path.cwd():
-        raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
-    if not place.exists():
-        return
-    names = {path.name for path in place.iterdir()} if place.is_dir() else {place.name}
-    # What a process left that was killed while it wrote.
-    names = {name for name in names if not name.endswith(UNFINISHED)}
-    # One file more, and it is not ours to replace.
-    if names and not (ASSIGNMENTS in names and names <= FILES and _are_ours(place / THUMBNAILS)):
-        raise FileExistsError(f"{str(out)!r} exists and holds more than a run; choose another folder with --out")
-    if names and not overwrite:
-        raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
-
-
-def _are_ours(thumbnails: Path) -> bool:
-    return all(path.stem.isdecimal() and path.suffix in (".jpg", ".png") for path in thumbnails.glob("*"))
 
 
 def write_run(
@@ -96,20 +50,39 @@ def write_run(
         progress: wraps the images as they are drawn into the report.
 
     Raises:
-        FileExistsError: the folder is not free, see `check_free`.
-        PermissionError: nothing can be written there.
+        OSError: the folder is not free, see `reserved`.
     """
     grouping = mic.grouping
     images = [datamodule.records[i].image for i in grouping.index]
     notices = [*datamodule.notices, *mic.notices]
-    check_free(out, overwrite=overwrite)
-    with whole_folder(out) as folder:
+    with new_run(out, overwrite=overwrite) as folder:
         (folder / CONFIG).write_text(config)
         write_assignments(folder / ASSIGNMENTS, _assignments(grouping, images, datamodule.class_names))
         _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
         run.save(folder)
         draw_report(folder, run, progress=progress)
+
+
+@contextmanager
+def new_run(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to write a run to, which gets its mark and takes the place of what was there when all went well.
+
+    Args:
+        out: the folder.
+        overwrite: whether a run that the folder holds may be lost.
+
+    Raises:
+        OSError: the folder is not free, see `reserved`.
+    """
+    with reserved(out, overwrite=overwrite):
+        before = mark_of_run(out)
+        if before is not None and read_mark(out) is None:
+            # While it is removed it must be known for a run.
+            write_mark(out, before)
+        with whole_folder(out, discard=discard_run if before else None) as folder:
+            yield folder
+            write_mark(folder, mark_of_all(folder, "run"))
 
 
 def _stored(

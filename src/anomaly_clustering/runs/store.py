@@ -16,6 +16,7 @@ from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.file_names import STORE
+from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.untrusted import RUN, check_run, check_told, checked_recipe, read_arrays
 
 
@@ -82,6 +83,28 @@ class StoredRun:
             save_file(arrays, part, metadata={"run": json.dumps(rest, default=_field_as_json)})
 
 
+def find_store(folder: Path) -> Path:
+    """The file of a run's folder.
+
+    Args:
+        folder: of the run, as `anomaly-clustering cluster` wrote it.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one of an older version.
+
+    Example:
+        >>> find_store(Path("photos"))
+        Traceback (most recent call last):
+        FileNotFoundError: 'photos' holds no run.safetensors: give the folder that `anomaly-clustering cluster` wrote
+    """
+    path = folder / STORE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{str(folder)!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote"
+        )
+    return path
+
+
 def load_run(folder: Path) -> StoredRun:
     """Read the file of a run's folder.
 
@@ -95,11 +118,8 @@ def load_run(folder: Path) -> StoredRun:
         FileNotFoundError: the folder holds no run, or one of an older version.
         ValueError: the file is damaged.
     """
-    path = folder / STORE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{str(folder)!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote"
-        )
+    path = find_store(folder)
+    check_unchanged(path, way_out="take it from a copy, or cluster the images anew")
     try:
         with safe_open(path, "numpy") as file:
             rest: dict[str, Any] = json.loads(file.metadata()["run"])

@@ -20,6 +20,7 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
+from anomaly_clustering.runs.checkpoints import damaged
 
 Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
@@ -106,6 +107,9 @@ def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
     Returns:
         The id; None where the training was not tracked.
 
+    Raises:
+        ValueError: the checkpoint is damaged.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -113,11 +117,13 @@ def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
         ...     run_of(Path(folder) / "last.ckpt")
         '31a2ecb6'
     """
-    # Weights stay on disk: Lightning reads them when it goes on.
-    found: str | None = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=weights_only).get(
-        IN_CHECKPOINT
-    )
-    return found
+    try:
+        # Weights stay on disk: Lightning reads them when it goes on.
+        found = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=weights_only)
+    except (RuntimeError, EOFError) as error:
+        raise damaged(checkpoint) from error
+    run: str | None = found.get(IN_CHECKPOINT)
+    return run
 
 
 class StepsOfTraining(WandbLogger):

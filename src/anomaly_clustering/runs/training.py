@@ -4,8 +4,8 @@ Checkpoints and the table of epochs grow while it runs, so unlike the folder of 
 """
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,25 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.files import UNFINISHED, whole_file
+from anomaly_clustering.files import digest, remove_leftovers, whole_file
+from anomaly_clustering.locks import working_on
 from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.checkpoints import is_of_training
 from anomaly_clustering.runs.epochs import Epoch
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, METRICS
-from anomaly_clustering.runs.run_folder import check_free
+from anomaly_clustering.runs.mark import Mark, discard_run, is_free_for, read_mark, remove_own, write_mark
+from anomaly_clustering.runs.output_folder import check_no_strangers, check_place
 
-FILES = frozenset({CHECKPOINTS, EPOCHS, ASSIGNMENTS, CONFIG, METRICS})
 # What `last` names to Lightning.
 LAST = f"{CHECKPOINTS}/last.ckpt"
+FILES = (LAST, EPOCHS, ASSIGNMENTS, CONFIG, METRICS)
 
 
-def check_free_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> None:
-    """Fail before the work if the folder cannot take a training, or holds one already.
+@contextmanager
+def reserved_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> Iterator[None]:
+    """Keep a folder for a training to come, from before the work until it has ended.
+
+    What a process left there that was killed is removed.
 
     Args:
         out: the folder of the training to come.
@@ -37,50 +43,105 @@ def check_free_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) ->
         FileExistsError: the folder holds a training and neither `ckpt_path` nor `overwrite` is set, or anything else.
         FileNotFoundError: there is no last checkpoint to go on from.
         PermissionError: nothing can be written there.
+        BlockingIOError: another process works on it.
+        ValueError: the mark of the training that it holds is damaged.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     check_free_to_train(Path(folder), ckpt_path="last", overwrite=False)
+        ...     with reserved_to_train(Path(folder), ckpt_path="last", overwrite=False):
+        ...         pass
         Traceback (most recent call last):
         FileNotFoundError: there is no training in '...' to go on with: no '...'
     """
     if ckpt_path == "last" and not (out / LAST).exists():
         raise FileNotFoundError(f"there is no training in {str(out)!r} to go on with: no {str(out / LAST)!r}")
-    if not _holds_training(out):
-        check_free(out, overwrite=False)
-    elif not (ckpt_path or overwrite):
+    if ckpt_path is None:
+        check_place(out)
+    with working_on(out):
+        remove_leftovers(out.resolve().parent, out.resolve().name, discard=discard_run)
+        for folder in (out, out / CHECKPOINTS):
+            remove_leftovers(folder)
+        _check_content(out, goes_on=bool(ckpt_path), overwrite=overwrite)
+        yield
+
+
+def _check_content(out: Path, *, goes_on: bool, overwrite: bool) -> None:
+    mark = mark_of_training(out)
+    if mark and mark.kind != "training":
+        raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out")
+    if mark and goes_on:
+        _check_names(out, mark)
+        return
+    check_no_strangers(out, mark)
+    if mark and not overwrite and any((out / name).exists() for name in mark.files):
+        way_on = "go on with it with --ckpt_path last, " if (out / LAST).exists() else ""
         raise FileExistsError(
-            f"{str(out)!r} already holds a training; go on with it with --ckpt_path last, choose another folder with "
-            "--out, or --overwrite it"
+            f"{str(out)!r} already holds a training; {way_on}choose another folder with --out, or --overwrite it"
         )
 
 
-def clear(out: Path) -> None:
-    """Remove the training that a folder holds; a folder that holds anything else stays.
+def _check_names(out: Path, mark: Mark) -> None:
+    """Fail if what is not of the training has the name of one of its files; what else is there is in nobody's way."""
+    for name in FILES:
+        if not is_free_for(out, name, mark):
+            raise FileExistsError(
+                f"{str(out)!r} exists and holds {name!r}, which is not of a run; choose another folder with --out"
+            )
+
+
+def mark_of_training(folder: Path) -> Mark | None:
+    """The mark of a folder; one that lists the files of a training which began before there were marks.
+
+    Such a training is known by its last checkpoint, which holds what this program follows a training by.
 
     Args:
-        out: the folder, which need not be there.
+        folder: any.
 
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     out = Path(folder) / "out"
-        ...     out.mkdir()
-        ...     (out / "epochs.csv").touch()
-        ...     clear(out)
-        ...     out.exists()
-        False
+    Returns:
+        The mark; None where the folder holds none.
+
+    Raises:
+        ValueError: there is a damaged mark.
     """
-    if _holds_training(out):
-        shutil.rmtree(out)
+    mark = read_mark(folder)
+    if mark is None and is_of_training(folder / LAST):
+        there = [name for name in FILES if (folder / name).is_file()]
+        return Mark("training", dict.fromkeys(there))
+    return mark
 
 
-def _holds_training(out: Path) -> bool:
-    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    # What a process left that was killed while it wrote.
-    names = {name for name in names if not name.endswith(UNFINISHED)}
-    return bool(names & {CHECKPOINTS, EPOCHS}) and names <= FILES
+class TrainingFolder:
+    """The folder of a training, which is begun by the first file that is written to it.
+
+    So a training that fails before leaves the folder as it was, with the training that it was to replace.
+
+    Args:
+        out: the folder, kept by `reserved_to_train`.
+        overwrite: remove the training that it holds.
+    """
+
+    def __init__(self, out: Path, *, overwrite: bool):
+        self.out = out
+        self.overwrite = overwrite
+        self.begun = False
+
+    def begin(self) -> None:
+        """Mark the folder as that of this training, if that was not done yet."""
+        if self.begun:
+            return
+        mark = mark_of_training(self.out) or Mark("training", {})
+        if self.overwrite and self.out.exists():
+            # While it is removed it must be known for a training.
+            write_mark(self.out, mark)
+            remove_own(self.out, mark)
+            mark = Mark("training", {})
+        # It may have appeared since the folder was looked at.
+        _check_names(self.out, mark)
+        self.out.mkdir(parents=True, exist_ok=True)
+        # None has a digest until the training has ended: all of them change.
+        write_mark(self.out, Mark("training", dict.fromkeys((*FILES, *mark.files))))
+        self.begun = True
 
 
 def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]] | None:
@@ -145,6 +206,13 @@ def write_training(
             part.write_text(text)
     if table is not None:
         write_assignments(out / ASSIGNMENTS, [_assignment(row, datamodule) for row in table])
+    _write_digests(out)
+
+
+def _write_digests(out: Path) -> None:
+    mark = read_mark(out) or Mark("training", {})
+    there = [name for name in (*FILES, *mark.files) if (out / name).is_file()]
+    write_mark(out, Mark("training", {name: digest(out / name) for name in there}))
 
 
 def _assignment(row: Mapping[str, Any], datamodule: LightningDataModule | None) -> dict[str, Any]:

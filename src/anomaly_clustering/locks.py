@@ -1,0 +1,218 @@
+"""A file or folder in; it, held by one process at a time, out: the system gives it free when that process dies.
+
+Locks are the system's own (`flock`, on Windows `msvcrt.locking`), so that a process that is killed leaves none behind.
+Where a file system knows no locks, as some mounts of network file systems do not, nobody is kept out.
+"""
+
+import errno
+import os
+import shlex
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+State = Literal["taken", "busy", "unsupported"]
+UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+# How the content of a lock begins.
+PROCESS = b"process "
+# What a process is told of another one fits on a screen.
+LONGEST_COMMAND = 200
+# On Windows what is locked cannot be read, so this byte is locked, which is far behind what is written.
+FAR = 1 << 30
+
+# Open files whose locks this process holds, and the folders that it works on, by the thread that does.
+_held: set[int] = set()
+_working: dict[Path, int] = {}
+
+
+def _forget() -> None:
+    """In a process that was forked off: the lock is its parent's, and must not outlive that."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+    _working.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def take(descriptor: int) -> State:
+    """Lock an open file, without waiting for it.
+
+    Args:
+        descriptor: of a file that is open for writing.
+
+    Returns:
+        'busy' where another process, or another opening of the file in this one, holds it; 'unsupported' where the
+        file system knows no locks.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file, open(file.name, "r+") as again:
+        ...     take(file.fileno()), take(again.fileno())
+        ('taken', 'busy')
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, FAR, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return "busy"
+    except OSError as error:
+        if error.errno in UNSUPPORTED:
+            return "unsupported"
+        raise
+    return "taken"
+
+
+@contextmanager
+def held(file: Path) -> Iterator[State]:
+    """Hold a file, which is made with the folder that it is in, and removed in the end.
+
+    Args:
+        file: any path that only locks have.
+
+    Yields:
+        See `take`; the file is there and removed in the end unless it is 'busy'.
+
+    Raises:
+        FileExistsError: the file is there and holds something else, which stays as it is.
+        OSError: the file cannot be written, or is a link.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with held(Path(folder) / "lock") as first, held(Path(folder) / "lock") as second:
+        ...         first, second
+        ('taken', 'busy')
+    """
+    descriptor = _opened(file)
+    state = take(descriptor)
+    if state == "busy":
+        os.close(descriptor)
+        yield state
+        return
+    # Whoever held it may have removed it between the two lines above; then another process can hold a new one.
+    if not _is_there(descriptor, file):
+        os.close(descriptor)
+        with held(file) as state:
+            yield state
+        return
+    if os.read(descriptor, len(PROCESS)) not in (PROCESS, b""):
+        os.close(descriptor)
+        raise FileExistsError(f"{str(file)!r} is in the place of a lock and is none; move it away")
+    _held.add(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, PROCESS + _this_process().encode(errors="backslashreplace"))
+        yield state
+    finally:
+        # In a process that was forked off it is no longer ours.
+        if descriptor in _held:
+            _held.discard(descriptor)
+            _remove(descriptor, file)
+
+
+def _opened(file: Path) -> int:
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Another process may remove the folder while it is empty.
+        with suppress(FileNotFoundError):
+            return os.open(file, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
+
+
+def _is_there(descriptor: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _remove(descriptor: int, file: Path) -> None:
+    """While it is held, or the file of the next one would be removed; Windows removes no file that is open."""
+    if sys.platform == "win32":
+        os.close(descriptor)
+        with suppress(OSError):
+            file.unlink()
+    else:
+        file.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def working_on(folder: Path) -> Iterator[None]:
+    """Keep other processes from working on a folder, which need not be there yet, until the work on it has ended.
+
+    The lock is a hidden file beside the folder, or in it where nothing can be written beside it. Within the work it can
+    be asked for again.
+
+    Args:
+        folder: those above it are made where they are missing, and removed again if nothing was put there.
+
+    Raises:
+        BlockingIOError: another process works on it.
+        OSError: the lock cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with working_on(Path(place) / "run"):
+        ...         [file.name for file in Path(place).iterdir()]
+        ['.run.lock']
+    """
+    place = folder.resolve()
+    if _working.get(place) == threading.get_ident():
+        yield
+        return
+    missing = [above for above in place.parents if not above.exists()]
+    beside = os.access(place.parent, os.W_OK) or not place.is_dir()
+    lock = place.with_name(f".{place.name}.lock") if beside else place / ".lock"
+    try:
+        with held(lock) as state:
+            if state == "busy":
+                raise BlockingIOError(
+                    f"{str(folder)!r} is in use by {_holder(lock)}; let that end, or choose another folder"
+                )
+            _working[place] = threading.get_ident()
+            try:
+                yield
+            finally:
+                _working.pop(place, None)
+    finally:
+        for above in missing:
+            with suppress(OSError):
+                above.rmdir()
+
+
+def _this_process() -> str:
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    command = shlex.join(words)
+    short = command if len(command) <= LONGEST_COMMAND else f"{command[:LONGEST_COMMAND]} ..."
+    since = datetime.now().isoformat(sep=" ", timespec="seconds")
+    return f"{os.getpid()} on {socket.gethostname()} ({short}), since {since}"
+
+
+def _holder(lock: Path) -> str:
+    """Who holds it; the one that has just taken it may need a moment to say so."""
+    for _ in range(20):
+        with suppress(OSError):
+            if said := lock.read_text(errors="backslashreplace"):
+                return said
+        time.sleep(0.02)
+    return "another process"

@@ -1,0 +1,152 @@
+"""The state of a training in; a checkpoint that is whole, or the one before it, out; one that is damaged is named.
+
+Lightning writes a checkpoint where temporary files lie, and copies it over the old one where that is another disk.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.fabric.utilities.types import _PATH
+
+from anomaly_clustering.files import digest, whole_file
+from anomaly_clustering.runs.mark import is_free_for, read_mark, write_mark
+
+# The state of this callback is in every checkpoint that `fit` writes.
+FOLLOWED_BY = "LastAndBest"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside the old ones, which they then replace, and lists them among the files of the training.
+
+    Args:
+        out: the folder of the training. Checkpoints that a user's callback puts elsewhere are written whole as well.
+        begin: is called before the first one is written.
+    """
+
+    def __init__(self, out: Path, begin: Callable[[], None]):
+        self.out = out.resolve()
+        self.begin = begin
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: the state of the training.
+            path: where it goes; what Lightning names by a URL is left to Lightning.
+            storage_options: as Lightning has it, which knows none here.
+
+        Raises:
+            FileExistsError: there is a file that is not of the training.
+            OSError: the disk is full.
+        """
+        if storage_options is not None or "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        self.begin()
+        self._list(Path(path))
+        with whole_file(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+    def load_checkpoint(
+        self,
+        path: _PATH,
+        map_location: Callable[..., Any] | None = lambda storage, location: storage,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Args:
+            path: of the checkpoint.
+            map_location: as PyTorch has it.
+            weights_only: as PyTorch has it.
+
+        Returns:
+            The state of the training.
+
+        Raises:
+            ValueError: the file is damaged, no checkpoint of a training, or could run code.
+        """
+        mark, name = read_mark(self.out), self._name(Path(path))
+        known = mark.files.get(name) if mark and name else None
+        if known and known != digest(Path(path)):
+            raise damaged(path)
+        try:
+            found = super().load_checkpoint(path, map_location, weights_only)
+        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+            if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
+                raise ValueError(
+                    f"checkpoint {str(path)!r} holds more than tensors, and loading it could run code; if it is yours, "
+                    "add --weights_only false"
+                ) from error
+            raise damaged(path) from error
+        if not (isinstance(found, dict) and "state_dict" in found):
+            raise damaged(path)
+        return found
+
+    def remove_checkpoint(self, path: _PATH) -> None:
+        """Remove a checkpoint, unless it lies among the files of the training and is not one of them.
+
+        Args:
+            path: of the checkpoint.
+        """
+        mark, name = read_mark(self.out), self._name(Path(path))
+        if mark is None or name is None or (name in mark.files and is_free_for(self.out, name, mark)):
+            super().remove_checkpoint(path)
+
+    def _name(self, path: Path) -> str | None:
+        """In the folder of the training; None elsewhere."""
+        place = path.absolute()
+        return place.relative_to(self.out).as_posix() if place.is_relative_to(self.out) else None
+
+    def _list(self, path: Path) -> None:
+        mark, name = read_mark(self.out), self._name(path)
+        if mark is None or name is None:
+            return
+        if not is_free_for(self.out, name, mark):
+            raise FileExistsError(
+                f"{str(path)!r} is not of this training, so it was not replaced; move it away, or choose another "
+                "folder with --out"
+            )
+        if name not in mark.files:
+            write_mark(self.out, replace(mark, files={**mark.files, name: None}))
+
+
+def damaged(path: _PATH) -> ValueError:
+    """The error that names a checkpoint which cannot be read.
+
+    Args:
+        path: of the checkpoint.
+    """
+    return ValueError(
+        f"checkpoint {str(path)!r} is damaged, or is not of a training; give another one with --ckpt_path, or start "
+        "anew with --overwrite"
+    )
+
+
+def is_of_training(path: Path) -> bool:
+    """Whether a file is a checkpoint that `fit` wrote, as far as it can be told without running code of it.
+
+    Args:
+        path: any; it need not exist.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     torch.save({"callbacks": {"LastAndBest": {"rows": []}}}, Path(folder) / "last.ckpt")
+        ...     is_of_training(Path(folder) / "last.ckpt")
+        True
+    """
+    if path.is_symlink() or not path.is_file():
+        return False
+    try:
+        found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        return FOLLOWED_BY in found["callbacks"]
+    except Exception:
+        # Whatever PyTorch says of it: it is not ours for sure.
+        return False

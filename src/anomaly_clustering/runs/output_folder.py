@@ -1,0 +1,143 @@
+"""A folder that a run is to be written to in; it, kept from others and known to be free, out: or why it is not."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anomaly_clustering.files import remove_leftovers
+from anomaly_clustering.locks import working_on
+from anomaly_clustering.report.pictures import MOST_IN_PAGE, THUMBNAILS
+from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
+from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
+from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.tables import ENCODING, ERRORS
+
+FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE)
+
+
+@contextmanager
+def reserved(out: Path, *, overwrite: bool) -> Iterator[None]:
+    """Keep a folder for a run to come, from before the work until it is written.
+
+    What a process left there that was killed is removed. Within, it can be asked for again.
+
+    Args:
+        out: the folder of the run to come.
+        overwrite: whether a run that it holds may be lost.
+
+    Raises:
+        FileExistsError: the folder holds a run and `overwrite` is not set; it holds anything else; it is the working
+            directory or where a disk is mounted.
+        PermissionError: nothing can be written there.
+        BlockingIOError: another process works on it.
+        ValueError: the mark of the run that it holds is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, reserved(Path(folder) / "run", overwrite=False):
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['.run.lock']
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "mine.txt").touch()
+        ...     with reserved(Path(folder), overwrite=True):
+        ...         pass
+        Traceback (most recent call last):
+        FileExistsError: '...' exists and holds 'mine.txt', which is not of a run; choose another folder with --out
+    """
+    place = check_place(out)
+    with working_on(out):
+        remove_leftovers(place.parent, place.name, discard=discard_run)
+        remove_leftovers(place)
+        _check_content(out, overwrite=overwrite)
+        yield
+
+
+def check_place(out: Path) -> Path:
+    """Fail if no folder can be written at a path, whatever it holds.
+
+    Args:
+        out: the folder of a run to come.
+
+    Returns:
+        Its absolute path, links followed.
+
+    Raises:
+        FileExistsError: it is the working directory or where a disk is mounted.
+        PermissionError: nothing can be written there.
+    """
+    place = out.resolve()
+    if place.is_mount():
+        # What is mounted can be written to, but no finished folder can take its place.
+        raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
+    parent = next(folder for folder in place.parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
+    if place == Path.cwd():
+        raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
+    return place
+
+
+def _check_content(out: Path, *, overwrite: bool) -> None:
+    mark = mark_of_run(out)
+    check_no_strangers(out, mark)
+    if mark and mark.kind != "run":
+        raise FileExistsError(f"{str(out)!r} already holds a training; choose another folder with --out")
+    if mark and not overwrite:
+        raise FileExistsError(f"{str(out)!r} already holds a run; choose another folder with --out, or --overwrite it")
+
+
+def check_no_strangers(out: Path, mark: Mark | None) -> None:
+    """Fail if there is anything at a path that is not of a run.
+
+    Args:
+        out: the folder of a run to come.
+        mark: of the run that it holds; None where it is to be empty.
+
+    Raises:
+        FileExistsError: it holds something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{str(out)!r} is a file; choose another folder with --out")
+    if found := strangers(out, mark or Mark("run", {})):
+        raise FileExistsError(
+            f"{str(out)!r} exists and holds {found[0]!r}, which is not of a run; choose another folder with --out"
+        )
+
+
+def mark_of_run(folder: Path) -> Mark | None:
+    """The mark of a folder; one that lists the files of a run which was written before there were marks.
+
+    Such a run is known by its store, which can be read, and by tables that tell of as many images. What else has the
+    name of a file that such a run wrote is taken for that.
+
+    Args:
+        folder: any.
+
+    Returns:
+        The mark; None where the folder holds no run.
+
+    Raises:
+        ValueError: there is a damaged mark.
+    """
+    mark = read_mark(folder)
+    if mark is not None or not (folder / STORE).is_file():
+        return mark
+    try:
+        run = load_run(folder)
+        images = len(run.paths) + (0 if run.embeddings is None else len(load_later(folder, run).paths))
+        with (folder / ASSIGNMENTS).open(newline="", encoding=ENCODING, errors=ERRORS) as file:
+            rows = len(list(csv.DictReader(file)))
+        counted = json.loads((folder / METRICS).read_text())["num_images"]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    if not rows == counted == len(run.paths):
+        return None
+    numbers = range(images) if images > MOST_IN_PAGE else ()
+    thumbnails = [f"{THUMBNAILS}/{number}{ending}" for number in numbers for ending in (".jpg", ".png")]
+    later = (ASSIGNED, LATER) if (folder / LATER).is_file() else ()
+    there = [name for name in (*FILES, *later, *thumbnails) if (folder / name).is_file()]
+    return Mark("run", dict.fromkeys(there))
