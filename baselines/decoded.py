@@ -18,7 +18,7 @@ from torch import Tensor
 
 from baselines.draws import Draws
 from baselines.evaluation import clean_images
-from baselines.pixels import Plan, augmented
+from baselines.pixels import Plan, augmented, moved
 
 # Views that are computed at a time: of 256 pixels and as floats they take 200 MB.
 AT_ONCE = 256
@@ -61,12 +61,9 @@ class Decoded(NamedTuple):
         return torch.cat([augmented(self._of(images), Plan(*parts), size) for images, *parts in chunks])
 
     def _of(self, index: Int[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
-        """On the device, which is not waited for."""
-        if self.device.type != "cuda":
-            return self.pixels[index].to(self.device)
         if self.pixels.is_cuda:
-            return self.pixels[index.pin_memory().to(self.device, non_blocking=True)]
-        return self.pixels[index].pin_memory().to(self.device, non_blocking=True)
+            return self.pixels[moved(index, self.device)]
+        return moved(self.pixels[index], self.device)
 
 
 def decode(module: LightningModule) -> Decoded:

@@ -39,7 +39,7 @@ class Draws:
 
     def between(self, low: int, high: Int[Tensor, " b"] | int) -> Int[Tensor, " b"]:
         """Whole numbers from `low` to `high`, both included."""
-        return low + (self.uniform(1)[:, 0].double() * (high - low + 1)).long()
+        return low + (self.uniform(1)[:, 0] * (high - low + 1)).long()
 
     def happens(self, probability: float) -> Bool[Tensor, " b"]:
         """Whether something of this probability does."""

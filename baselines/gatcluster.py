@@ -222,9 +222,9 @@ class GATCluster(LightningModule):
         size = share(self.options.step_size, world_size() * len(clean))
         for _ in range(self.options.passes):
             order = torch.randperm(len(clean), device=self.device)
-            for chosen in order[: len(order) // size * size].split(size):
-                original, attended = self.network(transformed[chosen])
-                loss = self._loss(original, attended, Targets(*(target[chosen] for target in targets)))
+            order = order[: len(order) // size * size]
+            for images, *own in zip(*(part[order].split(size) for part in (transformed, *targets)), strict=True):
+                loss = self._loss(*self.network(images), Targets(*own))
                 optimizer.zero_grad()
                 self.manual_backward(loss)
                 optimizer.step()
@@ -241,7 +241,7 @@ class GATCluster(LightningModule):
 
     @torch.no_grad()
     def _targets(self, clean: Float[Tensor, "b 1 h w"]) -> Targets:
-        """Losses of this process's images, by the predictions for the images of all processes."""
+        """What this process's images learn from, by the predictions for the images of all processes."""
         self.network.eval()
         own = torch.cat([self.network(part)[0].softmax(1) for part in clean.split(EVALUATED_AT_ONCE)])
         self.network.train()

@@ -2,7 +2,8 @@
 
 Every function takes images and numbers for each of them, and does with each what torchvision does with a single one.
 No library is used: kornia (0.9, Apache-2.0), which is made for batches, draws from PyTorch's global generator, so that
-an image's view would hang on its batch, and it draws one order of the colours for a whole batch.
+an image's view would hang on its batch, and it draws one order of the colours for a whole batch. On a GPU nothing here
+waits for what the GPU computes, so numbers are made there or moved from pinned memory.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -62,25 +63,28 @@ def augmented(images: UInt8[Tensor, "b 3 height width"], plan: Plan, size: tuple
         plan: on the processor, where it is sorted by operations: the device is never waited for.
         size: height and width to which parts of images are resized.
     """
-    done = resized(images, _moved(plan.box, images.device), _moved(plan.flip, images.device), size)
+    device = images.device
+    done = resized(images, moved(plan.box, device), moved(plan.flip, device), size)
     place = torch.arange(len(images))
     for step in range(plan.operations.shape[1]):
         # Images of the same operation stand together.
         chosen, order = plan.operations[place, step].sort(stable=True)
         if not torch.equal(order, torch.arange(len(order))):
-            place, done = place[order], done[_moved(order, images.device)]
-        numbers = _moved(plan.numbers[place, step], images.device)
+            place, done = place[order], done[moved(order, device)]
+        numbers = moved(plan.numbers[place, step], device)
         counts = chosen.bincount(minlength=len(OPERATIONS)).tolist()
         parts = zip(OPERATIONS.values(), done.split(counts), numbers.split(counts), strict=True)
         for operation, part, given in parts:
             if len(part) and operation is not identity:
                 part.copy_(operation(part, given))
-    return done if torch.equal(place, torch.arange(len(place))) else done[_moved(place.argsort(), images.device)]
+    return done if torch.equal(place, torch.arange(len(place))) else done[moved(place.argsort(), device)]
 
 
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """To a device, without waiting for what it computes."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+def moved(tensor: Shaped[Tensor, "*shape"], device: torch.device) -> Shaped[Tensor, "*shape"]:
+    """From the processor to a device, which is not waited for: from memory that the system may not move."""
+    return (
+        tensor.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    )
 
 
 def _each(number: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
@@ -138,16 +142,15 @@ def affine(images: Images, numbers: Numbers) -> Images:
     Numbers: angle in degrees, pixels to the right, pixels down, logarithm of the scale, shear of x and of y in degrees.
     """
     height, width = images.shape[2:]
-    angle, shear_x, shear_y = numbers[:, [0, 4, 5]].deg2rad().unbind(1)
-    right, down, scale = numbers[:, 1], numbers[:, 2], numbers[:, 3].exp()
+    angle, right, down, scale, shear_x, shear_y = numbers.unbind(1)
+    angle, scale, shear_x, shear_y = angle.deg2rad(), scale.exp(), shear_x.deg2rad(), shear_y.deg2rad()
     # Turning and shearing is [[a, b], [c, d]], of determinant 1; a pixel's source is found by the inverse.
     a, c = (angle - shear_y).cos() / shear_y.cos(), (angle - shear_y).sin() / shear_y.cos()
     b, d = -(a * shear_x.tan() + angle.sin()), angle.cos() - c * shear_x.tan()
-    inverse = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1) / scale[:, None, None]
-    x = torch.arange(width, device=images.device) - (width - 1) / 2 - right[:, None]
-    y = torch.arange(height, device=images.device) - (height - 1) / 2 - down[:, None]
-    source = inverse[:, None, None, :, 0] * x[:, None, :, None] + inverse[:, None, None, :, 1] * y[:, :, None, None]
-    grid = source / source.new_tensor([width / 2, height / 2])
+    x = (torch.arange(width, device=images.device) - (width - 1) / 2 - right[:, None])[:, None, :]
+    y = (torch.arange(height, device=images.device) - (height - 1) / 2 - down[:, None])[:, :, None]
+    a, b, c, d = (part[:, None, None] for part in (a / scale, b / scale, c / scale, d / scale))
+    grid = torch.stack([(d * x - b * y) / (width / 2), (a * y - c * x) / (height / 2)], 3)
     return F.grid_sample(images, grid, mode="nearest", padding_mode="zeros", align_corners=False)
 
 
@@ -168,7 +171,8 @@ def solarize(images: Images, numbers: Numbers) -> Images:
 
 def sharpness(images: Images, numbers: Numbers) -> Images:
     """Numbers: a factor; 0 is blurred, but for the border."""
-    kernel = images.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]]).expand(3, 1, 3, 3) / 13
+    kernel = images.new_full((3, 1, 3, 3), 1 / 13)
+    kernel[:, :, 1, 1] = 5 / 13
     done = images.clone()
     inner = done[:, :, 1:-1, 1:-1]
     inner.copy_(torch.lerp(F.conv2d(images, kernel, groups=3), inner, _each(numbers[:, 0])))

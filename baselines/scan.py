@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from baselines import evaluation
 from baselines.decoded import Decoded, decode, training_seed
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
-from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
+from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.pairs import known, seen, with_neighbour
 from baselines.scan_loss import scan_loss
@@ -105,8 +105,8 @@ class SCAN(LightningModule):
         self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
         self.average = WeightAverage(ema, ema_decay)
         self.images: Decoded | None = None
-        self.seed = 0
-        self.head_number = 0  # `head` in step 3, where the device shall not be waited for.
+        # The number is that of `head` in step 3, for which the device shall not be waited for.
+        self.seed = self.head_number = 0
 
     @property
     def stage(self) -> int:
@@ -197,11 +197,9 @@ class SCAN(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.encoder.train(not self.network_is_fixed)
-        first = self.stage == 1 and not self.average.tensors  # The first epoch of step 3.
-        if first:
+        if self.stage == 1 and not self.average.tensors:  # The first epoch of step 3.
             self.load_state_dict(self.best.get("state", {}), strict=False)
-        self.head_number = int(self.head)
-        if first:
+            self.head_number = int(self.head)
             self.average.start(self._student())
 
     def training_step(self, batch: Mapping[str, Any]) -> None:
@@ -209,7 +207,9 @@ class SCAN(LightningModule):
         optimizer = optimizers[self.stage] if isinstance(optimizers, list) else optimizers
         loss = self._scan_step(batch) if self.stage == 0 else self._self_label_step(batch)
         optimizer.zero_grad()
-        self.manual_backward(with_idle(loss, (p for p in self.parameters() if p.requires_grad)))
+        # On one process nobody waits for gradients of what has no part in the loss.
+        idle = (p for p in self.parameters() if p.requires_grad) if world_size() > 1 else ()
+        self.manual_backward(with_idle(loss, idle))
         optimizer.step()
         if self.stage == 1:
             self.average.update(self._student())
@@ -296,5 +296,5 @@ class SCAN(LightningModule):
         checkpoint["scan"] = {"neighbours": self.neighbours, "best": self.best, "average": self.average.tensors}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        kept = checkpoint["scan"]
+        kept, self.head_number = checkpoint["scan"], int(checkpoint["state_dict"]["head"])
         self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]
