@@ -224,7 +224,8 @@ class GATCluster(LightningModule):
             order = torch.randperm(len(clean), device=self.device)
             order = order[: len(order) // size * size]
             for images, *own in zip(*(part[order].split(size) for part in (transformed, *targets)), strict=True):
-                loss = self._loss(*self.network(images), Targets(*own))
+                original, attended = self.network(images)
+                loss = self._loss(original, attended, Targets(*own))
                 optimizer.zero_grad()
                 self.manual_backward(loss)
                 optimizer.step()
