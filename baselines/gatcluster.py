@@ -146,6 +146,8 @@ class GATCluster(LightningModule):
         seed: of k-means.
     """
 
+    precision_on_gpus = "bf16-mixed"
+
     def __init__(
         self,
         *,

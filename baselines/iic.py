@@ -95,6 +95,8 @@ class IIC(LightningModule):
         idle_momentum: the head whose turn it is not moves on by its momentum, as in the authors' version of torch.
     """
 
+    precision_on_gpus = "bf16-mixed"
+
     def __init__(
         self,
         *,

@@ -52,6 +52,8 @@ class SCAN(LightningModule):
         ema, ema_decay: moving average of weights in step 3, see `WeightAverage`.
     """
 
+    precision_on_gpus = "bf16-mixed"
+
     def __init__(
         self,
         backbone: str = "resnet50.tv_in1k",
@@ -105,8 +107,7 @@ class SCAN(LightningModule):
         self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
         self.average = WeightAverage(ema, ema_decay)
         self.images: Decoded | None = None
-        # The number is that of `head` in step 3, for which the device shall not be waited for.
-        self.seed = self.head_number = 0
+        self.seed = self.head_number = 0  # `head` in step 3, for which the device is not waited for.
 
     @property
     def stage(self) -> int:
@@ -167,15 +168,14 @@ class SCAN(LightningModule):
 
     def _batch(self, index: Int[Tensor, " b"]) -> dict[str, Tensor]:
         """Positions of images, with views of them unless features of all are known."""
-        images, epoch, crop = self.images, self.current_epoch, self.options.crop
-        if self.stage == 0 and self.bank is not None:
+        images, epoch, crop = cast(Decoded, self.images), self.current_epoch, self.options.crop
+        if self.stage == 1:
+            return {"index": index, "views": seen(images, (index, index), ("none", "strong"), epoch=epoch, crop=crop)}
+        if self.bank is not None:
             return {"index": index}
-        pair = (index, index)
-        names: tuple[Augmentation, Augmentation] = ("none", "strong")
-        if self.stage == 0:
-            pair = with_neighbour(self.seed, epoch, index, self.neighbours)
-            names = (self.options.augmentation,) * 2
-        return {"index": index, "views": seen(cast(Decoded, images), pair, names, epoch=epoch, crop=crop)}
+        pair = with_neighbour(self.seed, epoch, index, self.neighbours)
+        names = (self.options.augmentation, self.options.augmentation)
+        return {"index": index, "views": seen(images, pair, names, epoch=epoch, crop=crop)}
 
     def val_dataloader(self) -> DataLoader[Any]:
         if self.clean is not None and self.network_is_fixed:

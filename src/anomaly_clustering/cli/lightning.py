@@ -24,6 +24,7 @@ from anomaly_clustering.runs.training import (
     LAST,
     check_free_to_train,
     clear,
+    precision_of_training,
     predicted,
     write_training,
 )
@@ -88,6 +89,9 @@ class CommandLine(LightningCLI):
             clear(self.out)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if self.subcommand == "fit":
+            given = self.config.fit.trainer
+            kwargs["precision"] = precision_of_training(self.model, given.precision, str(given.accelerator))
         mode = self.config[self.subcommand].wandb
         if mode == "off":
             return super().instantiate_trainer(**kwargs)

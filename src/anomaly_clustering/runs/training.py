@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -81,6 +82,28 @@ def _holds_training(out: Path) -> bool:
     # What a process left that was killed while it wrote.
     names = {name for name in names if not name.endswith(UNFINISHED)}
     return bool(names & {CHECKPOINTS, EPOCHS}) and names <= FILES
+
+
+def precision_of_training(
+    module: LightningModule, given: str | int | None, accelerator: str = "auto"
+) -> str | int | None:
+    """Say in which precision a module is trained.
+
+    Args:
+        module: whose attribute `precision_on_gpus` names one of Lightning's, if it has any.
+        given: by the user, which counts; None where nothing is given.
+        accelerator: of the Trainer, as the user gave it.
+
+    Returns:
+        What the Trainer takes, None for its default.
+
+    Example:
+        >>> precision_of_training(LightningModule(), "64-true")
+        '64-true'
+    """
+    if given is not None or not torch.cuda.is_available() or accelerator not in ("auto", "gpu", "cuda"):
+        return given
+    return getattr(module, "precision_on_gpus", None)
 
 
 def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]] | None:
