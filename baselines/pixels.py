@@ -42,7 +42,7 @@ def resized(
     rows = _weights(top, height, images.shape[2], size[0])
     columns = _weights(left, width, images.shape[3], size[1])
     columns = torch.where(flip[:, None, None], columns.flip(1), columns)
-    narrow = torch.einsum("bchw,bjw->bchj", images.float() * (1 / 255), columns)
+    narrow = torch.einsum("bchw,bjw->bchj", images.float(), columns * (1 / 255))
     return torch.einsum("bih,bchj->bcij", rows, narrow).contiguous()
 
 

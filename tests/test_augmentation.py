@@ -322,5 +322,6 @@ def test_views_have_the_size_asked_and_stay_in_range(name: Any, size: tuple[int,
     images = photos(60, *size)
     found = augmented(images, views.augmentation(name, 64)(draws(60), size), (64, 64))
     assert found.shape == (60, 3, 64, 64)
-    assert found.min() >= 0
+    # But for the rounding of what resizing sums up.
+    assert found.min() >= -1e-6
     assert found.max() <= 1 + 1e-6
