@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
@@ -91,9 +92,10 @@ def decode(module: LightningModule) -> Decoded:
         _read(images, pixels, range(trainer.local_rank, len(images), trainer.num_devices), _threads(module))
         trainer.strategy.barrier()
     finally:
-        # The memory is there until the last process lets go of it.
+        # The memory is there until the last process lets go of it; Windows keeps the file as long.
         if trainer.local_rank == 0:
-            Path(path).unlink(missing_ok=True)
+            with suppress(PermissionError):
+                Path(path).unlink(missing_ok=True)
     return Decoded(_placed(pixels, module.device), training_seed(module), module.device)
 
 
