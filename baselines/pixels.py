@@ -51,9 +51,10 @@ def _weights(start: Int[Tensor, " b"], length: Int[Tensor, " b"], before: int, a
     scale = (length / after)[:, None, None]
     place = torch.arange(before, device=start.device) - start[:, None, None]
     centre = (torch.arange(after, device=start.device)[:, None] + 0.5) * scale
-    weights = (1 - (place + 0.5 - centre).abs() / scale.clamp_min(1)).clamp_min(0)
-    weights = weights * ((place >= 0) & (place < length[:, None, None]))
-    return weights / weights.sum(2, keepdim=True)
+    # In place, since on a GPU this takes as long as memory does.
+    weights = (place + 0.5 - centre).abs_().div_(-scale.clamp_min(1)).add_(1).clamp_min_(0)
+    weights.mul_((place >= 0) & (place < length[:, None, None]))
+    return weights.div_(weights.sum(2, keepdim=True))
 
 
 def augmented(images: UInt8[Tensor, "b 3 height width"], plan: Plan, size: tuple[int, int]) -> Images:
@@ -104,17 +105,18 @@ def identity(images: Images, numbers: Numbers) -> Images:
 
 def brightness(images: Images, numbers: Numbers) -> Images:
     """Numbers: a factor; 0 is black."""
-    return (images * _each(numbers[:, 0])).clamp_(0, 1)
+    return images.mul_(_each(numbers[:, 0])).clamp_(0, 1)
 
 
 def contrast(images: Images, numbers: Numbers) -> Images:
     """Numbers: a factor; 0 is the mean grey of the image."""
-    return torch.lerp(grey(images).mean((1, 2, 3), keepdim=True), images, _each(numbers[:, 0])).clamp_(0, 1)
+    mean = grey(images).mean((1, 2, 3), keepdim=True)
+    return torch.lerp(mean, images, _each(numbers[:, 0]), out=images).clamp_(0, 1)
 
 
 def saturation(images: Images, numbers: Numbers) -> Images:
     """Numbers: a factor; 0 is the grey image."""
-    return torch.lerp(grey(images), images, _each(numbers[:, 0])).clamp_(0, 1)
+    return torch.lerp(grey(images), images, _each(numbers[:, 0]), out=images).clamp_(0, 1)
 
 
 def hue(images: Images, numbers: Numbers) -> Images:
@@ -199,6 +201,7 @@ def hole(images: Images, numbers: Numbers) -> Images:
     return images.masked_fill(inside[:, None], 0.45)
 
 
+# They may write over the images that they are given.
 OPERATIONS: dict[str, Callable[[Images, Numbers], Images]] = {
     operation.__name__: operation
     for operation in (
