@@ -103,22 +103,23 @@ def scored_images(
     *,
     batch_size: int,
     known: bool,
-    pixels: Callable[[Int[Tensor, " b"]], Float[Tensor, "b 3 h w"]] | None = None,
+    pixels: Callable[[Int[Tensor, " b"]], Float[Tensor, "b 3 h w"] | None] | None = None,
 ) -> DataLoader[Any]:
     """The loader of the images to cluster, in their order.
 
     Args:
         batch_size: of what is at hand.
         known: whether the method has features or pixels of all images at hand; else they come from files.
-        pixels: of images by their positions.
+        pixels: of images by their positions; None where features serve.
     """
     loader: DataLoader[Any] = _datamodule(module).predict_dataloader()
     if not known or not isinstance(loader.dataset, DefectImages):
         return loader
 
     def batch_of(samples: list[Any]) -> dict[str, Tensor]:
-        batch = default_collate(samples)
-        return {**batch, "image": pixels(batch["index"])} if pixels else batch
+        batch: dict[str, Tensor] = default_collate(samples)
+        images = pixels(batch["index"]) if pixels else None
+        return batch if images is None else {**batch, "image": images}
 
     return DataLoader(Classes(loader.dataset), min(batch_size, len(loader.dataset)), collate_fn=batch_of)
 

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from anomaly_clustering.features.backbone import Backbone
 from baselines.decoded import Decoded
 from baselines.global_batch import rank, whole_set, world_size
-from baselines.views import Recipe
+from baselines.views import Augmentation, augmentation
 
 BATCH_SIZE = 32
 
@@ -68,9 +68,10 @@ def centre_crop(images: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b
 
 @torch.no_grad()
 def frozen_features(
-    network: nn.Module, images: Decoded, recipe: Recipe, *, crop: int, views: int = 1
+    network: nn.Module, images: Decoded, name: Augmentation, *, crop: int, views: int = 1
 ) -> Float[Tensor, "n v d"]:
-    """Features of so many views of all images, crop x crop pixels each; every process computes a share."""
+    """Features of so many augmented views of all images, crop x crop pixels each; every process computes a share."""
+    recipe = augmentation(name, crop)
     # Dealt out so that every process has one at least, where there are as many.
     own = torch.arange(rank(), len(images.pixels), world_size())
     network.eval()

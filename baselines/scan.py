@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from baselines import evaluation
-from baselines.decoded import Decoded, decode, training_seed
+from baselines.decoded import decode, training_seed
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
 from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.pairs import known, seen, with_neighbour
 from baselines.scan_loss import scan_loss
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
-from baselines.views import Augmentation, augmentation
+from baselines.views import Augmentation
 
 
 class SCAN(LightningModule):
@@ -106,7 +106,7 @@ class SCAN(LightningModule):
         self.bank: Any = None
         self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
         self.average = WeightAverage(ema, ema_decay)
-        self.images: Decoded | None = None
+        self.images: Any = None  # Decoded, from the start of a training.
         self.seed = self.head_number = 0  # `head` in step 3, for which the device is not waited for.
 
     @property
@@ -137,15 +137,16 @@ class SCAN(LightningModule):
     def on_fit_start(self) -> None:
         options, self.seed = self.options, training_seed(self)
         share_batch_norm(self.encoder)
-        # Images come in another way in step 3.
-        self.trainer.reload_dataloaders_every_n_epochs = int(options.selflabel_epochs > 0)  # type: ignore[attr-defined]
+        # Batches may be of another size in step 3.
+        changes = options.selflabel_epochs > 0 and options.selflabel_batch_size != options.batch_size
+        self.trainer.reload_dataloaders_every_n_epochs = int(changes)  # type: ignore[attr-defined]
         if options.features:
             self.clean = self.clean.to(self.device)
             self.bank = self.clean[:, None]
         else:
             self.images = decode(self)
             if self.network_is_fixed or self.neighbours is None:
-                self.clean = self._features("none")[:, 0]
+                self.clean = frozen_features(self.encoder, self.images, "none", crop=options.crop)[:, 0]
         # A training that is resumed has them in its checkpoint.
         if self.neighbours is None:
             k = num_neighbours(options.neighbours, evaluation.num_images(self), options.num_clusters)
@@ -154,13 +155,10 @@ class SCAN(LightningModule):
                 self.standardised.fit(self.clean)
         self.average.to(self.device)
         if options.cached_views and self.stage == 0:
-            self.bank = self._features(options.augmentation, views=options.cached_views)
+            name, crop, views = options.augmentation, options.crop, options.cached_views
+            self.bank = frozen_features(self.encoder, self.images, name, crop=crop, views=views)
         # Pairs are drawn where the features lie, or else on the processor.
         self.neighbours = self.neighbours.to("cpu" if self.bank is None else self.device)
-
-    def _features(self, name: Augmentation, *, views: int = 1) -> Float[Tensor, "n v d"]:
-        images, crop = cast(Decoded, self.images), self.options.crop
-        return frozen_features(self.encoder, images, augmentation(name, crop), crop=crop, views=views)
 
     def train_dataloader(self) -> DataLoader[Any]:
         size = self.options.selflabel_batch_size if self.stage else self.options.batch_size
@@ -168,20 +166,22 @@ class SCAN(LightningModule):
 
     def _batch(self, index: Int[Tensor, " b"]) -> dict[str, Tensor]:
         """Positions of images, with views of them unless features of all are known."""
-        images, epoch, crop = cast(Decoded, self.images), self.current_epoch, self.options.crop
+        images, epoch, crop = self.images, self.current_epoch, self.options.crop
         if self.stage == 1:
             return {"index": index, "views": seen(images, (index, index), ("none", "strong"), epoch=epoch, crop=crop)}
         if self.bank is not None:
             return {"index": index}
-        pair = with_neighbour(self.seed, epoch, index, self.neighbours)
-        names = (self.options.augmentation, self.options.augmentation)
-        return {"index": index, "views": seen(images, pair, names, epoch=epoch, crop=crop)}
+        name, pair = self.options.augmentation, with_neighbour(self.seed, epoch, index, self.neighbours)
+        return {"index": index, "views": seen(images, pair, (name, name), epoch=epoch, crop=crop)}
 
     def val_dataloader(self) -> DataLoader[Any]:
-        if self.clean is not None and self.network_is_fixed:
-            return evaluation.scored_images(self, batch_size=evaluation.num_images(self), known=True)
-        size, pixels = self.options.batch_size, self.images.clean if self.images else None
-        return evaluation.scored_images(self, batch_size=size, known=pixels is not None, pixels=pixels)
+        known = self.clean is not None or self.images is not None
+        return evaluation.scored_images(self, batch_size=self.options.batch_size, known=known, pixels=self._pixels)
+
+    def _pixels(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b 3 h w"] | None:
+        """Of images, unless features of all are known."""
+        known = self.clean is not None and self.network_is_fixed
+        return None if known else self.images.clean(index)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         options = self.options

@@ -23,7 +23,6 @@ from baselines.evaluation import Evaluation, known_num_clusters, num_images, pre
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
 from baselines.global_batch import precise, whole_batch
 from baselines.neighbours import nearest_neighbours, num_neighbours
-from baselines.views import augmentation
 
 Probabilities = Float[Tensor, "n k"]
 
@@ -159,8 +158,7 @@ class TEMI(LightningModule):
         if options.features:
             self.clean = cast(Tensor, self.clean).to(self.device)
         else:
-            recipe, crop = augmentation("none", options.crop), options.crop
-            self.clean = frozen_features(self.encoder, decode(self), recipe, crop=crop)[:, 0]
+            self.clean = frozen_features(self.encoder, decode(self), "none", crop=options.crop)[:, 0]
         if options.standardise:
             self.standardised.fit(self.clean)
         # The authors draw from the first k of the list, which the image itself heads.
