@@ -1,18 +1,18 @@
 """Predictions on all images, collected in batches by any number of processes, in; metrics of the epoch out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.samples import each_once
-from baselines.global_batch import whole_set
+from baselines.global_batch import share, whole_set
 
 
 class Evaluation(nn.Module):
@@ -86,7 +86,7 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
 
 
 class Classes(Dataset):
-    """`index` and `target` of the images to cluster, without pixels: for methods that know features of all."""
+    """`index` and `target` of the images to cluster: methods have the pixels, or features, of all at hand."""
 
     def __init__(self, images: DefectImages):
         self.images = images
@@ -98,12 +98,53 @@ class Classes(Dataset):
         return {"index": index, "target": self.images.target(index)}
 
 
-def scored_images(module: LightningModule, *, pixels: bool) -> DataLoader[Any]:
-    """The loader of the images to cluster, in their order."""
+def scored_images(
+    module: LightningModule,
+    *,
+    batch_size: int,
+    known: bool,
+    pixels: Callable[[Int[Tensor, " b"]], Float[Tensor, "b 3 h w"] | None] | None = None,
+) -> DataLoader[Any]:
+    """The loader of the images to cluster, in their order.
+
+    Args:
+        batch_size: of what is at hand.
+        known: whether the method has features or pixels of all images at hand; else they come from files.
+        pixels: of images by their positions; None where features serve.
+    """
     loader: DataLoader[Any] = _datamodule(module).predict_dataloader()
-    if pixels or not isinstance(loader.dataset, DefectImages):
+    if not known or not isinstance(loader.dataset, DefectImages):
         return loader
-    return DataLoader(Classes(loader.dataset), batch_size=len(loader.dataset))
+
+    def batch_of(samples: list[Any]) -> dict[str, Tensor]:
+        batch: dict[str, Tensor] = default_collate(samples)
+        images = pixels(batch["index"]) if pixels else None
+        return batch if images is None else {**batch, "image": images}
+
+    return DataLoader(Classes(loader.dataset), min(batch_size, len(loader.dataset)), collate_fn=batch_of)
+
+
+def training_batches(
+    module: LightningModule,
+    *,
+    batch_size: int,
+    drop_last: bool = False,
+    batch_of: Callable[[Int[Tensor, " b"]], dict[str, Tensor]],
+) -> DataLoader[Any]:
+    """The loader of a training, whose batches are made of positions of images, in a random order.
+
+    Args:
+        batch_size: of all processes; at most all images.
+        drop_last: leave the tail out, where there are more images than in a batch.
+    """
+    total = num_images(module)
+    return DataLoader(
+        range(total),  # type: ignore[arg-type]
+        share(batch_size, total),
+        shuffle=True,
+        drop_last=drop_last and total > batch_size,
+        collate_fn=lambda positions: batch_of(torch.tensor(positions)),
+    )
 
 
 def clean_images(module: LightningModule) -> Any:
@@ -120,8 +161,3 @@ def _datamodule(module: LightningModule) -> LightningDataModule:
 
 def num_images(module: LightningModule) -> int:
     return len(clean_images(module))
-
-
-def num_workers(module: LightningModule) -> int:
-    """As the data module is set."""
-    return int(getattr(getattr(module.trainer, "datamodule", None), "num_workers", 0))

@@ -1,19 +1,17 @@
 """Images in; what a frozen network makes of them, or vectors from a file, out, on every process."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from lightning import LightningModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torchvision.transforms import v2
 
 from anomaly_clustering.features.backbone import Backbone
-from baselines.evaluation import clean_images, num_workers
+from baselines.decoded import Decoded
 from baselines.global_batch import rank, whole_set, world_size
-from baselines.views import Transform, Views
+from baselines.views import Augmentation, augmentation
 
 BATCH_SIZE = 32
 
@@ -61,19 +59,29 @@ class Standardised(nn.Module):
         return (features - self.mean) / self.scale
 
 
+def centre_crop(images: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b 3 size size"]:
+    """The middle of images, resized to `size` where they are smaller."""
+    if min(images.shape[-2:]) < size:
+        images = v2.functional.resize(images, [size], antialias=True)
+    return v2.functional.center_crop(images, [size, size])
+
+
 @torch.no_grad()
-def frozen_features(network: nn.Module, module: LightningModule, views: Sequence[Transform]) -> Float[Tensor, "n v d"]:
-    """Features of views of all images that the module is to cluster; each process computes a share."""
-    images = clean_images(module)
+def frozen_features(
+    network: nn.Module, images: Decoded, name: Augmentation, *, crop: int, views: int = 1
+) -> Float[Tensor, "n v d"]:
+    """Features of so many augmented views of all images, crop x crop pixels each; every process computes a share."""
+    recipe = augmentation(name, crop)
     # Dealt out so that every process has one at least, where there are as many.
-    own = Subset(Views(images, views), range(rank(), len(images), world_size()))
+    own = torch.arange(rank(), len(images.pixels), world_size())
     network.eval()
-    found, index = [], []
-    for batch in DataLoader(own, batch_size=BATCH_SIZE, num_workers=num_workers(module)):
-        flat = batch["views"].flatten(0, 1).to(module.device)
-        found.append(network(flat).float().unflatten(0, batch["views"].shape[:2]))
-        index.append(batch["index"].to(module.device))
-    order = whole_set(torch.cat(index)).argsort()
+    found = []
+    for index in own.split(BATCH_SIZE):
+        each = index.repeat_interleave(views)
+        draws = images.draws(each, epoch=0, view=torch.arange(views).repeat(len(index)))
+        seen = images.views(each, recipe(draws, images.size), (crop, crop))
+        found.append(network(seen).float().unflatten(0, (len(index), views)))
+    order = whole_set(own.to(images.device)).argsort()
     return whole_set(torch.cat(found))[order]
 
 

@@ -18,13 +18,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers, prediction
+from baselines import views
+from baselines.decoded import Decoded, decode
+from baselines.draws import Draws
+from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
-from baselines.views import Views
+from baselines.pixels import Plan
 
 Probabilities = Float[Tensor, "n k"]
 SMALL = 1e-5
+EVALUATED_AT_ONCE = 100
 
 
 class Targets(NamedTuple):
@@ -85,8 +89,9 @@ def relation_loss(probabilities: Probabilities, relation: Int[Tensor, " n"]) -> 
     unit = probabilities / (probabilities.norm(dim=1, keepdim=True) + SMALL)
     likeness = (unit @ unit.T).clamp(0, 1)
     related = (relation[:, None] == relation).to(likeness)
-    pairs = torch.ones_like(likeness, dtype=torch.bool).tril()
-    return F.binary_cross_entropy(likeness[pairs], related[pairs])
+    # By their positions: for a mask a GPU would be waited for, to know how many they are.
+    first, second = torch.tril_indices(*likeness.shape, device=likeness.device)
+    return F.binary_cross_entropy(likeness[first, second], related[first, second])
 
 
 def attention_loss(attended: Probabilities, sharp: Probabilities) -> Float[Tensor, ""]:
@@ -104,6 +109,16 @@ def gatcluster_loss(
         + entropy * (entropy_loss(original) + entropy_loss(attended))
         + relation * relation_loss(original, targets.relation)
         + attention * attention_loss(attended, targets.sharp)
+    )
+
+
+def transformed_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, scale: tuple[float, float]) -> Plan:
+    """The whole image in other colours, mirrored or not, turned, moved, scaled and sheared."""
+    return views.plan(
+        views.whole(draws, size).box,
+        draws.happens(0.5 if flip else 0.0),
+        views.jitter(draws, brightness=0.3, contrast=0.3, hue=0.2),
+        views.affine(draws, side, angle=10.0, shift=0.1, scale=scale, shear=10.0),
     )
 
 
@@ -131,6 +146,8 @@ class GATCluster(LightningModule):
         seed: of k-means.
     """
 
+    precision_on_gpus = "bf16-mixed"
+
     def __init__(
         self,
         *,
@@ -156,6 +173,7 @@ class GATCluster(LightningModule):
         self.automatic_optimization = False
         self.evaluation = Evaluation()
         self.losses: list[Tensor] = []
+        self.images: Decoded | None = None
 
     def configure_model(self) -> None:
         if hasattr(self, "network"):
@@ -174,24 +192,25 @@ class GATCluster(LightningModule):
 
     def on_fit_start(self) -> None:
         share_batch_norm(self.network)
+        self.images = decode(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        options, images = self.options, clean_images(self)
-        size = v2.Resize((options.input_size, options.input_size), antialias=True)
-        transform = v2.Compose(
-            [
-                size,
-                v2.RandomHorizontalFlip(0.5 if options.flip else 0.0),
-                v2.ColorJitter(brightness=0.3, contrast=0.3, hue=0.2),
-                v2.RandomAffine(10, translate=(0.1, 0.1), scale=tuple(options.scale), shear=10),
-            ]
-        )
-        return DataLoader(
-            Views(images, [size, transform]),
-            batch_size=share(options.batch_size, len(images)),
-            shuffle=True,
-            num_workers=num_workers(self),
-        )
+        return training_batches(self, batch_size=self.options.batch_size, batch_of=self._batch)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        images, size = self.images, EVALUATED_AT_ONCE
+        return scored_images(self, batch_size=size, known=images is not None, pixels=images.clean if images else None)
+
+    def _batch(self, index: Int[Tensor, " b"]) -> dict[str, Tensor]:
+        """Each image as it is, and transformed."""
+        images = cast(Decoded, self.images)
+        options, draws = self.options, images.draws(index, epoch=self.current_epoch)
+        side = options.input_size
+        plans = [
+            views.whole(draws, images.size),
+            transformed_view(draws, images.size, side=side, flip=options.flip, scale=tuple(options.scale)),
+        ]
+        return {"index": index, "views": torch.stack([images.views(index, p, (side, side)) for p in plans], 1)}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), self.options.lr)
@@ -205,14 +224,15 @@ class GATCluster(LightningModule):
         size = share(self.options.step_size, world_size() * len(clean))
         for _ in range(self.options.passes):
             order = torch.randperm(len(clean), device=self.device)
-            for chosen in order[: len(order) // size * size].split(size):
-                original, attended = self.network(transformed[chosen])
-                loss = self._loss(original, attended, Targets(*(target[chosen] for target in targets)))
+            order = order[: len(order) // size * size]
+            for images, *own in zip(*(part[order].split(size) for part in (transformed, *targets)), strict=True):
+                original, attended = self.network(images)
+                loss = self._loss(original, attended, Targets(*own))
                 optimizer.zero_grad()
                 self.manual_backward(loss)
                 optimizer.step()
                 self.losses.append(loss.detach())
-        self.log("train_loss", self.losses[-1], prog_bar=True)
+        self.log("train_loss", self.losses[-1])
 
     def _loss(
         self, original: Float[Tensor, "b k"], attended: Float[Tensor, "b k"], targets: Targets
@@ -224,9 +244,9 @@ class GATCluster(LightningModule):
 
     @torch.no_grad()
     def _targets(self, clean: Float[Tensor, "b 1 h w"]) -> Targets:
-        """Losses of this process's images, by the predictions for the images of all processes."""
+        """What this process's images learn from, by the predictions for the images of all processes."""
         self.network.eval()
-        own = torch.cat([self.network(part)[0].softmax(1) for part in clean.split(100)])
+        own = torch.cat([self.network(part)[0].softmax(1) for part in clean.split(EVALUATED_AT_ONCE)])
         self.network.train()
         everything = whole_batch(own)
         balanced, sharp = balanced_target(everything), sharp_target(everything)

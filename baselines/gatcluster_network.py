@@ -61,7 +61,7 @@ def gaussian(
     row, column, delta = theta.unbind(1)
     if official_indexing:
         column = delta
-    place = torch.linspace(0, 1, side).to(theta)
+    place = torch.linspace(0, 1, side, device=theta.device, dtype=theta.dtype)
     away = (place - row[:, None]).square()[:, :, None] + (place - column[:, None]).square()[:, None, :]
     return torch.exp(-away / (2 * width * delta + 1e-5)[:, None, None])
 

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from baselines.evaluation import Evaluation, clean_images, known_num_clusters, num_workers, prediction
+from baselines import views
+from baselines.decoded import Decoded, decode
+from baselines.draws import Draws
+from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
 from baselines.features import Pooled
-from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
+from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
 from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
-from baselines.views import Views
+from baselines.pixels import Plan
+from baselines.views import Drawn
 
 Probabilities = Float[Tensor, "n k"]
 SMALLEST = sys.float_info.epsilon
@@ -43,6 +47,21 @@ def iic_loss(first: Probabilities, second: Probabilities, lamb: float = 1.0) -> 
     rows, columns = joint.sum(1, keepdim=True), joint.sum(0, keepdim=True)
     joint, rows, columns = (p.clamp_min(SMALLEST) for p in (joint, rows, columns))
     return -(joint * (joint.log() - lamb * rows.log() - lamb * columns.log())).sum()
+
+
+def first_view(draws: Draws, size: tuple[int, int], *, side: int) -> Plan:
+    """A crop at random."""
+    return views.plan(views.corner(draws, size, side), draws.happens(0.0))
+
+
+def second_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, rotation: float) -> Plan:
+    """A crop at random, mirrored or not, turned or not, in other colours."""
+    return views.plan(
+        views.corner(draws, size, side),
+        draws.happens(0.5 if flip else 0.0),
+        views.sometimes(draws, 0.5 if rotation else 0.0, Drawn("affine", -rotation, rotation)),
+        views.jitter(draws, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.125),
+    )
 
 
 class IIC(LightningModule):
@@ -75,6 +94,8 @@ class IIC(LightningModule):
         lr: of Adam.
         idle_momentum: the head whose turn it is not moves on by its momentum, as in the authors' version of torch.
     """
+
+    precision_on_gpus = "bf16-mixed"
 
     def __init__(
         self,
@@ -125,6 +146,7 @@ class IIC(LightningModule):
         # Of the sub-heads of head B, in the mean over the last pass with it.
         self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
         self.pass_losses: list[Tensor] = []
+        self.images: Decoded | None = None
 
     @property
     def head(self) -> Literal["a", "b"]:
@@ -156,27 +178,27 @@ class IIC(LightningModule):
 
     def on_fit_start(self) -> None:
         share_batch_norm(self.trunk)
+        self.images = decode(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        options, images = self.options, clean_images(self)
-        side = math.floor(options.crop * clean_size(images))
-        size = [options.input_size, options.input_size]
-        first = v2.Compose([v2.RandomCrop(side), v2.Resize(size, antialias=True)])
-        second = v2.Compose(
-            [
-                v2.RandomCrop(side),
-                v2.Resize(size, antialias=True),
-                v2.RandomHorizontalFlip(0.5 if options.flip else 0.0),
-                v2.RandomApply([v2.RandomRotation(options.rotation)], p=0.5 if options.rotation else 0.0),
-                v2.ColorJitter(0.4, 0.4, 0.4, 0.125),
-            ]
-        )
-        return DataLoader(
-            Views(images, [first] + [second] * options.repeats),
-            batch_size=share(options.batch_size, len(images)),
-            shuffle=True,
-            num_workers=num_workers(self),
-        )
+        return training_batches(self, batch_size=self.options.batch_size, batch_of=self._batch)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        images, size = self.images, self.options.batch_size
+        return scored_images(self, batch_size=size, known=images is not None, pixels=images.clean if images else None)
+
+    def _batch(self, index: Int[Tensor, " b"]) -> dict[str, Tensor]:
+        """Of each image one view of the first kind, and several of the second."""
+        images = cast(Decoded, self.images)
+        options, size = self.options, (self.options.input_size, self.options.input_size)
+        side, repeats = math.floor(options.crop * min(images.size)), options.repeats
+        draws = images.draws(index, epoch=self.current_epoch)
+        first = images.views(index, first_view(draws, images.size, side=side), size)
+        repeated, number = index.repeat_interleave(repeats), torch.arange(1, 1 + repeats).repeat(len(index))
+        draws = images.draws(repeated, epoch=self.current_epoch, view=number)
+        plan = second_view(draws, images.size, side=side, flip=options.flip, rotation=options.rotation)
+        second = images.views(repeated, plan, size).unflatten(0, (len(index), repeats))
+        return {"index": index, "views": torch.cat([first[:, None], second], 1)}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), self.options.lr)
@@ -199,7 +221,7 @@ class IIC(LightningModule):
             )
         if self.head == "b":
             self.pass_losses.append(losses.detach())
-        self.log(f"train_loss_{self.head}", losses.mean().detach(), prog_bar=True)
+        self.log(f"train_loss_{self.head}", losses.mean().detach())
         return with_idle(losses.mean(), self._idle())
 
     def _idle(self) -> list[nn.Parameter]:
@@ -238,8 +260,3 @@ class IIC(LightningModule):
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self(batch["image"])[:, int(self.best_sub_head)])
-
-
-def clean_size(images: Any) -> int:
-    """The shorter side of the images in pixels."""
-    return min(images[0]["image"].shape[-2:])

@@ -19,7 +19,8 @@ def network_input(images: Float[Tensor, "b 3 h w"], kind: Input) -> Float[Tensor
     if kind == "rgb":
         return images
     grey = v2.functional.rgb_to_grayscale(images)
-    across = images.new_tensor([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
+    place = torch.arange(-1, 2, device=images.device, dtype=images.dtype)
+    across = torch.outer(2 - place.abs(), -place)  # [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
     edges = nn.functional.conv2d(grey, torch.stack([across, across.T])[:, None], padding=1)
     return edges if kind == "sobel" else torch.cat([images, edges], 1)
 

@@ -13,36 +13,20 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from baselines import evaluation, views
-from baselines.features import Pooled, Standardised, frozen_features, read_features
-from baselines.global_batch import precise, share, share_batch_norm, whole_batch, with_idle
+from baselines import evaluation
+from baselines.decoded import decode, training_seed
+from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
+from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle, world_size
+from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
+from baselines.pairs import known, seen, with_neighbour
+from baselines.scan_loss import scan_loss
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
-from baselines.views import Augmentation, NeighbourPairs, Positions, Views
-
-Probabilities = Float[Tensor, "n k"]
-
-
-def consistency(anchors: Probabilities, neighbours: Probabilities) -> Float[Tensor, ""]:
-    """-1/n sum_i log <p(x_i), p(x_n(i))>, each logarithm at least -100 (first term of Eq. 2)."""
-    agreement = (anchors * neighbours).sum(1).clamp(0, 1)
-    return F.binary_cross_entropy(agreement, torch.ones_like(agreement))
-
-
-def entropy_of_mean(probabilities: Probabilities) -> Float[Tensor, ""]:
-    """-sum_k m_k log m_k of the mean m: log K where clusters are equally large (second term of Eq. 2)."""
-    mean = probabilities.mean(0).clamp_min(1e-8)
-    return -(mean * mean.log()).sum()
-
-
-def scan_loss(anchors: Probabilities, neighbours: Probabilities, entropy_weight: float = 5.0) -> Float[Tensor, ""]:
-    """Neighbours agree, clusters are equally large (Eq. 2)."""
-    return consistency(anchors, neighbours) - entropy_weight * entropy_of_mean(anchors)
+from baselines.views import Augmentation
 
 
 class SCAN(LightningModule):
@@ -67,6 +51,8 @@ class SCAN(LightningModule):
         threshold, class_balance: of step 3, see `self_label_loss`.
         ema, ema_decay: moving average of weights in step 3, see `WeightAverage`.
     """
+
+    precision_on_gpus = "bf16-mixed"
 
     def __init__(
         self,
@@ -120,6 +106,8 @@ class SCAN(LightningModule):
         self.bank: Any = None
         self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
         self.average = WeightAverage(ema, ema_decay)
+        self.images: Any = None  # Decoded, from the start of a training.
+        self.seed = self.head_number = 0  # `head` in step 3, for which the device is not waited for.
 
     @property
     def stage(self) -> int:
@@ -147,43 +135,53 @@ class SCAN(LightningModule):
         self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
 
     def on_fit_start(self) -> None:
-        options = self.options
+        options, self.seed = self.options, training_seed(self)
         share_batch_norm(self.encoder)
-        # Images come in another way in step 3.
-        self.trainer.reload_dataloaders_every_n_epochs = int(options.selflabel_epochs > 0)  # type: ignore[attr-defined]
+        # Batches may be of another size in step 3.
+        changes = options.selflabel_epochs > 0 and options.selflabel_batch_size != options.batch_size
+        self.trainer.reload_dataloaders_every_n_epochs = int(changes)  # type: ignore[attr-defined]
         if options.features:
             self.clean = self.clean.to(self.device)
             self.bank = self.clean[:, None]
-        elif self.network_is_fixed or self.neighbours is None:
-            self.clean = frozen_features(self.encoder, self, [views.centre_crop(options.crop)])[:, 0]
+        else:
+            self.images = decode(self)
+            if self.network_is_fixed or self.neighbours is None:
+                self.clean = frozen_features(self.encoder, self.images, "none", crop=options.crop)[:, 0]
         # A training that is resumed has them in its checkpoint.
         if self.neighbours is None:
-            k = views.num_neighbours(options.neighbours, evaluation.num_images(self), options.num_clusters)
-            self.neighbours = views.nearest_neighbours(self.clean, k)
+            k = num_neighbours(options.neighbours, evaluation.num_images(self), options.num_clusters)
+            self.neighbours = nearest_neighbours(self.clean, k)
             if options.standardise:
                 self.standardised.fit(self.clean)
-        self.neighbours = self.neighbours.to(self.device)
         self.average.to(self.device)
         if options.cached_views and self.stage == 0:
-            augment = views.augmentation(options.augmentation, options.crop)
-            self.bank = frozen_features(self.encoder, self, [augment] * options.cached_views)
+            name, crop, views = options.augmentation, options.crop, options.cached_views
+            self.bank = frozen_features(self.encoder, self.images, name, crop=crop, views=views)
+        # Pairs are drawn where the features lie, or else on the processor.
+        self.neighbours = self.neighbours.to("cpu" if self.bank is None else self.device)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        options, images = self.options, evaluation.clean_images(self)
-        size = options.selflabel_batch_size if self.stage else options.batch_size
+        size = self.options.selflabel_batch_size if self.stage else self.options.batch_size
+        return evaluation.training_batches(self, batch_size=size, drop_last=True, batch_of=self._batch)
+
+    def _batch(self, index: Int[Tensor, " b"]) -> dict[str, Tensor]:
+        """Positions of images, with views of them unless features of all are known."""
+        images, epoch, crop = self.images, self.current_epoch, self.options.crop
         if self.stage == 1:
-            data: Any = Views(images, [views.centre_crop(options.crop), views.augmentation("strong", options.crop)])
-        elif self.bank is not None:
-            data = Positions(len(images))
-        else:
-            augment = views.augmentation(options.augmentation, options.crop)
-            data = NeighbourPairs(images, augment, self.neighbours.cpu())
-        workers = 0 if isinstance(data, Positions) else evaluation.num_workers(self)
-        tail = len(images) > size
-        return DataLoader(data, share(size, len(images)), shuffle=True, drop_last=tail, num_workers=workers)
+            return {"index": index, "views": seen(images, (index, index), ("none", "strong"), epoch=epoch, crop=crop)}
+        if self.bank is not None:
+            return {"index": index}
+        name, pair = self.options.augmentation, with_neighbour(self.seed, epoch, index, self.neighbours)
+        return {"index": index, "views": seen(images, pair, (name, name), epoch=epoch, crop=crop)}
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return evaluation.scored_images(self, pixels=self.clean is None or not self.network_is_fixed)
+        known = self.clean is not None or self.images is not None
+        return evaluation.scored_images(self, batch_size=self.options.batch_size, known=known, pixels=self._pixels)
+
+    def _pixels(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b 3 h w"] | None:
+        """Of images, unless features of all are known."""
+        known = self.clean is not None and self.network_is_fixed
+        return None if known else self.images.clean(index)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         options = self.options
@@ -201,6 +199,7 @@ class SCAN(LightningModule):
         self.encoder.train(not self.network_is_fixed)
         if self.stage == 1 and not self.average.tensors:  # The first epoch of step 3.
             self.load_state_dict(self.best.get("state", {}), strict=False)
+            self.head_number = int(self.head)
             self.average.start(self._student())
 
     def training_step(self, batch: Mapping[str, Any]) -> None:
@@ -208,27 +207,28 @@ class SCAN(LightningModule):
         optimizer = optimizers[self.stage] if isinstance(optimizers, list) else optimizers
         loss = self._scan_step(batch) if self.stage == 0 else self._self_label_step(batch)
         optimizer.zero_grad()
-        self.manual_backward(with_idle(loss, (p for p in self.parameters() if p.requires_grad)))
+        # On one process nobody waits for gradients of what has no part in the loss.
+        idle = (p for p in self.parameters() if p.requires_grad) if world_size() > 1 else ()
+        self.manual_backward(with_idle(loss, idle))
         optimizer.step()
         if self.stage == 1:
             self.average.update(self._student())
-        self.log("train_loss", loss.detach(), prog_bar=True)
+        self.log("train_loss", loss.detach())
 
     def _scan_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         if self.bank is not None:
-            pair = (batch["index"], views.draw(self.neighbours[batch["index"]]))
-            which = torch.randint(self.bank.shape[1], (2, len(batch["index"])), device=self.device)
-            features = [self.bank[index, view] for index, view in zip(pair, which, strict=True)]
+            pair = with_neighbour(self.seed, self.current_epoch, batch["index"], self.neighbours)
+            features = list(known(self.bank, self.seed, pair, epoch=self.current_epoch).unbind(1))
         else:
             with torch.set_grad_enabled(not self.network_is_fixed):
                 features = [self.encoder(batch["views"][:, i]) for i in range(2)]
-        anchors, neighbours = (whole_batch(self._probabilities(part)).unbind(1) for part in features)
+        anchors, others = (whole_batch(self._probabilities(part)).unbind(1) for part in features)
         with torch.autocast(self.device.type, enabled=False):
-            losses = [scan_loss(*pair, self.options.entropy_weight) for pair in zip(anchors, neighbours, strict=True)]
+            losses = [scan_loss(*pair, self.options.entropy_weight) for pair in zip(anchors, others, strict=True)]
             return torch.stack(losses).sum()  # Not their mean, in the authors' code.
 
     def _self_label_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
-        student = nn.Sequential(self.encoder, self.standardised, self.heads[int(self.head)])
+        student = nn.Sequential(self.encoder, self.standardised, self.heads[self.head_number])
         with torch.no_grad():
             weak = student(batch["views"][:, 0])
         strong = student(batch["views"][:, 1])
@@ -240,14 +240,14 @@ class SCAN(LightningModule):
             return self_label_loss(weak, strong, threshold=threshold, class_balance=balance)
 
     def _student(self) -> dict[str, Tensor]:
-        kept = ("encoder.", f"heads.{int(self.head)}.")
+        kept = ("encoder.", f"heads.{self.head_number}.")
         return {name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if name.startswith(kept)}
 
     # Evaluation: clusters of all images by the head of lowest loss.
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b heads k"]:
         """Probabilities of each head."""
-        return self._probabilities(self.encoder(views.centre_crop(self.options.crop)(images)))
+        return self._probabilities(self.encoder(centre_crop(images, self.options.crop)))
 
     def _probabilities(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
         return precise(torch.stack([head(self.standardised(features)) for head in self.heads], 1)).softmax(2)
@@ -267,7 +267,8 @@ class SCAN(LightningModule):
         if self.trainer.sanity_checking or self.neighbours is None or len(images["index"]) < len(self.neighbours):
             return  # Before training, or on a part of the images.
         # Each image with itself and its five nearest; both terms weigh alike here.
-        near = self.neighbours[:, :6]
+        nearest = self.neighbours.to(self.device)
+        near = nearest[:, :6]
         heads = images["probabilities"].unbind(1)
         pairs = ((p.repeat_interleave(near.shape[1], 0), p[near.flatten()]) for p in heads)
         losses = torch.stack([scan_loss(*pair, entropy_weight=1.0) for pair in pairs])
@@ -278,7 +279,7 @@ class SCAN(LightningModule):
         self.evaluation.log_scores(self, heads[best].argmax(1), images, losses[best])
         self.log("stage", float(self.stage))
         if (images["target"] >= 0).all():
-            self.log("neighbour_purity", views.neighbour_purity(self.neighbours, images["target"]))
+            self.log("neighbour_purity", neighbour_purity(nearest, images["target"]))
 
     def _remember(self, losses: Float[Tensor, " heads"]) -> None:
         """Keep the weights of the best epoch and head of step 2 so far; of the network only where it is trained."""
@@ -295,5 +296,5 @@ class SCAN(LightningModule):
         checkpoint["scan"] = {"neighbours": self.neighbours, "best": self.best, "average": self.average.tensors}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        kept = checkpoint["scan"]
+        kept, self.head_number = checkpoint["scan"], int(checkpoint["state_dict"]["head"])
         self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]

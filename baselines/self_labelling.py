@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+# Where no sample is confident, and nothing is divided by it.
+SMALLEST = 1e-12
 Average = Literal["writeback", "teacher", "off"]
 
 
@@ -30,15 +32,13 @@ def self_label_loss(
         weak: probabilities.
     """
     probability, label = weak.max(1)
-    confident = probability > threshold
-    if not confident.any():
-        return 0 * strong_logits.sum()
-    label, logits = label[confident], strong_logits[confident]
-    if not class_balance:
-        return F.cross_entropy(logits, label)
-    counts = label.bincount(minlength=logits.shape[1])
-    weight = torch.where(counts > 0, len(label) / counts.clamp_min(1), 1.0)
-    return F.cross_entropy(logits, label, weight=weight.to(logits))
+    # Others weigh nothing, where leaving them out would wait for the device to know how many they are.
+    weight = (probability > threshold).to(strong_logits)
+    if class_balance:
+        counts = torch.zeros_like(strong_logits[0]).index_add(0, label, weight)
+        weight = weight / counts.clamp_min(1)[label]
+    costs = F.cross_entropy(strong_logits, label, reduction="none")
+    return (weight * costs).sum() / weight.sum().clamp_min(SMALLEST)
 
 
 class WeightAverage:

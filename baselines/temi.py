@@ -17,10 +17,12 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images
-from baselines.features import Pooled, Standardised, frozen_features, read_features
-from baselines.global_batch import precise, share, whole_batch
-from baselines.views import Positions, centre_crop, draw, nearest_neighbours, num_neighbours
+from baselines.decoded import decode, training_seed
+from baselines.draws import Draws
+from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
+from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
+from baselines.global_batch import precise, whole_batch
+from baselines.neighbours import nearest_neighbours, num_neighbours
 
 Probabilities = Float[Tensor, "n k"]
 
@@ -129,6 +131,7 @@ class TEMI(LightningModule):
         # Of the heads, in the mean over the last epoch.
         self.register_buffer("losses", torch.full((heads,), torch.inf))
         self.clean: Tensor | None = None
+        self.seed = 0
         self.epoch_losses: list[Tensor] = []
 
     # Before training: features and neighbours, which do not change.
@@ -150,12 +153,12 @@ class TEMI(LightningModule):
         self.register_buffer("marginal", torch.full((options.heads, options.num_clusters), 1 / options.num_clusters))
 
     def on_fit_start(self) -> None:
-        options = self.options
+        options, self.seed = self.options, training_seed(self)
         # DistributedDataParallel has given the students of all processes the same weights, and buffers.
         if options.features:
             self.clean = cast(Tensor, self.clean).to(self.device)
         else:
-            self.clean = frozen_features(self.encoder, self, [centre_crop(options.crop)])[:, 0]
+            self.clean = frozen_features(self.encoder, decode(self), "none", crop=options.crop)[:, 0]
         if options.standardise:
             self.standardised.fit(self.clean)
         # The authors draw from the first k of the list, which the image itself heads.
@@ -163,12 +166,11 @@ class TEMI(LightningModule):
         self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, k)[:, :k]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        total = num_images(self)
-        size = share(self.options.batch_size, total)
-        return DataLoader(Positions(total), size, shuffle=True, drop_last=total > self.options.batch_size)
+        size = self.options.batch_size
+        return training_batches(self, batch_size=size, drop_last=True, batch_of=lambda index: {"index": index})
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return scored_images(self, pixels=self.clean is None)
+        return scored_images(self, batch_size=num_images(self), known=self.clean is not None)
 
     def configure_optimizers(self) -> Any:
         options = self.options
@@ -187,8 +189,9 @@ class TEMI(LightningModule):
     # Training.
 
     def training_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
-        features = cast(Tensor, self.clean)
-        pair = [features[batch["index"]], features[draw(self.neighbours[batch["index"]])]]
+        features, index = cast(Tensor, self.clean), batch["index"]
+        draws = Draws(self.seed, self.current_epoch, index)
+        pair = [features[index], features[draws.one_of(self.neighbours[index])]]
         students = [whole_batch(self._probabilities(self.student, part)) for part in pair]
         with torch.no_grad():
             teachers = [whole_batch(self._probabilities(self.teacher, part)) for part in pair]
@@ -208,7 +211,7 @@ class TEMI(LightningModule):
                 ]
             )
         self.epoch_losses.append(losses.detach())
-        self.log("train_loss", losses.mean().detach(), prog_bar=True)
+        self.log("train_loss", losses.mean().detach())
         return losses.mean()
 
     @torch.no_grad()
@@ -228,7 +231,7 @@ class TEMI(LightningModule):
         if self.clean is not None:
             features = self.clean.to(self.device)[batch["index"]]
         else:
-            features = self.encoder(centre_crop(self.options.crop)(batch["image"]))
+            features = self.encoder(centre_crop(batch["image"], self.options.crop))
         return self._probabilities(self.teacher, features)
 
     def validation_step(self, batch: Mapping[str, Any]) -> None:

@@ -1,184 +1,186 @@
-"""A data set of images in; augmented views of each image, and pairs of nearest neighbours, out.
+"""Random numbers of images in; plans of how each is augmented, distributed as the methods' papers state, out.
 
-No sample holds a class: training sees none.
+A plan is drawn on the processor, a few numbers an image, and carried out on the device (pixels.py).
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms import v2
 
-Image = Float[Tensor, "*batch 3 h w"]
-Transform = Callable[[Image], Image]
+from baselines.draws import Draws, box
+from baselines.pixels import OPERATIONS, Plan
+
 Augmentation = Literal["simclr", "strong", "none"]
+# Random numbers of images, and their height and width, to how each is augmented.
+Recipe = Callable[[Draws, tuple[int, int]], Plan]
+PLACE = {name: place for place, name in enumerate(OPERATIONS)}
 
 
-class Views(Dataset):
-    """`views` [V, 3, h, w]: one of each transform of the image, and its `index`."""
+class Steps(NamedTuple):
+    """What is done with each image, one operation after the other: the last two parts of a plan."""
 
-    def __init__(self, images: Any, transforms: Sequence[Transform]):
-        self.images = images
-        self.transforms = transforms
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        image = self.images[index]["image"]
-        return {"index": index, "views": torch.stack([transform(image) for transform in self.transforms])}
+    operations: Int[Tensor, "b steps"]
+    numbers: Float[Tensor, "b steps 6"]
 
 
-class NeighbourPairs(Dataset):
-    """`views` [2, 3, h, w]: the image and one of its neighbours, drawn anew each time, each augmented on its own."""
+class Drawn(NamedTuple):
+    """An operation, one of whose numbers is drawn uniformly."""
 
-    def __init__(self, images: Any, transform: Transform, neighbours: Int[Tensor, "n k"]):
-        self.images = images
-        self.transform = transform
-        self.neighbours = neighbours
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        pair = (index, int(draw(self.neighbours[index][None])))
-        return {"index": index, "views": torch.stack([self.transform(self.images[i]["image"]) for i in pair])}
+    operation: str
+    low: float = 0.0
+    high: float = 0.0
+    column: int = 0
+    """Which number it is."""
+    whole: bool = False
 
 
-class Positions(Dataset):
-    """`index` alone, for methods that keep the features of all images in memory."""
-
-    def __init__(self, count: int):
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"index": index}
+def plan(box: Int[Tensor, "b 4"], flip: Bool[Tensor, " b"], *steps: Steps) -> Plan:
+    """Parts of images, mirrored or not, with steps one after the other."""
+    none = Steps(torch.empty(len(box), 0, dtype=torch.long), torch.empty(len(box), 0, 6))
+    operations, numbers = (torch.cat(parts, 1) for parts in zip(none, *steps, strict=True))
+    return Plan(box, flip, operations, numbers)
 
 
-def nearest_neighbours(features: Float[Tensor, "n d"], k: int) -> Int[Tensor, "n k_plus_1"]:
-    """Each image itself and its k nearest by cosine similarity (exact), nearest first.
-
-    Raises:
-        ValueError: there are not k other images.
-    """
-    if not 1 <= k < len(features):
-        raise ValueError(f"neighbours must be between 1 and {len(features) - 1} (the other images), got {k}")
-    unit = torch.nn.functional.normalize(features.float())
-    similarity = unit @ unit.T
-    # First also where two images are the same.
-    similarity.fill_diagonal_(torch.inf)
-    return similarity.topk(k + 1).indices
-
-
-def num_neighbours(given: int | Literal["auto"], num_images: int, num_clusters: int) -> int:
-    """At most the other images; 'auto' is half of a class of mean size, at most 50."""
-    k = min(50, max(1, num_images // (2 * num_clusters))) if given == "auto" else given
-    return min(k, num_images - 1)
-
-
-def draw(choices: Int[Tensor, "b k"]) -> Int[Tensor, " b"]:
-    """One of each row, uniformly."""
-    which = torch.randint(choices.shape[1], (len(choices), 1), device=choices.device)
-    return choices.gather(1, which)[:, 0]
-
-
-def neighbour_purity(neighbours: Int[Tensor, "n k_plus_1"], target: Int[Tensor, " n"]) -> float:
-    """Share of neighbours, without the image itself, that are of its class. For the record: it needs labels."""
-    return float((target[neighbours[:, 1:]] == target[:, None]).float().mean())
-
-
-def centre_crop(size: int) -> Transform:
-    """The middle of an image, resized to `size` where it is smaller."""
-    return cast(Transform, v2.Compose([_at_least(size), v2.CenterCrop(size)]))
-
-
-def augmentation(name: Augmentation, size: int) -> Transform:
-    """An augmentation of SCAN by its name, of images to size x size pixels.
+def augmentation(name: Augmentation, crop: int) -> Recipe:
+    """An augmentation of SCAN by its name, for views of crop x crop pixels.
 
     simclr: RandomResizedCrop(.2, 1), flip .5, ColorJitter(.4, .4, .4, .1) p .8, grey p .2 (Chen et al. 2020, no blur).
     strong: flip .5, random crop, four random operations, and a hole (Van Gansbeke et al. 2020, after RandAugment).
     """
-    steps = {
-        "none": [centre_crop(size)],
-        "simclr": [
-            v2.RandomResizedCrop(size, scale=(0.2, 1), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
-            v2.RandomGrayscale(p=0.2),
-        ],
-        "strong": [
-            v2.RandomHorizontalFlip(),
-            _at_least(size),
-            v2.RandomCrop(size),
-            *(v2.RandomChoice(_OPERATIONS) for _ in range(4)),
-            Hole(round(size * 75 / 224)),
-        ],
+    recipes: dict[Augmentation, Recipe] = {
+        "none": partial(middle, side=crop),
+        "simclr": simclr,
+        "strong": partial(strong, crop=crop),
     }
-    return cast(Transform, v2.Compose(steps[name]))
+    return recipes[name]
 
 
-class Hole:
-    """Cutout (DeVries and Taylor 2017): one square of side up to `largest`, cut at the borders, filled with grey.
+def middle(draws: Draws, size: tuple[int, int], *, side: int) -> Plan:
+    """The middle of images, `side` pixels wide where they are as large."""
+    side = min(side, *size)
+    place = torch.tensor([round((size[0] - side) / 2), round((size[1] - side) / 2), side, side])
+    count = len(draws.state)
+    return plan(place.expand(count, 4), torch.zeros(count, dtype=torch.bool))
 
-    The authors fill with zero after normalisation, which is the mean colour, here about 0.45.
+
+def whole(draws: Draws, size: tuple[int, int]) -> Plan:
+    """Images as they are, to be resized."""
+    count = len(draws.state)
+    return plan(torch.tensor([0, 0, *size]).expand(count, 4), torch.zeros(count, dtype=torch.bool))
+
+
+def simclr(draws: Draws, size: tuple[int, int]) -> Plan:
+    """See `augmentation`."""
+    return plan(
+        box(draws, size, scale=(0.2, 1.0)),
+        draws.happens(0.5),
+        jitter(draws, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, probability=0.8),
+        sometimes(draws, 0.2, Drawn("saturation")),
+    )
+
+
+def strong(draws: Draws, size: tuple[int, int], *, crop: int) -> Plan:
+    """See `augmentation`."""
+    return plan(
+        corner(draws, size, min(crop, *size)),
+        draws.happens(0.5),
+        *(one_of(draws, operations(crop)) for _ in range(4)),
+        cut_out(draws, crop, largest=round(crop * 75 / 224)),
+    )
+
+
+def operations(crop: int) -> list[Drawn]:
+    """The 14 of the authors' 'strong' augmentation, with their ranges: magnitudes of images of crop x crop pixels."""
+    return [
+        *(Drawn("identity"), Drawn("autocontrast"), Drawn("equalize")),
+        Drawn("solarize", 0.0, 1.0),
+        *(Drawn(name, 0.05, 0.95) for name in ("saturation", "contrast", "brightness", "sharpness")),
+        Drawn("posterize", 4.0, 8.0, whole=True),
+        Drawn("affine", -30.0, 30.0, column=0),
+        *(Drawn("affine", -0.1 * crop, 0.1 * crop, column, whole=True) for column in (1, 2)),
+        # Sheared by up to a tenth.
+        *(Drawn("affine", -5.7, 5.7, column) for column in (4, 5)),
+    ]
+
+
+# The parts of a plan.
+
+
+def corner(draws: Draws, size: tuple[int, int], side: int) -> Int[Tensor, "b 4"]:
+    """A random square of `side` pixels."""
+    top, left = (draws.between(0, length - side) for length in size)
+    return torch.stack([top, left, *(torch.full_like(top, side) for _ in range(2))], 1)
+
+
+def jitter(
+    draws: Draws,
+    *,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+    hue: float = 0.0,
+    probability: float = 1.0,
+) -> Steps:
+    """Colours change by random factors in a random order, as by `ColorJitter` of torchvision.
+
+    Args:
+        brightness, contrast, saturation: factors lie in 1 +- this; 0 leaves them out.
+        hue: it turns by at most this, a whole turn being 1.
+        probability: of any change.
     """
-
-    def __init__(self, largest: int):
-        self.largest = largest
-
-    def __call__(self, image: Image) -> Image:
-        side = _int(1, self.largest)
-        y, x = _int(0, image.shape[1] - 1), _int(0, image.shape[2] - 1)
-        image = image.clone()
-        top, left = max(0, y - side // 2), max(0, x - side // 2)
-        image[:, top : y - side // 2 + side, left : x - side // 2 + side] = 0.45
-        return image
+    factors = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+    ranges = [Drawn(name, max(0.0, 1 - most), 1 + most) for name, most in factors.items() if most]
+    if hue:
+        ranges.append(Drawn("hue", -hue, hue))
+    steps = _steps(ranges, draws.permutation(len(ranges)), draws.uniform(len(ranges)))
+    kept = draws.happens(probability)[:, None]
+    return Steps(torch.where(kept, steps.operations, PLACE["identity"]), steps.numbers)
 
 
-class _Drawn:
-    """A function of torchvision with a strength that is drawn uniformly for each image."""
-
-    def __init__(self, function: Callable[..., Image], low: float, high: float, whole: bool = False):
-        self.function, self.low, self.high, self.whole = function, low, high, whole
-
-    def __call__(self, image: Image) -> Image:
-        drawn = float(torch.empty(()).uniform_(self.low, self.high))
-        return self.function(image, round(drawn) if self.whole else drawn)
+def sometimes(draws: Draws, probability: float, drawn: Drawn) -> Steps:
+    """An operation with a probability."""
+    which = draws.happens(probability).long()[:, None]
+    return _steps([Drawn("identity"), drawn], which, draws.uniform(1))
 
 
-# The 14 operations of the authors' 'strong' augmentation, with their ranges.
-_OPERATIONS: list[Callable[[Image], Image]] = [
-    v2.Identity(),
-    v2.RandomAutocontrast(p=1.0),
-    v2.RandomEqualize(p=1.0),
-    v2.RandomRotation(30),
-    _Drawn(v2.functional.solarize, 0.0, 1.0),
-    _Drawn(v2.functional.adjust_saturation, 0.05, 0.95),
-    _Drawn(v2.functional.adjust_contrast, 0.05, 0.95),
-    _Drawn(v2.functional.adjust_brightness, 0.05, 0.95),
-    _Drawn(v2.functional.adjust_sharpness, 0.05, 0.95),
-    v2.RandomAffine(0, shear=(-5.7, 5.7, 0, 0)),
-    v2.RandomAffine(0, shear=(0, 0, -5.7, 5.7)),
-    v2.RandomAffine(0, translate=(0.1, 0)),
-    v2.RandomAffine(0, translate=(0, 0.1)),
-    _Drawn(v2.functional.posterize, 4.0, 8.0, whole=True),
-]
+def one_of(draws: Draws, choices: Sequence[Drawn]) -> Steps:
+    """One of several operations, each as probable."""
+    return _steps(choices, draws.between(0, len(choices) - 1)[:, None], draws.uniform(1))
 
 
-def _at_least(size: int) -> Transform:
-    return partial(_enlarged, size=size)
+def affine(draws: Draws, crop: int, *, angle: float, shift: float, scale: Sequence[float], shear: float) -> Steps:
+    """A random affine map, as `RandomAffine` of torchvision draws it.
+
+    Args:
+        crop: side in pixels of the images.
+        angle, shear: in degrees, at most; sheared is x alone.
+        shift: a share of the side, at most, in whole pixels.
+        scale: from where to where.
+    """
+    most = torch.tensor([angle, shift * crop, shift * crop, 0.0, shear, 0.0])
+    numbers = draws.uniform(6, -1.0, 1.0) * most
+    numbers[:, 1:3].round_()
+    numbers[:, 3] = draws.uniform(1, *scale)[:, 0].log()
+    return Steps(torch.full((len(numbers), 1), PLACE["affine"]), numbers[:, None])
 
 
-def _enlarged(image: Image, size: int) -> Image:
-    return image if min(image.shape[-2:]) >= size else v2.functional.resize(image, [size], antialias=True)
+def cut_out(draws: Draws, crop: int, *, largest: int) -> Steps:
+    """A square hole of a side up to `largest` with its middle anywhere."""
+    numbers = torch.zeros(len(draws.state), 1, 6)
+    for column, (low, high) in enumerate([(1, largest), (0, crop - 1), (0, crop - 1)]):
+        numbers[:, 0, column] = draws.between(low, high).float()
+    return Steps(torch.full((len(numbers), 1), PLACE["hole"]), numbers)
 
 
-def _int(low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, ()))
+def _steps(choices: Sequence[Drawn], which: Int[Tensor, "b steps"], uniform: Float[Tensor, "b steps"]) -> Steps:
+    """Which of the choices is taken in each step, with its number."""
+    low, high = (torch.tensor([getattr(drawn, name) for drawn in choices])[which] for name in ("low", "high"))
+    value = low + uniform * (high - low)
+    whole, column = (torch.tensor([getattr(drawn, name) for drawn in choices])[which] for name in ("whole", "column"))
+    value = torch.where(whole, value.round(), value)
+    numbers = torch.zeros(*which.shape, 6).scatter_(2, column[:, :, None], value[:, :, None])
+    return Steps(torch.tensor([PLACE[drawn.operation] for drawn in choices])[which], numbers)

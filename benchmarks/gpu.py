@@ -1,9 +1,11 @@
-"""How close the search comes to what a GPU can do: shares of its peak, errors, memory, and the data sets of Table 1.
+"""How close the search and the trainings of the baselines come to what a GPU can do.
 
-    python benchmarks/gpu.py
+    python -m benchmarks.gpu
 
-Takes less than four minutes on one GPU and needs no files: bags are random, of the sizes that WideResNet-50 gives. The
-peak is what a large product of float16 reaches on the same GPU, measured just before.
+Of the search shares of the peak, errors, memory, and the data sets of Table 1; of the trainings shares of their bare
+steps. Takes less than four minutes on one GPU and needs no files but the repository: bags are random, of the sizes that
+WideResNet-50 gives, and images are made up. The peak is what a large product of float16 reaches on the same GPU,
+measured just before.
 """
 
 import argparse
@@ -190,11 +192,7 @@ def check_novelty() -> str:
     )
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    if not torch.cuda.is_available():
-        raise SystemExit("benchmarks/gpu.py needs a GPU that PyTorch can use, and there is none")
-    console = Console(width=150)
+def search(console: Console) -> None:
     chosen = resolve("auto", DEVICE)
     fused_or_not = "the fused search" if fused_runs_on(DEVICE, chosen) else "the plain search"
     console.print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}; 'auto' is {chosen} in {fused_or_not}")
@@ -203,6 +201,29 @@ def main() -> None:
     console.print(shares(peak))
     console.print(check_novelty())
     console.print(table1(peak))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["search", "training"], help="one of the two")
+    parser.add_argument("--device", default="cuda", help="of the trainings alone: 'cpu' to compare there")
+    parser.add_argument("--tiny", action="store_true", help="trainings of a few seconds, to see that they run")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("benchmarks.gpu needs a GPU that PyTorch can use, and there is none")
+    if device.type != "cuda" and options.only != "training":
+        raise SystemExit("the search is measured on a GPU: add --only training")
+    console = Console(width=150)
+    if options.only != "training":
+        search(console)
+    if options.only != "search":
+        # Only here, since they import Lightning.
+        from benchmarks.training import trainings
+
+        name = torch.cuda.get_device_name() if device.type == "cuda" else "processor"
+        console.print(f"{name}, PyTorch {torch.__version__}")
+        console.print(trainings(device, tiny=options.tiny, say=console.print))
 
 
 if __name__ == "__main__":

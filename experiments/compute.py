@@ -26,7 +26,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.runs.epochs import LastAndBest
-from anomaly_clustering.runs.training import predicted
+from anomaly_clustering.runs.training import precision_of_training, predicted
 from experiments.follow import Followed, follow
 from experiments.methods import REPOSITORY
 
@@ -71,6 +71,7 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
     objects = _parser().instantiate(parsed)
     given = {name: value for name, value in objects.trainer.items() if value is not None}
     module, data, epochs = objects.model, objects.data, LastAndBest()
+    given["precision"] = precision_of_training(module, given.get("precision"), accelerator)
     resolved = resolve(config)
     with follow(followed, resolved) as (logger, callbacks):
         callbacks = [*_listed(given.pop("callbacks", None)), epochs, *callbacks]

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from baselines import IIC, SCAN, TEMI, GATCluster
 from baselines.gatcluster import Targets
 from baselines.global_batch import share_batch_norm, with_idle
-from baselines.views import nearest_neighbours
+from baselines.neighbours import nearest_neighbours
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 16

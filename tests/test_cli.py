@@ -18,9 +18,12 @@ import timm
 import torch
 import yaml
 from conftest import MakeImage
+from lightning import LightningModule
 from PIL import Image
 
 from anomaly_clustering.cli.main import COMMANDS, main
+from anomaly_clustering.runs.training import precision_of_training
+from baselines import IIC
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--image-size", "64"]
@@ -542,3 +545,20 @@ def test_configs_are_claims_that_parse(config: Path, capsys: pytest.CaptureFixtu
         main(["test", "-c", str(config), "-c", str(ROOT / "configs/data/mtd.yaml"), "--print_config"])
     assert exit_.value.code == 0
     assert "anomaly_clustering.mic.MIC" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("gpus", "given", "accelerator", "expected"),
+    [
+        (True, None, "auto", "bf16-mixed"),
+        (True, "32-true", "auto", "32-true"),
+        (True, None, "cpu", None),
+        (False, None, "auto", None),
+    ],
+)
+def test_a_method_trains_in_its_own_precision_on_gpus_unless_one_is_given(
+    monkeypatch: pytest.MonkeyPatch, gpus: bool, given: str | None, accelerator: str, expected: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
+    assert precision_of_training(IIC(num_clusters=2, trunk="conv3"), given, accelerator) == expected
+    assert precision_of_training(LightningModule(), given, accelerator) == given

@@ -12,9 +12,9 @@ from lightning import Trainer
 from anomaly_clustering.data import Folder
 from anomaly_clustering.runs.epochs import LastAndBest
 from baselines import SCAN
-from baselines.scan import scan_loss
+from baselines.neighbours import nearest_neighbours, neighbour_purity
+from baselines.scan_loss import scan_loss
 from baselines.self_labelling import WeightAverage, self_label_loss
-from baselines.views import NeighbourPairs, augmentation, nearest_neighbours, neighbour_purity
 
 
 @pytest.mark.parametrize("k", [2, 5, 9, 10])
@@ -45,27 +45,6 @@ def test_neighbours_are_those_of_highest_cosine_and_the_image_itself_first() -> 
 def test_purity_leaves_the_image_itself_out() -> None:
     neighbours = torch.tensor([[0, 1, 2], [1, 0, 2], [2, 0, 1]])
     assert neighbour_purity(neighbours, torch.tensor([0, 0, 1])) == pytest.approx(2 / 6)
-
-
-def test_pairs_hold_the_neighbour_and_no_class(photos: Path) -> None:
-    data = Folder(photos, image_size=64, num_workers=0)
-    data.setup()
-    images = data.val_dataloader().dataset
-    pairs = NeighbourPairs(images, augmentation("none", 64), torch.tensor([[3]] * 15))
-    sample = pairs[7]
-    assert sample.keys() == {"index", "views"}
-    assert torch.equal(sample["views"][0], images[7]["image"])
-    assert torch.equal(sample["views"][1], images[3]["image"])
-
-
-@pytest.mark.parametrize("name", ["simclr", "strong", "none"])
-def test_augmentations_have_the_size_asked_and_stay_in_range(name: Any) -> None:
-    image = torch.rand(3, 72, 72)
-    for _ in range(40):
-        view = augmentation(name, 64)(image)
-        assert view.shape == (3, 64, 64)
-        assert view.min() >= 0
-        assert view.max() <= 1
 
 
 # Self-labelling.

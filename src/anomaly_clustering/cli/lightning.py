@@ -27,7 +27,14 @@ from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.run_folder import write_run
-from anomaly_clustering.runs.training import LAST, TrainingFolder, predicted, reserved_to_train, write_training
+from anomaly_clustering.runs.training import (
+    LAST,
+    TrainingFolder,
+    precision_of_training,
+    predicted,
+    reserved_to_train,
+    write_training,
+)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -115,6 +122,9 @@ class CommandLine(LightningCLI):
         self.trainer_defaults["callbacks"] += [self.epochs, checkpoints]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if self.subcommand == "fit":
+            given = self.config.fit.trainer
+            kwargs["precision"] = precision_of_training(self.model, given.precision, str(given.accelerator))
         trainer = self._trainer(**kwargs)
         if self.subcommand == "fit":
             if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:

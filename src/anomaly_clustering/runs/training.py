@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -142,6 +143,28 @@ class TrainingFolder:
         # None has a digest until the training has ended: all of them change.
         write_mark(self.out, Mark("training", dict.fromkeys((*FILES, *mark.files))))
         self.begun = True
+
+
+def precision_of_training(
+    module: LightningModule, given: str | int | None, accelerator: str = "auto"
+) -> str | int | None:
+    """Say in which precision a module is trained.
+
+    Args:
+        module: whose attribute `precision_on_gpus` names one of Lightning's, if it has any.
+        given: by the user, which counts; None where nothing is given.
+        accelerator: of the Trainer, as the user gave it.
+
+    Returns:
+        What the Trainer takes, None for its default.
+
+    Example:
+        >>> precision_of_training(LightningModule(), "64-true")
+        '64-true'
+    """
+    if given is not None or not torch.cuda.is_available() or accelerator not in ("auto", "gpu", "cuda"):
+        return given
+    return getattr(module, "precision_on_gpus", None)
 
 
 def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]] | None:

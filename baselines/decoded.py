@@ -1,0 +1,141 @@
+"""The images of a data module in; all of them, decoded once into one tensor of bytes that the processes share, out.
+
+Where they take at most a quarter of what is free on a GPU they move there; else each batch does.
+"""
+
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+from uuid import uuid4
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from lightning import LightningModule
+from torch import Tensor
+
+from baselines.draws import Draws
+from baselines.evaluation import clean_images
+from baselines.pixels import Plan, augmented, moved
+
+# How many views are computed at a time. As floats of 256 pixels 256 take 200 MB of a GPU; 16 suit a processor's caches.
+ON_ACCELERATORS, ON_PROCESSORS = 256, 16
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class Decoded(NamedTuple):
+    """All images of a data set."""
+
+    pixels: UInt8[Tensor, "n 3 h w"]
+    seed: int
+    """Of the training, on all processes the same."""
+    device: torch.device
+    """Where images are asked for; the pixels lie there, or on the processor."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[2], self.pixels.shape[3]
+
+    def draws(self, index: Int[Tensor, " b"], *, epoch: int, view: Int[Tensor, " b"] | int = 0) -> Draws:
+        """Random numbers of images."""
+        return Draws(self.seed, epoch, index, view)
+
+    def clean(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
+        """Images as they are, in [0, 1].
+
+        Args:
+            index: positions in the data set, on the processor.
+        """
+        return self._of(index).float() * (1 / 255)
+
+    def views(self, index: Int[Tensor, " b"], plan: Plan, size: tuple[int, int]) -> Float[Tensor, "b 3 height width"]:
+        """Augmented images, of the height and width asked for, in [0, 1].
+
+        Args:
+            index: positions in the data set, on the processor, as the plan is.
+        """
+        at_once = ON_PROCESSORS if self.device.type == "cpu" else ON_ACCELERATORS
+        chunks = zip(index.split(at_once), *(part.split(at_once) for part in plan), strict=True)
+        return torch.cat([augmented(self._of(images), Plan(*parts), size) for images, *parts in chunks])
+
+    def _of(self, index: Int[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
+        if self.pixels.is_cuda:
+            return self.pixels[moved(index, self.device)]
+        return moved(self.pixels[index], self.device)
+
+
+def decode(module: LightningModule) -> Decoded:
+    """Read all images that the module is to cluster; each process of a machine decodes a share of them.
+
+    Raises:
+        ValueError: images differ in size.
+        OSError: neither memory nor the folder for temporary files holds them.
+    """
+    images, trainer = clean_images(module), module.trainer
+    shape = (len(images), *images[0]["image"].shape)
+    size = torch.Size(shape).numel()
+    # Shared memory while it is plenty, else a file that the system maps into memory. Decided by the first process.
+    roomy = SHARED_MEMORY.is_dir() and size <= shutil.disk_usage(SHARED_MEMORY).free / 2
+    place = SHARED_MEMORY if roomy else _temporary(size)
+    name = str(place / f"anomaly-clustering-{uuid4().hex}")
+    path = f"{trainer.strategy.broadcast(name)}-{trainer.node_rank}"
+    try:
+        if trainer.local_rank == 0:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.truncate(path, size)
+        trainer.strategy.barrier()
+        pixels = torch.from_file(path, shared=True, size=size, dtype=torch.uint8).view(shape)
+        _read(images, pixels, range(trainer.local_rank, len(images), trainer.num_devices), _threads(module))
+        trainer.strategy.barrier()
+    finally:
+        # The memory is there until the last process lets go of it; Windows keeps the file as long.
+        if trainer.local_rank == 0:
+            with suppress(PermissionError):
+                Path(path).unlink(missing_ok=True)
+    return Decoded(_placed(pixels, module.device), training_seed(module), module.device)
+
+
+def training_seed(module: LightningModule) -> int:
+    """By which views are drawn: that of PyTorch on the first process."""
+    return int(module.trainer.strategy.broadcast(torch.initial_seed() % 2**63))
+
+
+def _temporary(size: int) -> Path:
+    place = Path(tempfile.gettempdir())
+    if size > (free := shutil.disk_usage(place).free):
+        raise OSError(
+            f"the images of the training take {size / 2**30:.1f} GiB, but {str(place)!r} has {free / 2**30:.1f} GiB "
+            "free: name a larger folder in the environment variable TMPDIR, or set a smaller --data.image_size"
+        )
+    return place
+
+
+def _read(images: Any, pixels: UInt8[Tensor, "n 3 h w"], own: range, threads: int) -> None:
+    def read(index: int) -> None:
+        image = images[index]["image"]
+        if image.shape != pixels.shape[1:]:
+            raise ValueError(
+                f"images are trained on in one size, but image {index} has {list(image.shape)} where the first has "
+                f"{list(pixels.shape[1:])}: resize them in the data module"
+            )
+        # What was 8 bits before it became float comes back without loss.
+        pixels[index] = (image * 255).round().clamp(0, 255).to(torch.uint8)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(read, own))
+
+
+def _threads(module: LightningModule) -> int:
+    """As many as the data module has workers."""
+    workers = getattr(cast(Any, module.trainer).datamodule, "num_workers", 0)
+    return max(1, int(workers))
+
+
+def _placed(pixels: UInt8[Tensor, "n 3 h w"], device: torch.device) -> UInt8[Tensor, "n 3 h w"]:
+    if device.type == "cuda" and pixels.nbytes <= torch.cuda.mem_get_info(device)[0] / 4:
+        return pixels.to(device)
+    return pixels

@@ -1,0 +1,28 @@
+"""Probable clusters of images and of neighbours of theirs in; the loss of SCAN's second step out.
+
+Van Gansbeke et al., ECCV 2020, section 2.2.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Probabilities = Float[Tensor, "n k"]
+
+
+def consistency(anchors: Probabilities, neighbours: Probabilities) -> Float[Tensor, ""]:
+    """-1/n sum_i log <p(x_i), p(x_n(i))>, each logarithm at least -100 (first term of Eq. 2)."""
+    agreement = (anchors * neighbours).sum(1).clamp(0, 1)
+    return F.binary_cross_entropy(agreement, torch.ones_like(agreement))
+
+
+def entropy_of_mean(probabilities: Probabilities) -> Float[Tensor, ""]:
+    """-sum_k m_k log m_k of the mean m: log K where clusters are equally large (second term of Eq. 2)."""
+    mean = probabilities.mean(0).clamp_min(1e-8)
+    return -(mean * mean.log()).sum()
+
+
+def scan_loss(anchors: Probabilities, neighbours: Probabilities, entropy_weight: float = 5.0) -> Float[Tensor, ""]:
+    """Neighbours agree, clusters are equally large (Eq. 2)."""
+    return consistency(anchors, neighbours) - entropy_weight * entropy_of_mean(anchors)
