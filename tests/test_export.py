@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 from conftest import MakeImage
 from PIL import ExifTags, Image
 
@@ -222,3 +224,42 @@ def test_a_folder_that_holds_something_is_kept(labels: Path, capsys: pytest.Capt
         main(["export", "--labels", str(labels), "--out", "mine"])
     assert "'mine' exists" in capsys.readouterr().err
     assert files("mine") == ["thesis.tex"]
+
+
+def named(labels: Path, label: str) -> Path:
+    images = [{"path": str(image.path), "cluster": 0, "label": label, "unsure": 0} for image in read_labels(labels)]
+    Path("labels.json").write_text(json.dumps({"images": images}))
+    return Path("labels.json")
+
+
+@pytest.mark.parametrize("layout", ["label-studio", "cvat"])
+@pytest.mark.parametrize("label", ["a\0b", "a\x01b", "a\uffffb", "a\ud800b"])
+def test_what_xml_cannot_hold_is_refused(labels: Path, capsys, layout: str, label: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--labels", str(named(labels, label)), "--layout", layout])
+    assert "has characters that XML cannot hold; rename" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("label", ["d\u00e9faut\u00a0!", "3.00\u202fPM", "\U0001f469\u200d\U0001f52c", "x\u3000y"])
+def test_spaces_and_signs_of_any_language_are_names(labels: Path, label: str) -> None:
+    for layout in ("folders", "label-studio", "cvat"):
+        main(["export", "--labels", str(named(labels, label)), "--layout", layout])
+    assert {path.name for path in Path("labelled-folders").iterdir() if path.is_dir()} == {label}
+    for file in ("labelled-label-studio/label_config.xml", "labelled-cvat/annotations.xml"):
+        root = ElementTree.parse(file).getroot()
+        assert label in {*(node.text for node in root.iter()), *(node.get("value") for node in root.iter())}
+
+
+def test_a_name_that_is_too_long_for_a_folder_is_said_to_be(labels: Path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--labels", str(named(labels, "x" * 300))])
+    error = capsys.readouterr().err
+    assert f"'{'x' * 60}'... (300 characters) cannot be the name of a folder" in error
+    assert len(error) < 300
+
+
+@pytest.mark.parametrize("label", ["a\x85b", "a\u2028b", "d\u00e9faut"])
+def test_yolo_keeps_the_names_of_classes(labels: Path, label: str) -> None:
+    chosen = [image for image in read_labels(named(labels, label)) if image.label]
+    export(chosen, Path("out"), "yolo-det", regions={image.path: [] for image in chosen})
+    assert yaml.safe_load(Path("out/data.yaml").read_text(encoding="utf-8"))["names"] == {0: label}

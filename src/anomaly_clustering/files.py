@@ -13,16 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from anomaly_clustering.locks import held
+from anomaly_clustering.locks import PROCESS, held
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
 Discard = Callable[[Path, Path], None]
 UNFINISHED = ".unfinished"
-# Folders that are being written, by what they become; earlier versions named them in other ways, and had files too.
-LEFTOVER = re.compile(
-    rf"\.(?P<name>.+)(\.[0-9a-f]{{32}}|-[a-z0-9_]{{8}}){re.escape(UNFINISHED)}"
-    rf"|\.[a-z0-9_]{{8}}{re.escape(UNFINISHED)}|\.assigning-[a-z0-9_]{{8}}"
-)
+# Folders that are being written, by what they become.
+LEFTOVER = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
 # In such a folder.
 LOCK, NEW, OLD = ".lock", "new", "old"
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
@@ -133,19 +130,56 @@ def remove_leftovers(place: Path, name: str | None = None, *, discard: Discard |
         ...     leftover.exists()
         False
     """
-    for entry in list(os.scandir(place)) if place.is_dir() else []:
-        written = LEFTOVER.fullmatch(entry.name)
-        if not written or (name is not None and name != written["name"]):
-            continue
-        leftover = place / entry.name
-        if not entry.is_dir(follow_symlinks=False):
-            leftover.unlink(missing_ok=True)
-            continue
+    for leftover in leftovers(place, name):
+        written = LEFTOVER.fullmatch(leftover.name)
         with held(leftover / LOCK) as state:
-            if state == "taken":
-                if written["name"]:
-                    _finish(leftover, place / written["name"], discard)
+            if state == "taken" and written:
+                _finish(leftover, place / written["name"], discard)
                 _remove(leftover)
+
+
+def leftovers(place: Path, name: str | None = None) -> list[Path]:
+    """Folders that processes which were killed have left, or that others are writing now.
+
+    Args:
+        place: the folder that was written to; it need not be there.
+        name: of the file or folder that was written; None for any.
+
+    Example:
+        >>> leftovers(Path("nowhere"))
+        []
+    """
+    found = []
+    for path in sorted(place.iterdir()) if place.is_dir() else []:
+        written = LEFTOVER.fullmatch(path.name)
+        if written and name in (None, written["name"]) and is_leftover(path):
+            found.append(path)
+    return found
+
+
+def is_leftover(folder: Path) -> bool:
+    """Whether a folder is one that this program has begun to write, or is writing, whatever its name.
+
+    It has its lock from the first moment on, or is still empty. What it holds are folders and files, never links, by
+    which the files of somebody else would be moved or removed.
+
+    Args:
+        folder: any.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place, unfinished(Path(place), "run") as folder:
+        ...     is_leftover(folder), is_leftover(Path(place))
+        (True, False)
+    """
+    if folder.is_symlink() or not folder.is_dir() or any((folder / name).is_symlink() for name in (LOCK, NEW, OLD)):
+        return False
+    lock = folder / LOCK
+    if lock.is_file():
+        with lock.open("rb") as file:
+            begins = file.read(len(PROCESS))
+        return begins == PROCESS or (begins == b"" and [path.name for path in folder.iterdir()] == [LOCK])
+    return not any(folder.iterdir())
 
 
 def remove_leftovers_below(folder: Path) -> None:
@@ -175,7 +209,7 @@ def _finish(leftover: Path, folder: Path, discard: Discard | None) -> None:
 
 def _remove(leftover: Path) -> None:
     """Unless it holds a folder that had been moved away, and was neither moved back nor discarded."""
-    if not (leftover / OLD).exists():
+    if not os.path.lexists(leftover / OLD):
         # Not locked any more, it may be removed by another process too.
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -3,9 +3,7 @@
 import json
 import random
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from numbers import Real
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,6 +21,7 @@ from anomaly_clustering.runs.annotations import (
     label_studio_config,
     yolo,
 )
+from anomaly_clustering.runs.export_names import check_folders, check_xml, names_of_copies
 from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import Labelled
 
@@ -31,8 +30,7 @@ Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-s
 BY_FOLDER = ("folders", "yolo-cls")
 # Layouts that hold nothing but places.
 OF_REGIONS = ("yolo-det", "yolo-seg")
-NOT_IN_NAMES = set('/\\:*?"<>|')
-DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
+IN_XML = ("label-studio", "cvat")
 
 
 class Options(NamedTuple):
@@ -127,9 +125,9 @@ def export(
     _check_images(chosen, len(labels), folders, contents)
     items = _items(chosen, regions, by_stem=layout not in BY_FOLDER)
     if layout in BY_FOLDER:
-        _check_folders(items)
-    if layout == "cvat":
-        _check_xml(items)
+        check_folders({item.label for item in items})
+    if layout in IN_XML:
+        check_xml([text for item in items for text in (item.name, item.label)])
     with working_on(out), whole_folder(out) as folder:
         LAYOUTS[layout](items, folder, Options(val_fraction, seed, boxes or layout == "yolo-det"))
         mark(folder)
@@ -184,7 +182,7 @@ def _check_images(
 
 
 def _items(chosen: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]] | None, *, by_stem: bool) -> list[Item]:
-    names = _names([image.path.name for image in chosen], by_stem=by_stem)
+    names = names_of_copies([image.path.name for image in chosen], by_stem=by_stem)
     return [
         Item(image.path, image.label, name, _regions(image, regions)) for image, name in zip(chosen, names, strict=True)
     ]
@@ -196,58 +194,6 @@ def _regions(image: Labelled, regions: Mapping[Path, Sequence[Region]] | None) -
     if image.path not in regions:
         raise ValueError(f"image {str(image.path)!r} is not of the run; give the run whose report the labels are from")
     return [] if _is_sound(image.label) else regions[image.path]
-
-
-def _names(originals: Sequence[str], *, by_stem: bool) -> list[str]:
-    """A name for each copy, no two alike on any file system: its own, or, where images of several folders have the
-    same, with the first number before it that gives a name which nobody has. By stem, names differ in more than their
-    ending: YOLO's labels of a.png and a.jpg would be one file."""
-
-    def key(name: str) -> str:
-        return (Path(name).stem if by_stem else name).casefold()
-
-    often = Counter(map(key, originals))
-    taken = {name for name, times in often.items() if times == 1}
-    names = []
-    for i, name in enumerate(originals):
-        new = name
-        if often[key(name)] > 1:
-            new = next(f"{k}-{name}" for k in count(i) if key(f"{k}-{name}") not in taken)
-            taken.add(key(new))
-        names.append(new)
-    return names
-
-
-def _check_folders(items: Sequence[Item]) -> None:
-    labels = sorted({item.label for item in items})
-    bad = [name for name in labels if not _can_be_a_folder(name)]
-    if bad:
-        raise ValueError(
-            f"{', '.join(map(repr, bad))} cannot be the name of a folder; rename the cluster in the report, or use the "
-            "layout coco"
-        )
-    first: dict[str, str] = {}
-    for name in labels:
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            raise ValueError(
-                f"{other!r} and {name!r} are one folder on Windows and macOS; give both clusters the same name in the "
-                "report, or names that differ in more than capitals"
-            )
-
-
-def _check_xml(items: Sequence[Item]) -> None:
-    bad = [text for item in items for text in (item.name, item.label) if not text.isprintable()]
-    if bad:
-        raise ValueError(
-            f"{bad[0]!r} has characters that XML cannot hold; rename the image or the cluster, or use the layout coco"
-        )
-
-
-def _can_be_a_folder(name: str) -> bool:
-    """On any system: Windows has names for devices, and drops what is at the end."""
-    device = name.partition(".")[0].rstrip().upper() in DEVICES
-    return not (device or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES or not name.isprintable())
 
 
 def _folders(items: Sequence[Item], folder: Path, options: Options) -> None:
@@ -296,9 +242,11 @@ def _yolo_regions(items: Sequence[Item], folder: Path, options: Options) -> None
                 file.write_text(yolo(item, names, boxes=options.boxes))
     # A path would be taken from the working directory; without one the parts are found beside this file.
     content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
+    # YAML takes some of what is not printed for the end of a line, if it stands there as it is.
+    printed = all(name.isprintable() for name in names)
     for part in ("train", "val"):
         (folder / "images" / part).mkdir(parents=True, exist_ok=True)
-    (folder / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=printed), encoding="utf-8")
 
 
 def _categories(items: Sequence[Item]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 from uuid import uuid4
 
-from anomaly_clustering.files import LEFTOVER, LOCK, digest, naming_a_full_disk, unfinished, whole_file
+from anomaly_clustering.files import LEFTOVER, LOCK, digest, is_leftover, naming_a_full_disk, unfinished, whole_file
 from anomaly_clustering.runs.file_names import MARK
 
 Kind = Literal["run", "training"]
@@ -154,10 +154,10 @@ def _all_in(folder: Path) -> Iterator[Path]:
     """Files, links and empty folders below a folder, without what is being written."""
     for place, folders, names in os.walk(folder):
         here = Path(place)
-        shown = [name for name in folders if not LEFTOVER.fullmatch(name)]
+        shown = [name for name in folders if not (LEFTOVER.fullmatch(name) and is_leftover(here / name))]
         links = [name for name in shown if (here / name).is_symlink()]
         folders[:] = [name for name in shown if name not in links]
-        files = [name for name in (*links, *names) if name != LOCK and not LEFTOVER.fullmatch(name)]
+        files = [name for name in (*links, *names) if name != LOCK]
         yield from (here / name for name in files)
         if here != folder and not (files or folders):
             yield here

@@ -11,12 +11,13 @@ from jaxtyping import Float, Float16, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from anomaly_clustering.files import whole_file
+from anomaly_clustering.files import leftovers, remove_leftovers, whole_file
+from anomaly_clustering.locks import working_on
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.file_names import STORE
-from anomaly_clustering.runs.mark import check_unchanged
+from anomaly_clustering.runs.mark import check_unchanged, discard_run
 from anomaly_clustering.runs.untrusted import RUN, check_run, check_told, checked_recipe, read_arrays
 
 
@@ -98,11 +99,20 @@ def find_store(folder: Path) -> Path:
         FileNotFoundError: 'photos' holds no run.safetensors: give the folder that `anomaly-clustering cluster` wrote
     """
     path = folder / STORE
+    if not folder.exists():
+        _bring_back(folder.resolve())
     if not path.is_file():
         raise FileNotFoundError(
             f"{str(folder)!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote"
         )
     return path
+
+
+def _bring_back(folder: Path) -> None:
+    """A run that had been moved away for a new one, by a process that was then killed."""
+    if leftovers(folder.parent, folder.name):
+        with working_on(folder):
+            remove_leftovers(folder.parent, folder.name, discard=discard_run)
 
 
 def load_run(folder: Path) -> StoredRun:

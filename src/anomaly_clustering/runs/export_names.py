@@ -1,0 +1,114 @@
+"""Names of images and classes in; names that every system and layout can hold, or which it cannot, out."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import count
+from pathlib import Path
+
+NOT_IN_NAMES = set('/\\:*?"<>|')
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
+# Bytes of a name, on the file systems in use.
+LONGEST = 255
+# Controls, and halves of characters, as in names that are not Unicode.
+NOT_TEXT = ("Cc", "Cs")
+# What XML 1.0 has no way to write, and the carriage return, which its readers turn into a line feed.
+NOT_IN_XML = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def names_of_copies(originals: Sequence[str], *, by_stem: bool) -> list[str]:
+    """A name for each copy, no two alike on any file system.
+
+    An image keeps its name. Where images of several folders have the same, each gets the first number before it that
+    gives a name which nobody has.
+
+    Args:
+        originals: names of the images, without folders.
+        by_stem: whether names are to differ in more than their ending: YOLO's labels of a.png and a.jpg would be one
+            file.
+
+    Returns:
+        A name for each.
+
+    Example:
+        >>> names_of_copies(["a.png", "b.png", "A.png"], by_stem=False)
+        ['0-a.png', 'b.png', '2-A.png']
+    """
+
+    def key(name: str) -> str:
+        return (Path(name).stem if by_stem else name).casefold()
+
+    often = Counter(map(key, originals))
+    taken = {name for name, times in often.items() if times == 1}
+    names = []
+    for i, name in enumerate(originals):
+        new = name
+        if often[key(name)] > 1:
+            new = next(f"{k}-{name}" for k in count(i) if key(f"{k}-{name}") not in taken)
+            taken.add(key(new))
+        names.append(new)
+    return names
+
+
+def check_folders(labels: Iterable[str]) -> None:
+    """Fail if a label cannot be the name of a folder on some system, or two of them would be one.
+
+    Args:
+        labels: of the images.
+
+    Raises:
+        ValueError: such a label.
+
+    Example:
+        >>> check_folders(["dent", "aux.2"])
+        Traceback (most recent call last):
+        ValueError: 'aux.2' cannot be the name of a folder; rename the cluster in the report, or use the layout coco
+    """
+    ordered = sorted(set(labels))
+    if bad := [name for name in ordered if not _can_be_a_folder(name)]:
+        raise ValueError(
+            f"{', '.join(map(_shown, bad[:3]))} cannot be the name of a folder; rename the cluster in the report, or "
+            "use the layout coco"
+        )
+    first: dict[str, str] = {}
+    for name in ordered:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"{other!r} and {name!r} are one folder on Windows and macOS; give both clusters the same name in the "
+                "report, or names that differ in more than capitals"
+            )
+
+
+def check_xml(texts: Iterable[str]) -> None:
+    """Fail if a text has characters that no file of XML can hold.
+
+    Args:
+        texts: labels, and names of images.
+
+    Raises:
+        ValueError: such a text.
+
+    Example:
+        >>> check_xml(["d\\u00e9faut\\u202f!", "\\x01"])
+        Traceback (most recent call last):
+        ValueError: '\\x01' has characters that XML cannot hold; rename the image or the cluster, or use the layout coco
+    """
+    if bad := next(filter(NOT_IN_XML.search, texts), None):
+        raise ValueError(
+            f"{_shown(bad)} has characters that XML cannot hold; rename the image or the cluster, or use the layout "
+            "coco"
+        )
+
+
+def _can_be_a_folder(name: str) -> bool:
+    """On any system: Windows has names for devices, and drops what is at the end."""
+    device = name.partition(".")[0].rstrip().upper() in DEVICES
+    if any(unicodedata.category(character) in NOT_TEXT for character in name) or len(name.encode()) > LONGEST:
+        return False
+    return not (device or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES)
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= 60 else f"{name[:60]!r}... ({len(name)} characters)"
