@@ -6,7 +6,7 @@ What takes seconds to import is imported when it is needed, so that a signal in 
 import sys
 
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
-from anomaly_clustering.ending import end_after_all
+from anomaly_clustering.system.ending import end_after_all
 
 INTERRUPTED = "interrupted; finished cells are kept"
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
-from anomaly_clustering.files import digest
+from anomaly_clustering.system.files import digest
 
 
 class Category(NamedTuple):

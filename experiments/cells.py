@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.system.files import whole_file
 from experiments.categories import Category, fingerprint, load, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.files import remove_leftovers_below
+from anomaly_clustering.system.files import remove_leftovers_below
 from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
 from experiments.cells import Cell, Settings, Store, class_of, file_of, is_mic, takes
 from experiments.compute import Outcome

@@ -6,8 +6,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from anomaly_clustering.files import whole_file
-from anomaly_clustering.tables import write_csv
+from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.tables import write_csv
 from experiments.categories import MVTEC, SYNTHETIC, Group, single
 from experiments.figures import Figure, Network
 from experiments.found import Found

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from anomaly_clustering.tables import read_csv
+from anomaly_clustering.system.tables import read_csv
 from experiments.categories import MTD, OBJECT, TEXTURE, Group, single
 
 FOLDER = Path(__file__).parent / "published"

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from anomaly_clustering.files import whole_file
+from anomaly_clustering.system.files import whole_file
 from experiments.figures import FIGURES
 from experiments.found import Found
 from experiments.output import file_of

@@ -18,20 +18,17 @@ EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.py"))
 # In the order in which data flows: what stands above is never imported by what stands below, and nothing runs up.
 ROOMS: dict[str, set[str]] = {
     "__init__": set(),
-    "locks": set(),
-    "ending": set(),
-    "files": {"locks"},
-    "tables": {"files"},
-    "data": {"files"},
-    "features": {"files"},
+    "system": set(),
+    "data": {"system"},
+    "features": {"system"},
     "search": set(),
     "clustering": set(),
     "metrics": set(),
-    "mic": {"ending", "features", "search", "clustering", "metrics"},
+    "mic": {"system", "features", "search", "clustering", "metrics"},
     "report": {"clustering", "metrics"},
-    "runs": {"locks", "files", "tables", "data", "search", "clustering", "metrics", "mic", "report"},
-    "estimator": {"files", "data", "features", "clustering", "mic", "runs"},
-    "cli": {"__init__", "ending", "locks", "files", "data", "features", "metrics", "mic", "report", "runs"},
+    "runs": {"system", "data", "search", "clustering", "metrics", "mic", "report"},
+    "estimator": {"system", "data", "features", "clustering", "mic", "runs"},
+    "cli": {"__init__", "system", "data", "features", "metrics", "mic", "report", "runs"},
     "__main__": {"cli"},
 }
 # Tensors in, tensors out: no files, no printing, no Lightning.

@@ -12,9 +12,9 @@ from PIL import ExifTags, Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.files import MARK
 from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.labels import Labelled, read_labels
+from anomaly_clustering.system.files import MARK
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from anomaly_clustering.files import digest, whole_file, whole_folder
 from anomaly_clustering.runs.mark import Mark, files_into, read_mark
 from anomaly_clustering.runs.run_folder import new_run
+from anomaly_clustering.system.files import digest, whole_file, whole_folder
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:

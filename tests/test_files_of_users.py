@@ -12,7 +12,6 @@ import pytest
 import torch
 from test_stored_run import stored
 
-from anomaly_clustering.files import digest
 from anomaly_clustering.runs.checkpoints import WholeCheckpoints
 from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.labels import Labelled
@@ -22,7 +21,8 @@ from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.run_folder import new_run
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.training import TrainingFolder, reserved_to_train, write_training
-from anomaly_clustering.tables import write_csv
+from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.tables import write_csv
 
 # Where the user may have put something: names of a run's files among them.
 NAMES = (

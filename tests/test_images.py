@@ -15,7 +15,7 @@ from anomaly_clustering.data.images import highest_value, read_image, read_mask
 from anomaly_clustering.data.maps import read_map
 from anomaly_clustering.data.opening import UnreadableImageError, image_size, read_header
 from anomaly_clustering.data.walk import image_files
-from anomaly_clustering.tables import read_csv
+from anomaly_clustering.system.tables import read_csv
 
 RED = (250, 10, 20)
 

@@ -11,7 +11,7 @@ from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.layouts import recognise
 from anomaly_clustering.estimator import AnomalyClusterer
-from anomaly_clustering.tables import read_csv
+from anomaly_clustering.system.tables import read_csv
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from test_cli import scan
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.maps import read_map
-from anomaly_clustering.files import digest
 from anomaly_clustering.runs.export import BY_FOLDER, LAYOUTS, OF_REGIONS, export
 from anomaly_clustering.runs.fiftyone import samples
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.system.files import digest
 from baselines.features import read_features
 
 

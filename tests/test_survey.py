@@ -22,7 +22,7 @@ from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.runs.store import load_run
-from anomaly_clustering.tables import read_csv
+from anomaly_clustering.system.tables import read_csv
 
 SMALL = ["--image-size", "64"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anomaly_clustering.files import digest
-from anomaly_clustering.tables import read_csv, write_csv
+from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.tables import read_csv, write_csv
 
 
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:

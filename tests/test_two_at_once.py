@@ -14,16 +14,16 @@ import torch
 from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.files import whole_file, whole_folder
-from anomaly_clustering.locks import held, working_on
 from anomaly_clustering.runs.mark import read_mark, strangers
+from anomaly_clustering.system.files import whole_file, whole_folder
+from anomaly_clustering.system.locks import held, working_on
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
 # Holds a folder until it is told to go on, as a command does that computes.
 HOLDS = """
 import sys
 from pathlib import Path
-from anomaly_clustering.locks import working_on
+from anomaly_clustering.system.locks import working_on
 with working_on(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

@@ -22,7 +22,6 @@ from anomaly_clustering.data.aspect import Aspect, as_batch
 from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.data.whole_numbers import image_side, whole_number
 from anomaly_clustering.features.views import Views
-from anomaly_clustering.files import whole_file
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.quiet import quiet
@@ -30,6 +29,7 @@ from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.untrusted import ESTIMATOR, check_estimator, checked_recipe, checked_texts, read_arrays
+from anomaly_clustering.system.files import whole_file
 
 FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_", "center_")
 

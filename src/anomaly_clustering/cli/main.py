@@ -14,7 +14,7 @@ from anomaly_clustering import __version__
 from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
-from anomaly_clustering.ending import end_after_all
+from anomaly_clustering.system.ending import end_after_all
 
 HELP = """\
 usage: anomaly-clustering COMMAND ...

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from subprocess import Popen
 
-from anomaly_clustering.ending import end, met
+from anomaly_clustering.system.ending import end, met
 
 # In the environment of processes that rank 0 starts, since the system does not tell of one that has ended before.
 STARTER = "ANOMALY_CLUSTERING_STARTED_BY"

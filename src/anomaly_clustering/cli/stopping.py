@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
-from anomaly_clustering.ending import end
+from anomaly_clustering.system.ending import end
 
 # Those that ask a process to end, by a user, a scheduler and a terminal that was closed; Windows has no SIGHUP.
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
-from anomaly_clustering.files import digest, whole_folder
+from anomaly_clustering.system.files import digest, whole_folder
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 

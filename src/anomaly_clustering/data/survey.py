@@ -15,7 +15,7 @@ import numpy as np
 from anomaly_clustering.data.images import FULL_BITS, bits_for, decode, highest_value
 from anomaly_clustering.data.opening import Header, UnreadableImageError, read_header
 from anomaly_clustering.data.records import Listing, Record
-from anomaly_clustering.files import digest
+from anomaly_clustering.system.files import digest
 
 Bits = int | Literal["auto"]
 Copies = Literal["all", "once"]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from anomaly_clustering.data.synthetic_images import write_dataset
-from anomaly_clustering.files import whole_folder
+from anomaly_clustering.system.files import whole_folder
 
 
 def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficulty: float, seed: int) -> None:

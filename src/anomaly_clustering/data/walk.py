@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.opening import EXTENSIONS
-from anomaly_clustering.files import is_marked
+from anomaly_clustering.system.files import is_marked
 
 # Thumbnails of network drives, deleted files, what archives of macOS bring along, what a check of the disk found.
 SYSTEM_FOLDERS = frozenset(

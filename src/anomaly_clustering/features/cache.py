@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from anomaly_clustering.files import remove_leftovers_below, whole_file
+from anomaly_clustering.system.files import remove_leftovers_below, whole_file
 
 # Is raised when the same settings come to mean other numbers.
 VERSION = 2

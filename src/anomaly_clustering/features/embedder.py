@@ -15,7 +15,7 @@ from anomaly_clustering.features.bags import bag, check_kernel_size, on_grid
 from anomaly_clustering.features.cache import DIGITS, Cache, settings_digest, tensors_digest
 from anomaly_clustering.features.canvas import by_size, in_order
 from anomaly_clustering.features.views import turn
-from anomaly_clustering.files import digest
+from anomaly_clustering.system.files import digest
 
 # Images that a processor embeds at a time, for each thread.
 AT_ONCE = 2

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
-from anomaly_clustering.ending import end, met, tell
+from anomaly_clustering.system.ending import end, met, tell
 
 # How a process leaves: with its work done, with an error that it has told, asked to by a signal, or without a word.
 Word = Literal["done", "failed", "interrupted", "died"]

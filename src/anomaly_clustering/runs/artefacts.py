@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly_clustering.data.images import FULL_BITS, read_image
-from anomaly_clustering.files import whole_file
 from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
 from anomaly_clustering.metrics.counts import confusion, match_clusters
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNMENTS
-from anomaly_clustering.tables import write_csv
+from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.tables import write_csv
 
 SIDE = 128
 PER_ROW = 8

@@ -13,8 +13,6 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.data.records import Record
-from anomaly_clustering.files import digest, remove_leftovers
-from anomaly_clustering.locks import working_on
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.report.places import place_among
@@ -28,6 +26,8 @@ from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
+from anomaly_clustering.system.files import digest, remove_leftovers
+from anomaly_clustering.system.locks import working_on
 
 
 class _Known(NamedTuple):

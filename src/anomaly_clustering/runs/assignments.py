@@ -7,7 +7,7 @@ saves, each hold some of these columns, in this order.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from anomaly_clustering.tables import write_csv
+from anomaly_clustering.system.tables import write_csv
 
 COLUMNS = {
     "index": "position in the data set, where the data has no files",

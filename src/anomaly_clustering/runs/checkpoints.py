@@ -14,8 +14,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
-from anomaly_clustering.files import digest, whole_file
 from anomaly_clustering.runs.mark import is_free_for, read_mark, write_mark
+from anomaly_clustering.system.files import digest, whole_file
 
 # The state of this callback is in every checkpoint that `fit` writes.
 FOLLOWED_BY = "LastAndBest"

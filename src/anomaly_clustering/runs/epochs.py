@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from anomaly_clustering.tables import write_csv
+from anomaly_clustering.system.tables import write_csv
 
 Epoch = Mapping[str, float | int]
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from anomaly_clustering.data.whole_numbers import whole_number
-from anomaly_clustering.files import mark, remove_leftovers, whole_folder
-from anomaly_clustering.locks import working_on
 from anomaly_clustering.runs.annotations import (
     Item,
     Region,
@@ -24,6 +22,8 @@ from anomaly_clustering.runs.annotations import (
 from anomaly_clustering.runs.export_names import check_folders, check_xml, names_of_copies
 from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import Labelled
+from anomaly_clustering.system.files import mark, remove_leftovers, whole_folder
+from anomaly_clustering.system.locks import working_on
 
 Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
 # Layouts that make a folder of each class, and know no place in an image.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from anomaly_clustering.files import digest
+from anomaly_clustering.system.files import digest
 
 # Named in a message; the others are counted.
 MOST_NAMED = 3

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anomaly_clustering.tables import read_csv
+from anomaly_clustering.system.tables import read_csv
 
 # Of a cluster: far more than a person names, and few enough to be counted one by one.
 LARGEST = 999_999

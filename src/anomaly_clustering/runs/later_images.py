@@ -10,12 +10,12 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from anomaly_clustering.files import whole_file
 from anomaly_clustering.runs.file_names import LATER
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER as ARRAYS
 from anomaly_clustering.runs.untrusted import check_later, checked_texts, read_arrays
+from anomaly_clustering.system.files import whole_file
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,16 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 from uuid import uuid4
 
-from anomaly_clustering.files import LEFTOVER, LOCK, digest, is_leftover, naming_a_full_disk, unfinished, whole_file
 from anomaly_clustering.runs.file_names import MARK
+from anomaly_clustering.system.files import (
+    LEFTOVER,
+    LOCK,
+    digest,
+    is_leftover,
+    naming_a_full_disk,
+    unfinished,
+    whole_file,
+)
 
 Kind = Literal["run", "training"]
 FORMAT, VERSION = "anomaly-clustering", 1

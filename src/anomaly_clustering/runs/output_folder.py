@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anomaly_clustering.files import remove_leftovers
-from anomaly_clustering.locks import working_on
 from anomaly_clustering.report.pictures import MOST_IN_PAGE, THUMBNAILS
 from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
 from anomaly_clustering.runs.store import load_run
-from anomaly_clustering.tables import ENCODING, ERRORS
+from anomaly_clustering.system.files import remove_leftovers
+from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.tables import ENCODING, ERRORS
 
 FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE)
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.files import digest, whole_folder
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
@@ -26,6 +25,7 @@ from anomaly_clustering.runs.output_folder import mark_of_run, reserved
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.search.precision import resolve
+from anomaly_clustering.system.files import digest, whole_folder
 
 
 def write_run(

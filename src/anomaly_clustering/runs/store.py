@@ -11,14 +11,14 @@ from jaxtyping import Float, Float16, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from anomaly_clustering.files import leftovers, remove_leftovers, whole_file
-from anomaly_clustering.locks import working_on
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import check_unchanged, discard_run
 from anomaly_clustering.runs.untrusted import RUN, check_run, check_told, checked_recipe, read_arrays
+from anomaly_clustering.system.files import leftovers, remove_leftovers, whole_file
+from anomaly_clustering.system.locks import working_on
 
 
 @dataclass(frozen=True)

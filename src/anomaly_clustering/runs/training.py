@@ -15,14 +15,14 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.files import digest, remove_leftovers, whole_file
-from anomaly_clustering.locks import working_on
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.checkpoints import is_of_training
 from anomaly_clustering.runs.epochs import Epoch
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, METRICS
 from anomaly_clustering.runs.mark import Mark, discard_run, is_free_for, read_mark, remove_own, write_mark
 from anomaly_clustering.runs.output_folder import check_no_strangers, check_place
+from anomaly_clustering.system.files import digest, remove_leftovers, whole_file
+from anomaly_clustering.system.locks import working_on
 
 # What `last` names to Lightning.
 LAST = f"{CHECKPOINTS}/last.ckpt"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from anomaly_clustering.locks import PROCESS, held
+from anomaly_clustering.system.locks import PROCESS, held
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
 Discard = Callable[[Path, Path], None]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from anomaly_clustering.files import whole_file
+from anomaly_clustering.system.files import whole_file
 
 # Names of files need not be valid Unicode; what is not is written as it is.
 ENCODING, ERRORS = "utf-8", "surrogateescape"

@@ -1,0 +1,1 @@
+"""What the system is asked for: files written whole, tables, locks, and the end of a process. Below all other rooms."""
