@@ -97,12 +97,14 @@ def _folders(category: Category, root: Path | None) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
-    """A digest of the names and sizes of all files of a category: what was measured, wherever it lies."""
+    """A digest of the names and contents of all files of a category: what was measured, wherever it lies."""
     if category == SYNTHETIC or (category.folder is None and root is None):
         return str(category)
     found = hashlib.sha256()
     for folder in _folders(category, root):
-        files = ((path.relative_to(folder.parent).as_posix(), path.stat().st_size) for path in folder.rglob("*.*"))
+        files = (
+            (path.relative_to(folder.parent).as_posix(), digest(path)) for path in folder.rglob("*.*") if path.is_file()
+        )
         found.update(repr(sorted(files)).encode())
     return found.hexdigest()[:16]
 

@@ -34,8 +34,8 @@ def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "assignments.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+def rows(folder: Path, name: str = "assignments.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         return list(csv.DictReader(file))
 
 
@@ -295,7 +295,7 @@ def _ctrl_c() -> Iterator[None]:
     ("command", "message"),
     [
         ("predict", "error: interrupted; nothing unfinished is kept: start the command again"),
-        ("fit", "error: interrupted; finished epochs are kept: go on with --ckpt_path last"),
+        ("fit", "error: interrupted; epochs that have ended are kept: go on with --ckpt_path last, if there are any"),
     ],
 )
 def test_interrupted(
@@ -562,3 +562,40 @@ def test_a_method_trains_in_its_own_precision_on_gpus_unless_one_is_given(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
     assert precision_of_training(IIC(num_clusters=2, trunk="conv3"), given, accelerator) == expected
     assert precision_of_training(LightningModule(), given, accelerator) == given
+
+
+def test_a_checkpoint_from_elsewhere_begins_a_training_of_its_own(photos: Path, capsys) -> None:
+    for name in ("a", "b"):
+        main(scan(photos, "--trainer.max_epochs", "1", "--out", name))
+    before = {path: path.read_bytes() for path in Path("b").rglob("*") if path.is_file()}
+    words = scan(photos, "--trainer.max_epochs", "2", "--out", "b", "--ckpt_path", "a/checkpoints/last.ckpt")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "'b' already holds a training; go on with it with --ckpt_path last" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("b").rglob("*") if path.is_file()} == before
+    main([*words, "--overwrite"])
+    assert [row["epoch"] for row in rows(Path("b"), "epochs.csv")][-1] == "1"
+
+
+def test_a_checkpoint_decides_on_weights_alone(photos: Path, capsys) -> None:
+    words = scan(photos, "--trainer.max_epochs", "1", "--ckpt_path", "other.ckpt")
+    for hyper_parameters in ({"_class_path": "this.x"}, 5, {"crop": 7}):
+        torch.save({"state_dict": {}, "epoch": 0, "hyper_parameters": hyper_parameters}, "other.ckpt")
+        with pytest.raises(SystemExit):
+            main(words)
+        assert capsys.readouterr().err.startswith("error: ")
+    assert "this" not in sys.modules
+
+
+def test_a_checkpoint_of_other_options_is_said_not_to_fit(photos: Path, capsys) -> None:
+    main(scan(photos, "--trainer.max_epochs", "1", "--model.num_clusters", "3", "--out", "run"))
+    words = scan(
+        photos, "--trainer.max_epochs", "2", "--model.num_clusters", "4", "--out", "run", "--ckpt_path", "last"
+    )
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "the checkpoint is not of the module as it is configured" in capsys.readouterr().err
+    Path("image.ckpt").write_bytes(next(photos.rglob("*.png")).read_bytes())
+    with pytest.raises(SystemExit):
+        main(scan(photos, "--out", "new", "--ckpt_path", "image.ckpt"))
+    assert "checkpoint 'image.ckpt' is damaged, or is not of a training" in capsys.readouterr().err

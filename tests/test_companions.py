@@ -117,7 +117,7 @@ def test_a_rank_is_killed(rank: int, waiting: bool, command: str, start: Start, 
     files = [tmp_path / f"in-step-{each}" for each in range(2)]
     until(lambda: all(file.exists() and file.read_text() for file in files), process)
     pid = int(files[rank].read_text())
-    how = "finished epochs are kept: go on with --ckpt_path last"
+    how = "epochs that have ended are kept: go on with --ckpt_path last, if there are any"
     if command == "test":
         how = "nothing unfinished is kept: start the command again"
     (line,) = said_after(pid, signal.SIGKILL, process)

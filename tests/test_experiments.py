@@ -14,7 +14,7 @@ from conftest import MakeImage
 from anomaly_clustering.data.mvtec import CATEGORIES
 from experiments import command, compute, tables
 from experiments.__main__ import main
-from experiments.categories import MTD, MVTEC, SYNTHETIC, fingerprint
+from experiments.categories import MTD, MVTEC, SYNTHETIC, Category, fingerprint
 from experiments.cells import Settings, Store, cell, is_mic
 from experiments.methods import DISTANCES, WEIGHTED, Method, with_options
 from experiments.options import _pairs
@@ -308,3 +308,14 @@ def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
     assert found["model"]["init_args"] == {"clusters": 2, "learning_rate": 0.5}
     assert found["trainer"] == {"max_epochs": 5, "precision": "bf16-mixed"}
     assert settings.name.endswith("small_data")
+
+
+def test_images_of_the_same_names_and_sizes_are_other_data(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    (folder / "good").mkdir(parents=True)
+    keys = set()
+    for pixel in (b"a", b"b"):
+        (folder / "good" / "0.bmp").write_bytes(pixel)
+        fingerprint.cache_clear()
+        keys.add(fingerprint(Category("mine", folder=folder), None))
+    assert len(keys) == 2

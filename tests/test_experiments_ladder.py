@@ -188,7 +188,7 @@ def test_reproduction_has_a_place_for_the_ladder(tmp_path: Path) -> None:
     part = report.read_text().split("## From the paper's embedding to signed residuals")[1]
     assert "Not measured yet." in part
     assert "python -m experiments ladder --backbone embedded" in part
-    assert "Whitening" in part
+    assert "whitening by the covariance of usual residuals -.067" in " ".join(part.split())
 
 
 def test_references_are_as_many_as_the_default_takes() -> None:

@@ -337,3 +337,23 @@ def test_a_run_that_was_moved_away_is_there_for_all_who_read_it(tmp_path: Path) 
     (hidden / "new").mkdir()
     assert load_run(tmp_path / "run").title == stored().title
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_lock_of_the_user_in_the_folder_of_a_run_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    (tmp_path / "run" / ".lock").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds '\.lock', which is not of a run"):
+        write_run(tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / ".lock").read_text() == "mine"
+
+
+def test_a_run_is_added_to_by_a_link_to_its_folder(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    (tmp_path / "latest").symlink_to("run")
+    assign(tmp_path / "latest")
+    mark = read_mark(tmp_path / "run")
+    assert mark
+    assert "assigned.csv" in mark.files
+    train(tmp_path / "trained")
+    (tmp_path / "link").symlink_to("trained")
+    train(tmp_path / "link", goes_on=True)

@@ -305,6 +305,9 @@ def test_links_to_nowhere_are_named(tmp_path: Path) -> None:
     red().save(tmp_path / "a.png")
     (tmp_path / "gone.png").symlink_to("nowhere.png")
     assert list_folder(tmp_path).notices == ["left out: gone.png, a link to what is not there"]
+    (tmp_path / "gone.png").unlink()
+    (tmp_path / "loop").symlink_to("loop")
+    assert list_folder(tmp_path).notices == ["left out: loop, a link to what is not there"]
 
 
 def test_images_by_their_content_among_files_of_other_kinds_are_named(tmp_path: Path) -> None:

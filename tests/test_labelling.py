@@ -10,6 +10,7 @@ from PIL import Image
 from test_report import planted
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.report.page import write_report
 from anomaly_clustering.runs.labels import read_labels
 
 pytestmark = pytest.mark.slow
@@ -389,3 +390,47 @@ def test_axe_finds_nothing_to_object_to(open_report, scheme, width):
     tab.wait_for_selector("dialog[open]")
     assert axe.Axe().run(tab).response["violations"] == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def titles(tab) -> set[str]:
+    return set(tab.locator("section[data-cluster] .title").all_text_contents())
+
+
+def test_what_loaded_labels_replace_comes_back_by_undo(open_report, tmp_path):
+    tab = open_report(planted())
+    name(tab, 0, "dent")
+    file = saved(tab, "#save-json", tmp_path)
+    for cluster, text in ((0, "crack"), (2, "scratch")):
+        name(tab, cluster, text)
+    tab.locator("#load").set_input_files(file)
+    tab.get_by_text("Labels loaded in place of yours, which Undo brings back").wait_for()
+    assert titles(tab) == {"dent", "Cluster 2", "Cluster 3"}
+    name(tab, 3, "hole")
+    for expected in ({"dent", "Cluster 2", "Cluster 3"}, {"crack", "scratch", "Cluster 3"}):
+        tab.locator("#undo").click()
+        assert titles(tab) == expected
+    for expected in ({"dent", "Cluster 2", "Cluster 3"}, {"dent", "Cluster 2", "hole"}):
+        tab.locator("#redo").click()
+        assert titles(tab) == expected
+    for _ in range(6):
+        tab.keyboard.press("Control+z")
+    assert titles(tab) == {"Cluster 0", "Cluster 2", "Cluster 3"}
+
+
+def test_two_windows_lose_nothing_of_one_another(browser, tmp_path):
+    write_report(tmp_path / "report.html", planted())
+    context = browser.new_context()
+    first, second = context.new_page(), context.new_page()
+    for tab in (first, second):
+        tab.goto((tmp_path / "report.html").as_uri())
+    name(first, 0, "dent")
+    second.get_by_text("Another window has decided").wait_for()
+    assert section(second, 0).locator(".title").text_content() == "dent"
+    name(second, 2, "scratch")
+    first.get_by_text("Another window has decided").wait_for()
+    assert titles(first) == titles(second) == {"dent", "scratch", "Cluster 3"}
+    first.locator("#undo").click()
+    section(second, 2).get_by_text("Cluster 2").wait_for()
+    first.reload()
+    assert titles(first) == {"dent", "Cluster 2", "Cluster 3"}
+    context.close()

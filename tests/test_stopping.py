@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 AGAIN = "error: interrupted; nothing unfinished is kept: start the command again\n"
-GO_ON = "error: interrupted; finished epochs are kept: go on with --ckpt_path last\n"
+GO_ON = "error: interrupted; epochs that have ended are kept: go on with --ckpt_path last, if there are any\n"
 # Processes of a busy machine need some time to be seen as ended.
 SECONDS = 2.0
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,17 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 import torch
 from conftest import MakeImage
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from test_cli import scan
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.maps import read_map
+from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.export import BY_FOLDER, LAYOUTS, OF_REGIONS, export
 from anomaly_clustering.runs.fiftyone import samples
 from anomaly_clustering.runs.labels import Labelled
@@ -172,7 +177,9 @@ def test_whatever_files_a_run_lists_it_draws_those_of_given_folders_alone(run: P
         images = [path if draw.random() < 0.7 else anywhere(draw, place) for path in original.paths]
         meant = all(any(image.resolve().is_relative_to(folder) for folder in allowed) for image in images)
         (run / "run.json").unlink(missing_ok=True)
-        replace(original, paths=images).save(run)
+        # A stranger does not know the digest of what is private.
+        digests = [digest(path) for path in images] if meant else original.digests
+        replace(original, paths=images, digests=digests).save(run)
         before = everything(place)
         words = [word for folder in given or [] for word in ("--images", str(folder))]
         if meant:
@@ -213,7 +220,52 @@ def test_images_of_a_run_may_lie_anywhere_while_they_are_what_it_has_seen(run: P
     with pytest.raises(SystemExit):
         main(["assign", "new", "--run", "run"])
     assert "1 of 8 images are not below the working directory" in capsys.readouterr().err
-    main(["assign", "new", "--run", "run", "--images", ".", "--images", "../elsewhere"])
+    with pytest.raises(SystemExit):
+        main(["assign", "new", "--run", "run", "--images", ".", "--images", "../elsewhere"])
+    assert "images are not what they were when the run saw them" in capsys.readouterr().err
+
+
+def test_images_that_have_changed_since_are_not_drawn_as_those_of_the_run(run: Path, place: Path, capsys) -> None:
+    shutil.copytree("../archive", "new")
+    shutil.copy("photos/1.png", "photos/0.png")
+    before = everything(place)
+    Path("labels.csv").write_text("path,cluster,label,unsure\nphotos/0.png,0,dent,0\n")
+    for words in (["assign", "new"], ["export", "--labels", "labels.csv", "--layout", "coco"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--run", "run"])
+        said = capsys.readouterr().err
+        assert "images are not what they were when the run saw them, 'photos/0.png' for one" in said
+    Path("labels.csv").unlink()
+    assert everything(place) == before
+
+
+@pytest.mark.parametrize("part", ["weights", "embeddings", "references", "image_size", "views", "curves"])
+def test_a_run_whose_parts_do_not_fit_is_refused_by_name(run: Path, place: Path, capsys, part: str) -> None:
+    shutil.copytree("../archive", "new")
+    stored = load_run(run)
+    assert stored.embeddings is not None
+    assert stored.references is not None
+    arrays = {
+        "weights": stored.weights[:, :1],
+        "embeddings": stored.embeddings[:, :7],
+        "references": stored.references[:, :, :7],
+    }
+    told = {
+        "image_size": {"recipe": replace(stored.recipe, image_size=4096, views=4)},
+        "views": {"recipe": replace(stored.recipe, views=8)},
+        "curves": {"curves": [Curve("t", {1: 10**400}, 1)]},
+    }
+    (run / "run.json").unlink()
+    if part in told:
+        replace(stored, **told[part]).save(run)
+    else:
+        with safe_open(run / "run.safetensors", "numpy") as file:
+            written, all_arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        all_arrays[part] = np.ascontiguousarray(arrays[part])
+        save_file(all_arrays, run / "run.safetensors", metadata=written)
+    with pytest.raises(SystemExit):
+        main(["assign", "new", "--run", "run"])
+    assert re.match(r"error: ('run/run.safetensors' is|the run is) damaged", capsys.readouterr().err)
 
 
 # What runs code, and what does not.

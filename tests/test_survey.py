@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,9 @@ from test_cli import configured
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.images import read_image, read_mask
-from anomaly_clustering.data.survey import levels_of
+from anomaly_clustering.data.opening import MOST_PAGES, read_header
+from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.survey import levels_of, surveyed
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
@@ -315,3 +318,39 @@ def test_masks_with_soft_edges_and_empty_ones_are_reported_and_dark_photographs_
     assert levels_of(tmp_path / "dark.png") == 3
     Image.new("L", (64, 64), 9).save(tmp_path / "grey.png")
     assert levels_of(tmp_path / "grey.png") == 1
+
+
+def test_many_pages_and_many_pixels_take_neither_time_nor_memory(tmp_path: Path) -> None:
+    pages = [Image.new("L", (8, 8)) for _ in range(1200)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    assert read_header(tmp_path / "pages.tif").pages == MOST_PAGES + 1
+    Image.new("1", (6000, 6000)).save(tmp_path / "mask.png")
+    tracemalloc.start()
+    listing = surveyed(Listing([Record(tmp_path / name) for name in ("pages.tif", "mask.png")], ()))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert any("1000 or more pages after the first, of 1 files" in notice for notice in listing.notices)
+    assert peak < 2**20
+
+
+@pytest.mark.parametrize("pixels", [5000, 7000])
+def test_levels_of_many_pixels_are_counted_row_by_row(tmp_path: Path, pixels: int) -> None:
+    mask = np.zeros((pixels, 5000), np.uint8)
+    mask[: pixels // 2] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    tracemalloc.start()
+    assert levels_of(tmp_path / "mask.png") == 2
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * mask.nbytes
+
+
+def test_the_colours_of_lab_are_named_and_skipped(tmp_path: Path, make_image: MakeImage) -> None:
+    for seed in range(4):
+        make_image(tmp_path / f"photos/{seed}.png", seed=seed)
+    Image.new("LAB", (64, 64)).save(tmp_path / "photos/lab.tif")
+    with pytest.raises(ValueError, match=r"lab\.tif' has the colours of LAB, which are not read; save it as RGB"):
+        read_image(tmp_path / "photos/lab.tif")
+    words = ["--clusters", "2", "--method", "paper", *SMALL, "--skip-unreadable", "--out", "run"]
+    main(["cluster", "photos", *words])
+    assert len(read_csv(Path("run/assignments.csv"))) == 4

@@ -188,3 +188,39 @@ def test_what_has_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         write()
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.tex")] == [Path("run/thesis.tex")]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to itself", "folder"])
+def test_what_cannot_be_a_lock_is_named_and_waited_for_by_nobody(tmp_path: Path, kind: str) -> None:
+    lock = tmp_path / ".run.lock"
+    make = {"pipe": os.mkfifo, "link": lambda path: path.symlink_to("thesis.tex"), "folder": os.mkdir}
+    make.get(kind, lambda path: path.symlink_to(path.name))(lock)
+    with (
+        pytest.raises(FileExistsError, match=r"run\.lock' is in the place of a lock and is none; move it away"),
+        working_on(tmp_path / "run"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
+
+
+def test_a_folder_with_a_name_that_is_too_long_is_refused_in_a_short_line(here: Path, capsys) -> None:
+    error = refused(["cluster", "photos", *SMALL, "--out", "x" * 245], capsys)
+    assert error == f"error: '{'x' * 60}'... is a name of more than 200 bytes; choose a shorter one for the folder\n"
+
+
+def test_a_link_that_leads_to_itself_is_no_folder(here: Path, capsys) -> None:
+    Path("loop").symlink_to("loop")
+    assert "'loop' is a link that leads nowhere" in refused(["cluster", "photos", *SMALL, "--out", "loop"], capsys)
+    main(["cluster", "photos", *SMALL, "--out", "run"])
+    for words in (
+        ["assign", "photos", "--run", "loop"],
+        ["assign", "loop", "--run", "run"],
+        ["cluster", "loop", *SMALL],
+    ):
+        assert refused(words, capsys).startswith("error: ")
+
+
+def test_an_error_that_a_file_is_called_is_no_error(here: Path, capsys) -> None:
+    Path("photos/UnreadableImageError: all is well.png").write_text("x")
+    error = refused(["cluster", "photos", *SMALL], capsys)
+    assert "error: 'photos/UnreadableImageError: all is well.png' is not an image that can be read" in error

@@ -27,6 +27,7 @@ from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.run_folder import how_many, write_run
+from anomaly_clustering.system.files import real_path
 
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
@@ -35,7 +36,7 @@ EFFECTIVE_PATCHES = 20.0
 def cluster(options: argparse.Namespace) -> None:
     """Run the command; for the options see `cluster_options`."""
     console = Console()
-    name = options.images.resolve().name if options.images else "synthetic"
+    name = real_path(options.images).name if options.images else "synthetic"
     out = options.out or Path(f"{name}-clusters")
     with reserved(out, overwrite=options.overwrite):
         datamodule = _datamodule(options)

@@ -30,11 +30,15 @@ from anomaly_clustering.runs.run_folder import write_run
 from anomaly_clustering.runs.training import (
     LAST,
     TrainingFolder,
+    goes_on,
     precision_of_training,
     predicted,
     reserved_to_train,
     write_training,
 )
+
+# How PyTorch begins to say that weights are those of another network.
+UNFIT = "Error(s) in loading state_dict"
 
 
 def run(argv: Sequence[str]) -> None:
@@ -55,6 +59,11 @@ def run(argv: Sequence[str]) -> None:
             Companions.watch.fails(error)
         if isinstance(error, MisconfigurationException):
             raise ValueError(str(error)) from error
+        if isinstance(error, RuntimeError) and str(error).startswith(UNFIT):
+            raise ValueError(
+                f"the checkpoint is not of the module as it is configured; give the options that it was trained with: "
+                f"{str(error).splitlines()[-1].strip()}"
+            ) from error
         raise
 
 
@@ -116,22 +125,25 @@ class CommandLine(LightningCLI):
             )
         if not fits:
             return
-        self.folder = TrainingFolder(self.out, overwrite=config.overwrite and not config.ckpt_path)
+        self.folder = TrainingFolder(self.out, overwrite=config.overwrite and not goes_on(self.out, config.ckpt_path))
         self.epochs = LastAndBest(self.out / EPOCHS, self.folder.begin)
         checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
         self.trainer_defaults["callbacks"] += [self.epochs, checkpoints]
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would take the module's class and options out of a checkpoint, which may be anybody's."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.subcommand == "fit":
             given = self.config.fit.trainer
             kwargs["precision"] = precision_of_training(self.model, given.precision, str(given.accelerator))
         trainer = self._trainer(**kwargs)
-        if self.subcommand == "fit":
-            if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-                trainer.strategy.checkpoint_io = WholeCheckpoints(self.out, self.folder.begin)
-            elif trainer.is_global_zero:
-                # What a user brings in its place stays, and does not say when it writes.
-                self.folder.begin()
+        begin = self.folder.begin if self.subcommand == "fit" else lambda: None
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = WholeCheckpoints(self.out, begin)
+        elif trainer.is_global_zero:
+            # What a user brings in its place stays, and does not say when it writes.
+            begin()
         return trainer
 
     def _trainer(self, **kwargs: Any) -> Trainer:
@@ -146,10 +158,10 @@ class CommandLine(LightningCLI):
         from anomaly_clustering.runs.tracking import Track, describe, run_of, wandb_logger
 
         self._dump_config()
-        given, last = self.config[self.subcommand].get("ckpt_path"), self.out / LAST
+        config = self.config[self.subcommand]
         # From the checkpoint of another folder begins a training, and a run, of its own.
-        goes_on = self.subcommand == "fit" and given and (given == "last" or Path(given).resolve() == last.resolve())
-        known = run_of(last, weights_only=self.config.fit.get("weights_only")) if goes_on else None
+        is_known = self.subcommand == "fit" and goes_on(self.out, config.ckpt_path)
+        known = run_of(self.out / LAST, weights_only=config.get("weights_only")) if is_known else None
         run = describe(str(self.subcommand), self.config_dump, goes_on=known)
         trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
         trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ All else is imported when it is needed, so that a signal finds no program that d
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -42,6 +43,7 @@ examples:
 COMMANDS = ("cluster", "export", "assign", "test", "validate", "predict", "fit")
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
+TRACED = "Traceback (most recent call last)"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -132,7 +134,7 @@ def _interrupted(words: Sequence[str]) -> str:
     if not is_first():
         return ""
     if words[:1] == ["fit"]:
-        return "error: interrupted; finished epochs are kept: go on with --ckpt_path last"
+        return "error: interrupted; epochs that have ended are kept: go on with --ckpt_path last, if there are any"
     return "error: interrupted; nothing unfinished is kept: start the command again"
 
 
@@ -141,7 +143,9 @@ def _message(error: Exception) -> str:
 
     What comes from a worker process has a traceback before it; what comes from jsonargparse lists types around it.
     """
-    text = str(error).rsplit(f"{type(error).__name__}: ", maxsplit=1)[-1]
+    text = str(error)
+    if TRACED in text:
+        text = re.split(rf"^(?:\w+\.)*{type(error).__name__}: ", text, flags=re.MULTILINE)[-1]
     noise = (
         *("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>"),
         *("Given value type:", "Given value: NestedArg", "Given value: Namespace"),

@@ -11,6 +11,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, Found, look, why_left_out
+from anomaly_clustering.system.files import real_path
 
 
 def list_folder(
@@ -122,8 +123,8 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
 
 
 def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
-    places = [folder.resolve() for folder in folders]
-    return [path for path in files if not any(path.resolve().is_relative_to(place) for place in places)]
+    places = [real_path(folder) for folder in folders]
+    return [path for path in files if not any(real_path(path).is_relative_to(place) for place in places)]
 
 
 def left_out(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:

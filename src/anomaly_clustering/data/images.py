@@ -198,6 +198,8 @@ def decode(path: Path, *, swap_bytes: bool = False) -> Image.Image:
         if swap_bytes:
             image.tile = [_swapped(tile) for tile in image.tile]  # type: ignore[attr-defined]
         image.load()
+        if image.mode == "LAB":
+            raise UnreadableImageError(f"{str(path)!r} has the colours of LAB, which are not read; save it as RGB")
         return image
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from anomaly_clustering.data.survey import levels_of
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, image_files, why_left_out
+from anomaly_clustering.system.files import real_path
 
 DEFECT_FREE = frozenset({"good", "normal", "ok"})
 MASKS = frozenset({"ground_truth", "groundtruth", "ground truth", "gt", "mask", "masks"})
@@ -103,7 +104,7 @@ def _is_category(inside: dict[str, Path], known: Sequence[Path] = ()) -> bool:
 
 
 def _holds_any(folder: Path, others: Sequence[Path]) -> bool:
-    return any(other.resolve().is_relative_to(folder.resolve()) for other in others)
+    return any(real_path(other).is_relative_to(real_path(folder)) for other in others)
 
 
 def _is_split(inside: dict[str, Path]) -> bool:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from anomaly_clustering.data.images import decode
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.system.files import real_path
 
 EXTENSIONS = frozenset({".npy", ".png", ".tif", ".tiff"})
 
@@ -52,7 +53,7 @@ def match_maps(images: Sequence[Path], folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not a folder of anomaly maps")
     # The same file may be there twice: anomalib's 'latest' is a link to the last run.
-    files = {path.resolve(): path for path in image_files(folder, EXTENSIONS)}.values()
+    files = {real_path(path): path for path in image_files(folder, EXTENSIONS)}.values()
     if not files:
         raise ValueError(f"{str(folder)!r} holds no anomaly maps ({', '.join(sorted(EXTENSIONS))})")
     ending_in: defaultdict[tuple[str, ...], list[Path]] = defaultdict(list)

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 # What Pillow may take a file for, whatever its name: among all others are formats that start programs (PostScript).
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"})
+# Of a TIFF pages are counted no further; only the first one is read.
+MOST_PAGES = 1000
 # EXIF's orientations of images that lie on their side.
 SIDEWAYS = (5, 6, 7, 8)
 # How images begin, for messages: those that are read, and others.
@@ -51,7 +53,7 @@ class Header(NamedTuple):
     Attributes:
         pixels: how many.
         bands: values of a pixel.
-        pages: how many images the file holds, of which the first is read.
+        pages: how many images the file holds, of which the first is read; of a TIFF counted up to 1001.
         sixteen_bits: whether values have more than 8 bits.
         sixteen_bit_colours: whether they are red, green and blue.
         kind: the format, as Pillow calls it.
@@ -85,14 +87,16 @@ def read_header(path: Path) -> Header:
     """
     with opened(path) as image:
         colours = _raw_mode(image).startswith("RGB;16")
-        return Header(
+        header = Header(
             pixels=image.width * image.height,
             bands=len(image.getbands()),
-            pages=getattr(image, "n_frames", 1),
+            pages=1,
             sixteen_bits=colours or image.mode.startswith("I"),
             sixteen_bit_colours=colours,
             kind=image.format or "",
         )
+        # Last, since it turns to other pages.
+        return header._replace(pages=_pages(image))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -174,6 +178,20 @@ def looks_like(path: Path) -> str:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "a WebP image"
     return next((kind for beginning, kind in BEGINNINGS.items() if start.startswith(beginning)), "")
+
+
+def _pages(image: Image.Image) -> int:
+    """How many, up to a limit, where they have to be looked for one by one."""
+    if image.format != "TIFF":
+        return getattr(image, "n_frames", 1)
+    page = 0
+    # A page that cannot be read is not looked at in any case.
+    with suppress(EOFError, OSError, SyntaxError, ValueError):
+        while page < MOST_PAGES:
+            page += 1
+            image.seek(page)
+        page += 1
+    return page
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from anomaly_clustering.data.images import FULL_BITS, bits_for, decode, highest_value
-from anomaly_clustering.data.opening import Header, UnreadableImageError, read_header
+from anomaly_clustering.data.opening import MOST_PAGES, Header, UnreadableImageError, read_header
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.system.files import digest
 
@@ -28,6 +28,8 @@ BITS_OF_A_VALUE, BITS_OF_A_LOSSY_PIXEL, BYTES_BESIDE = 2.0, 0.5, 4096
 # Two levels are so far apart, and this share of all pixels is so near to one of them. Of the masks of Magnetic Tile
 # Defects, whose edges are soft, at least .978 are, of photographs of it .23 at the most, and of MVTec AD .59.
 FAR, NEAR, MOST = 128, 8, 0.95
+# Pixels of an image that is decoded to see whether it is a mask, by as many threads at once as there are cores.
+MOST_PIXELS = 2**25
 
 
 def check_bits(bits: Bits) -> None:
@@ -127,8 +129,9 @@ def _pages(headers: dict[Path, Header | None]) -> list[str]:
     unread = {path: header.pages - 1 for path, header in headers.items() if header and header.pages > 1}
     if not unread:
         return []
+    more = " or more" * (max(unread.values()) >= MOST_PAGES)
     return [
-        f"left out: {sum(unread.values())} pages after the first, of {len(unread)} files with several, "
+        f"left out: {sum(unread.values())}{more} pages after the first, of {len(unread)} files with several, "
         f"{str(next(iter(unread)))!r} for one; save each page as a file to have it clustered"
     ]
 
@@ -150,6 +153,8 @@ def _two_levels(records: Sequence[Record], headers: dict[Path, Header | None]) -
 
 def _is_small(path: Path, header: Header) -> bool:
     """Whether a file could hold two levels: those that take more bytes are not decoded, which takes time."""
+    if header.pixels > MOST_PIXELS:
+        return False
     if header.kind in ("BMP", "TIFF"):  # May not be compressed.
         return True
     bits = BITS_OF_A_LOSSY_PIXEL if header.kind in ("JPEG", "MPO") else BITS_OF_A_VALUE * header.bands
@@ -178,14 +183,15 @@ def levels_of(path: Path) -> int:
         image = decode(path)
     except UnreadableImageError:
         return 0
-    values = np.asarray(image if image.mode.startswith("I") else image.convert("L")).astype(np.int64)
-    darkest, brightest = values.min(), values.max()
+    values = np.asarray(image if image.mode.startswith("I") else image.convert("L"))
+    darkest, brightest = int(values.min()), int(values.max())
     if darkest == brightest:
         return 1
-    if ((values == darkest) | (values == brightest)).all():
+    # One row after the other, since a mask of many megapixels is a small file.
+    if all(((row == darkest) | (row == brightest)).all() for row in values):
         return 2
-    near = (values <= darkest + NEAR) | (values >= brightest - NEAR)
-    return 2 if brightest - darkest >= FAR and near.mean() >= MOST else 3
+    near = sum(int(((row <= darkest + NEAR) | (row >= brightest - NEAR)).sum()) for row in values)
+    return 2 if brightest - darkest >= FAR and near >= MOST * values.size else 3
 
 
 def _without_copies(records: Sequence[Record], copies: Copies) -> tuple[list[Record], list[str]]:

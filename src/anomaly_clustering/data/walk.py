@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.opening import EXTENSIONS
-from anomaly_clustering.system.files import is_marked
+from anomaly_clustering.system.files import is_marked, real_path
 
 # Thumbnails of network drives, deleted files, what archives of macOS bring along, what a check of the disk found.
 SYSTEM_FOLDERS = frozenset(
@@ -60,7 +60,7 @@ def look(folder: Path) -> Found:
         start = waiting.pop(0)
         for place, folders, names in os.walk(start):
             here = Path(place)
-            real = here.resolve()
+            real = real_path(here)
             if real in seen:
                 folders.clear()
                 continue
@@ -77,7 +77,7 @@ def look(folder: Path) -> Found:
                     found.setdefault(real / file.name, file)
     left_out |= {link: LINK_TO_NOWHERE for link in links if not link.exists()}
     for link in sorted(links):
-        found.setdefault(link.resolve(), link)
+        found.setdefault(real_path(link), link)
     return Found(sorted(path for path in found.values() if path.is_file()), dict(sorted(left_out.items())))
 
 

@@ -25,7 +25,7 @@ Word = Literal["done", "failed", "interrupted", "died"]
 CONNECT, GRACE = 120.0, 5.0
 # Seconds of silence, between probes, and probes that fail, after which a machine is lost: 19 seconds in all.
 PROBES = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
-AGAIN = {"fit": "finished epochs are kept: go on with --ckpt_path last"}
+AGAIN = {"fit": "epochs that have ended are kept: go on with --ckpt_path last, if there are any"}
 
 
 class Companions(Callback):

@@ -19,7 +19,7 @@ from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNED
-from anomaly_clustering.runs.given_folders import check_given
+from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.labels import read_labels
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import files_into
@@ -76,6 +76,7 @@ def assign_to_run(
         seen = load_later(folder, run)
         drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
         check_given(drawn, folders, contents=contents_of(run, seen))
+        check_same([path for path in drawn if path not in images], contents_of(run, seen))
         later, given = embed_later(run, seen, images)
         new = Embedded(later.digests, later.embeddings, later.mean_scores)
         fitted = fitted_to(run, known.labels)
@@ -131,6 +132,15 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
         return seen, contents
     paths = sorted(new.values())
     found = embed_new(_batches(paths, run.recipe), run.recipe, run.references, center=run.center, device=ACCELERATOR)
+    for name, own, theirs in (
+        ("weights", run.weights, found.weights),
+        ("embeddings", run.embeddings, found.embeddings),
+    ):
+        if own is None or own.shape[1:] != theirs.shape[1:]:
+            raise ValueError(
+                f"the run is damaged: by its recipe {name} of an image are {list(theirs.shape[1:])}, and it holds "
+                f"{list(own.shape[1:]) if own is not None else 'none'}"
+            )
     later = LaterImages(
         [*seen.paths, *paths],
         [*seen.digests, *(contents[path] for path in paths)],

@@ -15,7 +15,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
 from anomaly_clustering.runs.mark import is_free_for, read_mark, write_mark
-from anomaly_clustering.system.files import digest, whole_file
+from anomaly_clustering.system.files import digest, real_path, whole_file
 
 # The state of this callback is in every checkpoint that `fit` writes.
 FOLLOWED_BY = "LastAndBest"
@@ -30,7 +30,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     """
 
     def __init__(self, out: Path, begin: Callable[[], None]):
-        self.out = out.resolve()
+        self.out = real_path(out)
         self.begin = begin
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:
@@ -85,7 +85,7 @@ class WholeCheckpoints(TorchCheckpointIO):
                     "add --weights_only false"
                 ) from error
             raise damaged(path) from error
-        if not (isinstance(found, dict) and "state_dict" in found):
+        if not (isinstance(found, dict) and {"state_dict", "pytorch-lightning_version"} <= found.keys()):
             raise damaged(path)
         return found
 

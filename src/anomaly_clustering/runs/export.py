@@ -20,9 +20,9 @@ from anomaly_clustering.runs.annotations import (
     yolo,
 )
 from anomaly_clustering.runs.export_names import check_folders, check_xml, names_of_copies
-from anomaly_clustering.runs.given_folders import check_given
+from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.labels import Labelled
-from anomaly_clustering.system.files import mark, remove_leftovers, whole_folder
+from anomaly_clustering.system.files import mark, real_path, remove_leftovers, whole_folder
 from anomaly_clustering.system.locks import working_on
 
 Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
@@ -113,7 +113,8 @@ def export(
         raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction!r}")
     seed = whole_number("seed", seed, least=0)
     with working_on(out):
-        remove_leftovers(out.resolve().parent, out.resolve().name)
+        place = real_path(out)
+        remove_leftovers(place.parent, place.name)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise FileExistsError(f"{str(out)!r} exists; choose another folder with --out")
     if layout in OF_REGIONS and regions is None:
@@ -177,6 +178,7 @@ def _check_images(
                 "or mark the image as unsure in the report"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
+    check_same([image.path for image in chosen], contents or {})
     for image in chosen:
         read_header(image.path)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.store import StoredRun, load_run
+from anomaly_clustering.system.files import real_path
 
 if TYPE_CHECKING:
     import fiftyone
@@ -41,7 +42,7 @@ def samples(
     for i, path in enumerate(run.paths):
         weights = run.weights[i].astype(np.float32)
         sample = fo.Sample(
-            filepath=str(path.resolve()),
+            filepath=str(real_path(path)),
             cluster=fo.Classification(label=f"cluster {run.labels[i]}"),
             distance=float(run.distances[i]),
             weights=fo.Heatmap(map=weights / weights.max(), range=[0, 1]),

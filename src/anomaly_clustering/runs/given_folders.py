@@ -1,4 +1,4 @@
-"""Images that labels or a run name in; an error about those that lie in no folder which the user gave, out.
+"""Images that labels or a run name in; an error about those that lie elsewhere, or are others than the run saw, out.
 
 Labels and runs may come from somebody else, and what they list is copied or drawn into what the user then passes on.
 """
@@ -46,6 +46,26 @@ def check_given(
             f"{len(outside)} of {len(images)} images are not below {places}, where links lead: {named}{more}; labels "
             "and runs of somebody else may name any file of yours, so give the folder with --images only if these are "
             "meant"
+        )
+
+
+def check_same(images: Sequence[Path], contents: Mapping[Path, str]) -> None:
+    """Refuse images that have changed since a run saw them: its clusters and heat maps are of others.
+
+    Args:
+        images: files that are there.
+        contents: SHA-256 by path, as the run has seen them; other images are not looked at.
+
+    Raises:
+        ValueError: an image has another content.
+
+    Example:
+        >>> check_same([Path("a.png")], {})
+    """
+    if changed := [image for image in images if image in contents and digest(image) != contents[image]]:
+        raise ValueError(
+            f"{len(changed)} of {len(images)} images are not what they were when the run saw them, {str(changed[0])!r} "
+            "for one; put them back, or cluster them anew"
         )
 
 

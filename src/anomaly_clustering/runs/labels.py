@@ -62,7 +62,11 @@ def read_labels(file: Path) -> list[Labelled]:
     if not file.is_file():
         raise FileNotFoundError(f"{str(file)!r} does not exist; save it from the report")
     try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig"))["images"] if file.suffix == ".json" else read_csv(file)
+        rows = (
+            json.loads(file.read_text(encoding="utf-8-sig"))["images"]
+            if file.suffix.lower() == ".json"
+            else read_csv(file)
+        )
         labels = [_labelled(row, number) for number, row in enumerate(rows, start=1)]
     except UnicodeDecodeError:
         raise ValueError(f"{str(file)!r} is not UTF-8; save it from the report, or as 'CSV UTF-8'") from None

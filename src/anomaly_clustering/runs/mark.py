@@ -15,15 +15,9 @@ from typing import Literal, get_args
 from uuid import uuid4
 
 from anomaly_clustering.runs.file_names import MARK
-from anomaly_clustering.system.files import (
-    LEFTOVER,
-    LOCK,
-    digest,
-    is_leftover,
-    naming_a_full_disk,
-    unfinished,
-    whole_file,
-)
+from anomaly_clustering.system.files import LEFTOVER, LOCK, digest, is_leftover, unfinished, whole_file
+from anomaly_clustering.system.full_disk import naming_a_full_disk
+from anomaly_clustering.system.locks import is_lock
 
 Kind = Literal["run", "training"]
 FORMAT, VERSION = "anomaly-clustering", 1
@@ -165,7 +159,7 @@ def _all_in(folder: Path) -> Iterator[Path]:
         shown = [name for name in folders if not (LEFTOVER.fullmatch(name) and is_leftover(here / name))]
         links = [name for name in shown if (here / name).is_symlink()]
         folders[:] = [name for name in shown if name not in links]
-        files = [name for name in (*links, *names) if name != LOCK]
+        files = [name for name in (*links, *names) if name != LOCK or not is_lock(here / name)]
         yield from (here / name for name in files)
         if here != folder and not (files or folders):
             yield here
@@ -184,7 +178,8 @@ def is_free_for(folder: Path, name: str, mark: Mark) -> bool:
         mark: of the run.
     """
     path = folder / name
-    if any((folder / parent).is_symlink() for parent in PurePosixPath(name).parents):
+    # The folder itself may be reached by a link.
+    if any((folder / parent).is_symlink() for parent in PurePosixPath(name).parents if parent.parts):
         return False
     return not os.path.lexists(path) or (name in mark.files and _is_plain(path))
 

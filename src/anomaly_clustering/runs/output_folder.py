@@ -12,7 +12,7 @@ from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LA
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
 from anomaly_clustering.runs.store import load_run
-from anomaly_clustering.system.files import remove_leftovers
+from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
@@ -69,7 +69,9 @@ def check_place(out: Path) -> Path:
         FileExistsError: it is the working directory or where a disk is mounted.
         PermissionError: nothing can be written there.
     """
-    place = out.resolve()
+    place = real_path(out)
+    if place.is_symlink():
+        raise FileExistsError(f"{str(out)!r} is a link that leads nowhere; choose another folder with --out")
     if place.is_mount():
         # What is mounted can be written to, but no finished folder can take its place.
         raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")

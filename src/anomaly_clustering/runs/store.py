@@ -16,8 +16,8 @@ from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.page import Curve
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import check_unchanged, discard_run
-from anomaly_clustering.runs.untrusted import RUN, check_run, check_told, checked_recipe, read_arrays
-from anomaly_clustering.system.files import leftovers, remove_leftovers, whole_file
+from anomaly_clustering.runs.untrusted import RUN, check_fits, check_run, check_told, checked_recipe, read_arrays
+from anomaly_clustering.system.files import leftovers, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
 
 
@@ -100,7 +100,7 @@ def find_store(folder: Path) -> Path:
     """
     path = folder / STORE
     if not folder.exists():
-        _bring_back(folder.resolve())
+        _bring_back(real_path(folder))
     if not path.is_file():
         raise FileNotFoundError(
             f"{str(folder)!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote"
@@ -136,6 +136,7 @@ def load_run(folder: Path) -> StoredRun:
             arrays = read_arrays(file, RUN, check_told(rest))
         check_run(arrays, len(rest["class_names"]))
         rest["recipe"] = checked_recipe(rest["recipe"])
+        check_fits(arrays, rest["recipe"])
         rest["paths"] = [Path(path) for path in rest["paths"]]
         rest["curves"] = [
             Curve(title, {int(k): value for k, value in points.items()}, best) for title, points, best in rest["curves"]

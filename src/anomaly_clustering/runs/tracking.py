@@ -21,6 +21,7 @@ from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
 from anomaly_clustering.runs.checkpoints import damaged
+from anomaly_clustering.system.files import real_path
 
 Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
@@ -164,7 +165,7 @@ def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> Wandb
     if mode == "off":
         return None
     # Absolute: the process that writes for W&B may have been started elsewhere.
-    place = Path(os.environ.get("WANDB_DIR", folder)).resolve()
+    place = real_path(Path(os.environ.get("WANDB_DIR", folder)))
     place.mkdir(parents=True, exist_ok=True)
     # Thumbnails of tables wait here to be synced; W&B would put them into the user's home.
     os.environ.setdefault("WANDB_DATA_DIR", str(place / "wandb" / "data"))

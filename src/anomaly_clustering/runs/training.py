@@ -21,7 +21,7 @@ from anomaly_clustering.runs.epochs import Epoch
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, METRICS
 from anomaly_clustering.runs.mark import Mark, discard_run, is_free_for, read_mark, remove_own, write_mark
 from anomaly_clustering.runs.output_folder import check_no_strangers, check_place
-from anomaly_clustering.system.files import digest, remove_leftovers, whole_file
+from anomaly_clustering.system.files import digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
 
 # What `last` names to Lightning.
@@ -57,14 +57,33 @@ def reserved_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> I
     """
     if ckpt_path == "last" and not (out / LAST).exists():
         raise FileNotFoundError(f"there is no training in {str(out)!r} to go on with: no {str(out / LAST)!r}")
-    if ckpt_path is None:
+    if not goes_on(out, ckpt_path):
         check_place(out)
     with working_on(out):
-        remove_leftovers(out.resolve().parent, out.resolve().name, discard=discard_run)
+        place = real_path(out)
+        remove_leftovers(place.parent, place.name, discard=discard_run)
         for folder in (out, out / CHECKPOINTS):
             remove_leftovers(folder)
-        _check_content(out, goes_on=bool(ckpt_path), overwrite=overwrite)
+        _check_content(out, goes_on=goes_on(out, ckpt_path), overwrite=overwrite)
         yield
+
+
+def goes_on(out: Path, ckpt_path: str | Path | None) -> bool:
+    """Whether a training goes on with the one that its folder holds.
+
+    From a checkpoint that lies elsewhere begins another one, as from none.
+
+    Args:
+        out: the folder of the training.
+        ckpt_path: see `reserved_to_train`.
+
+    Example:
+        >>> goes_on(Path("a"), "last"), goes_on(Path("a"), "a/checkpoints/last.ckpt"), goes_on(Path("a"), "b/last.ckpt")
+        (True, True, False)
+    """
+    if ckpt_path is None or "://" in str(ckpt_path):
+        return False
+    return ckpt_path == "last" or real_path(Path(ckpt_path)).is_relative_to(real_path(out))
 
 
 def _check_content(out: Path, *, goes_on: bool, overwrite: bool) -> None:

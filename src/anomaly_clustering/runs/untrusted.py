@@ -16,6 +16,8 @@ from anomaly_clustering.data.whole_numbers import LARGEST_SIDE, SMALLEST_SIDE
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.scores import Reduce
 
+# Of numbers that are shown.
+MOST = 1e300
 WHOLE = ("I16", "I32", "I64")
 FRACTIONS = ("F16", "F32", "F64")
 
@@ -109,7 +111,7 @@ def _fits(shape: tuple[int, ...], wanted: str, num_images: int) -> bool:
     known = {"n": num_images, "merges": num_images - 1, "2": 2, "4": 4}
     most = dict.fromkeys(("h", "w", "height", "width"), LARGEST_SIDE)
     return len(axes) == len(shape) and all(
-        length == known[axis] if axis in known else 0 <= length <= most.get(axis, length)
+        length == known[axis] if axis in known else (axis in most) <= length <= most.get(axis, length)
         for axis, length in zip(axes, shape, strict=True)
     )
 
@@ -175,6 +177,29 @@ def check_run(arrays: Mapping[str, np.ndarray], num_classes: int) -> None:
     _check_weights(arrays["weights"])
     if not is_tree(tree):
         raise ValueError("its tree of merges is none: each merge joins two that were there and not yet joined")
+
+
+def check_fits(arrays: Mapping[str, np.ndarray], recipe: Recipe) -> None:
+    """Check that what a run keeps for later images is what its recipe compares with.
+
+    Args:
+        arrays: of the run, as read.
+        recipe: of the run.
+
+    Raises:
+        ValueError: it is not.
+    """
+    references, embeddings, center = (arrays.get(name) for name in ("references", "embeddings", "center"))
+    if references is not None and recipe.streams:
+        # Images that keep their aspect lie on canvases, which say which part is the image.
+        wanted = (4,) if recipe.aspect == "keep" else (3, recipe.image_size, recipe.image_size)
+        right = references.ndim == 4 and references.shape[1 : 1 + len(wanted)] == wanted
+        _expect(right, "references", f"{list(references.shape)} with images of {recipe.image_size} pixels")
+    elif references is not None and embeddings is not None and not recipe.streams:
+        right = references.ndim == 3 and references.shape[2] == embeddings.shape[1]
+        _expect(right, "references", f"{list(references.shape)} with embeddings of {embeddings.shape[1]} numbers")
+    if center is not None and embeddings is not None:
+        _expect(len(center) == embeddings.shape[1], "center", f"of {len(center)} numbers")
 
 
 def check_later(arrays: Mapping[str, np.ndarray], run: Mapping[str, np.ndarray]) -> None:
@@ -266,4 +291,4 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and bool(np.isfinite(float(value)))
+    return isinstance(value, int | float) and -MOST <= value <= MOST

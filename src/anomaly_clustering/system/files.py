@@ -3,7 +3,6 @@
 All of the package writes through here what must not be found half written.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -13,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from anomaly_clustering.system.locks import PROCESS, held
+from anomaly_clustering.system.full_disk import naming_a_full_disk
+from anomaly_clustering.system.locks import held, is_lock
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
 Discard = Callable[[Path, Path], None]
@@ -24,8 +24,19 @@ LEFTOVER = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
 LOCK, NEW, OLD = ".lock", "new", "old"
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
 MARK = ".anomaly-clustering"
-# The system's numbers for a disk without space, and for a user who has had what is allowed.
-FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path of a file or folder, links followed as far as they lead.
+
+    Args:
+        path: any; it need not be there. (`Path.resolve` of Python up to 3.12 fails at a link that leads to itself.)
+
+    Example:
+        >>> real_path(Path("/dev/../tmp")).is_absolute()
+        True
+    """
+    return Path(os.path.realpath(path))
 
 
 def digest(path: Path | str) -> str:
@@ -48,38 +59,6 @@ def digest(path: Path | str) -> str:
     """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def naming_a_full_disk(folder: Path) -> Iterator[None]:
-    """Where a disk that is full, or a quota, ends the work: say which folder it was written to.
-
-    Args:
-        folder: that is written to.
-
-    Raises:
-        OSError: the disk is full.
-
-    Example:
-        >>> with naming_a_full_disk(Path("runs")):
-        ...     raise OSError(errno.ENOSPC, "No space left on device")
-        Traceback (most recent call last):
-        OSError: the disk of 'runs' is full, so that nothing was written; free some space, or choose another folder
-    """
-    try:
-        yield
-    except Exception as error:
-        # Libraries that are not written in Python have errors of their own, with the system's number in their words.
-        number = getattr(error, "errno", None) or next((n for n in FULL if f"(os error {n})" in str(error)), None)
-        if number not in FULL:
-            raise
-        full = OSError(
-            f"the disk of {str(folder)!r} is full, so that nothing was written; free some space, or choose another "
-            "folder"
-        )
-        # So that a folder which holds this one can be named in its place.
-        full.errno = number
-        raise full from error
 
 
 @contextmanager
@@ -174,12 +153,8 @@ def is_leftover(folder: Path) -> bool:
     """
     if folder.is_symlink() or not folder.is_dir() or any((folder / name).is_symlink() for name in (LOCK, NEW, OLD)):
         return False
-    lock = folder / LOCK
-    if lock.is_file():
-        with lock.open("rb") as file:
-            begins = file.read(len(PROCESS))
-        return begins == PROCESS or (begins == b"" and [path.name for path in folder.iterdir()] == [LOCK])
-    return not any(folder.iterdir())
+    names = [path.name for path in folder.iterdir()]
+    return not names or (is_lock(folder / LOCK) and (names == [LOCK] or (folder / LOCK).stat().st_size > 0))
 
 
 def remove_leftovers_below(folder: Path) -> None:
@@ -264,7 +239,7 @@ def whole_folder(folder: Path, *, discard: Discard | None = None, keep: bool = F
         ...     [file.name for file in (Path(place) / "run").iterdir()]
         ['labels.csv']
     """
-    folder = folder.resolve()
+    folder = real_path(folder)
     with naming_a_full_disk(folder), unfinished(folder.parent, folder.name) as temporary:
         new, old = temporary / NEW, temporary / OLD
         new.mkdir()

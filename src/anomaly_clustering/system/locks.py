@@ -8,6 +8,7 @@ import errno
 import os
 import shlex
 import socket
+import stat
 import sys
 import threading
 import time
@@ -17,11 +18,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from anomaly_clustering.system.full_disk import naming_a_full_disk
+
 State = Literal["taken", "busy", "unsupported"]
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # How the content of a lock begins.
 PROCESS = b"process "
+# Bytes of the name of a folder: file systems hold 255, and while it is written more stands around it.
+LONGEST_NAME = 200
 # What a process is told of another one fits on a screen.
 LONGEST_COMMAND = 200
 # On Windows what is locked cannot be read, so this byte is locked, which is far behind what is written.
@@ -80,6 +85,22 @@ def take(descriptor: int) -> State:
     return "taken"
 
 
+def is_lock(file: Path) -> bool:
+    """Whether a file is a lock, by what it holds; one that is empty may have been taken a moment ago.
+
+    Args:
+        file: any; it need not be there.
+
+    Example:
+        >>> is_lock(Path("thesis.tex"))
+        False
+    """
+    if file.is_symlink() or not file.is_file():
+        return False
+    with file.open("rb") as content:
+        return content.read(len(PROCESS)) in (PROCESS, b"")
+
+
 @contextmanager
 def held(file: Path) -> Iterator[State]:
     """Hold a file, which is made with the folder that it is in, and removed in the end.
@@ -118,9 +139,10 @@ def held(file: Path) -> Iterator[State]:
         raise FileExistsError(f"{str(file)!r} is in the place of a lock and is none; move it away")
     _held.add(descriptor)
     try:
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, PROCESS + _this_process().encode(errors="backslashreplace"))
+        with naming_a_full_disk(file.parent):
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, PROCESS + _this_process().encode(errors="backslashreplace"))
         yield state
     finally:
         # In a process that was forked off it is no longer ours.
@@ -133,7 +155,9 @@ def _opened(file: Path) -> int:
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Another process may remove the folder while it is empty.
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), naming_a_full_disk(file.parent):
+            if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
+                raise FileExistsError(f"{str(file)!r} is in the place of a lock and is none; move it away")
             return os.open(file, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
 
 
@@ -168,6 +192,7 @@ def working_on(folder: Path) -> Iterator[None]:
     Raises:
         BlockingIOError: another process works on it.
         OSError: the lock cannot be written.
+        ValueError: its name is too long.
 
     Example:
         >>> import tempfile
@@ -176,7 +201,11 @@ def working_on(folder: Path) -> Iterator[None]:
         ...         [file.name for file in Path(place).iterdir()]
         ['.run.lock']
     """
-    place = folder.resolve()
+    place = Path(os.path.realpath(folder))
+    if len(os.fsencode(place.name)) > LONGEST_NAME:
+        raise ValueError(
+            f"{place.name[:60]!r}... is a name of more than {LONGEST_NAME} bytes; choose a shorter one for the folder"
+        )
     if _working.get(place) == threading.get_ident():
         yield
         return

@@ -7,13 +7,21 @@ import { run } from "report/run.js";
 
 const STORE = `anomaly-clustering ${run.key}`;
 const listeners = [];
+// As this window has read or written it last; another one may have written since.
+let stored = null;
 let decisions = remembered();
 let undone = [];
+// What loaded labels have replaced, and how many decisions these were.
+let replaced = [];
 let labels = labelsAfter(decisions);
+
+addEventListener("storage", (event) => {
+  if (event.key === STORE && followed()) changed("Another window has decided", { do: "cut" }, { keep: false });
+});
 
 export const currentDecisions = () => decisions;
 export const currentLabels = () => labels;
-export const canUndo = () => decisions.length > 0;
+export const canUndo = () => decisions.length > 0 || replaced.length > 0;
 export const canRedo = () => undone.length > 0;
 
 // The listener gets the decision that was made or undone.
@@ -22,36 +30,74 @@ export function onChange(listener) {
 }
 
 export function decide(decision, said) {
+  followed();
   decisions.push(decision);
   undone = [];
   changed(said, decision);
 }
 
 export function undo() {
+  followed();
   if (!canUndo()) return;
+  const last = replaced.at(-1);
+  if (last && decisions.length <= last.length) {
+    undone.push({ loaded: decisions });
+    decisions = replaced.pop().decisions;
+    changed("Undone: these are the decisions from before the labels were loaded", { do: "cut" });
+    return;
+  }
   const decision = decisions.pop();
   undone.push(decision);
   changed("Undone", decision);
 }
 
 export function redo() {
+  followed();
   if (!canRedo()) return;
   const decision = undone.pop();
+  if (decision.loaded) {
+    replaceBy(decision.loaded, undone);
+    return;
+  }
   decisions.push(decision);
   changed("Done again", decision);
 }
 
 // All of a list, or, where anything in it is wrong, nothing.
 export function takeOver(list) {
-  decisions = checkedDecisions(list);
+  const loaded = checkedDecisions(list);
+  followed();
+  replaceBy(loaded, []);
+}
+
+function replaceBy(loaded, toRedo) {
+  if (decisions.length) replaced.push({ decisions, length: loaded.length });
+  const said = decisions.length ? "Labels loaded in place of yours, which Undo brings back" : "Labels loaded";
+  decisions = loaded;
+  undone = toRedo;
+  changed(said, { do: "cut" });
+}
+
+// Takes what another window with this report has written since; whether it has.
+function followed() {
+  let kept = null;
+  try {
+    kept = localStorage.getItem(STORE);
+  } catch {
+    return false;
+  }
+  if (kept === null || kept === stored) return false;
+  decisions = remembered();
   undone = [];
-  changed("Labels loaded", { do: "cut" });
+  replaced = [];
+  return true;
 }
 
 function remembered() {
   let kept = null;
   try {
     kept = localStorage.getItem(STORE);
+    stored = kept;
     return checkedDecisions(JSON.parse(kept ?? "[]"));
   } catch (error) {
     if (kept !== null) setAside(kept, error);
@@ -69,12 +115,13 @@ function setAside(kept, error) {
   }
 }
 
-function changed(said, decision) {
+function changed(said, decision, { keep = true } = {}) {
   labels = labelsAfter(decisions);
   for (const listener of listeners) listener(decision);
   let kept = "";
   try {
-    localStorage.setItem(STORE, JSON.stringify(decisions));
+    stored = JSON.stringify(decisions);
+    if (keep) localStorage.setItem(STORE, stored);
   } catch {
     kept = " This browser keeps nothing: export before you close the page.";
   }
