@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import tarfile
@@ -134,3 +135,15 @@ def test_an_archive_that_python_cannot_unpack_says_so(
     with pytest.raises(ValueError, match=f"data.zip' was not unpacked: .*{why}; unpack it by hand"):
         unpack(archive, tmp_path / "data")
     assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.writestr("crack/0.txt", "a line")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("anomaly_clustering.data.download._unzip", full)
+    with pytest.raises(OSError, match=r"the disk of .*mine' is full"):
+        unpack(tmp_path / "mine.zip", tmp_path / "mine")

@@ -263,3 +263,14 @@ def test_yolo_keeps_the_names_of_classes(labels: Path, label: str) -> None:
     chosen = [image for image in read_labels(named(labels, label)) if image.label]
     export(chosen, Path("out"), "yolo-det", regions={image.path: [] for image in chosen})
     assert yaml.safe_load(Path("out/data.yaml").read_text(encoding="utf-8"))["names"] == {0: label}
+
+
+def test_accents_that_stand_apart_make_no_other_name(labels: Path, make_image: MakeImage, capsys) -> None:
+    one, two = "\u00e9", "e\u0301"
+    images = [make_image(Path(f"{folder}/{name}.png")) for folder, name in (("c", one), ("d", two))]
+    chosen = [Labelled(image, i, "dent", False) for i, image in enumerate(images)]
+    export(chosen, Path("out"), "coco")
+    assert files("out") == sorted(["annotations.json", f"images/0-{one}.png", f"images/1-{two}.png"])
+    chosen = [Labelled(image, i, name, False) for i, (image, name) in enumerate(zip(images, (one, two), strict=True))]
+    with pytest.raises(ValueError, match="are one folder on Windows and macOS"):
+        export(chosen, Path("classes"), "folders")

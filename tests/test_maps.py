@@ -16,8 +16,7 @@ from test_cli import ROOT, SMALL, refused
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
-from anomaly_clustering.data.maps import match_maps, read_map
-from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.maps import UnreadableMapError, match_maps, read_map
 from anomaly_clustering.data.synthetic_images import write_dataset
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.weights import effective_patches
@@ -139,7 +138,7 @@ def test_every_format_keeps_its_values() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA"])
 def test_colours_are_not_scores(mode: str) -> None:
     Image.new(mode, (12, 16)).save("heat.png")
-    with pytest.raises(UnreadableImageError, match=rf"'heat\.png' is a picture in colours \({mode}\).*not scores"):
+    with pytest.raises(UnreadableMapError, match=rf"'heat\.png' is a picture in colours \({mode}\).*not scores"):
         read_map(Path("heat.png"))
 
 
@@ -152,7 +151,7 @@ def test_values_that_are_not_finite_are_refused(extension: str, value: float) ->
     else:
         with np.errstate(over="ignore"):
             Image.fromarray(values.astype(np.float32)).save("map.tif")
-    with pytest.raises(UnreadableImageError, match=r"'map\..*' holds values that are NaN or infinite"):
+    with pytest.raises(UnreadableMapError, match=r"'map\..*' holds values that are NaN or infinite"):
         read_map(Path(f"map{extension}"))
 
 
@@ -161,20 +160,20 @@ def test_values_that_are_not_finite_are_refused(extension: str, value: float) ->
 )
 def test_arrays_of_another_shape_are_refused(array: np.ndarray) -> None:
     np.save("map.npy", array)
-    with pytest.raises(UnreadableImageError, match=r"'map\.npy' must be of shape \[H, W\] or \[1, H, W\], got \("):
+    with pytest.raises(UnreadableMapError, match=r"'map\.npy' must be of shape \[H, W\] or \[1, H, W\], got \("):
         read_map(Path("map.npy"))
 
 
 def test_files_that_hold_no_map_are_named() -> None:
     for name in ("text.npy", "text.png", "text.tif", "void.npy"):
         Path(name).write_text("" if name == "void.npy" else "this is no map")
-        with pytest.raises(UnreadableImageError, match=name.replace(".", r"\.")) as raised:
+        with pytest.raises(UnreadableMapError, match=name.replace(".", r"\.")) as raised:
             read_map(Path(name))
         assert "\n" not in str(raised.value)
     np.save("objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save("complex.npy", VALUES * 1j)
     for name in ("objects.npy", "complex.npy"):
-        with pytest.raises(UnreadableImageError, match=name):
+        with pytest.raises(UnreadableMapError, match=name):
             read_map(Path(name))
 
 
@@ -306,3 +305,16 @@ def test_bad_maps_end_in_one_line(photos: Path, capsys: pytest.CaptureFixture[st
     assert "'maps/bar/3.npy' holds values that are NaN or infinite" in refused(argv, capsys)
     (maps / "bar" / "3.npy").unlink()
     assert "bar/3.png' is missing: no file in 'maps' ends in 'bar/3'" in refused(argv, capsys)
+
+
+@pytest.mark.parametrize("header", ["(" * 9000, "-" * 8990 + "1"])
+def test_a_header_that_is_no_header_is_said_to_be_damaged(tmp_path: Path, header: str) -> None:
+    (tmp_path / "map.npy").write_bytes(b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header.encode())
+    with pytest.raises(UnreadableMapError, match=r"'.*map\.npy' cannot be read"):
+        read_map(tmp_path / "map.npy")
+
+
+def test_a_map_of_too_many_pixels_takes_no_memory(tmp_path: Path) -> None:
+    np.lib.format.open_memmap(tmp_path / "map.npy", mode="w+", dtype="u1", shape=(25_000, 25_000)).flush()
+    with pytest.raises(UnreadableMapError, match="has 625 megapixels, more than the"):
+        read_map(tmp_path / "map.npy")

@@ -193,6 +193,9 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
             why = "it is encrypted" if "encrypted" in str(error) else str(error)
             raise ValueError(f"{str(archive)!r} was not unpacked: {why}; unpack it by hand") from None
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+            if getattr(error, "errno", None):
+                # The system's: the archive may be sound.
+                raise
             raise ValueError(f"{str(archive)!r} is not an archive that can be unpacked: {error}") from None
         check(new)
     return folder

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from anomaly_clustering.data.images import decode
 from anomaly_clustering.data.opening import UnreadableImageError
@@ -17,6 +18,13 @@ from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.system.files import real_path
 
 EXTENSIONS = frozenset({".npy", ".png", ".tif", ".tiff"})
+
+# As of an image.
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)
+
+
+class UnreadableMapError(ValueError):
+    """A file cannot be used as an anomaly map; the message names the file and says why."""
 
 
 def match_maps(images: Sequence[Path], folder: Path) -> list[Path]:
@@ -98,7 +106,7 @@ def read_map(path: Path) -> Float[np.ndarray, "height width"]:
         float32 [H, W], on the detector's own scale; higher is more anomalous.
 
     Raises:
-        UnreadableImageError: the file is damaged, holds colours or anything else that is not one map, or a value that
+        UnreadableMapError: the file is damaged, holds colours or anything else that is not one map, or a value that
             is NaN or infinite.
 
     Example:
@@ -112,7 +120,7 @@ def read_map(path: Path) -> Float[np.ndarray, "height width"]:
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        raise UnreadableImageError(f"anomaly map {str(path)!r} holds values that are NaN or infinite")
+        raise UnreadableMapError(f"anomaly map {str(path)!r} holds values that are NaN or infinite")
     return values
 
 
@@ -120,20 +128,28 @@ def _load(path: Path) -> np.ndarray:
     try:
         # Not into memory yet: the file may say that it holds far more than it does.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UnreadableImageError(f"anomaly map {str(path)!r} cannot be read: {error}") from None
+    except Exception as error:  # The header is read by Python's own parser, which fails in any way.
+        raise UnreadableMapError(f"anomaly map {str(path)!r} cannot be read: {error}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-        raise UnreadableImageError(f"anomaly map {str(path)!r} is not an array of real numbers")
+        raise UnreadableMapError(f"anomaly map {str(path)!r} is not an array of real numbers")
     height, width = array.shape[-2:] if array.ndim >= 2 else (0, 0)
     if array.size == 0 or array.size != height * width:
-        raise UnreadableImageError(f"anomaly map {str(path)!r} must be of shape [H, W] or [1, H, W], got {array.shape}")
+        raise UnreadableMapError(f"anomaly map {str(path)!r} must be of shape [H, W] or [1, H, W], got {array.shape}")
+    if array.size > MOST_PIXELS:
+        raise UnreadableMapError(
+            f"anomaly map {str(path)!r} has {array.size / 1e6:.0f} megapixels, more than the {MOST_PIXELS / 1e6:.0f} "
+            "that are read; scale it down"
+        )
     return array.reshape(height, width)
 
 
 def _pixels(path: Path) -> np.ndarray:
-    image = decode(path)
+    try:
+        image = decode(path)
+    except UnreadableImageError as error:
+        raise UnreadableMapError(f"anomaly map {error}") from None
     if image.mode not in ("1", "L", "F") and not image.mode.startswith("I"):
-        raise UnreadableImageError(
+        raise UnreadableMapError(
             f"anomaly map {str(path)!r} is a picture in colours ({image.mode}), and colours are not scores; save the "
             "values themselves with one channel, as .npy, .tif or .png"
         )

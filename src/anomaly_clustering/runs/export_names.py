@@ -37,7 +37,7 @@ def names_of_copies(originals: Sequence[str], *, by_stem: bool) -> list[str]:
     """
 
     def key(name: str) -> str:
-        return (Path(name).stem if by_stem else name).casefold()
+        return _on_any_system(Path(name).stem if by_stem else name)
 
     often = Counter(map(key, originals))
     taken = {name for name, times in often.items() if times == 1}
@@ -73,7 +73,7 @@ def check_folders(labels: Iterable[str]) -> None:
         )
     first: dict[str, str] = {}
     for name in ordered:
-        other = first.setdefault(name.casefold(), name)
+        other = first.setdefault(_on_any_system(name), name)
         if other != name:
             raise ValueError(
                 f"{other!r} and {name!r} are one folder on Windows and macOS; give both clusters the same name in the "
@@ -108,6 +108,12 @@ def _can_be_a_folder(name: str) -> bool:
     if any(unicodedata.category(character) in NOT_TEXT for character in name) or len(name.encode()) > LONGEST:
         return False
     return not (device or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES)
+
+
+def _on_any_system(name: str) -> str:
+    """What two names have in common that are one on some system: Windows and macOS know no capitals, macOS no accents
+    that stand apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _shown(name: str) -> str:

@@ -22,6 +22,7 @@ from anomaly_clustering.system.full_disk import naming_a_full_disk
 
 State = Literal["taken", "busy", "unsupported"]
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # How the content of a lock begins.
 PROCESS = b"process "
@@ -213,7 +214,7 @@ def working_on(folder: Path) -> Iterator[None]:
     beside = os.access(place.parent, os.W_OK) or not place.is_dir()
     lock = place.with_name(f".{place.name}.lock") if beside else place / ".lock"
     try:
-        with held(lock) as state:
+        with _naming(folder), held(lock) as state:
             if state == "busy":
                 raise BlockingIOError(
                     f"{str(folder)!r} is in use by {_holder(lock)}; let that end, or choose another folder"
@@ -227,6 +228,17 @@ def working_on(folder: Path) -> Iterator[None]:
         for above in missing:
             with suppress(OSError):
                 above.rmdir()
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Where nothing may be written: say so of the folder that the user gave, not of a hidden file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in CLOSED or not str(error.filename).endswith(".lock"):
+            raise
+        raise PermissionError(f"{str(folder)!r} cannot be written to: {error.strerror}") from error
 
 
 def _this_process() -> str:
