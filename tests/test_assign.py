@@ -17,6 +17,7 @@ from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import nearest_clusters
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.system.tables import read_csv
 
 SMALL = ["--image-size", "64"]
 
@@ -204,3 +205,21 @@ def test_a_run_says_what_cannot_be_assigned_to_it(flat_photos: Path, monkeypatch
     main(configured("predict", *common, "--model.distance", "max_hausdorff"))
     assert "patch by patch" in refused(["assign", "flat", "--run", "by-hausdorff"], capsys)
     assert json.loads((Path("by-hausdorff") / "metrics.json").read_text())["num_clusters"] == 2
+
+
+def test_later_images_that_were_moved_or_copied_are_in_the_table_by_the_paths_given(
+    run: Path, make_image: MakeImage
+) -> None:
+    for i in range(2):
+        make_image(Path(f"new/{i}.png"), i, seed=30 + i)
+    main(["assign", "new", "--run", str(run)])
+    shutil.move("new", "archive")
+    main(["assign", "archive", "--run", str(run)])
+    assert [row["path"] for row in read_csv(run / "assigned.csv")] == ["archive/0.png", "archive/1.png"]
+    Path("copies").mkdir()
+    shutil.copy("archive/1.png", "copies/one.png")
+    main(["assign", "copies", "--run", str(run)])
+    rows = {row["path"]: row for row in read_csv(run / "assigned.csv")}
+    assert rows.keys() == {"archive/0.png", "archive/1.png", "copies/one.png"}
+    assert rows["copies/one.png"]["same_as"] == "archive/1.png"
+    assert rows["copies/one.png"]["cluster"] == rows["archive/1.png"]["cluster"]

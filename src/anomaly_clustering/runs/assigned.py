@@ -1,6 +1,7 @@
 """Assigns images to the run that lies in a folder, and leaves there what came of it: a table, the page, the images."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,10 +83,15 @@ def assign_to_run(
         fitted = fitted_to(run, known.labels)
         contents = set(run.digests)
         of_run = {image: content for image, content in given.items() if content in contents}
+        # Of later images too there may be copies.
+        first = dict(zip(later.digests, later.paths, strict=True))
+        again = {image: content for image, content in given.items() if first.get(content, image) != image}
         found_own, found = assign(list(of_run.values()), new, fitted), assign(later.digests, new, fitted)
+        found_again = assign(list(again.values()), new, fitted)
         rows = [
             *_rows(list(of_run), found_own, known.names, same_as=[str(run.paths[i]) for i in found_own.nearest]),
             *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
+            *_rows(list(again), found_again, known.names, same_as=[str(first[content]) for content in again.values()]),
         ]
         _write(folder, run, later, found, rows, progress)
         return rows
@@ -126,6 +132,10 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
             raise ValueError(
                 f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
             )
+    now = {content: image for image, content in reversed(contents.items())}
+    places = zip(seen.paths, seen.digests, strict=True)
+    # What was moved is where it was found.
+    seen = replace(seen, paths=[path if path.is_file() else now.get(content, path) for path, content in places])
     known = {*run.digests, *seen.digests}
     new = {content: image for image, content in reversed(contents.items()) if content not in known}
     if not new:
