@@ -18,7 +18,7 @@ FILES = (
     *("metrics.agreement", "metrics.tree_purity"),
     *("report.places", "report.curves", "report.confusion", "report.pictures", "report.sheets"),
     *("runs.assign", "runs.assigned", "runs.labels", "runs.export", "runs.store", "runs.assignments"),
-    *("estimator", "files"),
+    *("estimator", "system.files", "system.locks", "system.tables", "system.full_disk"),
 )
 WITHOUT_EXAMPLE = {
     "mic.distances.DirectedDistances": "what `directed_distances` returns, whose example shows it",

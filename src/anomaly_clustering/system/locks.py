@@ -109,7 +109,7 @@ def held(file: Path) -> Iterator[State]:
     Args:
         file: any path that only locks have.
 
-    Yields:
+    Returns:
         See `take`; the file is there and removed in the end unless it is 'busy'.
 
     Raises:
