@@ -5,6 +5,7 @@ What takes seconds to import is imported when it is needed, so that a signal in 
 
 import sys
 
+from anomaly_clustering.cli.lasting_output import outlast_readers
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.system.ending import end_after_all
 
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         if argv is None:
+            outlast_readers()
             stop_on_signals(INTERRUPTED)
         from experiments.command import make
         from experiments.options import command_of

@@ -198,11 +198,8 @@ class Store:
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
         """The result of a cell, unless it is missing or a default that it was computed with has changed since."""
-        path = self.folder / f"{cell.key}.json"
-        if not path.is_file():
-            return None
-        record: dict[str, Any] = json.loads(path.read_text())
-        return record if _agree(record["config"], resolve(cell.config)) else None
+        record = _record(self.folder / f"{cell.key}.json")
+        return record if record and _agree(record["config"], resolve(cell.config)) else None
 
     def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
         """What the figures are drawn from."""
@@ -220,7 +217,17 @@ class Store:
 
     def all(self) -> list[dict[str, Any]]:
         """Every finished cell, whatever its configuration."""
-        return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]
+        return [record for path in sorted(self.folder.glob("*.json")) if (record := _record(path))]
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """What is known of a cell; None where that is missing or damaged, so that it is computed again."""
+    try:
+        record = json.loads(path.read_text())
+        known = {"config": Mapping, "metrics": Mapping, "method": str, "dataset": str, "duration_s": int | float}
+        return record if all(isinstance(record[name], kind) for name, kind in known.items()) else None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _agree(then: Any, now: Any) -> bool:

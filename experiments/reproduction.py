@@ -44,7 +44,12 @@ def write_reproduction(
         text_of: a table or figure as Markdown.
         flags: options of the command for a name.
         out: the file, which is written whole.
+
+    Raises:
+        FileExistsError: the file is another one, or there is nothing to write in place of it.
     """
+    if out.exists() and not (out.is_file() and out.read_bytes().startswith(HEAD.splitlines()[0].encode())):
+        raise FileExistsError(f"{str(out)!r} is not what this command writes, and stays; choose another --report")
     remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
     parts: list[str] = []
     records: dict[str, Mapping[str, Any]] = {}
@@ -53,6 +58,8 @@ def write_reproduction(
         measured = {record["key"]: record for some in found.results.values() for record in some}
         records |= measured
         parts.append(_part(name, found, measured, text_of(name, found), remarks.get(name, ""), flags(name), out))
+    if out.exists() and not records:
+        raise FileExistsError(f"nothing is measured yet, and {str(out)!r} may tell of more; choose another --report")
     said = {name: remarks[name].strip() for name in ("data", "conventions")}
     head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
     with whole_file(out) as part:

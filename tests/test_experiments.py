@@ -319,3 +319,19 @@ def test_images_of_the_same_names_and_sizes_are_other_data(tmp_path: Path) -> No
         fingerprint.cache_clear()
         keys.add(fingerprint(Category("mine", folder=folder), None))
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"config": 1}', "[" * 100_000])
+def test_a_damaged_result_is_missing(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "a.json").write_text(content)
+    assert store.all() == []
+
+
+def test_the_report_of_all_replaces_nothing_else_and_is_not_emptied(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("my own notes", "# Reproduction\n\nmeasured in a year"):
+        Path("REPRODUCTION.md").write_text(text)
+        assert main(["reproduction", "--backbone", "embedded"]) == 2
+        assert "choose another --report" in capsys.readouterr().err
+        assert Path("REPRODUCTION.md").read_text() == text

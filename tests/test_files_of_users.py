@@ -357,3 +357,22 @@ def test_a_run_is_added_to_by_a_link_to_its_folder(tmp_path: Path) -> None:
     train(tmp_path / "trained")
     (tmp_path / "link").symlink_to("trained")
     train(tmp_path / "link", goes_on=True)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800", "a/" + "x" * 300])
+def test_a_mark_that_lists_what_no_file_can_be_called_is_refused(tmp_path: Path, name: str) -> None:
+    write_run(tmp_path / "run")
+    mark = json.loads((tmp_path / "run" / "run.json").read_text())
+    mark["files"][name] = None
+    (tmp_path / "run" / "run.json").write_text(json.dumps(mark))
+    with pytest.raises(ValueError, match="is damaged, or is not the mark of a run"):
+        write_run(tmp_path / "run", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "assignments.csv"])
+def test_a_pipe_in_the_place_of_a_table_is_waited_for_by_nobody(tmp_path: Path, name: str) -> None:
+    write_old_run(tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    os.mkfifo(tmp_path / "run" / name)
+    with pytest.raises(FileExistsError, match="which is not of a run"):
+        write_run(tmp_path / "run", overwrite=True)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from anomaly_clustering import __version__
+from anomaly_clustering.cli.lasting_output import outlast_readers
 from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if argv is None:
+            outlast_readers()
             stop_on_signals(_interrupted(words))
             end_with_the_starter()
         work = _command(words)

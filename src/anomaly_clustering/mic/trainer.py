@@ -2,6 +2,7 @@
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
 # Not 'auto': Apple's MPS has no float64, which sums and scores need.
 ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
@@ -12,6 +13,8 @@ def plain_trainer(*, progress_bar: bool) -> Trainer:
     return Trainer(
         accelerator=ACCELERATOR,
         devices=1,
+        # In a job of several tasks each would be taken for one process of many.
+        plugins=[LightningEnvironment()],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

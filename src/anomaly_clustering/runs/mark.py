@@ -21,6 +21,8 @@ from anomaly_clustering.system.locks import is_lock
 
 Kind = Literal["run", "training"]
 FORMAT, VERSION = "anomaly-clustering", 1
+# Bytes of a name, on the file systems in use.
+LONGEST = 255
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def _hexadecimal(known: str | None) -> str | None:
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return bool(path.parts) and not (path.is_absolute() or ".." in path.parts or set(name) & set("\\\0:"))
+    short = all(len(part.encode()) <= LONGEST for part in path.parts)
+    return bool(path.parts) and short and not (path.is_absolute() or ".." in path.parts or set(name) & set("\\\0:"))
 
 
 def write_mark(folder: Path, mark: Mark) -> None:

@@ -126,7 +126,7 @@ def mark_of_run(folder: Path) -> Mark | None:
         ValueError: there is a damaged mark.
     """
     mark = read_mark(folder)
-    if mark is not None or not (folder / STORE).is_file():
+    if mark is not None or not all((folder / name).is_file() for name in (STORE, ASSIGNMENTS, METRICS)):
         return mark
     try:
         run = load_run(folder)
