@@ -59,7 +59,7 @@ def train(
     with reserved_to_train(out, ckpt_path="last" if goes_on else None, overwrite=overwrite):
         training = TrainingFolder(out, overwrite=overwrite)
         meanwhile()
-        state = {"state_dict": {}, "callbacks": {"LastAndBest": {"rows": []}}}
+        state = {"pytorch-lightning_version": "2.6", "state_dict": {}, "callbacks": {"LastAndBest": {"rows": []}}}
         checkpoints = WholeCheckpoints(out, training.begin)
         checkpoints.save_checkpoint(state, out / "checkpoints" / "last.ckpt")
         checkpoints.remove_checkpoint(out / "checkpoints" / "my_best_model.pt")

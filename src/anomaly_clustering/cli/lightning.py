@@ -111,6 +111,9 @@ class CommandLine(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self.out = config.out or Path("runs") / str(self.subcommand)
+        if config.get("ckpt_path") is not None:
+            # The parser gives text or a path.
+            config.ckpt_path = str(config.ckpt_path)
         # From files Lightning takes tensors alone, but what it downloads it trusts, and that could run code.
         if config.get("weights_only") is None and str(config.get("ckpt_path")).startswith("http"):
             config.weights_only = True

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -85,9 +85,13 @@ def unfinished(place: Path, name: str) -> Iterator[Path]:
     folder = place / f".{name}.{uuid4().hex}{UNFINISHED}"
     try:
         with held(folder / LOCK):
-            yield folder
+            try:
+                yield folder
+            finally:
+                _empty(folder)
     finally:
-        _remove(folder)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def remove_leftovers(place: Path, name: str | None = None, *, discard: Discard | None = None) -> None:
@@ -114,7 +118,9 @@ def remove_leftovers(place: Path, name: str | None = None, *, discard: Discard |
         with held(leftover / LOCK) as state:
             if state == "taken" and written:
                 _finish(leftover, place / written["name"], discard)
-                _remove(leftover)
+                _empty(leftover)
+        with suppress(OSError):
+            leftover.rmdir()
 
 
 def leftovers(place: Path, name: str | None = None) -> list[Path]:
@@ -139,8 +145,8 @@ def leftovers(place: Path, name: str | None = None) -> list[Path]:
 def is_leftover(folder: Path) -> bool:
     """Whether a folder is one that this program has begun to write, or is writing, whatever its name.
 
-    It has its lock from the first moment on, or is still empty. What it holds are folders and files, never links, by
-    which the files of somebody else would be moved or removed.
+    It has its lock from the first moment to the last, or is empty, or holds a folder that was moved away alone. What it
+    holds are folders and files, never links, by which the files of somebody else would be moved or removed.
 
     Args:
         folder: any.
@@ -154,6 +160,8 @@ def is_leftover(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir() or any((folder / name).is_symlink() for name in (LOCK, NEW, OLD)):
         return False
     names = [path.name for path in folder.iterdir()]
+    if OLD in names and set(names) <= {OLD, NEW}:
+        return True
     return not names or (is_lock(folder / LOCK) and (names == [LOCK] or (folder / LOCK).stat().st_size > 0))
 
 
@@ -182,11 +190,15 @@ def _finish(leftover: Path, folder: Path, discard: Discard | None) -> None:
         old.rename(folder)
 
 
-def _remove(leftover: Path) -> None:
-    """Unless it holds a folder that had been moved away, and was neither moved back nor discarded."""
-    if not os.path.lexists(leftover / OLD):
-        # Not locked any more, it may be removed by another process too.
-        shutil.rmtree(leftover, ignore_errors=True)
+def _empty(leftover: Path) -> None:
+    """All but its lock, by which it is known to the end, unless it holds a folder that was moved away and not back."""
+    if os.path.lexists(leftover / OLD):
+        return
+    for path in leftover.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
