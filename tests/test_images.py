@@ -242,7 +242,7 @@ def test_postscript_named_as_an_image_starts_no_program(tmp_path: Path, monkeypa
         (tmp_path / name).write_text(POSTSCRIPT)
         of_headers = (read_header, image_size, highest_value)
         for read in (read_image, read_map, lambda path: read_mask(path, (50, 50)), *of_headers):
-            with pytest.raises(UnreadableImageError, match=r"not an image that can be read: by its.*PostScript"):
+            with pytest.raises(ValueError, match=r"not an image that can be read: by its.*PostScript"):
                 read(tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
