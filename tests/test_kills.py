@@ -5,6 +5,7 @@ The slow tests try every place, the fast ones some of them.
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,8 @@ class Zygote:
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=HERE.parent,
+            # As pytest has it in its own process.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (HERE.parent / "src", HERE.parent)))},
         )
 
     def run(

@@ -12,8 +12,9 @@ class Lasting:
         stream: standard output, or error.
 
     Example:
-        >>> Lasting(sys.stdout).writable()
-        True
+        >>> with open(os.devnull, "w") as nowhere:
+        ...     Lasting(nowhere).write("lost")
+        4
     """
 
     def __init__(self, stream: TextIO):
