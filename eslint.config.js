@@ -4,7 +4,7 @@ import js from "@eslint/js";
 
 // What the scripts use of a browser. A longer list would also allow `name`, `top` and `event`, which are often slips.
 const BROWSER = [
-  ...["atob", "devicePixelRatio", "document", "getComputedStyle", "localStorage"],
+  ...["addEventListener", "atob", "devicePixelRatio", "document", "getComputedStyle", "localStorage"],
   ...["clearTimeout", "setTimeout"],
   ...["Blob", "IntersectionObserver", "Option", "ResizeObserver", "URL"],
 ];

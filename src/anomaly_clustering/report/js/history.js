@@ -80,7 +80,7 @@ function replaceBy(loaded, toRedo) {
 
 // Takes what another window with this report has written since; whether it has.
 function followed() {
-  let kept = null;
+  let kept;
   try {
     kept = localStorage.getItem(STORE);
   } catch {
