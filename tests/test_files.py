@@ -1,6 +1,7 @@
 """What is written is there whole or not at all; what a run leaves is replaced only if the user says so."""
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +177,15 @@ def test_a_full_disk_names_the_folder(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(FileNotFoundError, match="No such file"), whole_file(tmp_path / "run" / "a.csv"):
         (tmp_path / "nowhere").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_many_may_write_one_file_at_once(tmp_path: Path) -> None:
+    def write_often(number: int) -> None:
+        for _ in range(40):
+            with whole_file(tmp_path / "file", durable=False) as part:
+                part.write_text(str(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write_often, range(4)))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() in "0123"

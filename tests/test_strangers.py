@@ -36,17 +36,17 @@ from baselines.features import read_features
 @pytest.fixture
 def place(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with photos, beside it private images, and links from the one to the other."""
-    work, private = tmp_path / "work", tmp_path / "private"
+    desk, private = tmp_path / "desk", tmp_path / "private"
     for seed in range(4):
-        make_image(work / f"photos/{seed}.png", seed=seed)
+        make_image(desk / f"photos/{seed}.png", seed=seed)
         make_image(private / f"deep/{seed}.png", 1, seed=seed)
         make_image(tmp_path / f"archive/{seed}.png", 2, seed=seed)
     (private / "key.png").write_text("-----BEGIN PRIVATE KEY-----")
-    (work / "photos/link.png").symlink_to(private / "deep/0.png")
-    (work / "photos/folder").symlink_to(private / "deep")
-    (work / "photos/up").symlink_to("../..")
-    (work / "inside.png").symlink_to("photos/0.png")
-    monkeypatch.chdir(work)
+    (desk / "photos/link.png").symlink_to(private / "deep/0.png")
+    (desk / "photos/folder").symlink_to(private / "deep")
+    (desk / "photos/up").symlink_to("../..")
+    (desk / "inside.png").symlink_to("photos/0.png")
+    monkeypatch.chdir(desk)
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def anywhere(draw: random.Random, place: Path) -> Path:
     """A path to some image, absolute or not, through links and through folders above."""
     ways = {
         "photos": "photos",
-        "work/photos": f"{place}/work/photos",
+        "desk/photos": f"{place}/desk/photos",
         "private": draw.choice(
             ["../private/deep", "photos/folder", "photos/up/private/deep", str(place / "private/deep")]
         ),
@@ -62,14 +62,14 @@ def anywhere(draw: random.Random, place: Path) -> Path:
     }
     folder = ways[draw.choice(list(ways))]
     name = draw.choice(["0.png", "1.png", "2.png", "3.png"])
-    lone = ["photos/link.png", "inside.png", "../private/key.png", str(place / "work/../private/key.png")]
+    lone = ["photos/link.png", "inside.png", "../private/key.png", str(place / "desk/../private/key.png")]
     return Path(draw.choice([*lone, *[f"{folder}/{name}"] * 12]))
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_nothing_outside_of_the_given_folders_is_exported(place: Path, seed: int) -> None:
     draw = random.Random(seed)
-    given = draw.choice([None, [Path("../archive")], [Path("photos"), place / "archive"], [place / "work/photos"]])
+    given = draw.choice([None, [Path("../archive")], [Path("photos"), place / "archive"], [place / "desk/photos"]])
     allowed = [Path.cwd()] if given is None else [folder.resolve() for folder in given]
     images = list(dict.fromkeys(anywhere(draw, place) for _ in range(draw.randint(1, 3))))
     layout = draw.choice([name for name in LAYOUTS if name not in OF_REGIONS])
@@ -172,7 +172,7 @@ def test_whatever_files_a_run_lists_it_draws_those_of_given_folders_alone(run: P
     original, drawn, refused = load_run(run), 0, 0
     for seed in range(24):
         draw = random.Random(seed)
-        given = draw.choice([None, [Path("../archive"), Path("photos")], [place / "work/photos"]])
+        given = draw.choice([None, [Path("../archive"), Path("photos")], [place / "desk/photos"]])
         allowed = [Path.cwd()] if given is None else [folder.resolve() for folder in given]
         images = [path if draw.random() < 0.7 else anywhere(draw, place) for path in original.paths]
         meant = all(any(image.resolve().is_relative_to(folder) for folder in allowed) for image in images)

@@ -77,7 +77,8 @@ def assign_to_run(
         seen = load_later(folder, run)
         drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
         check_given(drawn, folders, contents=contents_of(run, seen))
-        check_same([path for path in drawn if path not in images], contents_of(run, seen))
+        asked = set(images)
+        check_same([path for path in drawn if path not in asked], contents_of(run, seen))
         later, given = embed_later(run, seen, images)
         new = Embedded(later.digests, later.embeddings, later.mean_scores)
         fitted = fitted_to(run, known.labels)

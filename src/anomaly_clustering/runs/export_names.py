@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
+from anomaly_clustering.system.files import LONGEST_NAME
+
 NOT_IN_NAMES = set('/\\:*?"<>|')
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
-# Bytes of a name, on the file systems in use.
-LONGEST = 255
 # Controls, and halves of characters, as in names that are not Unicode.
 NOT_TEXT = ("Cc", "Cs")
 # What XML 1.0 has no way to write, and the carriage return, which its readers turn into a line feed.
@@ -105,7 +105,7 @@ def check_xml(texts: Iterable[str]) -> None:
 def _can_be_a_folder(name: str) -> bool:
     """On any system: Windows has names for devices, and drops what is at the end."""
     device = name.partition(".")[0].rstrip().upper() in DEVICES
-    if any(unicodedata.category(character) in NOT_TEXT for character in name) or len(name.encode()) > LONGEST:
+    if any(unicodedata.category(character) in NOT_TEXT for character in name) or len(name.encode()) > LONGEST_NAME:
         return False
     return not (device or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES)
 

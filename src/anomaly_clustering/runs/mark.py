@@ -15,14 +15,12 @@ from typing import Literal, get_args
 from uuid import uuid4
 
 from anomaly_clustering.runs.file_names import MARK
-from anomaly_clustering.system.files import LEFTOVER, LOCK, digest, is_leftover, unfinished, whole_file
+from anomaly_clustering.system.files import LEFTOVER, LOCK, LONGEST_NAME, digest, is_leftover, unfinished, whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.locks import is_lock
 
 Kind = Literal["run", "training"]
 FORMAT, VERSION = "anomaly-clustering", 1
-# Bytes of a name, on the file systems in use.
-LONGEST = 255
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def _hexadecimal(known: str | None) -> str | None:
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    short = all(len(part.encode()) <= LONGEST for part in path.parts)
+    short = all(len(part.encode()) <= LONGEST_NAME for part in path.parts)
     return bool(path.parts) and short and not (path.is_absolute() or ".." in path.parts or set(name) & set("\\\0:"))
 
 

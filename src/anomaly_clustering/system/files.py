@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +22,8 @@ UNFINISHED = ".unfinished"
 LEFTOVER = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
 # In such a folder.
 LOCK, NEW, OLD = ".lock", "new", "old"
+# Bytes of a name, on the file systems in use.
+LONGEST_NAME = 255
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
 MARK = ".anomaly-clustering"
 
@@ -82,16 +84,23 @@ def unfinished(place: Path, name: str) -> Iterator[Path]:
         []
     """
     remove_leftovers(place, name)
-    folder = place / f".{name}.{uuid4().hex}{UNFINISHED}"
-    try:
-        with held(folder / LOCK):
-            try:
-                yield folder
-            finally:
-                _empty(folder)
-    finally:
-        with suppress(OSError):
-            folder.rmdir()
+    with ExitStack() as lock:
+        folder = _begun(place, name, lock)
+        try:
+            yield folder
+        finally:
+            _empty(folder)
+            lock.close()
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _begun(place: Path, name: str, lock: ExitStack) -> Path:
+    while True:
+        folder = place / f".{name}.{uuid4().hex}{UNFINISHED}"
+        # Before it is locked another process may take it for a leftover, and removes it.
+        if lock.enter_context(held(folder / LOCK)) != "busy":
+            return folder
 
 
 def remove_leftovers(place: Path, name: str | None = None, *, discard: Discard | None = None) -> None:
@@ -157,12 +166,16 @@ def is_leftover(folder: Path) -> bool:
         ...     is_leftover(folder), is_leftover(Path(place))
         (True, False)
     """
-    if folder.is_symlink() or not folder.is_dir() or any((folder / name).is_symlink() for name in (LOCK, NEW, OLD)):
+    if folder.is_symlink() or any((folder / name).is_symlink() for name in (LOCK, NEW, OLD)):
         return False
-    names = [path.name for path in folder.iterdir()]
-    if OLD in names and set(names) <= {OLD, NEW}:
-        return True
-    return not names or (is_lock(folder / LOCK) and (names == [LOCK] or (folder / LOCK).stat().st_size > 0))
+    try:
+        names = [path.name for path in folder.iterdir()]
+        if OLD in names and set(names) <= {OLD, NEW}:
+            return True
+        return not names or (is_lock(folder / LOCK) and (names == [LOCK] or (folder / LOCK).stat().st_size > 0))
+    except (FileNotFoundError, NotADirectoryError):
+        # A file, or what another process has just finished.
+        return False
 
 
 def remove_leftovers_below(folder: Path) -> None:

@@ -27,7 +27,7 @@ NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # How the content of a lock begins.
 PROCESS = b"process "
 # Bytes of the name of a folder: file systems hold 255, and while it is written more stands around it.
-LONGEST_NAME = 200
+LONGEST_FOLDER = 200
 # What a process is told of another one fits on a screen.
 LONGEST_COMMAND = 200
 # On Windows what is locked cannot be read, so this byte is locked, which is far behind what is written.
@@ -98,8 +98,9 @@ def is_lock(file: Path) -> bool:
     """
     if file.is_symlink() or not file.is_file():
         return False
-    with file.open("rb") as content:
+    with suppress(FileNotFoundError), file.open("rb") as content:
         return content.read(len(PROCESS)) in (PROCESS, b"")
+    return False
 
 
 @contextmanager
@@ -154,8 +155,13 @@ def held(file: Path) -> Iterator[State]:
 
 def _opened(file: Path) -> int:
     while True:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Another process may remove the folder while it is empty.
+        # Another process may remove the folder while it is empty, also between two looks of `mkdir`.
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            if file.parent.exists() and not file.parent.is_dir():
+                raise
+            continue
         with suppress(FileNotFoundError), naming_a_full_disk(file.parent):
             if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
                 raise FileExistsError(f"{str(file)!r} is in the place of a lock and is none; move it away")
@@ -203,9 +209,9 @@ def working_on(folder: Path) -> Iterator[None]:
         ['.run.lock']
     """
     place = Path(os.path.realpath(folder))
-    if len(os.fsencode(place.name)) > LONGEST_NAME:
+    if len(os.fsencode(place.name)) > LONGEST_FOLDER:
         raise ValueError(
-            f"{place.name[:60]!r}... is a name of more than {LONGEST_NAME} bytes; choose a shorter one for the folder"
+            f"{place.name[:60]!r}... is a name of more than {LONGEST_FOLDER} bytes; choose a shorter one for the folder"
         )
     if _working.get(place) == threading.get_ident():
         yield
