@@ -27,7 +27,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.tables import read_csv
 
-SMALL = ["--image-size", "64"]
+SMALL = ["--image-size", "64", "--method", "paper"]
 
 
 @pytest.fixture(autouse=True)
@@ -351,6 +351,6 @@ def test_the_colours_of_lab_are_named_and_skipped(tmp_path: Path, make_image: Ma
     Image.new("LAB", (64, 64)).save(tmp_path / "photos/lab.tif")
     with pytest.raises(ValueError, match=r"lab\.tif' has the colours of LAB, which are not read; save it as RGB"):
         read_image(tmp_path / "photos/lab.tif")
-    words = ["--clusters", "2", "--method", "paper", *SMALL, "--skip-unreadable", "--out", "run"]
+    words = ["--clusters", "2", *SMALL, "--skip-unreadable", "--out", "run"]
     main(["cluster", "photos", *words])
     assert len(read_csv(Path("run/assignments.csv"))) == 4
