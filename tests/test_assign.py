@@ -13,6 +13,7 @@ from PIL import Image
 from test_cli import configured
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.clustering.unknown import Seen, left_out, p_values, unusualness
 from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import nearest_clusters
@@ -22,43 +23,80 @@ from anomaly_clustering.system.tables import read_csv
 SMALL = ["--image-size", "64"]
 
 
-def test_the_nearest_mean_wins_and_what_is_beyond_all_images_is_unknown() -> None:
-    embeddings = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]])
-    new = np.array([[1.0, 0.5], [9, 2], [1, 4.1], [1, 3.9], [10, 100]])
-    found = nearest_clusters(new, embeddings, np.array([5, 5, 3, 3]))
-    assert found.labels.tolist() == [5, 3, 5, 5, 3]
-    assert found.distances.tolist() == pytest.approx([0.5, 1, 4.1, 3.9, 98])
-    assert found.nearest.tolist()[:2] == [0, 2]
-    assert found.nearest[4] == 3
-    # The images of cluster 3 are the farthest from the others of their cluster, by 4.
-    assert found.unknown.tolist() == [False, False, True, False, True]
-    scores, new_scores = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.31, 0.29, np.nan, np.nan, 0.1])
-    found = nearest_clusters(new, embeddings, np.array([5, 5, 3, 3]), new_scores=new_scores, scores=scores)
-    assert found.unknown.tolist() == [True, False, True, False, True]
+def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> Seen:
+    """Images of which the most unusual patches are as unusual as given; all alike by default."""
+    top = np.zeros(len(embeddings)) if scores is None else scores
+    return Seen(embeddings, np.tile(top[:, None], (1, 4)))
 
 
-def test_an_image_of_the_run_is_never_unknown_and_goes_to_the_nearest_mean() -> None:
+def test_the_nearest_mean_wins() -> None:
+    run = seen(np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]]))
+    found = nearest_clusters(seen(np.array([[1.0, 0.5], [9, 2], [10, 100]])), run, np.array([5, 5, 3, 3]))
+    assert found.labels.tolist() == [5, 3, 3]
+    assert found.distances.tolist() == pytest.approx([0.5, 1, 98])
+    assert found.nearest.tolist() == [0, 2, 3]
+
+
+def test_unknown_are_images_far_from_all_clusters_and_images_with_one_odd_patch() -> None:
     rng = np.random.default_rng(0)
-    embeddings = np.concatenate([rng.normal(k * 5, 1, (20, 8)) for k in range(3)])
-    labels = np.repeat([0, 1, 2], 20)
-    found = nearest_clusters(embeddings, embeddings, labels)
-    assert (found.labels == labels).all()
-    assert not found.unknown.any()
-    assert found.nearest.tolist() == list(range(60))
+    labels = np.repeat([0, 1], 50)
+    run = seen(rng.normal(np.repeat([[0.0], [9.0]], 50, 0), 1, (100, 8)), rng.normal(1, 0.1, 100))
+    like = rng.normal(0, 1, (1, 8))
+    between = np.full((1, 8), 4.5)
+    new = seen(np.concatenate([like, between, like]), np.array([1.0, 1.0, 2.0]))
+    found = nearest_clusters(new, run, labels)
+    assert found.unknown.tolist() == [False, True, True]
+    assert found.p_values[1:].max() <= 0.05 < found.p_values[0]
+    # Where nothing is known of patches, as in a run of an earlier version, distances alone tell.
+    found = nearest_clusters(new, run._replace(top_scores=np.full((100, 4), np.nan)), labels)
+    assert found.unknown.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("size", [2, 4, 16])
-def test_images_drawn_as_those_of_the_run_are_hardly_ever_unknown_however_small_its_clusters(size: int) -> None:
+def test_of_images_drawn_as_those_of_the_run_as_many_are_unknown_as_was_allowed(size: int) -> None:
     rng = np.random.default_rng(0)
     centres = 20 * rng.normal(size=(256 // size, 32))
-    run, new = (np.concatenate([rng.normal(centre, 1, (n, 32)) for centre in centres]) for n in (size, 10))
+    run, new = (np.concatenate([rng.normal(centre, 1, (n, 32)) for centre in centres]) for n in (size, 2048 // size))
     labels = np.repeat(np.arange(len(centres)), size)
-    found = nearest_clusters(new, run, labels)
-    assert (found.labels == np.repeat(np.arange(len(centres)), 10)).all()
-    assert found.unknown.mean() < 0.05
-    # Alone in its cluster, an image says nothing of how far others may be.
-    alone = nearest_clusters(new, np.concatenate([run, run[:1] + 1000]), np.append(labels, len(centres)))
-    assert (alone.unknown == found.unknown).all()
+    scores, new_scores = rng.exponential(size=len(run)), rng.exponential(size=len(new))
+    for share in (0.05, 0.2):
+        found = nearest_clusters(seen(new, new_scores), seen(run, scores), labels, false_alarms=share)
+        # The run itself was drawn too: of 256 images the share has a standard error of its own.
+        assert found.unknown.mean() == pytest.approx(share, abs=3 * np.sqrt(share * (1 - share) / 256))
+    assert (found.labels == np.repeat(np.arange(len(centres)), 2048 // size)).all()
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+def test_exchangeable_images_are_flagged_no_more_often_than_allowed_however_few_they_are(views: int) -> None:
+    rng = np.random.default_rng(views)
+    for images in (5, 19, 40):
+        # Views that depend on each other, with ties: the guarantee asks for nothing but exchangeability.
+        drawn = rng.exponential(size=(4000, images + 1, 1)) + rng.exponential(size=(4000, images + 1, views)).round(1)
+        p = np.array([p_values(draw[:1], draw[1:])[0] for draw in drawn])
+        assert p.min() >= 1 / (images + 1)
+        for share in (0.02, 0.05, 0.1, 0.5):
+            assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / 4000)
+        # And not much less often, where there are images enough to tell.
+        assert (p <= 0.5).mean() > 0.35
+
+
+def test_an_image_left_out_of_a_run_is_as_unusual_as_it_would_be_if_it_came_later() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array([4, 4, 4, 4, 2, 2, 2, 7, 7, 1])
+    run = Seen(rng.normal(labels[:, None], 1, (10, 3)), rng.random((10, 4)))
+    for i in range(10):
+        others = np.arange(10) != i
+        rest = Seen(run.embeddings[others], run.top_scores[others])
+        alone = Seen(run.embeddings[[i]], run.top_scores[[i]])
+        assert left_out(run, labels)[i] == pytest.approx(unusualness(alone, rest, labels[others])[0])
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 1, 2, 3], [0, 0, 0, 1]])
+def test_one_cluster_clusters_of_one_and_images_that_coincide_have_a_finite_unusualness(labels: list[int]) -> None:
+    for embeddings in (np.arange(8.0).reshape(4, 2), np.zeros((4, 2))):
+        run = seen(embeddings)
+        assert np.isfinite(left_out(run, np.array(labels))).all()
+        assert np.isfinite(unusualness(seen(np.ones((1, 2))), run, np.array(labels))).all()
 
 
 def test_scores_are_those_of_eq_7_and_6_against_what_was_kept() -> None:
@@ -111,7 +149,7 @@ def test_new_images_join_their_like_and_another_product_is_unknown(run: Path, ma
     main(["assign", "new", "--run", str(run)])
     found = {Path(row["path"]).stem: row for row in rows(run / "assigned.csv")}
     assert {stem: row["cluster"] for stem, row in found.items()} == clusters
-    main(["assign", "other", "--run", str(run)])
+    main(["assign", "other", "--run", str(run), "--false-alarms", "0.1"])
     found = rows(run / "assigned.csv")
     assert [row["unknown"] for row in found if row["path"].startswith("other")] == ["1"] * 4
     # Those of the first call are still there, and all are in the report.

@@ -21,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
 from anomaly_clustering.data import Folder
-from anomaly_clustering.estimator import AnomalyClusterer
+from anomaly_clustering.estimator import FITTED, AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.mic import MIC, method_arguments
 
@@ -92,7 +92,7 @@ def test_predict_gives_the_labels_of_fit_and_sends_new_images_to_their_like(
 ) -> None:
     new = [make_image(tmp_path / "new" / f"{kind}.png", kind, seed=20) for kind in range(3)]
     assert fitted.predict(new).tolist() == [fitted.labels_[5 * kind] for kind in range(3)]
-    found = fitted.assign([tmp_path / "flat" / "10.png", Image.effect_noise((64, 64), 255)])
+    found = fitted.assign([tmp_path / "flat" / "10.png", Image.effect_noise((64, 64), 255)], false_alarms=0.1)
     assert found.labels[0] == fitted.labels_[5]
     assert found.nearest[0] == 5
     assert found.unknown.tolist() == [False, True]
@@ -133,7 +133,7 @@ def test_saved_and_loaded_it_is_the_same(
     fitted.set_params(n_clusters=np.int64(3)).save(tmp_path / "clusterer.safetensors")
     loaded = AnomalyClusterer.load(tmp_path / "clusterer.safetensors")
     assert loaded.get_params() == fitted.get_params()
-    for name in ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_"):
+    for name in FITTED:
         assert (getattr(loaded, name) == getattr(fitted, name)).all(), name
     assert (loaded.predict(flat_photos) == fitted.labels_).all()
     new = [make_image(tmp_path / "new" / "a.png", 2, seed=9)]

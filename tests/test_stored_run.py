@@ -34,6 +34,7 @@ def stored(**changes: object) -> StoredRun:
         "tree": np.array([[0, 2, 0.5, 2], [1, 3, 1.5, 3]]),
         "places": rng.random((3, 2)),
         "mean_scores": rng.random(3).astype(np.float32),
+        "top_scores": rng.random((3, 4)).astype(np.float32),
         "embeddings": rng.random((3, 5)).astype(np.float32),
         "references": rng.random((2, 4, 5)).astype(np.float16),
     }
@@ -86,6 +87,11 @@ def written(folder: Path, *, told: dict[str, object] | None = None, recipe: dict
         ({"target": np.array([0, 1, 0])}, "target cannot be 0 to 1"),
         ({"places": np.full((3, 2), np.nan)}, "places holds what is no number"),
         ({"mean_scores": np.full(3, np.inf, np.float32)}, "mean_scores holds what is no number"),
+        ({"top_scores": np.full((3, 4), np.inf, np.float32)}, "top_scores holds what is no number"),
+        (
+            {"top_scores": np.ones((4, 4), np.float32)},
+            r"top_scores of 3 images should be .* \[n 4\], and is F32 \[4, 4\]",
+        ),
         ({"tree": np.array([[0, 3, 1.0, 2], [1, 2, 2.0, 3]])}, "its tree of merges is none"),
         ({"tree": np.array([[0, 0, 1.0, 2], [1, 2, 2.0, 3]])}, "its tree of merges is none"),
         ({"tree": np.array([[0, 1, 1.0, 2]])}, r"tree of 3 images should be .* \[merges 4\], and is F64 \[1, 4\]"),
@@ -136,6 +142,29 @@ def test_words_that_are_nested_deeply_are_no_traceback(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+def without(file: Path, name: str) -> None:
+    """Write a file again, as an earlier version did that did not know an array."""
+    with safe_open(file, "numpy") as content:
+        words, names = content.metadata(), content.keys()
+        arrays = {other: content.get_tensor(other) for other in names if other != name}
+    save_file(arrays, file, metadata=words)
+
+
+def test_a_run_of_an_earlier_version_is_read_and_what_it_lacks_is_not_known(tmp_path: Path) -> None:
+    run = stored()
+    run.save(tmp_path)
+    later = LaterImages(
+        [Path("d.png")], ["33"], run.weights[:1].astype(np.float32), run.embeddings[:1], np.ones(1), np.ones((1, 4))
+    )
+    later.save(tmp_path)
+    for file in ("run.safetensors", "assigned.safetensors"):
+        without(tmp_path / file, "top_scores")
+    again = load_run(tmp_path)
+    assert np.isnan(again.top_scores).all()
+    assert np.isnan(load_later(tmp_path, again).top_scores).all()
+    assert (again.mean_scores == run.mean_scores).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -156,6 +185,7 @@ def test_images_that_came_later_are_like_those_of_the_run(tmp_path: Path, unchec
         "weights": np.full((2, 2, 2), 0.25, np.float32),
         "embeddings": np.ones((2, 5), np.float32),
         "mean_scores": np.ones(2, np.float32),
+        "top_scores": np.ones((2, 4), np.float32),
     }
     LaterImages(**values).save(tmp_path)
     assert load_later(tmp_path, stored()).paths == values["paths"]

@@ -86,6 +86,7 @@ def test_an_image_is_embedded_later_as_it_was_in_the_run(photos: Path, arguments
     assert np.abs(found.embeddings - grouping.embeddings)[others].max() < 1e-4
     assert np.abs(found.weights - grouping.weights)[others].max() < 1e-5
     assert np.allclose(found.mean_scores[others], grouping.mean_scores[others], atol=1e-5)
+    assert np.allclose(found.top_scores[others], grouping.top_scores[others], atol=1e-5)
 
 
 def test_a_few_normal_images_are_enough(photos: Path, make_image: MakeImage) -> None:

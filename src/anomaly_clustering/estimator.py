@@ -28,10 +28,14 @@ from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.untrusted import ESTIMATOR, check_estimator, checked_recipe, checked_texts, read_arrays
 from anomaly_clustering.system.files import whole_file
 
-FITTED = ("labels_", "weights_", "embeddings_", "children_", "distances_", "mean_scores_", "references_", "center_")
+FITTED = (
+    *("labels_", "weights_", "embeddings_", "children_", "distances_"),
+    *("mean_scores_", "top_scores_", "references_", "center_"),
+)
 
 
 class AnomalyClusterer(ClusterMixin, BaseEstimator):
@@ -63,6 +67,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         children_: merges of Ward's method, int [N - 1, 2], as in scikit-learn's AgglomerativeClustering.
         distances_: height of each merge, float [N - 1].
         mean_scores_: how unusual the patches of each image are on average, float [N].
+        top_scores_: how unusual the most unusual patches of each image are, float [N, 4], see `top_means`.
         references_: patches that new images are compared with, in half precision, or images, in 8 bits.
         center_: by which averages of new images are centred; empty for the paper's embedding.
         digests_: SHA-256 of each image's pixels as the network saw them.
@@ -160,6 +165,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.children_ = grouping.groups.tree[:, :2].astype(np.int64)
         self.distances_ = grouping.groups.tree[:, 2].copy()
         self.mean_scores_ = grouping.mean_scores
+        self.top_scores_ = grouping.top_scores
         self.references_ = cast(np.ndarray, grouping.references)
         self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
@@ -189,11 +195,13 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         """
         return self.assign(images).labels
 
-    def assign(self, images: Images) -> Assignment:
-        """As `predict`, with distances and whether an image is unknown: out of the range of those that were fitted.
+    def assign(self, images: Images, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
+        """As `predict`, with distances and whether an image is unknown: more unusual than those that were fitted are.
 
         Args:
             images: in any form that `fit` takes.
+            false_alarms: share of images like those that were fitted which may be taken for unknown; with N of them
+                none can be unknown unless it is 1 / (N + 1) or more.
 
         Returns:
             One entry for each image.
@@ -204,9 +212,9 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 
         Example:
             >>> import torch
-            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.1, 1.0)]
+            >>> images = [torch.full((3, 64, 64), grey) for grey in (0.0, 0.05, 0.1, 0.9, 0.95, 1.0)]
             >>> clusterer = AnomalyClusterer(2, image_size=64).fit(images)
-            >>> found = clusterer.assign([images[2], torch.rand(3, 64, 64)])
+            >>> found = clusterer.assign([images[2], torch.rand(3, 64, 64)], false_alarms=0.15)
             >>> found.nearest[0].item(), found.unknown
             (2, array([False,  True]))
         """
@@ -228,10 +236,9 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
                     yield batch["image"][places]
 
         found = embed_new(batches(), self.recipe_, self.references_, center=self.center_, device=ACCELERATOR)
-        fitted = Fitted(
-            self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.mean_scores_
-        )
-        return assign(pixels.digests, Embedded(new, found.embeddings, found.mean_scores), fitted)
+        fitted = Fitted(self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
+        embedded = Embedded(new, found.embeddings, found.top_scores)
+        return assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
 
     def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:
         """The number under its own name; that one image is not enough is said later, whatever the number."""
@@ -293,7 +300,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             with safe_open(file, "numpy") as content:
                 rest = json.loads((content.metadata() or {})["estimator"])
                 digests = checked_texts(rest, "digests")
-                arrays = {"center_": np.empty(0, dtype=np.float32)} | read_arrays(content, ESTIMATOR, len(digests))
+                missing = {"center_": np.empty(0, dtype=np.float32), "top_scores_": np.full((len(digests), 4), np.nan)}
+                arrays = missing | read_arrays(content, ESTIMATOR, len(digests))
             check_estimator(arrays)
             estimator = cls(**({"embedding": "paper"} | rest["params"]))
             estimator.recipe_ = checked_recipe(rest["recipe"])

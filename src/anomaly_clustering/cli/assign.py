@@ -23,10 +23,15 @@ def assign_images(options: argparse.Namespace) -> None:
     listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
     images = [record.image for record in listing.records]
     with offering_to_skip():
-        rows = assign_to_run(
-            options.run, images, labels=options.labels, folders=options.run_images, progress=drawing_the_report
+        rows, notices = assign_to_run(
+            options.run,
+            images,
+            labels=options.labels,
+            folders=options.run_images,
+            false_alarms=options.false_alarms,
+            progress=drawing_the_report,
         )
-    _print(listing.notices, rows, options.run, given=len(images))
+    _print([*listing.notices, *notices], rows, options.run, given=len(images))
 
 
 def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:
@@ -40,5 +45,5 @@ def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Pa
     same = sum(bool(row["same_as"]) for row in rows)
     earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > given else ""
     print_plainly(console, f"{given} images, {same} of them of the run itself{earlier}")
-    print_plainly(console, f"Unknown, out of the range of the run: {sum(row['unknown'] for row in rows)}")
+    print_plainly(console, f"Unknown, of none of these types: {sum(row['unknown'] for row in rows)}")
     print_plainly(console, f"Look at {folder / PAGE}")

@@ -5,11 +5,14 @@ there are answered at once.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import NoReturn
 
 from anomaly_clustering.runs.export import LAYOUTS
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.file_names import STORE
 
 METHODS = ("signed_residuals", "paper")
@@ -32,13 +35,16 @@ the time and groups a little worse.
 The embedded network works offline at once. Others of timm are downloaded once (--backbone resnet18), or given as a file
 with --checkpoint; that larger ones group better is not a rule."""
 ASSIGN = """\
-Assign new images to the clusters of a run, and show them in its report. A new image is weighed against images that the
-run has kept, and goes to the cluster with the nearest mean. It is marked as unknown if it is farther from that mean
-than any image of the run is from the mean of the others in its cluster, or if its patches are more unusual on average
-than those of any image of the run. A good image is not unknown, and goes to a cluster of defects if there are no good
-ones in the run. An image of the run itself, told by the content of its file, keeps the cluster that it has.
-assigned.csv in the folder of the run lists these images, and new ones of earlier calls, whose clusters are found anew:
-give --labels each time."""
+Assign new images to the clusters of a run, and show them in its report. A new image is compared with images that the
+run has kept, and goes to the cluster with the nearest mean. An image of the run itself, told by the content of its
+file, keeps the cluster that it has. assigned.csv in the folder of the run lists these images, and new ones of earlier
+calls, whose clusters are found anew: give --labels each time."""
+UNKNOWN = """\
+A new image is ranked among the images of the run by how unusual its most unusual patches are, and by how far it is from
+the cluster that it would join, by the spread of that cluster and by the distance to the second nearest one. Each image
+of the run is looked at in the same way, without itself. Of N images and the new one, so many are as unusual as that: a
+share p of N + 1, which is the column p_value. A new image is unknown, of none of the known types, if p is at most the
+share of false alarms. So of new images of the known types, no more than that share are taken for unknown ones."""
 
 EXPORT = """\
 Copy labelled images into a folder that other tools train from, or that annotation tools import. Images without a label,
@@ -113,7 +119,12 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering assign`; files and folders that they name are there."""
-    parser = Parser(prog="anomaly-clustering assign", description=ASSIGN)
+    parser = Parser(
+        prog="anomaly-clustering assign",
+        description=ASSIGN,
+        epilog=f"what is unknown:\n{indent(UNKNOWN, '  ')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("images", type=_folder, metavar="NEW_IMAGES", help="folder of images")
     add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
@@ -122,6 +133,13 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
         type=_labels,
         metavar="FILE",
         help="labels.csv saved from the report: clusters as they were corrected",
+    )
+    add(
+        "--false-alarms",
+        type=_share,
+        default=FALSE_ALARMS,
+        metavar="SHARE",
+        help=f"share of known images that may be taken for unknown ones (default {FALSE_ALARMS}), see below",
     )
     add(
         "--images",
@@ -181,6 +199,18 @@ def _bits(text: str) -> int | str:
     if not text.isdecimal() or not 8 <= int(text) <= 16:
         raise argparse.ArgumentTypeError(f"the bits of a camera are 8 to 16, or 'auto', got {text!r}")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(
+            f"the share of known images that may be flagged is between 0 and 1, such as 0.05, got {text!r}"
+        )
+    return share
 
 
 def _folder(text: str) -> Path:

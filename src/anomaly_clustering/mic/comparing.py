@@ -12,13 +12,13 @@ from anomaly_clustering.mic.progress import Advance, Progress
 from anomaly_clustering.mic.references import mean_scores, sample
 from anomaly_clustering.mic.resampling import all_nearest, rarity_within
 from anomaly_clustering.mic.run import Run
-from anomaly_clustering.mic.scores import rarity
+from anomaly_clustering.mic.scores import rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import choose_tau, effective_number, soften
 
 
 def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progress) -> dict[str, Tensor]:
-    """`embeddings` and, where patches are weighed, `scores`, `mean_scores` and `weights`; or `distance` to all images.
+    """`embeddings` and, where patches are weighed, scores, means of scores, and `weights`; or `distance` to all images.
 
     Args:
         own: rows of the images of this process, their `bags` among them.
@@ -41,7 +41,9 @@ def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progre
         with progress("Comparing images", pairs) as advance:
             rows["scores"] = _rarity(shard, options, run, advance)
         rows["mean_scores"] = mean_scores(rows["scores"], options.reduce)
-        run.reference_bags = sample(shard)
+        kept = sample(shard)
+        run.reference_bags = kept.bags
+        rows["top_scores"] = _top_scores(shard, kept, options)
     if options.effective_patches is not None:
         scores = torch.cat(gather(rows["scores"]))
         run.tau = choose_tau(scores, effective_number(options.effective_patches, scores.shape[1]))
@@ -61,6 +63,15 @@ def _rarity(shard: Shard, options: Options, run: Run, advance: Advance) -> Float
         precision=options.precision,
         advance=advance,
     )
+
+
+def _top_scores(shard: Shard, kept: Shard, options: Options) -> Float[Tensor, "n 4"]:
+    """Against what is kept, as later images are scored: of a mean over fewer images the extremes are larger."""
+    references = [Shard(kept.bags.to(shard.bags), kept.positions)]
+    scores = rarity(
+        shard.bags, options.reduce, positions=shard.positions, references=references, precision=options.precision
+    )
+    return top_means(scores)
 
 
 def _nearest(shard: Shard, options: Options, run: Run, advance: Advance) -> Float[Tensor, "n n m"]:

@@ -16,9 +16,9 @@ from anomaly_clustering.search.precision import resolve
 
 KIND = "comparisons"
 # Of these a row an image is kept.
-ROWS = ("scores", "mean_scores", "distance")
+ROWS = ("scores", "mean_scores", "top_scores", "distance")
 # The same where images are embedded as they come.
-STREAMED = ("mean_scores", "weights", "embeddings")
+STREAMED = ("mean_scores", "top_scores", "weights", "embeddings")
 # What embeddings depend on where images are embedded as they come.
 STREAM_OPTIONS = ("weights", "reduce", "residual_share", "views", "tau", "effective_patches", "top_k", "seed")
 
@@ -73,11 +73,11 @@ def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[T
         return None
     how: object
     if options.streams:
-        how = [getattr(options, name) for name in STREAM_OPTIONS]
+        how = [STREAMED, *(getattr(options, name) for name in STREAM_OPTIONS)]
     elif options.weighs_subsets:
         how = "nearest"
     elif options.scores_by_comparing:
-        how = [options.weights, options.reduce]
+        how = [ROWS, options.weights, options.reduce]
     else:
         how = HAUSDORFF.get(options.distance, [options.distance])[0]
     size = [data.image_size] * 2

@@ -15,7 +15,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.residuals import signed_root
 from anomaly_clustering.mic.result import References
-from anomaly_clustering.mic.scores import Reduce, novelty, rarity
+from anomaly_clustering.mic.scores import TOP, Reduce, novelty, rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.streaming import Stream
 from anomaly_clustering.mic.weights import soften, weighted_average
@@ -92,9 +92,82 @@ class NewImages(NamedTuple):
     embeddings: Float[np.ndarray, "k d"]
     mean_scores: Float[np.ndarray, " k"]
     """How unusual the patches are on average; NaN where weights are uniform."""
+    top_scores: Float[np.ndarray, "k 4"]
+    """How unusual the most unusual patches are, see `top_means`; NaN where weights are uniform."""
 
 
-@torch.inference_mode()
+class NewEmbedder:
+    """Embeds images as those of the run were embedded, but for comparing them with what the run has kept only.
+
+    The network is loaded once; images may then come one by one.
+
+    Args:
+        recipe: of the run.
+        references: what the run has kept, see `Grouping`; None where weights are uniform.
+        center: by which the run has centred its averages [D]; None where it has not.
+        device: to compute on.
+
+    Raises:
+        ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so.
+
+    Example:
+        >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
+        >>> embedder = NewEmbedder(recipe, None)
+        >>> [embedder(torch.rand(count, 3, 64, 64)).embeddings.shape for count in (1, 2)]
+        [(1, 40), (2, 40)]
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self,
+        recipe: Recipe,
+        references: References | None,
+        *,
+        center: Float[np.ndarray, " all_channels"] | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        if recipe.distance != "weighted_average":
+            raise ValueError(
+                f"this run compared images by {recipe.distance!r}; new ones can be assigned to runs by "
+                "'weighted_average'"
+            )
+        if recipe.signed_root and center is None:
+            raise ValueError("this run took signed roots of averages: give the mean by which it centred them")
+        self.recipe = recipe
+        self.device = device
+        checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
+        self.backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).to(device)
+        side = recipe.image_size if recipe.aspect == "keep" else None
+        self.embedder = Embedder(self.backbone, recipe.kernel_size, side=side)
+        self.kept = None if references is None else torch.from_numpy(references).to(device)
+        self.center = None if center is None else torch.from_numpy(center).to(device)
+        self.stream: Stream | None = None
+        if recipe.streams and self.kept is not None:
+            self.stream = Stream(self.embedder, self.kept, recipe, tau=recipe.tau)
+
+    @torch.inference_mode()
+    def __call__(self, images: Float[Tensor, "b channels height width"]) -> NewImages:
+        """Embed some images.
+
+        Args:
+            images: in [0, 1] [B, 3, height, width], of the size that the recipe names, or canvases.
+
+        Returns:
+            One entry for each image, in their order.
+        """
+        batch = {"image": images.to(self.device)}
+        found = self.stream(batch) if self.stream else _compared(self.embedder(batch), self.kept, self.recipe)
+        if self.recipe.signed_root and self.center is not None:
+            found["embeddings"] = signed_root(found["embeddings"], self.center, self.backbone.channels_of_levels)
+        return NewImages(*(found[name].cpu().numpy() for name in NewImages._fields))
+
+    @property
+    def nothing(self) -> NewImages:
+        """What no images give."""
+        width = sum(self.backbone.channels_of_levels)
+        return NewImages(np.empty((0, 0, 0)), np.empty((0, width)), np.empty(0), np.empty((0, len(TOP))))
+
+
 def embed_new(
     batches: Iterable[Float[Tensor, "_ channels height width"]],
     recipe: Recipe,
@@ -103,7 +176,7 @@ def embed_new(
     center: Float[np.ndarray, " all_channels"] | None = None,
     device: torch.device | str = "cpu",
 ) -> NewImages:
-    """Embed images as those of the run were embedded, but for comparing them with what the run has kept only.
+    """Embed images that come in batches, see `NewEmbedder`.
 
     Args:
         batches: images in [0, 1], each batch [B, 3, height, width], of the size that the recipe names, or canvases.
@@ -124,28 +197,9 @@ def embed_new(
         >>> new.embeddings.shape, new.weights.shape
         ((2, 40), (2, 8, 8))
     """
-    if recipe.distance != "weighted_average":
-        raise ValueError(
-            f"this run compared images by {recipe.distance!r}; new ones can be assigned to runs by 'weighted_average'"
-        )
-    checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
-    backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).to(device)
-    embedder = Embedder(backbone, recipe.kernel_size, side=recipe.image_size if recipe.aspect == "keep" else None)
-    kept = None if references is None else torch.from_numpy(references).to(device)
-    stream = Stream(embedder, kept, recipe, tau=recipe.tau) if recipe.streams and kept is not None else None
-    parts = []
-    for images in batches:
-        batch = {"image": images.to(device)}
-        parts.append(_compared(embedder(batch), kept, recipe) if stream is None else stream(batch))
-    if not parts:
-        return NewImages(np.empty((0, 0, 0)), np.empty((0, sum(backbone.channels_of_levels))), np.empty(0))
-    found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    if recipe.signed_root:
-        if center is None:
-            raise ValueError("this run took signed roots of averages: give the mean by which it centred them")
-        channels = backbone.channels_of_levels
-        found["embeddings"] = signed_root(found["embeddings"], torch.from_numpy(center).to(device), channels)
-    return NewImages(*(found[name].cpu().numpy() for name in NewImages._fields))
+    embedder = NewEmbedder(recipe, references, center=center, device=device)
+    parts = [embedder(images) for images in batches]
+    return NewImages(*map(np.concatenate, zip(*parts, strict=True))) if parts else embedder.nothing
 
 
 def _compared(
@@ -156,11 +210,17 @@ def _compared(
     scores = scores_against(patches, references, weights=recipe.weights, reduce=cast(Reduce, recipe.reduce))
     if scores is None:
         mean_scores = patches.new_full((len(patches),), torch.nan)
+        top_scores = patches.new_full((len(patches), len(TOP)), torch.nan)
         weights = patches.new_full(patches.shape[:2], 1 / patches.shape[1])
     else:
-        mean_scores, weights = scores.mean(1), soften(scores, recipe.tau, recipe.top_k)
-    embeddings = weighted_average(patches, weights)
-    return {"weights": weights.unflatten(1, bags.shape[1:3]), "embeddings": embeddings, "mean_scores": mean_scores}
+        mean_scores, top_scores = scores.mean(1), top_means(scores)
+        weights = soften(scores, recipe.tau, recipe.top_k)
+    return {
+        "weights": weights.unflatten(1, bags.shape[1:3]),
+        "embeddings": weighted_average(patches, weights),
+        "mean_scores": mean_scores,
+        "top_scores": top_scores,
+    }
 
 
 def scores_against(

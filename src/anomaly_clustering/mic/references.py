@@ -3,9 +3,9 @@
 Where this is at hand before the images come, no bag has to be kept.
 
 Each of the three takes the bags of a batch and their positions in the data set, and returns a row for each image:
-`scores` [B, M] and `mean_scores` [B], how unusual the patches of an image are on average as later images can be scored
-too; or `distance` [B, N] to all images. Each has `reference_bags` [R, P, D] in half precision: a sample of what was
-compared with, for images that come later.
+`scores` [B, M], and, as later images can be scored too, `mean_scores` [B], how unusual the patches of an image are on
+average, and `top_scores` [B, 4], how unusual the most unusual ones are; or `distance` [B, N] to all images. Each has
+`reference_bags` [R, P, D] in half precision: a sample of what was compared with, for images that come later.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.mic.progress import Progress
-from anomaly_clustering.mic.scores import Reduce, novelty, rarity
+from anomaly_clustering.mic.scores import Reduce, novelty, rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.search.precision import Precision
 
@@ -58,10 +58,11 @@ class NormalPatches:
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         assert self.reference_bags is not None
         # Against fewer patches all distances are larger, so those of later images would not compare with the scores.
-        kept = self.reference_bags[0].to(bags)
+        later = novelty(bags, self.reference_bags[0].to(bags), self.precision)
         return {
             "scores": novelty(bags, self.patches, self.precision),
-            "mean_scores": novelty(bags, kept, self.precision).mean(1),
+            "mean_scores": later.mean(1),
+            "top_scores": top_means(later),
         }
 
 
@@ -86,13 +87,22 @@ class ReferenceImages:
         self.shard = shard
         self.reduce: Reduce = reduce
         self.precision: Precision = precision
-        self.reference_bags: Float16[Tensor, "r m d"] | None = shard.bags[
-            draw(len(shard.bags), KEPT_IMAGES, SEED)
-        ].half()
+        drawn = draw(len(shard.bags), KEPT_IMAGES, SEED)
+        self.kept = Shard(shard.bags[drawn].half(), shard.positions[drawn.to(shard.positions.device)])
+        self.reference_bags: Float16[Tensor, "r m d"] | None = self.kept.bags
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         scores = rarity(bags, self.reduce, positions=positions, references=[self.shard], precision=self.precision)
-        return {"scores": scores, "mean_scores": mean_scores(scores, self.reduce)}
+        later = scores
+        if len(self.kept.bags) < len(self.shard.bags):
+            # Of a mean over fewer images the extremes are larger, so only like scores compare.
+            kept = Shard(self.kept.bags.to(bags), self.kept.positions)
+            later = rarity(bags, self.reduce, positions=positions, references=[kept], precision=self.precision)
+        return {
+            "scores": scores,
+            "mean_scores": mean_scores(scores, self.reduce),
+            "top_scores": top_means(later),
+        }
 
 
 class CachedResults:
@@ -218,20 +228,21 @@ def mean_scores(scores: Float[Tensor, "n m"], reduce: Reduce) -> Float[Tensor, "
     return scores.mean(1) if reduce == "mean" else scores.new_full((len(scores),), torch.nan)
 
 
-def sample(shard: Shard) -> Float16[Tensor, "r m d"]:
-    """Bags of some of the images of all processes.
+def sample(shard: Shard) -> Shard:
+    """Bags of some of the images of all processes, for images that come later.
 
     Args:
         shard: the images of this process.
 
     Returns:
-        Up to 32 bags [R, M, D], the same on all processes, in the order of the data set.
+        Up to 32 bags [R, M, D] in half precision, the same on all processes, in the order of the data set.
 
     Example:
-        >>> sample(Shard(torch.tensor([[[1.0]], [[2.0]]]), torch.tensor([5, 3]))).flatten().tolist()
+        >>> sample(Shard(torch.tensor([[[1.0]], [[2.0]]]), torch.tensor([5, 3]))).bags.flatten().tolist()
         [2.0, 1.0]
     """
     positions = torch.cat(gather(shard.positions)).sort().values
     own = torch.isin(shard.positions, positions[draw(len(positions), KEPT_IMAGES, SEED).to(positions.device)])
-    bags, order = torch.cat(gather(shard.bags[own])), torch.cat(gather(shard.positions[own])).argsort()
-    return bags[order].half()
+    bags, theirs = torch.cat(gather(shard.bags[own])), torch.cat(gather(shard.positions[own]))
+    order = theirs.argsort()
+    return Shard(bags[order].half(), theirs[order])

@@ -38,6 +38,8 @@ class Grouping:
         groups: clusters, and how they came about.
         mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
             where they cannot.
+        top_scores: how unusual the most unusual patches of each image are [N, 4], see `top_means`, as later images are
+            scored; NaN where they cannot be.
         references: bags that patches of later images are compared with [R, P, D], in half precision; or images, in 8
             bits [R, 3, height, width], or canvases [R, 4, height, width] of images that keep their aspect, where these
             are embedded anew; None where patches were not compared.
@@ -46,8 +48,8 @@ class Grouping:
     Example:
         >>> embeddings = np.array([[0.0], [4.0], [9.0]])
         >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
-        >>> unknown, uniform = np.full(3, -1), np.full((3, 2, 2), 0.25)
-        >>> Grouping(np.arange(3), unknown, uniform, embeddings, None, groups, np.zeros(3)).num_clusters
+        >>> unknown, uniform, scores = np.full(3, -1), np.full((3, 2, 2), 0.25), (np.zeros(3), np.zeros((3, 4)))
+        >>> Grouping(np.arange(3), unknown, uniform, embeddings, None, groups, *scores).num_clusters
         2
     """
 
@@ -58,6 +60,7 @@ class Grouping:
     distance: Float[np.ndarray, "n n"] | None
     groups: Groups
     mean_scores: Float[np.ndarray, " n"]
+    top_scores: Float[np.ndarray, "n 4"]
     references: References | None = None
     tau: float = math.nan
     center: Float[np.ndarray, " all_channels"] | None = None
@@ -109,6 +112,7 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
         distance=distance,
         groups=on_first(lambda: _cluster(embeddings, distance, options, num_clusters)),
         mean_scores=rows.get("mean_scores", np.full(total, np.nan, dtype=np.float32)),
+        top_scores=rows.get("top_scores", np.full((total, 4), np.nan, dtype=np.float32)),
         references=None if run.references is None else run.references.cpu().numpy(),
         tau=run.tau,
         center=None if center is None else center.numpy(),

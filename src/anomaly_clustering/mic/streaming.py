@@ -17,7 +17,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import turn_back
 from anomaly_clustering.mic.references import SEED, draw
 from anomaly_clustering.mic.residuals import residual_average
-from anomaly_clustering.mic.scores import Reduce, novelty, rarity
+from anomaly_clustering.mic.scores import Reduce, novelty, rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import choose_tau, effective_number, soften, weighted_average
 from anomaly_clustering.search.precision import Precision
@@ -134,13 +134,15 @@ class Stream:
                 are of it too, and `path`, where bags are kept.
 
         Returns:
-            `mean_scores` [B], `weights` [B, h, w] on the grid of the first level, rows and columns of an image summing
-            to one, and `embeddings` [B, D], the averages of its levels one after another.
+            `mean_scores` [B], `top_scores` [B, 4], see `top_means`, `weights` [B, h, w] on the grid of the first level,
+            rows and columns of an image summing to one, and `embeddings` [B, D], the averages of its levels one after
+            another.
         """
         found = [self._seen(batch, view) for view in range(self.how.views)]
         scores, averages = (torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
         weights = soften(scores.flatten(1), self.tau, self.how.top_k).view_as(scores)
-        return {"mean_scores": scores.mean((1, 2)), "weights": weights, "embeddings": averages}
+        unusual = {"mean_scores": scores.mean((1, 2)), "top_scores": top_means(scores.flatten(1))}
+        return unusual | {"weights": weights, "embeddings": averages}
 
     def _seen(self, batch: Mapping[str, Any], view: int) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b d"]]:
         """Scores, turned back, and the averages of all levels, of one view."""

@@ -8,8 +8,10 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import distance_to_center
+from anomaly_clustering.clustering.unknown import Seen, left_out, p_values, unusualness
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 
 
 class Fitted(NamedTuple):
@@ -28,8 +30,8 @@ class Fitted(NamedTuple):
     """What tells whether an image is one of the run."""
     embeddings: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
-    mean_scores: Float[np.ndarray, " n"]
-    """How unusual the patches of each image are on average; NaN where that is not known."""
+    top_scores: Float[np.ndarray, "n 4"]
+    """How unusual the most unusual patches of each image are, see `top_means`; NaN where that is not known."""
 
 
 class Embedded(NamedTuple):
@@ -42,8 +44,8 @@ class Embedded(NamedTuple):
 
     digests: Sequence[str]
     embeddings: Float[np.ndarray, "e d"]
-    mean_scores: Float[np.ndarray, " e"]
-    """How unusual the patches are on average; NaN where that is not known."""
+    top_scores: Float[np.ndarray, "e 4"]
+    """How unusual the most unusual patches are, as in the run; NaN where that is not known."""
 
 
 class Assignment(NamedTuple):
@@ -56,10 +58,12 @@ class Assignment(NamedTuple):
     nearest: Int[np.ndarray, " k"]
     """The image of the run in that cluster which it is most like; itself, if it is one."""
     unknown: Bool[np.ndarray, " k"]
-    """Whether it is out of the range of the run, see `nearest_clusters`."""
+    """Whether it is of no type that the run knows, see `nearest_clusters`."""
+    p_values: Float[np.ndarray, " k"]
+    """How probable it is that an image of the run is as unusual; NaN for those of the run."""
 
 
-def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:
+def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
     """Clusters of images: one that is of the run keeps its own, any other goes to that with the nearest mean.
 
     What was clustered stays where it is, though the mean of another cluster may be nearer, and is never unknown.
@@ -68,16 +72,18 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:
         digests: of the images that are asked for.
         new: those of them that are not of the run, and maybe others.
         fitted: the run.
+        false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
 
     Returns:
         One entry for each of `digests`, in their order.
 
     Raises:
         KeyError: an image is neither of the run nor among the new ones.
+        ValueError: `false_alarms` is no share.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
-        >>> run, unknown = np.array([[0.0], [2.0], [10.0]]), np.full(3, np.nan)
+        >>> run, unknown = np.array([[0.0], [2.0], [10.0]]), np.full((3, 4), np.nan)
         >>> fitted = Fitted(recipe, None, ["a", "b", "c"], run, np.array([0, 0, 1]), unknown)
         >>> found = assign(["a", "d"], Embedded(["d"], np.array([[9.0]]), unknown[:1]), fitted)
         >>> found.labels.tolist(), found.distances.tolist()
@@ -85,15 +91,15 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:
     """
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
     rows = {content: i for i, content in enumerate(new.digests)}
-    found = nearest_clusters(
-        new.embeddings, fitted.embeddings, fitted.labels, new_scores=new.mean_scores, scores=fitted.mean_scores
-    )
+    seen = Seen(fitted.embeddings, fitted.top_scores)
+    found = nearest_clusters(Seen(new.embeddings, new.top_scores), seen, fitted.labels, false_alarms=false_alarms)
     numbered = np.unique(fitted.labels, return_inverse=True)[1]
     of_itself = Assignment(
         labels=fitted.labels,
         distances=distance_to_center(fitted.embeddings, numbered),
         nearest=np.arange(len(fitted.labels)),
         unknown=np.zeros(len(fitted.labels), dtype=bool),
+        p_values=np.full(len(fitted.labels), np.nan),
     )
     # Images of the run first, then the new ones, and of these the asked ones.
     row = [of_run[content] if content in of_run else len(fitted.labels) + rows[content] for content in digests]
@@ -102,50 +108,43 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted) -> Assignment:
 
 
 def nearest_clusters(
-    new: Float[np.ndarray, "k d"],
-    embeddings: Float[np.ndarray, "n d"],
-    labels: Int[np.ndarray, " n"],
-    *,
-    new_scores: Float[np.ndarray, " k"] | None = None,
-    scores: Float[np.ndarray, " n"] | None = None,
+    new: Seen, run: Seen, labels: Int[np.ndarray, " n"], *, false_alarms: float = FALSE_ALARMS
 ) -> Assignment:
-    """Clusters of new embeddings among the labelled ones of a run.
+    """Clusters of new images among the labelled ones of a run.
 
     A new image goes to the cluster with the nearest mean, as in k-means. (Ward's method, which merges where the
     within-cluster variance grows least, would join a single image to a cluster by size / (size + 1) * distance^2: the
     same order but for clusters of few images.)
 
-    It is unknown if it is farther from that mean than any image of the run is from the mean of the others in its
-    cluster, or if its patches are more unusual on average than those of any image of the run. The second tells another
-    product, whose weighted averages may well lie among those of a varied run.
+    It is unknown if it is so unusual that at most a share `false_alarms` of known images are: p <= `false_alarms`,
+    where p is found by looking at each image of the run as if it were new, see `clustering.unknown`. With N images in
+    the run no p is below 1 / (N + 1), so that beside 18 images none can be unknown at 5%.
 
     Args:
-        new: embeddings of the new images [K, D].
-        embeddings: of the run [N, D].
+        new: the new images [K].
+        run: the images of the run [N].
         labels: cluster of each image of the run [N].
-        new_scores: mean score of the patches of each new image [K]; NaN where there is none.
-        scores: the same for each image of the run [N].
+        false_alarms: share of known images that may be taken for unknown, between 0 and 1.
 
     Returns:
         One entry for each new image.
 
+    Raises:
+        ValueError: `false_alarms` is no share.
+
     Example:
-        >>> run = np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]])
-        >>> found = nearest_clusters(np.array([[1.0, 0.5], [10, 100]]), run, np.array([5, 5, 3, 3]))
-        >>> found.labels.tolist(), found.distances.tolist(), found.unknown.tolist()
-        ([5, 3], [0.5, 98.0], [False, True])
+        >>> scores = np.full((5, 4), np.nan)
+        >>> run = Seen(np.array([[0.0, 0], [2, 0], [10, 0], [10, 4], [10, 2]]), scores)
+        >>> new = Seen(np.array([[1.0, 0.5], [10, 100]]), scores[:2])
+        >>> found = nearest_clusters(new, run, np.array([5, 5, 3, 3, 3]), false_alarms=0.2)
+        >>> found.labels.tolist(), found.distances.tolist(), found.p_values.tolist(), found.unknown.tolist()
+        ([5, 3], [0.5, 98.0], [0.83, 0.17], [False, True])
     """
+    check_false_alarms(false_alarms)
     numbers, inverse = np.unique(labels, return_inverse=True)
-    exact, points = embeddings.astype(np.float64), new.astype(np.float64)
-    means = np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))])
-    # An image draws the mean of its own cluster towards it, in a cluster of few far more than a new one could. Without
-    # it, the mean of n images is n / (n - 1) times as far; an image that is alone in its cluster has no others.
-    size = np.bincount(inverse)[inverse]
-    from_others = np.linalg.norm(exact - means[inverse], axis=1) * np.where(size > 1, size / np.maximum(size - 1, 1), 0)
-    to_means = cdist(points, means)
+    exact, points = run.embeddings.astype(np.float64), new.embeddings.astype(np.float64)
+    to_means = cdist(points, np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))]))
     cluster, distances = to_means.argmin(1), to_means.min(1)
     nearest = np.where(inverse == cluster[:, None], cdist(points, exact), np.inf).argmin(1)
-    unknown = distances > from_others.max()
-    if new_scores is not None and scores is not None:
-        unknown |= new_scores > scores.max()
-    return Assignment(numbers[cluster], distances, nearest, unknown)
+    p = p_values(unusualness(new, run, labels), left_out(run, labels))
+    return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p)

@@ -19,6 +19,7 @@ from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.labels import read_labels
@@ -29,6 +30,18 @@ from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
 from anomaly_clustering.system.locks import working_on
+
+
+class Assigned(NamedTuple):
+    """What became of images that were assigned to a run.
+
+    Attributes:
+        rows: of `runs.assignments`.
+        notices: what a reader should know before reading on.
+    """
+
+    rows: list[dict[str, Any]]
+    notices: list[str]
 
 
 class _Known(NamedTuple):
@@ -44,8 +57,9 @@ def assign_to_run(
     *,
     labels: Path | None = None,
     folders: Sequence[Path] | None = None,
+    false_alarms: float = FALSE_ALARMS,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
-) -> list[dict[str, Any]]:
+) -> Assigned:
     """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
 
     Args:
@@ -54,6 +68,7 @@ def assign_to_run(
         labels: labels.csv or labels.json from the report, where clusters were corrected or named.
         folders: in which the images of the run, and those of earlier calls, may lie; None for the working directory.
             What has the content that the run has seen may lie anywhere. A run of somebody else could name any image.
+        false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
         progress: wraps the images while the report is drawn.
 
     Returns:
@@ -62,12 +77,13 @@ def assign_to_run(
 
     Raises:
         FileNotFoundError: the folder holds no run, or images of the run are not where they were.
-        ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, or an
-            image has changed since it was seen.
+        ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, an image
+            has changed since it was seen, or `false_alarms` is no share.
         PermissionError: an image of the run lies outside of the folders.
         BlockingIOError: another process works on the run.
     """
     find_store(folder)
+    check_false_alarms(false_alarms)
     # From what is read to what is written: two at once would each keep their own images alone.
     with working_on(folder):
         remove_leftovers(folder)
@@ -80,22 +96,44 @@ def assign_to_run(
         asked = set(images)
         check_same([path for path in drawn if path not in asked], contents_of(run, seen))
         later, given = embed_later(run, seen, images)
-        new = Embedded(later.digests, later.embeddings, later.mean_scores)
+        new = Embedded(later.digests, later.embeddings, later.top_scores)
         fitted = fitted_to(run, known.labels)
         contents = set(run.digests)
         of_run = {image: content for image, content in given.items() if content in contents}
         # Of later images too there may be copies.
         first = dict(zip(later.digests, later.paths, strict=True))
         again = {image: content for image, content in given.items() if first.get(content, image) != image}
-        found_own, found = assign(list(of_run.values()), new, fitted), assign(later.digests, new, fitted)
-        found_again = assign(list(again.values()), new, fitted)
+        found_own, found, found_again = (
+            assign(contents, new, fitted, false_alarms=false_alarms)
+            for contents in (list(of_run.values()), later.digests, list(again.values()))
+        )
         rows = [
             *_rows(list(of_run), found_own, known.names, same_as=[str(run.paths[i]) for i in found_own.nearest]),
             *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
             *_rows(list(again), found_again, known.names, same_as=[str(first[content]) for content in again.values()]),
         ]
         _write(folder, run, later, found, rows, progress)
-        return rows
+        return Assigned(rows, what_to_know(run, false_alarms))
+
+
+def what_to_know(run: StoredRun, false_alarms: float) -> list[str]:
+    """What a run cannot tell of images that come later.
+
+    Args:
+        run: as it is stored.
+        false_alarms: share of known images that may be taken for unknown.
+
+    Returns:
+        Sentences for the user.
+    """
+    none = why_none(len(run.paths), false_alarms)
+    notices = [none] if none else []
+    if run.recipe.weights != "uniform" and np.isnan(run.top_scores).any():
+        notices.append(
+            "the run is of an earlier version, which did not keep how unusual the most unusual patches are: what is "
+            "unknown is told by the distance to clusters alone; cluster the images anew to tell it by patches too"
+        )
+    return notices
 
 
 def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
@@ -109,7 +147,7 @@ def fitted_to(run: StoredRun, labels: Int[np.ndarray, " n"]) -> Fitted:
         What `assign` asks for.
     """
     assert run.embeddings is not None
-    return Fitted(run.recipe, run.references, run.digests, run.embeddings, labels, run.mean_scores)
+    return Fitted(run.recipe, run.references, run.digests, run.embeddings, labels, run.top_scores)
 
 
 def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tuple[LaterImages, dict[Path, str]]:
@@ -158,6 +196,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
         np.concatenate([seen.weights, found.weights]),
         np.concatenate([seen.embeddings, found.embeddings]),
         np.concatenate([seen.mean_scores, found.mean_scores]),
+        np.concatenate([seen.top_scores, found.top_scores]),
     )
     return later, contents
 
@@ -206,10 +245,11 @@ def _rows(
             "label": "" if unknown else names.get(int(cluster), ""),
             "distance_to_center": float(distance),
             "unknown": bool(unknown),
+            "p_value": "" if np.isnan(p) else float(p),
             "same_as": same,
         }
-        for image, cluster, distance, unknown, same in zip(
-            images, found.labels, found.distances, found.unknown, same_as, strict=True
+        for image, cluster, distance, unknown, p, same in zip(
+            images, found.labels, found.distances, found.unknown, found.p_values, same_as, strict=True
         )
     ]
 

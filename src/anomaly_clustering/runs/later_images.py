@@ -28,10 +28,12 @@ class LaterImages:
         weights: of the patches of each image [K, H, W].
         embeddings: one vector an image, made as the run made its own [K, D].
         mean_scores: how unusual the patches are on average [K]; NaN where that is not known.
+        top_scores: how unusual the most unusual patches are [K, 4]; NaN where that is not known.
 
     Example:
         >>> import tempfile
-        >>> later = LaterImages([Path("a.png")], ["9f86"], np.full((1, 2, 2), 0.25), np.zeros((1, 3)), np.zeros(1))
+        >>> weights, scores = np.full((1, 2, 2), 0.25), (np.zeros(1), np.zeros((1, 4)))
+        >>> later = LaterImages([Path("a.png")], ["9f86"], weights, np.zeros((1, 3)), *scores)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     later.save(Path(folder))
         ...     [file.name for file in Path(folder).iterdir()]
@@ -43,6 +45,7 @@ class LaterImages:
     weights: Float[np.ndarray, "k h w"]
     embeddings: Float[np.ndarray, "k d"]
     mean_scores: Float[np.ndarray, " k"]
+    top_scores: Float[np.ndarray, "k 4"]
 
     def save(self, folder: Path) -> None:
         """Write them to the folder of the run, weights in half precision, as those of the run.
@@ -51,7 +54,7 @@ class LaterImages:
             folder: of the run.
         """
         names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests})
-        arrays = {"embeddings": self.embeddings, "mean_scores": self.mean_scores}
+        arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores")}
         arrays["weights"] = self.weights.astype(np.float16)
         with whole_file(folder / LATER) as part:
             save_file(arrays, part, metadata={"images": names})
@@ -73,14 +76,16 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     assert run.embeddings is not None
     path = folder / LATER
     if not path.is_file():
-        return LaterImages([], [], run.weights[:0].astype(np.float32), run.embeddings[:0], run.mean_scores[:0])
+        scores = run.mean_scores[:0], run.top_scores[:0]
+        return LaterImages([], [], run.weights[:0].astype(np.float32), run.embeddings[:0], *scores)
     check_unchanged(path, way_out="delete it to assign images anew")
     try:
         with safe_open(path, "numpy") as file:
             names = json.loads(file.metadata()["images"])
             paths = [Path(path) for path in checked_texts(names, "paths")]
             digests = checked_texts(names, "digests", like="paths")
-            arrays = read_arrays(file, ARRAYS, len(paths))
+            unknown = np.full((len(paths), 4), np.nan)
+            arrays = {"top_scores": unknown} | read_arrays(file, ARRAYS, len(paths))
         check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
         arrays["weights"] = arrays["weights"].astype(np.float32)
         return LaterImages(paths, digests, **arrays)

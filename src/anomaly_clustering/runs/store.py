@@ -45,6 +45,8 @@ class StoredRun:
         tree: merges of the images, as scipy's linkage matrix [N - 1, 4].
         places: of each image on the map [N, 2].
         mean_scores: how unusual the patches of each image are on average [N]; NaN where that is not known.
+        top_scores: how unusual the most unusual patches of each image are [N, 4], see `top_means`; NaN where that is
+            not known, as in runs of earlier versions.
         embeddings: one vector an image [N, D]; None where images were compared patch by patch.
         references: what patches of new images are compared with, see `Grouping`; None where patches were not compared.
         center: by which averages of new images are centred [D]; None where the run took no signed roots.
@@ -66,6 +68,7 @@ class StoredRun:
     tree: Float[np.ndarray, "n_minus_1 4"]
     places: Float[np.ndarray, "n 2"]
     mean_scores: Float[np.ndarray, " n"]
+    top_scores: Float[np.ndarray, "n 4"]
     embeddings: Float[np.ndarray, "n d"] | None
     references: References | None
     center: Float[np.ndarray, " all_channels"] | None = None
@@ -133,7 +136,8 @@ def load_run(folder: Path) -> StoredRun:
     try:
         with safe_open(path, "numpy") as file:
             rest: dict[str, Any] = json.loads(file.metadata()["run"])
-            arrays = read_arrays(file, RUN, check_told(rest))
+            images = check_told(rest)
+            arrays = {"top_scores": np.full((images, 4), np.nan)} | read_arrays(file, RUN, images)
         check_run(arrays, len(rest["class_names"]))
         rest["recipe"] = checked_recipe(rest["recipe"])
         check_fits(arrays, rest["recipe"])

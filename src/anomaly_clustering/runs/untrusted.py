@@ -50,6 +50,8 @@ RUN = {
     "tree": Layout(("merges 4",), FRACTIONS),
     "places": Layout(("n 2",), FRACTIONS),
     "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
+    # Earlier versions kept none.
+    "top_scores": Layout(("n 4",), FRACTIONS, optional=True, gaps=True),
     "embeddings": Layout(("n d",), FRACTIONS, optional=True),
     "references": Layout(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
     "center": Layout(("channels",), FRACTIONS, optional=True),
@@ -58,6 +60,7 @@ LATER = {
     "weights": Layout(("n h w",), FRACTIONS),
     "embeddings": Layout(("n d",), FRACTIONS),
     "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
+    "top_scores": RUN["top_scores"],
 }
 ESTIMATOR = {
     "labels_": RUN["labels"],
@@ -66,6 +69,7 @@ ESTIMATOR = {
     "children_": Layout(("merges 2",), WHOLE),
     "distances_": Layout(("merges",), FRACTIONS),
     "mean_scores_": RUN["mean_scores"],
+    "top_scores_": RUN["top_scores"],
     "references_": Layout(RUN["references"].shapes, RUN["references"].kinds),
     # Earlier versions, which knew the paper's embedding alone, kept none.
     "center_": Layout(("channels",), FRACTIONS, optional=True),

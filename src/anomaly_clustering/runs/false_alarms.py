@@ -1,0 +1,49 @@
+"""The share of known images that may be taken for unknown ones: its default, and what it can tell among how many."""
+
+import math
+from numbers import Real
+
+FALSE_ALARMS = 0.05
+
+
+def check_false_alarms(share: float) -> None:
+    """Check the share of known images that may be taken for unknown.
+
+    Args:
+        share: as the user gave it.
+
+    Raises:
+        ValueError: it is not between 0 and 1.
+
+    Example:
+        >>> check_false_alarms(5.0)
+        Traceback (most recent call last):
+        ValueError: false_alarms must be between 0 and 1, the share of known images that may be flagged, got 5.0
+    """
+    if not (isinstance(share, Real) and 0 < share < 1):
+        raise ValueError(
+            f"false_alarms must be between 0 and 1, the share of known images that may be flagged, got {share!r}"
+        )
+
+
+def why_none(images: int, share: float) -> str:
+    """Why no image can be unknown among so few, see `clustering.unknown.p_values`; empty where some can be.
+
+    Args:
+        images: that new ones are ranked among.
+        share: of false alarms.
+
+    Example:
+        >>> why_none(15, 0.05)
+        'no image can be unknown: of 15 images and a new one, 1 of 16 is the most unusual, ... --false-alarms 0.063 ...'
+        >>> why_none(19, 0.05)
+        ''
+    """
+    least = 1 / (images + 1)
+    if share >= least:
+        return ""
+    return (
+        f"no image can be unknown: of {images} images and a new one, 1 of {images + 1} is the most unusual, which is "
+        f"more often than {share:g}; give --false-alarms {math.ceil(least * 1000) / 1000:g} or more, or a run of more "
+        "images"
+    )
