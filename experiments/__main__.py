@@ -8,6 +8,7 @@ import sys
 from anomaly_clustering.cli.lasting_output import outlast_readers
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.system.ending import end_after_all
+from anomaly_clustering.system.messages import sentence_of, shortened
 
 INTERRUPTED = "interrupted; finished cells are kept"
 
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv is None:
             outlast_readers()
-            stop_on_signals(INTERRUPTED)
+            stop_on_signals(lambda: INTERRUPTED)
         from experiments.command import make
         from experiments.options import command_of
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         print(INTERRUPTED, file=sys.stderr)
         return status
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shortened(sentence_of(error))}", file=sys.stderr)
         return 2
 
 

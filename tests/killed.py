@@ -1,4 +1,4 @@
-"""Commands in; how they ended out: each in a process of its own, killed before the file operation of a number.
+"""Commands in; how they ended out: each in a process of its own, ended before the file operation of a number.
 
 A process that has imported everything is forked for each command, since imports take seconds. Requests and answers are
 lines of JSON on standard input and output.
@@ -30,11 +30,15 @@ CHANGES = {
 
 
 class FileOperations:
-    """Counts what this process does to files below a folder, and ends it before the operation of a number."""
+    """Counts what this process does to files below a folder, and ends it before the operation of a number.
 
-    def __init__(self, below: Path, kill_at: int | None):
+    It is killed, or interrupted as Python does it at Ctrl-C.
+    """
+
+    def __init__(self, below: Path, kill_at: int | None, *, interrupt: bool):
         self.below = str(below)
         self.kill_at = kill_at
+        self.interrupt = interrupt
         self.seen: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -52,6 +56,8 @@ class FileOperations:
             return
         self.seen.append(f"{event} {arguments}")
         if len(self.seen) == self.kill_at:
+            if self.interrupt:
+                raise KeyboardInterrupt
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _is_below(self, path: Any) -> bool:
@@ -70,7 +76,7 @@ def run(request: dict[str, Any]) -> None:
     tempfile.tempdir = str(folder / "tmp")
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     sys.argv = [request["program"], *request["argv"]]
-    operations = FileOperations(folder, request["kill_at"])
+    operations = FileOperations(folder, request["kill_at"], interrupt=request["interrupt"])
     sys.addaudithook(operations)
     code: object = 0
     try:

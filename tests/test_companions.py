@@ -144,7 +144,29 @@ def test_a_rank_is_killed_before_they_have_found_one_another(rank: int, start: S
     killed = second_of(process.pid) if rank else process.pid
     assert killed
     (line,) = said_after(killed, signal.SIGKILL, process)
-    assert line.startswith(f"error: rank {rank} has ended before the run began")
+    assert line.startswith(f"error: rank {rank} was killed before the run began")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found by Linux's /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("to", ["all", "first", "second"])
+@pytest.mark.parametrize("wait", [0.0, pytest.param(0.5, marks=SLOW), pytest.param(3.0, marks=SLOW)])
+def test_a_signal_before_they_have_found_one_another_ends_all_with_one_sentence(
+    number: signal.Signals, to: str, wait: float, start: Start, tmp_path: Path
+) -> None:
+    process = start("test", "--model", "waits.Waits")
+    until(lambda: second_of(process.pid), process)
+    second = second_of(process.pid)
+    time.sleep(wait)
+    assert second
+    said = said_after({"all": -process.pid, "first": process.pid, "second": second}[to], number, process)
+    if to == "second":
+        assert said == [f"error: rank 1 was ended by {number.name} before the run began; start the command again"]
+        assert process.returncode == 1
+    else:
+        assert said == ["error: interrupted; nothing unfinished is kept: start the command again"]
+        assert process.returncode == 128 + number
+    assert [path.name for path in tmp_path.glob(".*")] == []
 
 
 @SLOW

@@ -182,10 +182,22 @@ def test_what_a_stranger_saved_is_checked_before_it_is_used(
         ("its tree of merges is none", rest, {"children_": cycle}),
         ("labels_ cannot be", rest, {"labels_": arrays["labels_"] + 2**40}),
         ("embeddings_ holds what is no number", rest, {"embeddings_": arrays["embeddings_"] * np.nan}),
+        ("tau cannot be 1000", rest | {"recipe": rest["recipe"] | {"tau": 10**400}}, {}),
+        ("center cannot be of 0 numbers", rest, {"center_": arrays["center_"][:0]}),
+        ("center cannot be of 0 numbers", rest, {"center_": None}),
+        ("center cannot be of 3 numbers", rest, {"center_": arrays["center_"][:3]}),
+        ("references cannot be", rest, {"references_": arrays["references_"][:, :, :8]}),
     ):
-        file.write_bytes(save(arrays | changed, {"estimator": json.dumps(told)}))
+        kept = {name: array for name, array in (arrays | changed).items() if array is not None}
+        file.write_bytes(save(kept, {"estimator": json.dumps(told)}))
         with pytest.raises(ValueError, match=f"holds no AnomalyClusterer: .*{message}"):
             AnomalyClusterer.load(file)
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path, fitted: AnomalyClusterer) -> None:
+    for refused in (fitted.save, AnomalyClusterer.load):
+        with pytest.raises(IsADirectoryError, match=r"' is a folder; give "):
+            refused(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,21 @@ class Zygote:
         )
 
     def run(
-        self, argv: list[str], folder: Path, *, program: str = "cluster", kill_at: int | None = None, warm: bool = False
+        self,
+        argv: list[str],
+        folder: Path,
+        *,
+        program: str = "cluster",
+        kill_at: int | None = None,
+        interrupt: bool = False,
+        warm: bool = False,
     ) -> Ended:
         assert self.process.stdin
         assert self.process.stdout
         output = self.place / "ended.json"
         output.unlink(missing_ok=True)
         request = {"argv": argv, "folder": str(folder), "program": program, "kill_at": kill_at, "warm": warm}
+        request["interrupt"] = interrupt
         self.process.stdin.write(json.dumps(request | {"output": str(output)}) + "\n")
         self.process.stdin.flush()
         status = int(self.process.stdout.readline())

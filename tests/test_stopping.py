@@ -23,7 +23,7 @@ import hashlib, multiprocessing, sys, time
 
 from anomaly_clustering.cli.stopping import stop_on_signals
 
-stop_on_signals("error: interrupted")
+stop_on_signals(lambda: "error: interrupted")
 {work}
 """
 

@@ -29,7 +29,14 @@ from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
-from anomaly_clustering.runs.untrusted import ESTIMATOR, check_estimator, checked_recipe, checked_texts, read_arrays
+from anomaly_clustering.runs.untrusted import (
+    ESTIMATOR,
+    check_estimator,
+    check_fits,
+    checked_recipe,
+    checked_texts,
+    read_arrays,
+)
 from anomaly_clustering.system.files import whole_file
 
 FITTED = (
@@ -257,6 +264,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 
         Raises:
             NotFittedError: `fit` was not called.
+            IsADirectoryError: the file is a folder.
 
         Example:
             >>> import tempfile, torch
@@ -286,6 +294,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is not of one.
+            IsADirectoryError: it is a folder.
 
         Example:
             >>> import tempfile, torch
@@ -296,6 +305,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             ...     AnomalyClusterer.load(Path(folder) / "clusterer.safetensors").labels_
             array([0, 0, 1])
         """
+        if Path(file).is_dir():
+            raise IsADirectoryError(f"{str(file)!r} is a folder; give the file that `save` has written")
         try:
             with safe_open(file, "numpy") as content:
                 rest = json.loads((content.metadata() or {})["estimator"])
@@ -305,6 +316,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             check_estimator(arrays)
             estimator = cls(**({"embedding": "paper"} | rest["params"]))
             estimator.recipe_ = checked_recipe(rest["recipe"])
+            check_fits({name.removesuffix("_"): array for name, array in arrays.items()}, estimator.recipe_)
         except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
         for name, array in arrays.items():

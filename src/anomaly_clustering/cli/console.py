@@ -11,6 +11,7 @@ from rich.text import Text
 
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.metrics.titles import TITLES
+from anomaly_clustering.system.messages import LONGEST_NAME, shortened
 
 
 def print_plainly(console: Console, text: str) -> None:
@@ -19,8 +20,8 @@ def print_plainly(console: Console, text: str) -> None:
 
 
 def as_cell(text: str) -> Text:
-    """A name in a table: it is no markup, and no command of the terminal."""
-    return Text(_printable(text))
+    """A name in a table: it is no markup, no command of the terminal, and no longer than a screen."""
+    return Text(_printable(shortened(text, LONGEST_NAME)))
 
 
 def _printable(text: str) -> str:
@@ -30,7 +31,7 @@ def _printable(text: str) -> str:
 
 def print_notices(console: Console, notices: Iterable[str]) -> None:
     for notice in notices:
-        print_plainly(console, f"Notice: {notice}")
+        print_plainly(console, shortened(f"Notice: {notice}"))
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.system.ending import end_after_all
+from anomaly_clustering.system.messages import sentence_of, shortened
+from anomaly_clustering.system.results import nothing_placed, what_is_kept
 
 HELP = """\
 usage: anomaly-clustering COMMAND ...
@@ -55,10 +57,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             within a second, whatever it computes.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    nothing_placed()
     try:
         if argv is None:
             outlast_readers()
-            stop_on_signals(_interrupted(words))
+            stop_on_signals(partial(_interrupted, words))
             end_with_the_starter()
         work = _command(words)
         from anomaly_clustering.mic.quiet import quiet
@@ -133,11 +136,7 @@ def _check_configs(words: Sequence[str]) -> None:
 
 
 def _interrupted(words: Sequence[str]) -> str:
-    if not is_first():
-        return ""
-    if words[:1] == ["fit"]:
-        return "error: interrupted; epochs that have ended are kept: go on with --ckpt_path last, if there are any"
-    return "error: interrupted; nothing unfinished is kept: start the command again"
+    return f"error: interrupted; {what_is_kept(words[0] if words else '')}" if is_first() else ""
 
 
 def _message(error: Exception) -> str:
@@ -145,7 +144,7 @@ def _message(error: Exception) -> str:
 
     What comes from a worker process has a traceback before it; what comes from jsonargparse lists types around it.
     """
-    text = str(error)
+    text = sentence_of(error)
     if TRACED in text:
         text = re.split(rf"^(?:\w+\.)*{type(error).__name__}: ", text, flags=re.MULTILINE)[-1]
     noise = (
@@ -153,4 +152,4 @@ def _message(error: Exception) -> str:
         *("Given value type:", "Given value: NestedArg", "Given value: Namespace"),
     )
     lines = [line.strip() for line in text.splitlines()]
-    return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))
+    return shortened(" ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise)))

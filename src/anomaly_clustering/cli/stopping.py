@@ -10,13 +10,12 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-from anomaly_clustering.system.ending import end
+from anomaly_clustering.system.ending import STOPPING, end, heed_signals
 
-# Those that ask a process to end, by a user, a scheduler and a terminal that was closed; Windows has no SIGHUP.
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 # Seconds that the main thread has to remove what it has begun.
 GRACE = 0.5
 
@@ -55,13 +54,13 @@ def status_of(stop: BaseException | None) -> int | None:
     return status_of(stop.__context__) if isinstance(stop, SystemExit) else None
 
 
-def stop_on_signals(sentence: str) -> None:
+def stop_on_signals(sentence: Callable[[], str]) -> None:
     """From now on signals to end raise `Stopped`, or end the process where that does not; a second one ends it at once.
 
     For the main thread of a program, once. What was told to ignore a signal, as `nohup` does, goes on ignoring it.
 
     Args:
-        sentence: is said where the main thread did not end by itself.
+        sentence: gives what is said where the main thread did not end by itself.
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)
@@ -95,14 +94,16 @@ def stop_on_signals(sentence: str) -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=as_before)
     threading.Thread(target=_watch, args=(reading, heeded, sentence), daemon=True, name="signals").start()
+    # The first process of several has them wait for the others, see `end_with_the_started`.
+    heed_signals()
 
 
-def _watch(signals: socket.socket, heeded: list[int], sentence: str) -> None:
+def _watch(signals: socket.socket, heeded: list[int], sentence: Callable[[], str]) -> None:
     first = _next(signals, heeded)
     signals.settimeout(GRACE)
     with suppress(TimeoutError):
         _next(signals, heeded)
-    end(128 + first, sentence)
+    end(128 + first, sentence())
 
 
 def _next(signals: socket.socket, heeded: list[int]) -> int:

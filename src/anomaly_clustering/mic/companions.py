@@ -17,7 +17,8 @@ from typing import Any, Literal
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
-from anomaly_clustering.system.ending import end, met, tell
+from anomaly_clustering.system.ending import end, heed_signals, met, tell
+from anomaly_clustering.system.results import what_is_kept
 
 # How a process leaves: with its work done, with an error that it has told, asked to by a signal, or without a word.
 Word = Literal["done", "failed", "interrupted", "died"]
@@ -25,7 +26,6 @@ Word = Literal["done", "failed", "interrupted", "died"]
 CONNECT, GRACE = 120.0, 5.0
 # Seconds of silence, between probes, and probes that fail, after which a machine is lost: 19 seconds in all.
 PROBES = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
-AGAIN = {"fit": "epochs that have ended are kept: go on with --ckpt_path last, if there are any"}
 
 
 class Companions(Callback):
@@ -77,6 +77,7 @@ class Watch:
             _probe(connection)
             threading.Thread(target=self._follow, args=(rank, connection, names[rank]), daemon=True).start()
         met.set()
+        heed_signals()
         tell(lambda: self._leave("interrupted"))
         atexit.register(self._leave, "done")
 
@@ -125,7 +126,7 @@ class Watch:
             return
         who = f"rank {said['rank']} of {self.world} ({said['name']})"
         what = {"died": f"{who} has died, most often because memory ran out", "failed": f"{who} failed; it says why"}
-        again = AGAIN.get(self.work, "nothing unfinished is kept: start the command again")
+        again = what_is_kept(self.work)
         if word == "interrupted":
             # By a terminal's Ctrl-C all are, and the first one says so.
             end(1, "" if self.rank else f"error: {who} was interrupted; {again}")

@@ -129,7 +129,7 @@ def export(
         check_folders({item.label for item in items})
     if layout in IN_XML:
         check_xml([text for item in items for text in (item.name, item.label)])
-    with working_on(out), whole_folder(out) as folder:
+    with working_on(out), whole_folder(out, is_result=True) as folder:
         LAYOUTS[layout](items, folder, Options(val_fraction, seed, boxes or layout == "yolo-det"))
         mark(folder)
     return len(labels) - len(items)

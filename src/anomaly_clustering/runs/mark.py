@@ -18,6 +18,7 @@ from anomaly_clustering.runs.file_names import MARK
 from anomaly_clustering.system.files import LEFTOVER, LOCK, LONGEST_NAME, digest, is_leftover, unfinished, whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.locks import is_lock
+from anomaly_clustering.system.results import about_to_place
 
 Kind = Literal["run", "training"]
 FORMAT, VERSION = "anomaly-clustering", 1
@@ -283,5 +284,7 @@ def files_into(folder: Path, mark: Mark, *, last: str) -> Iterator[Path]:
         write_mark(folder, replace(mark, files={**mark.files, **dict.fromkeys(dict(added))}))
         for name, _ in added:
             (folder / name).parent.mkdir(exist_ok=True)
+            if name == added[-1][0]:
+                about_to_place(new / name, folder / name, result=folder)
             os.replace(new / name, folder / name)
         write_mark(folder, replace(mark, files={**mark.files, **dict(added)}))

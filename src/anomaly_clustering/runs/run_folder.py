@@ -80,7 +80,7 @@ def new_run(out: Path, *, overwrite: bool) -> Iterator[Path]:
         if before is not None and read_mark(out) is None:
             # While it is removed it must be known for a run.
             write_mark(out, before)
-        with whole_folder(out, discard=discard_run if before else None) as folder:
+        with whole_folder(out, discard=discard_run if before else None, is_result=True) as folder:
             yield folder
             write_mark(folder, mark_of_all(folder, "run"))
 

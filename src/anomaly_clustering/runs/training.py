@@ -23,6 +23,7 @@ from anomaly_clustering.runs.mark import Mark, discard_run, is_free_for, read_ma
 from anomaly_clustering.runs.output_folder import check_no_strangers, check_place
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.results import about_to_place
 
 # What `last` names to Lightning.
 LAST = f"{CHECKPOINTS}/last.ckpt"
@@ -248,6 +249,7 @@ def write_training(
             part.write_text(text)
     if table is not None:
         write_assignments(out / ASSIGNMENTS, [_assignment(row, datamodule) for row in table])
+    about_to_place(out / METRICS, out / METRICS, result=out)
     _write_digests(out)
 
 

@@ -5,6 +5,7 @@ computed or drawn: types and shapes of arrays, finite numbers, clusters and clas
 trees that are trees.
 """
 
+import math
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple, get_args
@@ -184,10 +185,10 @@ def check_run(arrays: Mapping[str, np.ndarray], num_classes: int) -> None:
 
 
 def check_fits(arrays: Mapping[str, np.ndarray], recipe: Recipe) -> None:
-    """Check that what a run keeps for later images is what its recipe compares with.
+    """Check that what a run, or an estimator, keeps for later images is what its recipe compares with.
 
     Args:
-        arrays: of the run, as read.
+        arrays: references, embeddings and center, as read; a run may lack them.
         recipe: of the run.
 
     Raises:
@@ -202,8 +203,9 @@ def check_fits(arrays: Mapping[str, np.ndarray], recipe: Recipe) -> None:
     elif references is not None and embeddings is not None and not recipe.streams:
         right = references.ndim == 3 and references.shape[2] == embeddings.shape[1]
         _expect(right, "references", f"{list(references.shape)} with embeddings of {embeddings.shape[1]} numbers")
-    if center is not None and embeddings is not None:
-        _expect(len(center) == embeddings.shape[1], "center", f"of {len(center)} numbers")
+    if embeddings is not None:
+        centred = 0 if center is None else len(center)
+        _expect(centred == (embeddings.shape[1] if recipe.signed_root else 0), "center", f"of {centred} numbers")
 
 
 def check_later(arrays: Mapping[str, np.ndarray], run: Mapping[str, np.ndarray]) -> None:
@@ -270,8 +272,8 @@ def checked_recipe(told: Mapping[str, Any]) -> Recipe:
         "image_size": _is_whole(recipe.image_size, SMALLEST_SIDE, LARGEST_SIDE),
         "kernel_size": _is_whole(recipe.kernel_size, 1, LARGEST_SIDE),
         "reduce": recipe.reduce in get_args(Reduce),
-        # It is not known where weights do not depend on it.
-        "tau": isinstance(recipe.tau, Real) and not recipe.tau <= 0,
+        # It is not known where weights do not depend on it; whole numbers may be too large for floats.
+        "tau": isinstance(recipe.tau, Real) and not (recipe.tau <= 0 or MOST < recipe.tau < math.inf),
         "top_k": recipe.top_k is None or _is_whole(recipe.top_k, 1, LARGEST_SIDE**2),
         "residual_share": share is None or (isinstance(share, Real) and 0 < share <= 1),
         "signed_root": isinstance(recipe.signed_root, bool),

@@ -2,16 +2,34 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+# Those that ask a process to end, by a user, a scheduler and a terminal that was closed; Windows has no SIGHUP.
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 # Set when the processes of a run have found one another, and watch each other.
 met = threading.Event()
 _ending = threading.Lock()
 _told: list[Callable[[], object]] = []
+
+
+def hold_signals() -> None:
+    """Have signals to end wait, in processes that this thread starts, until they are ready to heed them.
+
+    To this process they come by its other threads.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+
+def heed_signals() -> None:
+    """Have signals to end come to this thread, and to processes that it starts."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def tell(told: Callable[[], object]) -> None:

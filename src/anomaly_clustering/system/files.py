@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.locks import held, is_lock
+from anomaly_clustering.system.results import about_to_place
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
 Discard = Callable[[Path, Path], None]
@@ -223,6 +224,9 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
         durable: wait until the content is on the disk, so that a power cut cannot leave an empty file. What can be made
             again, and is checked when it is read, can do without.
 
+    Raises:
+        IsADirectoryError: the path is that of a folder.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -231,6 +235,8 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
         ...     [file.name for file in Path(folder).iterdir()]
         ['greeting.txt']
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; give a file")
     with naming_a_full_disk(path.parent), unfinished(path.parent, path.name) as folder:
         part = folder / path.name
         # The rights of any new file here; libraries that write tensors give others none.
@@ -245,13 +251,16 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(folder: Path, *, discard: Discard | None = None, keep: bool = False) -> Iterator[Path]:
+def whole_folder(
+    folder: Path, *, discard: Discard | None = None, keep: bool = False, is_result: bool = False
+) -> Iterator[Path]:
     """An empty folder to write to, which becomes `folder` when all went well and leaves no trace otherwise.
 
     Args:
         folder: made with those above it where they are missing. Unless `discard` is given it is not there, or empty.
         discard: what becomes of the folder that was there: called with where that was moved to, and the new folder.
         keep: if another process has finished the same folder in the meantime, that one stays, and this is no error.
+        is_result: whether it is what the user's command is for, see `about_to_place`.
 
     Raises:
         FileExistsError: something else has appeared in its place, which stays as it is.
@@ -264,7 +273,7 @@ def whole_folder(folder: Path, *, discard: Discard | None = None, keep: bool = F
         ...     [file.name for file in (Path(place) / "run").iterdir()]
         ['labels.csv']
     """
-    folder = real_path(folder)
+    given, folder = folder, real_path(folder)
     with naming_a_full_disk(folder), unfinished(folder.parent, folder.name) as temporary:
         new, old = temporary / NEW, temporary / OLD
         new.mkdir()
@@ -275,6 +284,8 @@ def whole_folder(folder: Path, *, discard: Discard | None = None, keep: bool = F
             # No folder takes the place of one that holds something; on Windows of none at all.
             if folder.is_dir():
                 folder.rmdir()
+            if is_result:
+                about_to_place(new, folder, result=given)
             new.rename(folder)
         except BaseException as error:
             if old.exists() and not folder.exists():

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from anomaly_clustering.system.ending import tell
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 
 State = Literal["taken", "busy", "unsupported"]
@@ -36,6 +37,8 @@ FAR = 1 << 30
 # Open files whose locks this process holds, and the folders that it works on, by the thread that does.
 _held: set[int] = set()
 _working: dict[Path, int] = {}
+# The locks of these folders, which hold nothing that the next process needs.
+_locks: set[Path] = set()
 
 
 def _forget() -> None:
@@ -44,10 +47,21 @@ def _forget() -> None:
         os.close(descriptor)
     _held.clear()
     _working.clear()
+    _locks.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+def _remove_locks() -> None:
+    """Of a process that ends without unwinding; while it lives nobody else can have taken them."""
+    for lock in list(_locks):
+        with suppress(OSError):
+            lock.unlink()
+
+
+tell(_remove_locks)
 
 
 def take(descriptor: int) -> State:
@@ -211,7 +225,7 @@ def working_on(folder: Path) -> Iterator[None]:
     place = Path(os.path.realpath(folder))
     if len(os.fsencode(place.name)) > LONGEST_FOLDER:
         raise ValueError(
-            f"{place.name[:60]!r}... is a name of more than {LONGEST_FOLDER} bytes; choose a shorter one for the folder"
+            f"{place.name!r} is a name of more than {LONGEST_FOLDER} bytes; choose a shorter one for the folder"
         )
     if _working.get(place) == threading.get_ident():
         yield
@@ -226,10 +240,12 @@ def working_on(folder: Path) -> Iterator[None]:
                     f"{str(folder)!r} is in use by {_holder(lock)}; let that end, or choose another folder"
                 )
             _working[place] = threading.get_ident()
+            _locks.add(lock)
             try:
                 yield
             finally:
                 _working.pop(place, None)
+                _locks.discard(lock)
     finally:
         for above in missing:
             with suppress(OSError):

@@ -1,0 +1,57 @@
+"""A message in; the same, with what names of thousands of characters have in the middle left out, out."""
+
+import re
+
+# Characters of a name, and of a whole message. Windows knows no longer paths by default; hostile ones have thousands.
+LONGEST_NAME, LONGEST_MESSAGE = 260, 2_000
+# Names as `repr` writes them; an apostrophe stands beside a letter.
+QUOTED = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1)[^\\])*+)\1(?!\w)""", re.DOTALL)
+# Words without quotes, as other libraries show paths.
+WORD = re.compile(rf"[^\s'\"]{{{LONGEST_NAME + 1},}}")
+
+
+def shortened(message: str, most: int = LONGEST_MESSAGE) -> str:
+    """A message whose names, and which itself, fit on a screen.
+
+    Args:
+        message: with names in quotes, as `repr` writes them.
+        most: characters of the whole.
+
+    Returns:
+        The same; of what is too long both ends, and how long it is.
+
+    Example:
+        >>> len(shortened(f"image {'x' * 100_000!r} is not there"))
+        174
+    """
+    named = QUOTED.sub(lambda name: _ends_of_name(name[1], name[2]), message)
+    return _ends(WORD.sub(lambda word: _ends(word[0], LONGEST_NAME // 2), named), most)
+
+
+def _ends_of_name(quote: str, name: str) -> str:
+    if len(name) <= LONGEST_NAME:
+        return f"{quote}{name}{quote}"
+    return f"{quote}{_ends(name, LONGEST_NAME // 2)}{quote} ({len(name)} characters)"
+
+
+def _ends(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
+
+
+def sentence_of(error: Exception) -> str:
+    """What an error says, as a sentence about a file where the system says it by a number.
+
+    Args:
+        error: any.
+
+    Example:
+        >>> sentence_of(OSError(36, "File name too long", "x"))
+        "'x': file name too long"
+        >>> sentence_of(ValueError("tau must be positive"))
+        'tau must be positive'
+    """
+    said = str(error)
+    if isinstance(error, OSError) and error.filename is not None and said.startswith(f"[Errno {error.errno}]"):
+        why = str(error.strerror)
+        return f"{str(error.filename)!r}: {why[:1].lower()}{why[1:]}"
+    return said
