@@ -13,7 +13,7 @@ from PIL import Image
 from test_cli import configured
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.clustering.unknown import Seen, left_out, p_values, unusualness
+from anomaly_clustering.clustering.unknown import Ranking, Seen
 from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import nearest_clusters
@@ -25,7 +25,7 @@ SMALL = ["--image-size", "64"]
 
 def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> Seen:
     """Images of which the most unusual patches are as unusual as given; all alike by default."""
-    top = np.zeros(len(embeddings)) if scores is None else scores
+    top = np.ones(len(embeddings)) if scores is None else scores
     return Seen(embeddings, np.tile(top[:, None], (1, 4)))
 
 
@@ -37,13 +37,13 @@ def test_the_nearest_mean_wins() -> None:
     assert found.nearest.tolist() == [0, 2, 3]
 
 
-def test_unknown_are_images_far_from_all_clusters_and_images_with_one_odd_patch() -> None:
+def test_unknown_are_images_far_from_all_others_and_images_with_odd_patches() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 50)
     run = seen(rng.normal(np.repeat([[0.0], [9.0]], 50, 0), 1, (100, 8)), rng.normal(1, 0.1, 100))
-    like = rng.normal(0, 1, (1, 8))
+    like = run.embeddings[:1] + 0.3
     between = np.full((1, 8), 4.5)
-    new = seen(np.concatenate([like, between, like]), np.array([1.0, 1.0, 2.0]))
+    new = seen(np.concatenate([like, between, like]), np.array([1.0, 1.0, 20.0]))
     found = nearest_clusters(new, run, labels)
     assert found.unknown.tolist() == [False, True, True]
     assert found.p_values[1:].max() <= 0.05 < found.p_values[0]
@@ -52,51 +52,63 @@ def test_unknown_are_images_far_from_all_clusters_and_images_with_one_odd_patch(
     assert found.unknown.tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize("size", [2, 4, 16])
-def test_of_images_drawn_as_those_of_the_run_as_many_are_unknown_as_was_allowed(size: int) -> None:
+def test_an_image_beside_a_tight_group_is_unusual_where_it_would_not_be_among_images_far_apart() -> None:
     rng = np.random.default_rng(0)
-    centres = 20 * rng.normal(size=(256 // size, 32))
-    run, new = (np.concatenate([rng.normal(centre, 1, (n, 32)) for centre in centres]) for n in (size, 2048 // size))
-    labels = np.repeat(np.arange(len(centres)), size)
-    scores, new_scores = rng.exponential(size=len(run)), rng.exponential(size=len(new))
-    for share in (0.05, 0.2):
-        found = nearest_clusters(seen(new, new_scores), seen(run, scores), labels, false_alarms=share)
-        # The run itself was drawn too: of 256 images the share has a standard error of its own.
-        assert found.unknown.mean() == pytest.approx(share, abs=3 * np.sqrt(share * (1 - share) / 256))
-    assert (found.labels == np.repeat(np.arange(len(centres)), 2048 // size)).all()
+    run = np.concatenate([rng.normal(0, 0.1, (30, 2)), rng.normal(50, 3, (30, 2))])
+    of_tight, of_wide = Ranking(seen(run)).p_values(seen(np.array([[2.0, 0], [52, 50]])))
+    assert of_tight <= 1 / 61 < 0.1 < of_wide
 
 
-@pytest.mark.parametrize("views", [1, 2, 3])
-def test_exchangeable_images_are_flagged_no_more_often_than_allowed_however_few_they_are(views: int) -> None:
-    rng = np.random.default_rng(views)
-    for images in (5, 19, 40):
-        # Views that depend on each other, with ties: the guarantee asks for nothing but exchangeability.
-        drawn = rng.exponential(size=(4000, images + 1, 1)) + rng.exponential(size=(4000, images + 1, views)).round(1)
-        p = np.array([p_values(draw[:1], draw[1:])[0] for draw in drawn])
-        assert p.min() >= 1 / (images + 1)
-        for share in (0.02, 0.05, 0.1, 0.5):
-            assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / 4000)
-        # And not much less often, where there are images enough to tell.
-        assert (p <= 0.5).mean() > 0.35
+def naive_p_value(new: Seen, run: Seen) -> float:
+    """As the formulas say: the new image joins the bag, and all of it is measured alike."""
+    bag = np.concatenate([run.embeddings, new.embeddings])
+    scores = np.concatenate([run.top_scores[:, 2], new.top_scores[:, 2]])
+    distances = np.linalg.norm(bag[:, None] - bag, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argsort(1)[:, : min(3, len(bag) - 1)]
+    alone = np.array([row[near].mean() for row, near in zip(distances, nearest, strict=True)])
+    around = np.maximum(alone[nearest].mean(1), 0.1 * np.median(alone))
+    unusual = alone * np.sqrt(scores / around)
+    return float((unusual >= unusual[-1]).mean())
 
 
-def test_an_image_left_out_of_a_run_is_as_unusual_as_it_would_be_if_it_came_later() -> None:
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 30])
+def test_p_is_what_the_formulas_say_however_few_images_there_are(images: int) -> None:
+    rng = np.random.default_rng(images)
+    run = Seen(rng.normal(size=(images, 3)), rng.random((images, 4)))
+    new = Seen(rng.normal(size=(20, 3)) * 1.5, rng.random((20, 4)))
+    one_by_one = [naive_p_value(Seen(*(column[[i]] for column in new)), run) for i in range(20)]
+    assert Ranking(run).p_values(new).tolist() == pytest.approx(one_by_one)
+
+
+def test_rows_of_a_run_that_are_compared_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    labels = np.array([4, 4, 4, 4, 2, 2, 2, 7, 7, 1])
-    run = Seen(rng.normal(labels[:, None], 1, (10, 3)), rng.random((10, 4)))
-    for i in range(10):
-        others = np.arange(10) != i
-        rest = Seen(run.embeddings[others], run.top_scores[others])
-        alone = Seen(run.embeddings[[i]], run.top_scores[[i]])
-        assert left_out(run, labels)[i] == pytest.approx(unusualness(alone, rest, labels[others])[0])
+    run, new = Seen(rng.normal(size=(9, 3)), rng.random((9, 4))), Seen(rng.normal(size=(5, 3)), rng.random((5, 4)))
+    whole = Ranking(run).p_values(new)
+    monkeypatch.setattr("anomaly_clustering.clustering.unknown.ROWS", 4)
+    assert (Ranking(run).p_values(new) == whole).all()
 
 
-@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 1, 2, 3], [0, 0, 0, 1]])
-def test_one_cluster_clusters_of_one_and_images_that_coincide_have_a_finite_unusualness(labels: list[int]) -> None:
-    for embeddings in (np.arange(8.0).reshape(4, 2), np.zeros((4, 2))):
-        run = seen(embeddings)
-        assert np.isfinite(left_out(run, np.array(labels))).all()
-        assert np.isfinite(unusualness(seen(np.ones((1, 2))), run, np.array(labels))).all()
+@pytest.mark.parametrize("images", [5, 19, 40])
+def test_exchangeable_images_are_flagged_no_more_often_than_allowed_however_few_they_are(images: int) -> None:
+    rng = np.random.default_rng(images)
+    # Images of a few kinds with spreads of their own, some of them copies, and scores with ties.
+    p = np.empty(2000)
+    for draw in range(len(p)):
+        kinds = rng.integers(4, size=images + 1)
+        embeddings = rng.normal(3 * kinds[:, None], 0.1 + kinds[:, None], (images + 1, 2)).round(1)
+        bag = seen(embeddings, (1 + rng.exponential(size=images + 1)).round(1))
+        p[draw] = Ranking(Seen(*(column[1:] for column in bag))).p_values(Seen(*(column[:1] for column in bag)))[0]
+    assert p.min() >= 1 / (images + 1)
+    for share in (0.02, 0.05, 0.1, 0.5):
+        assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))
+    # And not much less often, where there are images enough to tell.
+    assert (p <= 0.5).mean() > 0.4
+
+
+def test_images_that_coincide_are_at_home_among_themselves() -> None:
+    run = seen(np.zeros((30, 2)))
+    assert Ranking(run).p_values(seen(np.array([[0.0, 0], [1, 1]]))).tolist() == [1.0, 1 / 31]
 
 
 def test_scores_are_those_of_eq_7_and_6_against_what_was_kept() -> None:

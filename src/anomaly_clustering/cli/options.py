@@ -40,11 +40,11 @@ run has kept, and goes to the cluster with the nearest mean. An image of the run
 file, keeps the cluster that it has. assigned.csv in the folder of the run lists these images, and new ones of earlier
 calls, whose clusters are found anew: give --labels each time."""
 UNKNOWN = """\
-A new image is ranked among the images of the run by how unusual its most unusual patches are, and by how far it is from
-the cluster that it would join, by the spread of that cluster and by the distance to the second nearest one. Each image
-of the run is looked at in the same way, without itself. Of N images and the new one, so many are as unusual as that: a
-share p of N + 1, which is the column p_value. A new image is unknown, of none of the known types, if p is at most the
-share of false alarms. So of new images of the known types, no more than that share are taken for unknown ones."""
+A new image is ranked among the N images of the run by how unusual it is: by its mean distance to the three images that
+are nearest, beside how near images are to one another there, and by its most unusual patches. Of N + 1 images so many
+are at least as unusual: that share is the column p_value. A new image is unknown, of none of the known types, if it is
+at most the share of false alarms. So of new images of the known types, no more than that share are taken for unknown
+ones."""
 
 EXPORT = """\
 Copy labelled images into a folder that other tools train from, or that annotation tools import. Images without a label,

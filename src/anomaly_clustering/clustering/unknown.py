@@ -1,8 +1,8 @@
 """What was seen of a run's images and of new ones in; how probable it is that one of the run is as unusual (p) out.
 
-Conformal prediction (Vovk, Gammerman and Shafer 2005): a new image is ranked among the images of the run, each of which
-is looked at as if it were new. Where it comes from where they came from, all ranks are equally probable, whatever the
-distribution, so that p is at most a with a probability of at most a.
+Conformal prediction (Vovk, Gammerman and Shafer 2005): a new image joins the images of the run, and each image of this
+bag is measured against the others. Where the new one comes from where they came from, all its ranks are equally
+probable, whatever the distribution, so that p is at most a with a probability of at most a.
 """
 
 from typing import NamedTuple
@@ -11,10 +11,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
 
+NEIGHBOURS = 3
 # Of the four columns of `top_scores`: the mean of 16 patches of 1024.
 TOP_COLUMN = 2
+# No neighbourhood counts as tighter than this share of the usual one: copies of an image are at no distance at all.
+TIGHTEST = 0.1
 # In place of zero, where numbers are divided by.
 TINY = 1e-150
+# Images whose distances to all others are held at a time.
+ROWS = 1024
 
 
 class Seen(NamedTuple):
@@ -34,142 +39,86 @@ class Seen(NamedTuple):
     top_scores: Float[np.ndarray, "n 4"]
 
 
-class _Clusters(NamedTuple):
-    """Means of clusters, and how far images are from them."""
+class _Nearest(NamedTuple):
+    """For each image those nearest to it, from the nearest on."""
 
-    of: Int[np.ndarray, " n"]
-    """Cluster of each image, from 0 on."""
-    sizes: Int[np.ndarray, " k"]
-    means: Float[np.ndarray, "k d"]
-    scatter: Float[np.ndarray, " k"]
-    """Sum of squared distances of the images of each cluster to its mean."""
+    distances: Float[np.ndarray, "n k"]
+    images: Int[np.ndarray, "n k"]
 
 
-def unusualness(new: Seen, run: Seen, labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "k views"]:
-    """How unusual images are among those of a run, in two views; the higher, the more unusual.
+class Ranking:
+    """The images of a run, among which new ones are ranked by how unusual they are.
 
-    The first is how unusual the most unusual patches are, in which a small defect does not drown. The second is how far
-    the image is from the cluster that it would join, by the spread of that cluster, and how much farther the second
-    nearest cluster is:
+    How unusual image i of a bag is joins two views, how unusual its patches are and how alone its embedding is:
 
-    u / s * u / d2, with u = d1 / sqrt(1 + 1 / n), and the distances d1 and d2 to the two nearest means
+    u(i) = d(i) sqrt(s(i) / mean of d(j) over its three nearest j)
 
-    A mean of n images is itself uncertain, and u is d1 without what that adds to it. s^2 is the variance within the
-    nearest cluster, to which the variance within all clusters counts as one image more, so that a cluster of one has a
-    spread too.
+    d is the mean distance to the three nearest images, s the mean score of the 16 most unusual of 1024 patches, in
+    which a small defect does not drown. So distance counts half as it is, and half by how far apart images are where i
+    lies, for types of defects differ in how alike they are.
 
     Args:
-        new: the images.
-        run: the images that they are compared with.
-        labels: cluster of each image of the run [N], any integers.
-
-    Returns:
-        One column a view [K, 2]; NaN where it is not known.
+        run: its images. Where something is not known of one of them, patches count for none.
 
     Example:
-        >>> run = Seen(np.array([[0.0], [2.0], [10.0], [12.0]]), np.zeros((4, 4)))
-        >>> unusualness(Seen(np.array([[3.0], [6.0]]), np.ones((2, 4))), run, np.array([0, 0, 1, 1])).tolist()
-        [[1.0, 0.24], [1.0, 2.36]]
+        >>> run = Seen(np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0], [13.0]]), np.ones((7, 4)))
+        >>> Ranking(run).p_values(Seen(np.array([[1.5], [30.0]]), np.ones((2, 4)))).tolist()
+        [1.0, 0.125]
     """
-    clusters = _clusters(run.embeddings, labels)
-    distances = cdist(new.embeddings.astype(np.float64), clusters.means)
-    nearest = distances.argmin(1)
-    pooled = _variance(clusters.scatter.sum(), len(labels) - len(clusters.sizes))
-    return _views(new.top_scores, distances, clusters.scatter[nearest] + pooled, clusters.sizes[nearest])
+
+    def __init__(self, run: Seen):
+        self.embeddings = run.embeddings.astype(np.float64)
+        scores = run.top_scores[:, TOP_COLUMN].astype(np.float64)
+        self.scores = None if np.isnan(scores).any() else scores
+        parts = [_nearest_others(self.embeddings, i) for i in range(0, len(self.embeddings), ROWS)]
+        self.nearest = _Nearest(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def p_values(self, new: Seen) -> Float[np.ndarray, " k"]:
+        """How probable it is that an image from where those of the run came is as unusual as each new one.
+
+        p = (1 + number of images i of the run with u(i) at least u(new)) / (N + 1)
+
+        Each new image is ranked as if it came alone. Under exchangeability p <= a has a probability of at most a, for
+        any a and N. No p is below 1 / (N + 1).
+
+        Args:
+            new: the images; of one whose patches are not known distances alone count.
+
+        Returns:
+            One p an image [K].
+        """
+        embeddings, scores = new.embeddings.astype(np.float64), new.top_scores[:, TOP_COLUMN].astype(np.float64)
+        pairs = zip(embeddings, scores, strict=True)
+        return np.array([self._p_value(embedding[None], score) for embedding, score in pairs], dtype=np.float64)
+
+    def _p_value(self, embedding: Float[np.ndarray, "1 d"], score: float) -> float:
+        n = len(self.embeddings)
+        count = min(NEIGHBOURS, n)
+        distances = cdist(embedding, self.embeddings)[0]
+        # The new image, number n, is a neighbour to others as they are to it.
+        nearest = _closest(
+            np.column_stack([self.nearest.distances, distances]),
+            np.column_stack([self.nearest.images, np.full(n, n)]),
+            count,
+        )
+        its = _closest(distances[None], np.arange(n)[None], count)
+        alone = np.append(nearest.distances.mean(1), its.distances.mean())
+        around = alone[np.concatenate([nearest.images, its.images])].mean(1)
+        unusual = alone / np.sqrt(np.maximum(np.maximum(around, TIGHTEST * np.median(alone)), TINY))
+        if self.scores is not None and not np.isnan(score):
+            unusual *= np.sqrt(np.append(self.scores, score))
+        return float((1 + (unusual[:-1] >= unusual[-1]).sum()) / (n + 1))
 
 
-def left_out(run: Seen, labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n views"]:
-    """How unusual each image of a run is among the others of it: `unusualness`, without it in the means and spreads.
-
-    Args:
-        run: its images.
-        labels: cluster of each image [N], any integers.
-
-    Returns:
-        One column a view [N, 2]; NaN where it is not known.
-
-    Example:
-        >>> run = Seen(np.array([[0.0], [2.0], [10.0], [12.0]]), np.zeros((4, 4)))
-        >>> left_out(run, np.array([0, 0, 1, 1])).round(2).tolist()
-        [[0.0, 0.13], [0.0, 0.16], [0.0, 0.16], [0.0, 0.13]]
-    """
-    clusters, rows = _clusters(run.embeddings, labels), np.arange(len(labels))
-    distances = cdist(run.embeddings.astype(np.float64), clusters.means)
-    size, to_own = clusters.sizes[clusters.of], distances[rows, clusters.of]
-    # Without it the mean of n images is n / (n - 1) times as far; a cluster of it alone is no longer there.
-    larger = size / np.maximum(size - 1, 1)
-    distances[rows, clusters.of] = np.where(size > 1, to_own * larger, np.inf)
-    # Nor does it add to the scatter of its cluster.
-    less = np.where(size > 1, to_own**2 * larger, 0)
-    nearest = distances.argmin(1)
-    own = nearest == clusters.of
-    freedom = len(labels) - 1 - (len(clusters.sizes) - (size == 1))
-    pooled = _variance(np.maximum(clusters.scatter.sum() - less, 0), freedom)
-    scatter = np.maximum(clusters.scatter[nearest] - np.where(own, less, 0), 0)
-    return _views(run.top_scores, distances, scatter + pooled, clusters.sizes[nearest] - own)
+def _nearest_others(embeddings: Float[np.ndarray, "n d"], first: int) -> _Nearest:
+    """Of `ROWS` images from the first on; none is its own neighbour."""
+    distances = cdist(embeddings[first : first + ROWS], embeddings)
+    rows = np.arange(len(distances))
+    distances[rows, first + rows] = np.inf
+    count = min(NEIGHBOURS, len(embeddings) - 1)
+    return _closest(distances, np.broadcast_to(np.arange(len(embeddings)), distances.shape), count)
 
 
-def p_values(new: Float[np.ndarray, "k views"], known: Float[np.ndarray, "n views"]) -> Float[np.ndarray, " k"]:
-    """How probable it is that an image from where the known ones came is as unusual as each new one.
-
-    Each of the n known images and the new one have a rank in each view, 1 for the most unusual; the product of its
-    ranks is what an image is ranked by in the end:
-
-    p = (1 + number of known images whose product of ranks is at most that of the new one) / (n + 1)
-
-    Under exchangeability p <= a has a probability of at most a, for any a, n and views. No p is below 1 / (n + 1).
-
-    Args:
-        new: how unusual new images are, one column a view [K, V].
-        known: how unusual the known ones are [N, V]; a view in which it is not known of all of them is left out. A new
-            image of which it is not known counts as the most usual one.
-
-    Returns:
-        One p a new image [K]; 1 where no view is left.
-
-    Example:
-        >>> known = np.arange(19.0)[:, None]
-        >>> p_values(np.array([[18.5], [17.5], [-1.0]]), known).tolist()
-        [0.05, 0.1, 1.0]
-    """
-    views = ~np.isnan(known).any(0)
-    new, known = new[:, views].astype(np.float64), known[:, views].astype(np.float64)
-    if not views.any():
-        return np.ones(len(new))
-    ordered, n = np.sort(known, axis=0), len(known)
-    # Products of whole numbers, so that equal ones are equal.
-    ranks = np.stack([n - np.searchsorted(*column) for column in zip(ordered.T, known.T, strict=True)], axis=1)
-    found = np.empty(len(new))
-    for i, image in enumerate(new):
-        own = n + 1 - np.array([np.searchsorted(*pair) for pair in zip(ordered.T, image, strict=True)])
-        products = (ranks + (image >= known)).astype(np.float64).prod(1)
-        found[i] = (1 + (products <= own.astype(np.float64).prod()).sum()) / (n + 1)
-    return found
-
-
-def _clusters(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> _Clusters:
-    _, of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    exact = embeddings.astype(np.float64)
-    means = np.stack([exact[of == k].mean(0) for k in range(len(sizes))])
-    return _Clusters(of, sizes, means, np.bincount(of, ((exact - means[of]) ** 2).sum(1)))
-
-
-def _variance(scatter: np.ndarray | np.float64, freedom: np.ndarray | int) -> np.ndarray:
-    """Where all images are alone in their clusters there is none, and distances count as they are."""
-    return np.where(np.asarray(freedom) > 0, scatter / np.maximum(freedom, 1), 1.0)
-
-
-def _views(
-    top_scores: Float[np.ndarray, "n 4"],
-    distances: Float[np.ndarray, "n clusters"],
-    scatter: Float[np.ndarray, " n"],
-    sizes: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, "n views"]:
-    """Both, of images at these distances from the means; `scatter` and `sizes` are those of the nearest clusters."""
-    first, *others = np.sort(distances, axis=1)[:, :2].T
-    within = first / np.sqrt(1 + 1 / sizes)
-    apart = within / np.maximum(np.sqrt(scatter / sizes), TINY)
-    # There may be no second one, or none once an image that is alone in its cluster is left out.
-    second = others[0] if others else np.full(len(first), np.inf)
-    apart *= np.where(np.isfinite(second), within / np.maximum(second, TINY), 1)
-    return np.stack([top_scores[:, TOP_COLUMN].astype(np.float64), apart], axis=1)
+def _closest(distances: Float[np.ndarray, "n k"], images: Int[np.ndarray, "n k"], count: int) -> _Nearest:
+    order = distances.argsort(1, kind="stable")[:, :count]
+    return _Nearest(np.take_along_axis(distances, order, 1), np.take_along_axis(images, order, 1))

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import distance_to_center
-from anomaly_clustering.clustering.unknown import Seen, left_out, p_values, unusualness
+from anomaly_clustering.clustering.unknown import Ranking, Seen
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
@@ -116,9 +116,9 @@ def nearest_clusters(
     within-cluster variance grows least, would join a single image to a cluster by size / (size + 1) * distance^2: the
     same order but for clusters of few images.)
 
-    It is unknown if it is so unusual that at most a share `false_alarms` of known images are: p <= `false_alarms`,
-    where p is found by looking at each image of the run as if it were new, see `clustering.unknown`. With N images in
-    the run no p is below 1 / (N + 1), so that beside 18 images none can be unknown at 5%.
+    It is unknown if it is so unusual that at most a share `false_alarms` of known images are: p <= `false_alarms`, see
+    `clustering.unknown`. With N images in the run no p is below 1 / (N + 1), so that beside 18 images none can be
+    unknown at 5%.
 
     Args:
         new: the new images [K].
@@ -146,5 +146,5 @@ def nearest_clusters(
     to_means = cdist(points, np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))]))
     cluster, distances = to_means.argmin(1), to_means.min(1)
     nearest = np.where(inverse == cluster[:, None], cdist(points, exact), np.inf).argmin(1)
-    p = p_values(unusualness(new, run, labels), left_out(run, labels))
+    p = Ranking(run).p_values(new)
     return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p)
