@@ -1,18 +1,24 @@
 import errno
 import hashlib
 import io
+import os
+import random
+import shutil
 import tarfile
 import threading
+import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from anomaly_clustering.data import MTD, MVTecAD
-from anomaly_clustering.data.download import provide, unpack, unpacked
+from anomaly_clustering.data.archives import unpack, unpacked
+from anomaly_clustering.data.download import provide
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -114,7 +120,7 @@ def test_of_two_processes_that_unpack_the_same_archive_the_first_wins(tmp_path: 
         (tmp_path / "mine" / "first").touch()
 
     assert unpack(tmp_path / "mine.zip", tmp_path / "mine", check=check) == tmp_path / "mine"
-    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["first", "set"]
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [".unpacked-from.json", "first", "set"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.zip"]
 
 
@@ -144,6 +150,126 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("anomaly_clustering.data.download._unzip", full)
+    monkeypatch.setattr("anomaly_clustering.data.archives._unzip", full)
     with pytest.raises(OSError, match=r"the disk of .*mine' is full"):
         unpack(tmp_path / "mine.zip", tmp_path / "mine")
+
+
+def make_tar(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w:xz") -> None:
+    with tarfile.open(path, mode) as archive:
+        for member, content in members:
+            archive.addfile(member, io.BytesIO(content))
+
+
+def member(name: str, size: int = 0, **changes: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    for attribute, value in changes.items():
+        setattr(info, attribute, value)
+    return info
+
+
+def zip_of_zeros(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bin", bytes(9_000_000))
+
+
+def zip_of_empty_files(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(3_000):
+            archive.writestr(str(number), b"")
+
+
+def tar_of_zeros(path: Path) -> None:
+    make_tar(path, [(member(name, 5_000_000), bytes(5_000_000)) for name in "ab"])
+
+
+def tar_of_links(path: Path) -> None:
+    links = [(member(str(i), type=tarfile.LNKTYPE, linkname="a"), b"") for i in range(9)]
+    make_tar(path, [(member("a", 1_000_000), bytes(1_000_000)), *links], "w:gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("a.zip", zip_of_zeros), ("a.zip", zip_of_empty_files), ("a.tar.xz", tar_of_zeros), ("a.tgz", tar_of_links)],
+)
+def test_an_archive_that_holds_more_than_the_disk_has_free_is_not_unpacked(
+    name: str, make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / name)
+    free = SimpleNamespace(free=8_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    with pytest.raises(
+        ValueError, match=rf"{name}' was not unpacked: it holds more than the 8 MB that the disk has free"
+    ):
+        unpack(tmp_path / name, tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    free.free = 20_000_000
+    unpack(tmp_path / name, tmp_path / "a")
+
+
+def test_no_more_is_unpacked_of_a_zip_than_it_says(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    zip_of_zeros(archive)
+    # The sizes that the two lists of files say.
+    archive.write_bytes(archive.read_bytes().replace((9_000_000).to_bytes(4, "little"), (1_000).to_bytes(4, "little")))
+    with pytest.raises(ValueError, match=r"a\.zip' is not an archive that can be unpacked: Bad CRC"):
+        unpack(archive, tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_header_of_a_tar_that_claims_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+    make_tar(tmp_path / "a.tar.gz", [(member("x", 500_000_000, type=tarfile.XHDTYPE), bytes(500_000_000))], "w:gz")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="a header of 500000256 bytes"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "a")
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
+def test_an_archive_that_is_damaged_in_the_middle_is_named(tmp_path: Path, name: str) -> None:
+    noise = random.Random(0).randbytes(50_000)
+    if name == "a.zip":
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a", noise.hex())
+    else:
+        make_tar(tmp_path / name, [(member("a", 100_000), noise.hex().encode())], f"w:{name[-2:]}")
+    content = bytearray((tmp_path / name).read_bytes())
+    content[20_000:30_000] = bytes(10_000)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}' is not an archive that can be unpacked"):
+        unpack(tmp_path / name, tmp_path / "a")
+
+
+def test_an_archive_that_was_replaced_is_noticed(tmp_path: Path) -> None:
+    archive, folder = tmp_path / "mine.zip", tmp_path / "mine"
+    make_zip(archive, ("a.txt",))
+    unpack(archive, folder)
+    # Moved, copied or touched it is the same, and what was changed in the folder since is the user's business.
+    (folder / "a.txt").unlink()
+    content = archive.read_bytes()
+    archive.unlink()
+    archive.write_bytes(content)
+    assert unpack(archive, folder) == folder
+    assert not (folder / "a.txt").exists()
+    times = archive.stat()
+    make_zip(archive, ("b.txt",))
+    os.utime(archive, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert archive.stat().st_size == times.st_size
+    with pytest.raises(
+        FileExistsError, match=r"mine' is there, and was not unpacked from '.*mine.zip' as that is now; "
+    ):
+        unpack(archive, folder)
+    folder.rename(tmp_path / "old")
+    assert (unpack(archive, folder) / "b.txt").is_file()
+
+
+@pytest.mark.parametrize("note", [None, "", "[]", "{}", "null", '{"sha256": 1}', "[" * 9000])
+def test_a_folder_that_merely_bears_the_name_is_not_taken_for_the_content(tmp_path: Path, note: str | None) -> None:
+    make_zip(tmp_path / "mine.zip")
+    (tmp_path / "mine").mkdir()
+    if note is not None:
+        (tmp_path / "mine" / ".unpacked-from.json").write_text(note)
+    with pytest.raises(FileExistsError, match="give the folder to use what it holds, or move it away"):
+        provide(tmp_path / "mine.zip", url="http://127.0.0.1:9/", allowed=False, by_hand="")

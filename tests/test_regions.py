@@ -1,6 +1,7 @@
 """Weights of a run -> regions of defects on one scale -> COCO, YOLO, Label Studio and CVAT, and what is refused."""
 
 import json
+import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from conftest import MakeImage
 from PIL import ExifTags, Image
+from test_stored_run import stored
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.images import read_image
@@ -93,6 +95,46 @@ def test_regions_come_by_score_holes_are_filled_and_specks_left_out() -> None:
     assert (first.score, second.score) == (1.0, 0.5)
     # A square of 5 x 5 patches whose corners are cut; a hole would take two more.
     assert second.area * 256 == pytest.approx(24.5)
+
+
+def test_the_score_of_a_region_is_the_highest_of_the_patches_inside() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.zeros((40, 40))
+    for row in range(2, 38, 6):
+        for column in range(2, 38, 6):
+            scores[row : row + 3, column : column + 4] = rng.uniform(1.1, 4.0, (3, 4))
+    found = outline(scores, threshold=1.0, top=4.0)
+    assert len(found) == 36
+    for region in found:
+        left, top, right, bottom = (round(side * 40) for side in region.box)
+        assert region.score == pytest.approx((scores[top:bottom, left:right].max() - 1) / 3)
+
+
+STRIPES = np.tile(np.arange(2048)[:, None] % 2, (1, 2048))
+CHECKS = np.kron(np.indices((512, 512)).sum(0) % 2, np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("pattern", [STRIPES, CHECKS, STRIPES.T])
+def test_a_heat_map_of_a_stranger_that_falls_into_pieces_is_refused_soon(tmp_path: Path, pattern: np.ndarray) -> None:
+    weights = np.ones((3, *pattern.shape))
+    weights[0] += pattern
+    replace(stored(), weights=weights.astype(np.float16), mean_scores=np.zeros(3, np.float32)).save(tmp_path)
+    asked = time.monotonic()
+    with pytest.raises(
+        ValueError, match=r"run.safetensors' holds a heat map of 'a.png' that shows no defe.*, more than"
+    ):
+        run_regions(tmp_path)
+    assert time.monotonic() - asked < 30
+
+
+def test_one_region_of_a_hundred_thousand_corners_takes_no_time() -> None:
+    comb = np.zeros((512, 512))
+    comb[::2], comb[:, 0] = 1.0, 2.0
+    asked = time.monotonic()
+    (region,) = outline(comb, threshold=0.5, top=2.0)
+    assert len(region.polygon) > 100_000
+    assert region.score == 1.0
+    assert time.monotonic() - asked < 20
 
 
 def test_regions_of_a_run_lie_on_the_defects(clustered: Path) -> None:

@@ -1,15 +1,12 @@
-"""Downloads and unpacks archives into folders, which appear whole and checked or not at all."""
+"""Downloads data sets into folders, which appear whole and checked or not at all."""
 
 import hashlib
-import tarfile
-import zipfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.error import URLError
 
-from anomaly_clustering.system.files import digest, whole_folder
-
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
+from anomaly_clustering.data.archives import ending_of, is_archive, unpack, unpacked
+from anomaly_clustering.system.files import digest
 
 
 def provide(
@@ -33,8 +30,9 @@ def provide(
 
     Raises:
         FileNotFoundError: `root` does not exist, and the download is not allowed.
+        FileExistsError: beside the archive is a folder of its name that was not unpacked from it.
         ConnectionError: the address cannot be reached.
-        ValueError: the checksum is wrong, or the archive is damaged; nothing is kept.
+        ValueError: the checksum is wrong, or the archive is damaged or too large; nothing is kept.
 
     Example:
         >>> import shutil, tempfile
@@ -49,48 +47,12 @@ def provide(
     elif not root.exists():
         if not allowed:
             raise FileNotFoundError(f"{str(root)!r} does not exist. {by_hand}, or set data.download to true")
-        archive = download(url, root.with_name(f"{root.name}{_suffix(url)}"), sha256=sha256, by_hand=by_hand)
+        archive = download(url, root.with_name(f"{root.name}{ending_of(url)}"), sha256=sha256, by_hand=by_hand)
         # What is wrong is not kept, or the next try would stumble over it; what is right is not kept twice.
         try:
             unpack(archive, root, check=check)
         finally:
             archive.unlink()
-
-
-def is_archive(path: Path) -> bool:
-    """Tell whether a path is a file with the ending of an archive: ZIP, or TAR with or without compression.
-
-    Args:
-        path: any path; it need not exist.
-
-    Example:
-        >>> is_archive(Path("absent.zip"))
-        False
-    """
-    return path.is_file() and bool(_suffix(path.name))
-
-
-def _suffix(name: str) -> str:
-    return next((suffix for suffix in ARCHIVES if name.endswith(suffix)), "")
-
-
-def unpacked(root: Path) -> Path:
-    """Name the folder that belongs to `root`: itself, or, for an archive, the folder of the same name beside it.
-
-    Args:
-        root: a folder or an archive.
-
-    Returns:
-        The folder's path, whether or not it is there.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     (Path(place) / "mine.tar.gz").touch()
-        ...     print(unpacked(Path(place) / "mine.tar.gz").name)
-        mine
-    """
-    return root.with_name(root.name.removesuffix(_suffix(root.name))) if is_archive(root) else root
 
 
 def find(root: Path, name: str) -> Path | None:
@@ -148,66 +110,6 @@ def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
     except RuntimeError as error:
         raise ValueError(f"{url} has a wrong checksum ({error}); nothing was kept. {by_hand}") from None
     return path
-
-
-def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambda folder: None) -> Path:
-    """Unpack an archive into a new folder, unless the folder is there; it appears only when it is whole and checked.
-
-    Where two processes unpack it at once, the first to finish keeps its own folder, and the other's is dropped.
-
-    Args:
-        archive: a ZIP or TAR file.
-        folder: where to put the content.
-        check: raises if the content, in the folder that it is given, is not what it should be; by default any will do.
-
-    Returns:
-        `folder`.
-
-    Raises:
-        ValueError: the archive is damaged or encrypted, or holds a path that points outside of it; nothing is kept.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     with zipfile.ZipFile(f"{place}/mine.zip", "w") as archive:
-        ...         archive.writestr("crack/0.txt", "a line")
-        ...     folder = unpack(Path(place) / "mine.zip", Path(place) / "mine")
-        ...     print((folder / "crack" / "0.txt").read_text())
-        a line
-    """
-    if folder.exists():
-        return folder
-    if not hasattr(tarfile, "data_filter"):
-        raise ValueError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
-    with whole_folder(folder, keep=True) as new:
-        try:
-            if zipfile.is_zipfile(archive):
-                _unzip(archive, new)
-            else:
-                with tarfile.open(archive) as tar:
-                    tar.extractall(new, filter="data")
-        except tarfile.FilterError as error:
-            raise ValueError(f"{str(archive)!r} was not unpacked: {error}") from None
-        except (RuntimeError, NotImplementedError) as error:
-            # So zipfile says that it needs a password, or does not know the compression.
-            why = "it is encrypted" if "encrypted" in str(error) else str(error)
-            raise ValueError(f"{str(archive)!r} was not unpacked: {why}; unpack it by hand") from None
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-            if getattr(error, "errno", None):
-                # The system's: the archive may be sound.
-                raise
-            raise ValueError(f"{str(archive)!r} is not an archive that can be unpacked: {error}") from None
-        check(new)
-    return folder
-
-
-def _unzip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as zipped:
-        for name in zipped.namelist():
-            path = PurePosixPath(name.replace("\\", "/"))
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{str(archive)!r} was not unpacked: {name!r} points outside of it")
-        zipped.extractall(folder)
 
 
 def tree_digest(folder: Path, files: list[Path]) -> str:

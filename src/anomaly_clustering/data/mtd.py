@@ -9,7 +9,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Literal
 
-from anomaly_clustering.data.download import find, tree_digest, unpacked
+from anomaly_clustering.data.archives import unpacked
+from anomaly_clustering.data.download import find, tree_digest
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.whole_numbers import whole_number
 

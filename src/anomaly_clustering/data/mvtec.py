@@ -5,7 +5,8 @@ CATEGORY/test/TYPE/000.png   CATEGORY/ground_truth/TYPE/000_mask.png   CATEGORY/
 
 from pathlib import Path
 
-from anomaly_clustering.data.download import find, unpacked
+from anomaly_clustering.data.archives import unpacked
+from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.walk import image_files

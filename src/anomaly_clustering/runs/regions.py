@@ -1,15 +1,18 @@
 """The weights that a run has stored in; where they show a defect, as polygons with a score, out."""
 
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from contourpy import FillType, contour_generator
-from jaxtyping import Float
-from matplotlib.path import Path as Outline
+from jaxtyping import Float, Int
+from scipy.ndimage import label, maximum
 from scipy.stats import median_abs_deviation
 
 from anomaly_clustering.runs.annotations import Region
+from anomaly_clustering.runs.file_names import LATER, STORE
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.store import load_run
 
@@ -19,6 +22,8 @@ SHOW_DEFECTS = ("rarity", "novelty", "maps")
 DEVIATIONS = 4
 # In patches; what is smaller is an edge of one patch that just reaches the threshold.
 SMALLEST = 1
+# Of an image: what falls into more pieces shows no defects, and takes minutes to write down.
+MOST = 1_000
 
 
 def run_regions(folder: Path, *, min_score: float = 0.0) -> dict[Path, list[Region]]:
@@ -49,12 +54,27 @@ def run_regions(folder: Path, *, min_score: float = 0.0) -> dict[Path, list[Regi
         )
     scores = patch_scores(run.weights, run.mean_scores, run.recipe.tau)
     threshold, top = outstanding(scores), float(scores.max())
-    found = dict(zip(run.paths, (outline(grid, threshold, top) for grid in scores), strict=True))
+    found = _outlined(folder / STORE, run.paths, scores, threshold, top)
     if run.embeddings is not None:
         later = load_later(folder, run)
         more = patch_scores(later.weights, later.mean_scores, run.recipe.tau)
-        found |= dict(zip(later.paths, (outline(grid, threshold, top) for grid in more), strict=True))
+        found |= _outlined(folder / LATER, later.paths, more, threshold, top)
     return {path: [region for region in regions if region.score >= min_score] for path, regions in found.items()}
+
+
+def _outlined(
+    file: Path, paths: Sequence[Path], scores: Float[np.ndarray, "n h w"], threshold: float, top: float
+) -> dict[Path, list[Region]]:
+    found = {}
+    for path, grid in zip(paths, scores, strict=True):
+        try:
+            found[path] = outline(grid, threshold, top)
+        except ValueError as error:
+            raise ValueError(
+                f"{str(file)!r} holds a heat map of {str(path)!r} that shows no defects: {error}; leave --run out, or "
+                "cluster the images anew"
+            ) from None
+    return found
 
 
 def patch_scores(
@@ -115,6 +135,9 @@ def outline(scores: Float[np.ndarray, "h w"], threshold: float, top: float) -> l
     Returns:
         The regions, that with the highest score first.
 
+    Raises:
+        ValueError: there are more than 1,000 of them.
+
     Example:
         >>> scores = np.zeros((4, 4))
         >>> scores[1, 1:3] = 2.0
@@ -123,27 +146,51 @@ def outline(scores: Float[np.ndarray, "h w"], threshold: float, top: float) -> l
         ((0.25, 0.25, 0.75, 0.5), 1.0)
     """
     height, width = scores.shape
-    # Up to the edge of the image, as far as which the patches at the edge reach.
-    xs, ys = (np.array([0, *(np.arange(side) + 0.5), side]) / side for side in (width, height))
-    padded = np.pad(scores, 1, mode="edge")
-    contours = contour_generator(xs, ys, padded, fill_type=FillType.OuterOffset)
+    # In patches; up to the edge of the image, as far as which the patches at the edge reach.
+    xs, ys = (np.array([-0.5, *range(side), side - 0.5]) for side in (width, height))
+    contours = contour_generator(xs, ys, np.pad(scores, 1, mode="edge"), fill_type=FillType.ChunkCombinedOffsetOffset)
+    ((points,), (rings,), (pieces,)) = cast(Any, contours.filled(threshold, np.inf))
+    if points is None:
+        return []
+    # The first ring of a piece is its outline; after it come holes.
+    starts, ends = rings[pieces[:-1]].astype(int), rings[pieces[:-1] + 1].astype(int)
+    large = np.flatnonzero(_areas(points, starts, ends) >= SMALLEST)
+    if len(large) > MOST:
+        raise ValueError(f"{len(large):,} regions of it stand out, more than the {MOST:,} that are marked")
+    peaks = _peaks(scores, threshold, points, rings[pieces[large]].astype(int), rings[pieces[large + 1]].astype(int))
     found = []
-    for points, offsets in zip(*contours.filled(threshold, np.inf), strict=True):
-        corners = points[: offsets[1] - 1]  # The last is the first one again; after it come holes.
-        score = _peak(corners, scores, threshold, top)
-        region = Region([(float(x), float(y)) for x, y in corners], score)
-        if region.area * height * width >= SMALLEST:
-            found.append(region)
+    for start, end, highest in zip(starts[large], ends[large], peaks, strict=True):
+        corners = (points[start : end - 1] + 0.5) / (width, height)  # The last is the first one again.
+        # An image that came later may be more unusual than any of the run.
+        score = 1.0 if highest >= top else (highest - threshold) / (top - threshold)
+        found.append(Region([(float(x), float(y)) for x, y in corners], float(score)))
     return sorted(found, key=lambda region: -region.score)
 
 
-def _peak(
-    corners: Float[np.ndarray, "corners 2"], scores: Float[np.ndarray, "h w"], threshold: float, top: float
-) -> float:
-    """The highest score among the patches whose centres are inside, from 0 at the threshold to 1 at the top."""
-    height, width = scores.shape
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
-    inside = Outline(corners).contains_points(np.stack([x.ravel(), y.ravel()], axis=1))
-    highest = float(scores.ravel()[inside].max())
-    # An image that came later may be more unusual than any of the run.
-    return 1.0 if highest >= top else (highest - threshold) / (top - threshold)
+def _areas(
+    points: Float[np.ndarray, "points 2"], starts: Int[np.ndarray, " pieces"], ends: Int[np.ndarray, " pieces"]
+) -> Float[np.ndarray, " pieces"]:
+    """Areas of outlines whose last corner is the first one again, by the shoelace formula."""
+    x, y = points.T
+    sums = np.concatenate([[0.0], np.cumsum(x[:-1] * y[1:] - x[1:] * y[:-1])])
+    return np.abs(sums[ends - 1] - sums[starts]) / 2
+
+
+def _peaks(
+    scores: Float[np.ndarray, "h w"],
+    threshold: float,
+    points: Float[np.ndarray, "points 2"],
+    starts: Int[np.ndarray, " pieces"],
+    ends: Int[np.ndarray, " pieces"],
+) -> list[float]:
+    """The highest score of the patches of each piece: those beside its rings, and all that hang together with them.
+
+    A corner lies between the centres of two patches, of which one stands out; one of its numbers is whole.
+    """
+    names, number = label(scores > threshold)
+    highest = np.concatenate([[-np.inf], maximum(scores, names, np.arange(1, number + 1))])
+    last = np.array(scores.shape)[::-1] - 1
+    exact = points.round(6)
+    (low_x, low_y), (high_x, high_y) = (np.clip(of(exact), 0, last).astype(int).T for of in (np.floor, np.ceil))
+    beside = np.maximum(highest[names[low_y, low_x]], highest[names[high_y, high_x]])
+    return [float(beside[start:end].max()) for start, end in zip(starts, ends, strict=True)]
