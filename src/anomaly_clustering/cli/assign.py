@@ -11,6 +11,7 @@ from rich.table import Table
 
 from anomaly_clustering.cli.console import as_cell, drawing_the_report, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.metadata import read_metadata
 from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.runs.assigned import assign_to_run
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
@@ -22,6 +23,7 @@ def assign_images(options: argparse.Namespace) -> None:
     listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
     listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
     images = [record.image for record in listing.records]
+    known, untold = read_metadata(options.metadata, images, folder=options.images) if options.metadata else ({}, [])
     with offering_to_skip():
         rows, notices = assign_to_run(
             options.run,
@@ -29,9 +31,10 @@ def assign_images(options: argparse.Namespace) -> None:
             labels=options.labels,
             folders=options.run_images,
             false_alarms=options.false_alarms,
+            metadata=known,
             progress=drawing_the_report,
         )
-    _print([*listing.notices, *notices], rows, options.run, given=len(images))
+    _print([*listing.notices, *untold, *notices], rows, options.run, given=len(images))
 
 
 def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:

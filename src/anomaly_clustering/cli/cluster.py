@@ -19,6 +19,7 @@ from anomaly_clustering.cli.console import (
     scores_table,
 )
 from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.metadata import Matched, read_metadata
 from anomaly_clustering.data.sources import Folder, Synthetic
 from anomaly_clustering.metrics.counts import confusion
 from anomaly_clustering.mic.module import MIC
@@ -40,6 +41,7 @@ def cluster(options: argparse.Namespace) -> None:
     out = options.out or Path(f"{name}-clusters")
     with reserved(out, overwrite=options.overwrite):
         datamodule = _datamodule(options)
+        known, untold = _metadata(options, datamodule)
         mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
         trainer = plain_trainer(progress_bar=True)
         with offering_to_skip():
@@ -52,9 +54,11 @@ def cluster(options: argparse.Namespace) -> None:
             datamodule,
             metrics=metrics,
             config=yaml.safe_dump(plain, sort_keys=False),
+            known=known,
             overwrite=options.overwrite,
             progress=drawing_the_report,
         )
+    print_notices(console, untold)
     _print(console, mic, datamodule, metrics, out)
 
 
@@ -80,6 +84,14 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
         image_size=options.image_size,
         aspect=options.aspect,
     )
+
+
+def _metadata(options: argparse.Namespace, datamodule: DefectDataModule) -> Matched:
+    """Before the work, so that a slip of the pen costs no time."""
+    if not options.metadata:
+        return Matched({}, [])
+    datamodule.setup()
+    return read_metadata(options.metadata, [record.image for record in datamodule.records], folder=options.images)
 
 
 def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float], out: Path) -> None:

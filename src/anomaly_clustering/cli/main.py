@@ -29,6 +29,8 @@ for a folder of images:
   cluster IMAGES               cluster them, with a report to look at and to name the clusters in
   export --labels labels.csv   copy the images that were named in the report, as other tools train from them
   assign IMAGES --run DIR      put images that come later into the clusters of a run
+  trends --run DIR             counts and shares of defects over time or by batch, with what has changed
+  export-onnx --run DIR        a run as one ONNX file, which tells clusters without this package
 
 for research, each with a method and data (-c CONFIG, --model, --data; see configs/):
   test                         the paper's method and its variants, with all scores
@@ -43,7 +45,7 @@ examples:
   anomaly-clustering cluster photos --normal good_ones
   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml --data.root DIR
   anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml --data.root DIR"""
-COMMANDS = ("cluster", "export", "assign", "test", "validate", "predict", "fit")
+COMMANDS = ("cluster", "export", "assign", "trends", "export-onnx", "test", "validate", "predict", "fit")
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 TRACED = "Traceback (most recent call last)"
@@ -116,6 +118,20 @@ def _command(words: list[str]) -> Callable[[], object]:
             from anomaly_clustering.cli.export import export_labels
 
             return partial(export_labels, options)
+        case ["trends", *rest]:
+            from anomaly_clustering.cli.options import trends_options
+
+            options = trends_options(rest)
+            from anomaly_clustering.cli.trends import show_trends
+
+            return partial(show_trends, options)
+        case ["export-onnx", *rest]:
+            from anomaly_clustering.cli.options import onnx_options
+
+            options = onnx_options(rest)
+            from anomaly_clustering.cli.export_onnx import export_onnx
+
+            return partial(export_onnx, options)
         case [word, *_] if word not in COMMANDS and not word.startswith("-"):
             raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
         case _:

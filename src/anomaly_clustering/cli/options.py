@@ -7,6 +7,7 @@ there are answered at once.
 import argparse
 import math
 from collections.abc import Sequence
+from datetime import time
 from pathlib import Path
 from textwrap import indent
 from typing import NoReturn
@@ -63,6 +64,17 @@ layouts:
   label-studio  OUT/images, OUT/tasks.json, OUT/label_config.xml: class and regions as predictions
   cvat          OUT/images, OUT/annotations.xml, OUT/labels.json: 'CVAT for images 1.1', class and regions"""
 
+ONNX = """\
+Write a run as one ONNX file: network, references, weighing and the clusters with their names. Whatever runs ONNX models
+then tells the cluster of images as `assign` does, without this package and without PyTorch. Images are given as numbers
+from 0 to 1 [B, 3, side, side]; the file says so itself, and which cluster is which, in its metadata."""
+TRENDS = """\
+Count the images of each defect, and its share, by hour, day, shift or batch: those of the run, and those that `assign`
+has added. trends.csv and trends.html in the folder of the run hold the counts, a Pareto chart, shares over time, the
+share of unknown images, and how far embeddings drift. Marked is what has changed beyond chance: of 100 sets of images
+in which nothing changes, something is marked in 5. Times are those of the metadata, else of EXIF, else of the files."""
+PERIODS = ("auto", "hour", "day", "week", "month", "shift")
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong without the usage before it."""
@@ -100,6 +112,7 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--tau", type=float, help="smoothness of the weights (default: 6%% of the patches count; paper 0.02)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     add("--copies", choices=("all", "once"), default="all", help="count exact copies of an image all (default) or once")
+    add("--metadata", type=_table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
     add("--bits", type=_bits, default="auto", metavar="N", help="bits of the camera in 16-bit files (default auto)")
     add("--out", type=Path, metavar="DIR", help="output folder (default: IMAGES-clusters, in this folder)")
     add("--overwrite", action="store_true", help="replace the run that the output folder holds")
@@ -108,6 +121,8 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("give a folder of images, or --synthetic for generated ones")
     if options.synthetic and (options.normal or options.maps or options.skip_unreadable or options.bits != "auto"):
         parser.error("--normal, --maps, --skip-unreadable and --bits are for a folder of images, not for --synthetic")
+    if options.synthetic and options.metadata:
+        parser.error("--metadata is for a folder of images, not for --synthetic, whose images have no files of a user")
     if options.synthetic and options.aspect != "square":
         parser.error("--aspect is for a folder of images, not for --synthetic, whose images are squares")
     if options.maps and options.views:
@@ -149,6 +164,7 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="where images of the run may lie (default: this folder); may be given several times",
     )
+    add("--metadata", type=_table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     return parser.parse_args(argv)
 
@@ -183,6 +199,61 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
     if options.boxes and options.layout not in ("label-studio", "cvat"):
         parser.error("--boxes is for label-studio and cvat; coco has boxes and polygons, YOLO a layout of each")
     return options
+
+
+def onnx_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering export-onnx`; the run and the labels are there."""
+    parser = Parser(prog="anomaly-clustering export-onnx", description=ONNX)
+    add = parser.add_argument
+    add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add("--out", type=Path, required=True, metavar="FILE", help="the model, such as model.onnx")
+    add("--labels", type=_labels, metavar="FILE", help="labels.csv saved from the report: names of clusters, corrected")
+    add("--half", action="store_true", help="keep references in half precision: a smaller file, distances to 2e-3")
+    add("--overwrite", action="store_true", help="replace the file that is there")
+    return parser.parse_args(argv)
+
+
+def trends_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering trends`; the run and the files are there."""
+    parser = Parser(prog="anomaly-clustering trends", description=TRENDS)
+    add = parser.add_argument
+    add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add(
+        "--by",
+        default=PERIODS[0],
+        metavar="PERIOD",
+        help=f"{', '.join(PERIODS[1:])}, or a column of the metadata such as batch (default: by the span of time)",
+    )
+    add(
+        "--shifts",
+        type=_shifts,
+        metavar="TIMES",
+        help="when shifts begin, such as 06:00,14:00,22:00 (the default); for --by shift",
+    )
+    add("--labels", type=_labels, metavar="FILE", help="labels.csv saved from the report: names of clusters, corrected")
+    add("--metadata", type=_table, metavar="FILE", help="CSV with path, time, batch, ... in place of that of the run")
+    options = parser.parse_args(argv)
+    if options.shifts and options.by not in ("auto", "shift"):
+        parser.error(f"--shifts says when shifts begin; give --by shift in place of --by {options.by}")
+    options.by = "shift" if options.shifts else options.by
+    options.shifts = options.shifts or _shifts("06:00,14:00,22:00")
+    return options
+
+
+def _shifts(text: str) -> list[time]:
+    try:
+        found = sorted({time.fromisoformat(part.strip()) for part in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"shifts are times of the day with commas between, such as 06:00,14:00,22:00, got {text!r}"
+        ) from None
+    return found
+
+
+def _table(text: str) -> Path:
+    if not Path(text).is_file():
+        raise FileNotFoundError(f"metadata {text!r} does not exist; give a CSV file with a column 'path'")
+    return Path(text)
 
 
 def _num_clusters(text: str) -> int | str:

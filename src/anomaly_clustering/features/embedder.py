@@ -181,8 +181,13 @@ class Embedder(nn.Module):
     def _bags(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
         # The memory that a processor needs for a few images is used again for the next; for many it is ever new.
         at_once = AT_ONCE * torch.get_num_threads() if images.device.type == "cpu" else max(1, len(images))
-        parts = [self.backbone.maps(part) for part in images.split(at_once)]
-        return [
-            torch.cat([bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in level])
-            for level in zip(*parts, strict=True)
-        ]
+        parts = [self.bags_of(part) for part in images.split(at_once)]
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    def bags_of(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Bags [B, h, w, D], one for each level, of images that fit into memory together.
+
+        Args:
+            images: red, green and blue in [0, 1], none on a canvas.
+        """
+        return [bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in self.backbone.maps(images)]

@@ -63,31 +63,62 @@ def residual_average(
     others = (~itself).sum(1)
     if (others == 0).any():
         raise ValueError("residuals compare an image with others, and there are none: at least 2 images are needed")
-    heavy, places = weights.topk(min(HEAVIEST, weights.shape[1]), dim=1)
-    heavy = heavy / heavy.sum(1, keepdim=True)
+    heavy, places = heaviest(weights)
     counts = (share * others).round().clamp_min(1).long()
     halves = references.square().sum(2).flatten() / 2
 
     def work(i: int) -> Float[Tensor, " d"]:
         patches = bags[i, places[i]]
-        return heavy[i] @ (patches - _closest(patches, references, halves, itself[i], int(counts[i])))
+        return heavy[i] @ (patches - closest(patches, references, halves, int(counts[i]), itself[i]))
 
     return torch.stack(list(in_order(work, range(len(bags)), device=bags.device)))
 
 
-def _closest(
+def heaviest(weights: Float[Tensor, "b m"]) -> tuple[Float[Tensor, "b q"], Int[Tensor, "b q"]]:
+    """The heaviest patches of each image, 96 or all.
+
+    Args:
+        weights: of each patch [B, M].
+
+    Returns:
+        Their weights, which sum to one again, and their places among the M.
+
+    Example:
+        >>> heaviest(torch.tensor([[0.25, 0.75]]))[1].tolist()
+        [[1, 0]]
+    """
+    heavy, places = weights.topk(min(HEAVIEST, weights.shape[1]), dim=1)
+    return heavy / heavy.sum(1, keepdim=True), places
+
+
+def closest(
     patches: Float[Tensor, "q d"],
     references: Float[Tensor, "r p d"],
     halves: Float[Tensor, " rp"],
-    itself: Bool[Tensor, " r"],
     count: int,
+    itself: Bool[Tensor, " r"] | None = None,
 ) -> Float[Tensor, "q d"]:
-    """For each patch the mean of its nearest patches in so many references, those where they are closest."""
+    """For each patch the mean of its nearest patches in so many references, those where they are closest.
+
+    Args:
+        patches: of any images [Q, D].
+        references: bags of other images [R, P, D].
+        halves: half the squared length of each of their patches [R * P].
+        count: how many references, from 1 to R.
+        itself: which references do not count [R]; by default all do.
+
+    Example:
+        >>> references = torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
+        >>> closest(torch.tensor([[5.0]]), references, references.square().sum(2).flatten() / 2, count=1).tolist()
+        [[4.0]]
+    """
     # |z|^2 / 2 - z x is least, and its negative greatest, where |x - z| is least.
     likeness = torch.addmm(-halves, patches, rearrange(references, "r p d -> (r p) d").T)
-    greatest, nearest = likeness.view(len(patches), *references.shape[:2]).max(2)
-    closest = greatest.masked_fill(itself, -torch.inf).topk(count, dim=1).indices
-    return references[closest, nearest.gather(1, closest)].mean(1)
+    greatest, nearest = likeness.unflatten(1, references.shape[:2]).max(2)
+    if itself is not None:
+        greatest = greatest.masked_fill(itself, -torch.inf)
+    chosen = greatest.topk(count, dim=1).indices
+    return references[chosen, nearest.gather(1, chosen)].mean(1)
 
 
 def check_share(share: float) -> None:

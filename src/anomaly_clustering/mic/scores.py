@@ -119,16 +119,16 @@ class _Fold:
         return (self.total / self.count if self.reduce == "mean" else self.total).float()
 
 
-def interval_mean(distances: Float[Tensor, "total m"]) -> Float[Tensor, " m"]:
+def interval_mean(distances: Float[Tensor, "total *images m"]) -> Float[Tensor, "*images m"]:
     """Mean of the distances between the 10% and the 50% quantile, one at least.
 
     mean over k from a to b - 1 of the k-th smallest, a = floor(.1 T), b = max(a + 1, round(.5 T))
 
     Args:
-        distances: from each patch of an image to its nearest patch in each of T other images [T, M].
+        distances: from each patch of an image, or of several, to its nearest patch in each of T other images [T, M].
 
     Returns:
-        One score a patch [M].
+        One score a patch [M], or [B, M].
 
     Example:
         >>> interval_mean(torch.tensor([[9.0], [1.0], [2.0], [3.0], [4.0], [5.0], [6.0], [7.0], [8.0], [0.0]])).tolist()

@@ -46,13 +46,16 @@ class How(Protocol):
     def views(self) -> int: ...
 
 
-class _References(NamedTuple):
-    """What images are compared with in one view."""
+class SeenReferences(NamedTuple):
+    """What images are compared with in one view.
+
+    Attributes:
+        scored: some patches of each reference, or of all normal images in one bag [R, P, D].
+        levels: all patches of each reference, at each level; none where the patches themselves are averaged.
+    """
 
     scored: Float[Tensor, "r p d"]
-    """Some patches of each reference, or of all normal images in one bag."""
     levels: list[Float[Tensor, "r _ _"]]
-    """All patches of each reference, at each level; none where the patches themselves are averaged."""
 
 
 class Stream:
@@ -72,6 +75,7 @@ class Stream:
         precision: of the search, see `nearest_blocks`.
 
     Attributes:
+        references: as they are seen in each view.
         channels: of each level.
 
     Example:
@@ -105,7 +109,7 @@ class Stream:
         self.references = [self._embed(images, view) for view in range(how.views)]
         self.channels = embedder.backbone.channels_of_levels
 
-    def _embed(self, images: Float[Tensor, "r channels height width"], view: int) -> _References:
+    def _embed(self, images: Float[Tensor, "r channels height width"], view: int) -> SeenReferences:
         levels = self.embedder.levels({"image": images}, view)
         if self.how.weights == "novelty":
             patches = levels[0].flatten(0, 2)
@@ -113,7 +117,7 @@ class Stream:
         else:
             scored = _thinned(levels[0]).flatten(1, 2)
         kept = levels if self.how.residual_share is not None else []
-        return _References(scored, [level.flatten(1, 2) for level in _averaged(kept)])
+        return SeenReferences(scored, [level.flatten(1, 2) for level in averaged_levels(kept)])
 
     def choose_tau(self, batch: Mapping[str, Any], patches: float) -> None:
         """Take the tau at which so many patches count on average in some images.
@@ -151,12 +155,12 @@ class Stream:
         weights = soften(scores, self.tau, self.how.top_k).unflatten(1, levels[0].shape[1:3])
         averages = [
             self._average(level, weights, references.levels[i] if references.levels else None, batch.get("index"))
-            for i, level in enumerate(_averaged(levels))
+            for i, level in enumerate(averaged_levels(levels))
         ]
         return turn_back(scores.view_as(weights), view), torch.cat(averages, dim=1)
 
     def _scores(
-        self, bags: Float[Tensor, "b m d"], references: _References, index: Int[Tensor, " b"] | None
+        self, bags: Float[Tensor, "b m d"], references: SeenReferences, index: Int[Tensor, " b"] | None
     ) -> Float[Tensor, "b m"]:
         if self.how.weights == "novelty":
             return novelty(bags, references.scored[0], self.precision)
@@ -176,8 +180,7 @@ class Stream:
         index: Int[Tensor, " b"] | None,
     ) -> Float[Tensor, "b d"]:
         """Of a level's patches, or of what differs from the references, by weights that are brought to its grid."""
-        here = F.interpolate(weights[:, None], size=level.shape[1:3], mode="area").flatten(1)
-        here, bags = here / here.sum(1, keepdim=True), level.flatten(1, 2)
+        here, bags = on_level(weights, level), level.flatten(1, 2)
         if references is None:
             return weighted_average(bags, here)
         share = cast(float, self.how.residual_share)
@@ -187,12 +190,35 @@ class Stream:
         return residual_average(bags, here, references, share, positions=index, reference_positions=own)
 
 
-def _averaged(levels: list[Float[Tensor, "b _ _ _"]]) -> list[Float[Tensor, "b _ _ _"]]:
-    """Levels as they are averaged: those finer than the second on its grid, patches again of unit length."""
+def averaged_levels(levels: list[Float[Tensor, "b _ _ _"]]) -> list[Float[Tensor, "b _ _ _"]]:
+    """Levels as they are averaged: those finer than the second on its grid, patches again of unit length.
+
+    Args:
+        levels: bags in rows and columns, one for each level.
+
+    Example:
+        >>> [tuple(level.shape) for level in averaged_levels([torch.ones(1, 8, 8, 2), torch.ones(1, 4, 4, 3)])]
+        [(1, 4, 4, 2), (1, 4, 4, 3)]
+    """
     if len(levels) < 2:
         return levels
     rows, columns = levels[1].shape[1:3]
     return [on_grid(level, (min(rows, level.shape[1]), min(columns, level.shape[2]))) for level in levels]
+
+
+def on_level(weights: Float[Tensor, "b rows columns"], level: Float[Tensor, "b h w d"]) -> Float[Tensor, "b m"]:
+    """Weights of patches brought to the grid of a level, those of an image summing to one.
+
+    Args:
+        weights: on the grid of the first level [B, rows, columns].
+        level: bags in rows and columns [B, h, w, D].
+
+    Example:
+        >>> on_level(torch.tensor([[[0.25, 0.75]]]), torch.ones(1, 1, 1, 3)).tolist()
+        [[1.0]]
+    """
+    here = F.interpolate(weights[:, None], size=level.shape[1:3], mode="area").flatten(1)
+    return here / here.sum(1, keepdim=True)
 
 
 def _thinned(bags: Float[Tensor, "r h w d"]) -> Float[Tensor, "r rows columns d"]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR
@@ -22,7 +23,8 @@ from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
-from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.kept_metadata import load_metadata, write_metadata
+from anomaly_clustering.runs.known_clusters import known_clusters
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
@@ -44,13 +46,6 @@ class Assigned(NamedTuple):
     notices: list[str]
 
 
-class _Known(NamedTuple):
-    """The clusters of the run, or what became of them in the report."""
-
-    labels: Int[np.ndarray, " n"]
-    names: Mapping[int, str]
-
-
 def assign_to_run(
     folder: Path,
     images: Sequence[Path],
@@ -58,6 +53,7 @@ def assign_to_run(
     labels: Path | None = None,
     folders: Sequence[Path] | None = None,
     false_alarms: float = FALSE_ALARMS,
+    metadata: Mapping[Path, Metadata] | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> Assigned:
     """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
@@ -69,6 +65,7 @@ def assign_to_run(
         folders: in which the images of the run, and those of earlier calls, may lie; None for the working directory.
             What has the content that the run has seen may lie anywhere. A run of somebody else could name any image.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
+        metadata: of the images, kept with the run beside what it has.
         progress: wraps the images while the report is drawn.
 
     Returns:
@@ -89,7 +86,7 @@ def assign_to_run(
         remove_leftovers(folder)
         run = load_run(folder)
         _check_there(run)
-        known = _known(run, labels)
+        known = known_clusters(run, labels)
         seen = load_later(folder, run)
         drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
         check_given(drawn, folders, contents=contents_of(run, seen))
@@ -112,7 +109,7 @@ def assign_to_run(
             *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
             *_rows(list(again), found_again, known.names, same_as=[str(first[content]) for content in again.values()]),
         ]
-        _write(folder, run, later, found, rows, progress)
+        _write(folder, run, later, found, rows, load_metadata(folder) | dict(metadata or {}), progress)
         return Assigned(rows, what_to_know(run, false_alarms))
 
 
@@ -219,22 +216,6 @@ def _check_there(run: StoredRun) -> None:
         )
 
 
-def _known(run: StoredRun, file: Path | None) -> _Known:
-    if run.embeddings is None:
-        raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
-    if file is None:
-        return _Known(run.labels, {})
-    decided = {image.path: image for image in read_labels(file)}
-    missing = [path for path in run.paths if path not in decided]
-    if missing:
-        raise ValueError(
-            f"{str(file)!r} is not of this run: {len(missing)} of its images are not in it, {str(missing[0])!r} for one"
-        )
-    own = [decided[path] for path in run.paths]
-    labels = np.array([image.cluster for image in own])
-    return _Known(labels, {image.cluster: image.label for image in own})
-
-
 def _rows(
     images: Sequence[Path], found: Assignment, names: Mapping[int, str], *, same_as: Sequence[str]
 ) -> list[dict[str, object]]:
@@ -260,6 +241,7 @@ def _write(
     later: LaterImages,
     found: Assignment,
     rows: Sequence[Mapping[str, object]],
+    metadata: Mapping[Path, Metadata],
     progress: Callable[[Iterable[Path]], Iterable[Path]],
 ) -> None:
     """All of it, or nothing."""
@@ -269,6 +251,8 @@ def _write(
     with files_into(folder, mark, last=".html") as new:
         write_assignments(new / ASSIGNED, rows)
         later.save(new)
+        if metadata:
+            write_metadata(new, [*run.paths, *later.paths], metadata)
         drawn = AssignedImages(
             paths=later.paths,
             nearest=found.nearest,

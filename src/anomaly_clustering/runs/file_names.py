@@ -13,3 +13,6 @@ CHECKPOINTS = "checkpoints"
 EPOCHS = "epochs.csv"
 # The mark of either: which files are its own.
 MARK = "run.json"
+# Of both, if it was given, and what became of defects over time.
+METADATA = "metadata.csv"
+TRENDS, TRENDS_PAGE = "trends.csv", "trends.html"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
@@ -20,6 +21,7 @@ from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
 from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CONFIG, METRICS
+from anomaly_clustering.runs.kept_metadata import write_metadata
 from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run, reserved
 from anomaly_clustering.runs.run_report import draw_report
@@ -35,6 +37,7 @@ def write_run(
     *,
     metrics: Mapping[str, float],
     config: str,
+    known: Mapping[Path, Metadata] | None = None,
     overwrite: bool = False,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
@@ -46,6 +49,7 @@ def write_run(
         datamodule: holds the images that were clustered.
         metrics: scores against known classes; empty where there are none.
         config: the options of the run, as YAML.
+        known: metadata of images, kept with the run where there is any.
         overwrite: whether a run that the folder holds may be lost.
         progress: wraps the images as they are drawn into the report.
 
@@ -61,6 +65,8 @@ def write_run(
         _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
         run.save(folder)
+        if known:
+            write_metadata(folder, images, known)
         draw_report(folder, run, progress=progress)
 
 

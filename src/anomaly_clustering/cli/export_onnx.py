@@ -1,0 +1,30 @@
+"""A run in; an ONNX file that tells clusters without this package out: the command `anomaly-clustering export-onnx`."""
+
+import argparse
+import logging
+import warnings
+
+from rich.console import Console
+
+from anomaly_clustering.cli.console import print_plainly
+from anomaly_clustering.runs.known_clusters import known_clusters
+from anomaly_clustering.runs.onnx_model import cluster_network, described, onnx_registry, write_onnx
+from anomaly_clustering.runs.store import load_run
+
+
+def export_onnx(options: argparse.Namespace) -> None:
+    """Run the command; for the options see `onnx_options`."""
+    if options.out.exists() and not options.overwrite:
+        raise FileExistsError(f"{str(options.out)!r} exists; choose another name with --out, or --overwrite it")
+    onnx_registry()
+    run = load_run(options.run)
+    known = known_clusters(run, options.labels)
+    network, console = cluster_network(run, known, half=options.half), Console()
+    with console.status("Exporting the network", spinner="line"), warnings.catch_warnings():
+        # What the exporter says of its own parts is nothing that a user could act on.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        write_onnx(options.out, network, described(run, known))
+    side = run.recipe.image_size
+    print_plainly(console, f"{len(network.numbers)} clusters; images are squeezed into {side} x {side} pixels")
+    print_plainly(console, f"The model is in {options.out}, {options.out.stat().st_size / 1e6:.0f} MB")

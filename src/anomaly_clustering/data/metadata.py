@@ -1,0 +1,272 @@
+"""A CSV file of what is known of images, and these images, in; for each its time, batch, line and the rest out."""
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+from anomaly_clustering.data.opening import UnreadableImageError, opened
+from anomaly_clustering.system.tables import read_csv
+
+PATH, TIME = "path", "time"
+# Besides ISO 8601, which Python reads: as spreadsheets of several countries and cameras write them. Where day and month
+# cannot be told apart, as in 01/02/2026, a form is not here.
+FORMS = tuple(
+    f"{day}{clock}"
+    for day in ("%Y/%m/%d", "%d.%m.%Y", "%Y:%m:%d", "%d %b %Y", "%d-%b-%Y")
+    for clock in (" %H:%M:%S", " %H:%M", " %H:%M:%S.%f", "")
+)
+# Of a photograph: the block of its EXIF that holds when it was taken, and the entry.
+EXIF_BLOCK, DATE_TIME_ORIGINAL = 0x8769, 36867
+MOST_NAMED = 3
+
+
+class Metadata(NamedTuple):
+    """What is known of an image besides its pixels.
+
+    Attributes:
+        time: when it was taken, as the clock there showed it; None where that is not told.
+        values: other columns by name, in small letters, such as batch, line and station; '' where one is empty.
+        source: where the time comes from: 'metadata', 'EXIF' or 'file'.
+
+    Example:
+        >>> Metadata(datetime(2026, 3, 1, 6, 30), {"batch": "17"}).values["batch"]
+        '17'
+    """
+
+    time: datetime | None
+    values: Mapping[str, str]
+    source: str = "metadata"
+
+
+class Matched(NamedTuple):
+    """Metadata of images.
+
+    Attributes:
+        of: what is known of each image that the file lists.
+        notices: which images and rows were left without the other.
+    """
+
+    of: Mapping[Path, Metadata]
+    notices: Sequence[str]
+
+
+class Times(NamedTuple):
+    """When images were taken.
+
+    Attributes:
+        of: each image.
+        source: of the time of each: 'metadata', 'EXIF' or 'file'.
+    """
+
+    of: Mapping[Path, datetime]
+    source: Mapping[Path, str]
+
+
+def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = None) -> Matched:
+    """Read a CSV file with a column `path`, and any others; `time` is read as a time.
+
+    A row is of the image whose path it names: whole, from the working directory, from the image folder, or from the
+    folder of the file; else of the one image that has the file name.
+
+    Args:
+        file: with commas, semicolons or tabs.
+        images: that it may tell of.
+        folder: the image folder, from which paths may begin.
+
+    Returns:
+        What is known of the images.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has no column `path` or no rows, a time cannot be read, a name fits several images, two rows are
+            of one image, or no row is of any image.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "made.csv"
+        ...     _ = file.write_text("path;time;batch\\na.png;2026-03-01 06:30;17\\n")
+        ...     found = read_metadata(file, [Path("photos/dent/a.png")])
+        >>> [(image.name, str(known.time), known.values) for image, known in found.of.items()]
+        [('a.png', '2026-03-01 06:30:00', {'batch': '17'})]
+    """
+    name, rows = repr(str(file)), _rows(file)
+    find = _finder(images, [place for place in (Path(), folder, file.parent) if place is not None])
+    found: dict[Path, tuple[int, Metadata]] = {}
+    lost = []
+    # The first line of the file holds the names of the columns.
+    for line, row in enumerate(rows, start=2):
+        fits = find(row[PATH] or "")
+        if len(fits) > 1:
+            raise ValueError(
+                f"line {line} of {name}: {row[PATH]!r} is the name of {len(fits)} images, {str(fits[0])!r} and "
+                f"{str(fits[1])!r} among them; write more of its path"
+            )
+        if not fits:
+            lost.append(f"{row[PATH]!r} (line {line})")
+            continue
+        (image,) = fits
+        if image in found:
+            raise ValueError(
+                f"lines {found[image][0]} and {line} of {name} are both of image {str(image)!r}; keep one, or write "
+                "more of their paths"
+            )
+        values = {key: (value or "").strip() for key, value in row.items() if key not in (PATH, TIME)}
+        found[image] = (line, Metadata(_time(row.get(TIME) or "", line, name), values))
+    if not found:
+        raise ValueError(
+            f"no row of {name} is of any of the {len(images)} images; its first path is {rows[0][PATH]!r}, and the "
+            f"first image {str(images[0])!r}"
+        )
+    without = [repr(str(image)) for image in images if image not in found]
+    notices = [
+        *([f"of {_some(lost)} in {name} there is no image"] if lost else []),
+        *([f"{name} does not tell of {_some(without)}, of {len(images)} images"] if without else []),
+    ]
+    return Matched({image: known for image, (_, known) in found.items()}, notices)
+
+
+def times_of(images: Sequence[Path], known: Mapping[Path, Metadata]) -> Times:
+    """When images were taken: by the metadata, else by EXIF's DateTimeOriginal, else by when the file was last changed.
+
+    Args:
+        images: files; those that are no longer there, and of which nothing else tells, are left out.
+        known: metadata of some of them.
+
+    Returns:
+        Their times, and where these come from.
+
+    Example:
+        >>> image = Path("photos/a.png")
+        >>> times_of([image], {image: Metadata(datetime(2026, 3, 1), {})}).source
+        {PosixPath('photos/a.png'): 'metadata'}
+    """
+    found: dict[Path, tuple[datetime, str]] = {}
+    for image in images:
+        told = known.get(image, Metadata(None, {}))
+        if told.time is not None:
+            found[image] = (told.time, told.source)
+        elif image.is_file():
+            taken = taken_at(image)
+            changed = datetime.fromtimestamp(image.stat().st_mtime)
+            found[image] = (changed, "file") if taken is None else (taken, "EXIF")
+    return Times(
+        {image: time for image, (time, _) in found.items()}, {image: source for image, (_, source) in found.items()}
+    )
+
+
+def taken_at(image: Path) -> datetime | None:
+    """When a photograph was taken, by its EXIF.
+
+    Args:
+        image: a file.
+
+    Returns:
+        The time; None where the file does not tell one that can be read.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> exif = Image.Exif()
+        >>> exif.get_ifd(EXIF_BLOCK)[DATE_TIME_ORIGINAL] = "2026:03:01 06:30:00"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(Path(folder) / "a.jpg", exif=exif)
+        ...     taken_at(Path(folder) / "a.jpg")
+        datetime.datetime(2026, 3, 1, 6, 30)
+    """
+    try:
+        with opened(image) as photograph:
+            written = photograph.getexif().get_ifd(EXIF_BLOCK).get(DATE_TIME_ORIGINAL)
+    except UnreadableImageError:
+        return None
+    return None if written is None else as_time(str(written).strip("\0 "))
+
+
+def as_time(text: str) -> datetime | None:
+    """A time as it is written: ISO 8601, or one of `FORMS`. Where it has a time zone, that is left out.
+
+    Args:
+        text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30' or '01.03.2026 06:30'.
+
+    Returns:
+        The time, as the clock there showed it; None where the text is none.
+
+    Example:
+        >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06:30", "01/03/2026", "soon")]
+        ['2026-03-01 06:30:00', '2026-03-01 06:30:00', 'None', 'None']
+    """
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        pass
+    for form in FORMS:
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    return None
+
+
+def _rows(file: Path) -> Sequence[Mapping[str, str]]:
+    name = repr(str(file))
+    if not file.is_file():
+        raise FileNotFoundError(f"metadata {name} does not exist; give a CSV file with a column 'path'")
+    try:
+        rows = read_csv(file)
+    except UnicodeDecodeError:
+        raise ValueError(f"{name} is not UTF-8; save it as 'CSV UTF-8'") from None
+    except csv.Error as error:
+        raise ValueError(f"{name} is not a CSV file: {error}") from None
+    if not rows or PATH not in rows[0]:
+        columns = ", ".join(repr(str(column)) for column in rows[0]) if rows else "no rows"
+        raise ValueError(
+            f"{name} must have a column 'path' that names an image in each row, and may have 'time', 'batch', 'line', "
+            f"'station' and others; it has {columns}"
+        )
+    for line, row in enumerate(rows, start=2):
+        # What the reader of the standard library calls cells beyond the last column.
+        if None in row:
+            raise ValueError(
+                f"line {line} of {name} has more cells than there are columns; put texts with commas in quotes"
+            )
+    return rows
+
+
+def _time(text: str, line: int, name: str) -> datetime | None:
+    if not text.strip():
+        return None
+    found = as_time(text.strip())
+    if found is None:
+        raise ValueError(
+            f"line {line} of {name}: {text[:40]!r} is no time; write it as 2026-03-01 06:30:00, or 01.03.2026 06:30"
+        )
+    return found
+
+
+def _finder(images: Sequence[Path], places: Sequence[Path]) -> Callable[[str], list[Path]]:
+    """Which images a path may mean, by the first way that finds any."""
+    by_path = {os.path.abspath(image): image for image in images}
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for image in images:
+        by_name[image.name].append(image)
+
+    def find(text: str) -> list[Path]:
+        if not text.strip():
+            return []
+        # Also as Windows writes it; a whole path makes the place before it void.
+        for written in dict.fromkeys((text, text.replace("\\", "/"))):
+            for place in places:
+                if (image := by_path.get(os.path.abspath(place / written))) is not None:
+                    return [image]
+        return by_name.get(PureWindowsPath(text).name, [])
+
+    return find
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

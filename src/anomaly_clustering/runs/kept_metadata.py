@@ -1,0 +1,105 @@
+"""Metadata of images in; `metadata.csv` in the folder of their run, with a row for each image, out; and read again."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, as_time, times_of
+from anomaly_clustering.runs.file_names import METADATA
+from anomaly_clustering.system.tables import read_csv, write_csv
+
+# Which of them its time is of: 'metadata', 'EXIF' or 'file'.
+SOURCE = "time_from"
+
+
+def write_metadata(folder: Path, images: Sequence[Path], known: Mapping[Path, Metadata]) -> None:
+    """Write what is known of the images of a run, and when each was taken.
+
+    Args:
+        folder: to write to.
+        images: of the run, and later ones.
+        known: metadata of some of them.
+
+    Example:
+        >>> import tempfile
+        >>> from datetime import datetime
+        >>> known = {Path("a.png"): Metadata(datetime(2026, 3, 1, 6, 30), {"batch": "17"})}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_metadata(Path(folder), [Path("a.png")], known)
+        ...     print((Path(folder) / "metadata.csv").read_text(), end="")
+        path,time,time_from,batch
+        a.png,2026-03-01T06:30:00,metadata,17
+    """
+    times = times_of(images, known)
+    columns = columns_of(known)
+    rows = [
+        [
+            image,
+            times.of[image].isoformat() if image in times.of else "",
+            times.source.get(image, ""),
+            *((known[image].values.get(column, "") if image in known else "") for column in columns),
+        ]
+        for image in images
+    ]
+    write_csv(folder / METADATA, [PATH, TIME, SOURCE, *columns], rows)
+
+
+def load_metadata(folder: Path) -> dict[Path, Metadata]:
+    """Read what is known of the images of a run.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Metadata by image; none where the run was given none. Times out of EXIF and of files are among it.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / METADATA
+    if not path.is_file():
+        return {}
+    try:
+        rows = read_csv(path)
+        return {Path(row[PATH]): _known(row) for row in rows}
+    except (UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged: {error}; delete it, and give --metadata again to `assign` or `trends`"
+        ) from None
+
+
+def columns_of(known: Mapping[Path, Metadata]) -> list[str]:
+    """Names of the columns besides path and time, in the order in which they come.
+
+    Args:
+        known: metadata of images.
+
+    Example:
+        >>> columns_of({Path("a.png"): Metadata(None, {"batch": "17", "line": "2"})})
+        ['batch', 'line']
+    """
+    return [
+        column for column in dict.fromkeys(name for one in known.values() for name in one.values) if column != SOURCE
+    ]
+
+
+def told_times(times: Times) -> str:
+    """Where times come from, and of how many images.
+
+    Args:
+        times: of images.
+
+    Example:
+        >>> from datetime import datetime
+        >>> of = {Path(name): datetime(2026, 3, 1) for name in "abc"}
+        >>> told_times(Times(of, dict(zip(of, ["EXIF", "file", "file"], strict=True))))
+        'times of 3 images: 2 by the time of the file, 1 by EXIF'
+    """
+    words = {"metadata": "by the metadata", "EXIF": "by EXIF", "file": "by the time of the file"}
+    counted = Counter(times.source.values()).most_common()
+    return f"times of {len(times.of)} images: " + ", ".join(f"{count} {words[source]}" for source, count in counted)
+
+
+def _known(row: Mapping[str, str]) -> Metadata:
+    values = {name: value for name, value in row.items() if name not in (PATH, TIME, SOURCE)}
+    return Metadata(as_time(row[TIME]), values, row[SOURCE] or "metadata")

@@ -1,0 +1,139 @@
+"""What a CSV file tells of images: matched by path or name, times as people write them, and kept with the run."""
+
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from conftest import MakeImage
+from PIL import Image
+
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.metadata import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_time, read_metadata, times_of
+from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
+from anomaly_clustering.system.tables import read_csv
+
+IMAGES = [Path(f"photos/{name}") for name in ("dent/a.png", "dent/b.png", "good/a.png", "good/c.png")]
+
+
+def write(text: str, file: str = "made.csv") -> Path:
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text(text, encoding="utf-8")
+    return Path(file)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["photos/dent/b.png", "{here}/photos/dent/b.png", "dent/b.png", "../photos/dent/b.png", r"D:\old\b.png", "b.png"],
+)
+def test_a_row_is_of_the_image_that_its_path_or_its_name_tells(path: str) -> None:
+    file = write(f"Path;Batch\n{path.format(here=Path.cwd())};17\n", "tables/made.csv")
+    found = read_metadata(file, IMAGES, folder=Path("photos"))
+    assert {image: known.values for image, known in found.of.items()} == {IMAGES[1]: {"batch": "17"}}
+    assert found.notices == [
+        "'tables/made.csv' does not tell of 'photos/dent/a.png', 'photos/good/a.png', 'photos/good/c.png', of 4 images"
+    ]
+
+
+def test_what_is_wrong_is_named_by_its_line() -> None:
+    for text, message in [
+        (
+            "path,batch\nc.png,1\na.png,2\n",
+            "line 3 of 'made.csv': 'a.png' is the name of 2 images, 'photos/dent/a.png'",
+        ),
+        ("path,batch\nc.png,1\nphotos/good/c.png,2\n", "lines 2 and 3 of 'made.csv' are both of image"),
+        ("path,time\nc.png,01/02/2026\n", "line 2 of 'made.csv': '01/02/2026' is no time"),
+        ("path,time\nc.png,2026-01-01,noon\n", "line 2 of 'made.csv' has more cells than there are columns"),
+        ("file,time\nc.png,2026-01-01\n", "must have a column 'path'.* it has 'file', 'time'"),
+        ("path,time\n", "it has no rows"),
+        ("path\nd.png\n", "no row of 'made.csv' is of any of the 4 images; its first path is 'd.png'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            read_metadata(write(text), IMAGES)
+    rows = "".join(f"{name}.png\n" for name in "cdefgh")
+    assert read_metadata(write(f"path\n{rows}"), IMAGES).notices[0] == (
+        "of 'd.png' (line 3), 'e.png' (line 4), 'f.png' (line 5) and 2 more in 'made.csv' there is no image"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-03-01T06:30:00", "2026-03-01 06:30", "2026-03-01T06:30:00+09:00", "2026-03-01T06:30Z"),
+        *("2026/03/01 06:30", "01.03.2026 06:30:00", "1.3.2026 6:30", "2026:03:01 06:30:00", "20260301T063000"),
+    ],
+)
+def test_times_are_those_of_the_clock_on_the_wall(text: str) -> None:
+    assert as_time(text) == datetime(2026, 3, 1, 6, 30)
+
+
+def test_times_come_from_the_metadata_else_from_exif_else_from_the_file() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(EXIF_BLOCK)[DATE_TIME_ORIGINAL] = "2026:03:02 08:00:00"
+    for name in ("told", "camera"):
+        Image.new("L", (16, 16)).save(f"{name}.jpg", exif=exif)
+    Image.new("L", (16, 16)).save("bare.png")
+    os.utime("bare.png", (0, datetime(2026, 3, 3, 9).timestamp()))
+    images = [Path("told.jpg"), Path("camera.jpg"), Path("bare.png"), Path("gone.png")]
+    known = read_metadata(write("path,time\ntold.jpg,2026-03-01 07:00\ncamera.jpg,\n"), images).of
+    found = times_of(images, known)
+    assert [str(found.of[image]) for image in images[:3]] == [
+        "2026-03-01 07:00:00",
+        "2026-03-02 08:00:00",
+        "2026-03-03 09:00:00",
+    ]
+    assert images[3] not in found.of
+    assert told_times(found) == "times of 3 images: 1 by the metadata, 1 by EXIF, 1 by the time of the file"
+
+
+def test_it_is_kept_with_the_run_and_grows_with_later_images(
+    photos: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"{path.relative_to(photos)},2026-03-0{1 + i % 3}T06:00,=1+{i}" for i, path in enumerate(photos.rglob("*.png"))
+    ]
+    write("\n".join(["path,time,batch", *rows]))
+    argv = ["cluster", "photos", "--method", "paper", "--clusters", "3", "--image-size", "64", "--metadata", "made.csv"]
+    main(argv)
+    run = Path("photos-clusters")
+    kept = load_metadata(run)
+    assert len(kept) == 15
+    assert {known.time.month for known in kept.values()} == {3}
+    assert all("'=1+" in line for line in (run / "metadata.csv").read_text().splitlines()[1:])
+    make_image(Path("new/a.png"), 1, seed=20)
+    make_image(Path("new/b.png"), 2, seed=20)
+    write("path,time,station\na.png,2026-03-05,north\nz.png,2026-03-05,south\n")
+    capsys.readouterr()
+    main(["assign", "new", "--run", str(run), "--metadata", "made.csv"])
+    said = capsys.readouterr().out
+    assert "Notice: of 'z.png' (line 3) in 'made.csv' there is no image" in said
+    assert "Notice: 'made.csv' does not tell of 'new/b.png', of 2 images" in said
+    last = read_csv(run / "metadata.csv")[-2:]
+    assert [(row["path"], row["station"], row["batch"], row["time_from"]) for row in last] == [
+        ("new/a.png", "north", "", "metadata"),
+        ("new/b.png", "", "", "file"),
+    ]
+    assert load_metadata(run)[Path("new/b.png")].source == "file"
+    # It is the run's: what replaces the run replaces it.
+    main([*argv[:-2], "--overwrite"])
+    assert not (run / "metadata.csv").exists()
+
+
+def test_metadata_that_do_not_fit_stop_the_command_before_the_work(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("path,time\n0.png,2026-03-01\n")
+    shutil.copytree(photos, "copies")
+    for argv in (["cluster", "photos"], ["cluster", "photos", "--metadata", "none.csv"]):
+        with pytest.raises(SystemExit):
+            main([*argv, "--metadata", "made.csv"] if len(argv) == 2 else argv)
+    errors = capsys.readouterr().err
+    assert "line 2 of 'made.csv': '0.png' is the name of 3 images" in errors
+    assert "metadata 'none.csv' does not exist" in errors
+    assert not Path("photos-clusters").exists()
