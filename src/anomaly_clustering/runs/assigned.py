@@ -21,7 +21,7 @@ from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
-from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.labels import Labelled, read_labels
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
@@ -36,6 +36,7 @@ class _Known(NamedTuple):
 
     labels: Int[np.ndarray, " n"]
     names: Mapping[int, str]
+    given: Sequence[Labelled] = ()
 
 
 def assign_to_run(
@@ -94,7 +95,7 @@ def assign_to_run(
             *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
             *_rows(list(again), found_again, known.names, same_as=[str(first[content]) for content in again.values()]),
         ]
-        _write(folder, run, later, found, rows, progress)
+        _write(folder, run, later, found, rows, known.given, progress)
         return rows
 
 
@@ -193,7 +194,7 @@ def _known(run: StoredRun, file: Path | None) -> _Known:
         )
     own = [decided[path] for path in run.paths]
     labels = np.array([image.cluster for image in own])
-    return _Known(labels, {image.cluster: image.label for image in own})
+    return _Known(labels, {image.cluster: image.label for image in own}, list(decided.values()))
 
 
 def _rows(
@@ -220,6 +221,7 @@ def _write(
     later: LaterImages,
     found: Assignment,
     rows: Sequence[Mapping[str, object]],
+    labels: Sequence[Labelled],
     progress: Callable[[Iterable[Path]], Iterable[Path]],
 ) -> None:
     """All of it, or nothing."""
@@ -236,5 +238,6 @@ def _write(
             unknown=found.unknown,
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
+            embeddings=later.embeddings,
         )
-        draw_report(new, run, drawn, progress=progress)
+        draw_report(new, run, drawn, home=folder, labels=labels, progress=progress)

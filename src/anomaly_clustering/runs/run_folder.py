@@ -61,7 +61,7 @@ def write_run(
         _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
         run.save(folder)
-        draw_report(folder, run, progress=progress)
+        draw_report(folder, run, home=out, progress=progress)
 
 
 @contextmanager
