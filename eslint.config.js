@@ -4,9 +4,9 @@ import js from "@eslint/js";
 
 // What the scripts use of a browser. A longer list would also allow `name`, `top` and `event`, which are often slips.
 const BROWSER = [
-  ...["addEventListener", "atob", "devicePixelRatio", "document", "getComputedStyle", "localStorage"],
-  ...["clearTimeout", "setTimeout"],
-  ...["Blob", "IntersectionObserver", "Option", "ResizeObserver", "URL"],
+  ...["addEventListener", "atob", "devicePixelRatio", "document", "getComputedStyle", "localStorage", "navigator"],
+  ...["clearTimeout", "print", "setTimeout"],
+  ...["Blob", "Image", "IntersectionObserver", "Option", "ResizeObserver", "URL"],
 ];
 
 export default [

@@ -39,9 +39,9 @@ def name(tab, cluster: int, text: str) -> None:
 
 
 def merge(tab, cluster: int, *, into: int) -> None:
-    section(tab, cluster).locator(".into").focus()
-    section(tab, cluster).locator(".into").select_option(str(into))
     section(tab, cluster).locator("[data-do='merge']").click()
+    tab.locator("#merge-into").select_option(str(into))
+    tab.locator("#merge").click()
 
 
 def saved(tab, button: str, folder: Path) -> Path:
@@ -50,6 +50,17 @@ def saved(tab, button: str, folder: Path) -> Path:
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
+
+
+def json_of(tab, folder: Path) -> Path:
+    """A file of labels as the page of an earlier version saved it."""
+    key, kept = tab.evaluate(
+        "() => { const { key } = JSON.parse(document.getElementById('run').textContent);"
+        "return [key, localStorage.getItem(`anomaly-clustering ${key}`)]; }"
+    )
+    file = folder / "labels.json"
+    file.write_text(json.dumps({"run": key, "title": "Screws", "images": [], "decisions": json.loads(kept or "[]")}))
+    return file
 
 
 def progress(tab) -> str:
@@ -90,8 +101,6 @@ def test_name_merge_move_split_undo_reload_and_export(open_report, tmp_path, mon
     labels = read_labels(table)
     assert sorted((i.path, i.cluster, i.label) for i in labels) == sorted([*expected, (images[6], 1, "")])
     assert [i.path for i in labels if i.unsure] == [images[4]]
-    assert read_labels(saved(tab, "#save-json", tmp_path)) == labels
-
     monkeypatch.chdir(tmp_path)
     name(tab, 0, "dent")
     main(["export", "--labels", str(saved(tab, "#save-csv", tmp_path)), "--out", "classes"])
@@ -116,8 +125,8 @@ def test_all_of_it_works_by_keys_alone(open_report):
     tab.keyboard.type("scratch")
     tab.keyboard.press("Enter")
     assert section(tab, 2).locator(".title").text_content() == "scratch"
-    tab.keyboard.press("Tab")
-    tab.keyboard.press("Enter")  # Split.
+    section(tab, 2).locator("[data-do='split']").focus()
+    tab.keyboard.press("Enter")
     assert galleries(tab) == {2: {0}, 0: {1, 4}, 1: {2, 5}, 3: {6}, 4: {3}}
     tile(tab, 0).press("Control+z")
     tab.keyboard.press("Control+z")
@@ -126,16 +135,27 @@ def test_all_of_it_works_by_keys_alone(open_report):
     assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
 
 
-def test_a_key_in_the_list_of_clusters_merges_nothing_before_its_button_is_pressed(open_report):
+def test_two_clusters_are_seen_side_by_side_before_they_are_merged(open_report):
     tab = open_report(planted())
-    section(tab, 0).locator(".into").focus()
-    tab.keyboard.press("ArrowDown")
-    tab.keyboard.press("ArrowDown")
+    name(tab, 2, "scratch")
+    section(tab, 0).locator("[data-do='merge']").click()
+    # That which the dendrogram joins to it first, by name and number.
+    assert (
+        tab.locator("#merge-into").evaluate("list => list.selectedOptions[0].text") == "scratch (Cluster 2), 4 images"
+    )
+    sides = tab.locator("#compare .side")
+    assert [side.locator("h3").text_content() for side in sides.all()] == [
+        "Cluster 0, 2 images",
+        "scratch (Cluster 2), 4 images",
+    ]
+    assert [side.locator("img").count() for side in sides.all()] == [2, 4]
+    tab.keyboard.press("Escape")
     assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
-    tab.keyboard.press("Tab")
+    section(tab, 0).locator("[data-do='merge']").press("Enter")
+    tab.keyboard.type("Cluster 3")
+    assert sides.last.locator("h3").text_content() == "Cluster 3, 1 image"
     tab.keyboard.press("Enter")
     assert galleries(tab) == {2: {0, 2, 3, 5}, 3: {1, 4, 6}}
-    # The cluster that had the focus is gone; its neighbour on the page has it.
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Name of Cluster 3"
 
 
@@ -161,10 +181,12 @@ def test_moving_images_to_where_they_are_is_no_decision(open_report):
 
 def test_what_is_split_off_lies_below_what_stays(open_report):
     tab = open_report(planted())
-    order = list(galleries(tab))
-    section(tab, order[0]).locator("[data-do='split']").click()
-    assert list(galleries(tab)) == [order[0], 1, *order[1:]]
+    assert list(galleries(tab)) == [3, 0, 2]
+    section(tab, 2).locator("[data-do='split']").click()
+    assert list(galleries(tab)) == [3, 0, 2, 1]
     tab.get_by_text("Split Cluster 2: 2 images made Cluster 1").wait_for()
+    section(tab, 0).locator("[data-do='split']").click()
+    assert list(galleries(tab)) == [3, 0, 4, 2, 1]
 
 
 def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_report):
@@ -182,7 +204,7 @@ def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_r
 def test_labels_go_on_from_their_json_and_not_from_that_of_another_run(open_report, tmp_path):
     tab = open_report(planted())
     name(tab, 0, "dent")
-    file = saved(tab, "#save-json", tmp_path)
+    file = json_of(tab, tmp_path)
     tab.locator("#undo").click()
     assert section(tab, 0).locator(".title").text_content() == "Cluster 0"
     tab.locator("#load").set_input_files(file)
@@ -231,7 +253,7 @@ MOVE = {"do": "move", "images": [0], "into": 0}
 def test_a_file_is_loaded_whole_or_not_at_all(open_report, tmp_path, decisions, message):
     tab = open_report(planted())
     name(tab, 2, "scratch")
-    file = saved(tab, "#save-json", tmp_path)
+    file = json_of(tab, tmp_path)
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content | {"decisions": decisions}))
     unchanged_by(tab, file, message)
@@ -266,7 +288,7 @@ def unchanged_by(tab, file: Path, message: str) -> None:
 
 def test_fields_that_are_deep_and_that_no_decision_has_are_not_taken_over(open_report, tmp_path):
     tab = open_report(planted())
-    file = saved(tab, "#save-json", tmp_path)
+    file = json_of(tab, tmp_path)
     key = json.loads(file.read_text())["run"]
     deep = "[" * 100_000 + "]" * 100_000
     file.write_text(f'{{"run": "{key}", "decisions": [{{"do": "cut", "k": 3, "more": {deep}}}]}}')
@@ -365,6 +387,7 @@ def test_the_lens_and_the_strength_of_heat_maps(open_report):
 
 def test_a_frame_on_the_map_selects_what_is_in_it(open_report):
     tab = open_report(planted())
+    tab.get_by_role("link", name="Map").click()
     box = tab.locator("#map").bounding_box()
     tab.mouse.move(box["x"] + 2, box["y"] + 2)
     tab.mouse.down()
@@ -399,7 +422,7 @@ def titles(tab) -> set[str]:
 def test_what_loaded_labels_replace_comes_back_by_undo(open_report, tmp_path):
     tab = open_report(planted())
     name(tab, 0, "dent")
-    file = saved(tab, "#save-json", tmp_path)
+    file = json_of(tab, tmp_path)
     for cluster, text in ((0, "crack"), (2, "scratch")):
         name(tab, cluster, text)
     tab.locator("#load").set_input_files(file)

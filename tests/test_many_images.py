@@ -9,7 +9,7 @@ from test_report import planted
 
 from anomaly_clustering.clustering.methods import distance_to_center, ward
 from anomaly_clustering.clustering.trees import by_size, cut
-from anomaly_clustering.report.page import Report
+from anomaly_clustering.report.content import Report
 
 pytestmark = pytest.mark.slow
 

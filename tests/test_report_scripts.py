@@ -77,7 +77,7 @@ def test_the_page_runs_one_script_that_holds_all_modules_and_names_it_by_its_has
     digest = b64encode(sha256(held.encode()).digest()).decode()
     assert dict(part.split(" ", 1) for part in policy.split("; ")) == {
         "default-src": "'none'",
-        "img-src": "data:",
+        "img-src": "data: file: 'self'",
         "style-src": "'unsafe-inline'",
         "script-src": f"'sha256-{digest}'",
         "base-uri": "'none'",

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from anomaly_clustering.mic.recipe import Recipe
-from anomaly_clustering.report.page import Curve
+from anomaly_clustering.report.content import Curve
 from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.store import StoredRun, load_run
 

@@ -23,7 +23,7 @@ from test_cli import scan
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.maps import read_map
-from anomaly_clustering.report.page import Curve
+from anomaly_clustering.report.content import Curve
 from anomaly_clustering.runs.export import BY_FOLDER, LAYOUTS, OF_REGIONS, export
 from anomaly_clustering.runs.fiftyone import samples
 from anomaly_clustering.runs.labels import Labelled

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 
 from anomaly_clustering.clustering.num_clusters import choose_num_clusters
 from anomaly_clustering.metrics.tree_purity import purity_curve
-from anomaly_clustering.report.page import Curve
+from anomaly_clustering.report.content import Curve
 
 # All pairs of more images would take longer than the report is worth.
 MOST_FOR_SILHOUETTE = 2000

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,6 +25,7 @@ from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.kept_metadata import load_metadata, write_metadata
 from anomaly_clustering.runs.known_clusters import known_clusters
+from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
@@ -109,7 +110,7 @@ def assign_to_run(
             *_rows(later.paths, found, known.names, same_as=[""] * len(later.paths)),
             *_rows(list(again), found_again, known.names, same_as=[str(first[content]) for content in again.values()]),
         ]
-        _write(folder, run, later, found, rows, load_metadata(folder) | dict(metadata or {}), progress)
+        _write(folder, run, later, found, rows, load_metadata(folder) | dict(metadata or {}), known.given, progress)
         return Assigned(rows, what_to_know(run, false_alarms))
 
 
@@ -242,6 +243,7 @@ def _write(
     found: Assignment,
     rows: Sequence[Mapping[str, object]],
     metadata: Mapping[Path, Metadata],
+    labels: Sequence[Labelled],
     progress: Callable[[Iterable[Path]], Iterable[Path]],
 ) -> None:
     """All of it, or nothing."""
@@ -260,5 +262,6 @@ def _write(
             unknown=found.unknown,
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
+            embeddings=later.embeddings,
         )
-        draw_report(new, run, drawn, progress=progress)
+        draw_report(new, run, drawn, home=folder, labels=labels, progress=progress)

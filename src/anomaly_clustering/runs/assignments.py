@@ -19,6 +19,7 @@ COLUMNS = {
     "distance_to_center": "distance of its embedding to the mean of its cluster",
     "confidence": "probability of its cluster, of a method that knows one",
     "unsure": "1 where a person marked it as unsure, else 0",
+    "not_in": "clusters that a person took it out of, separated by ';'; empty where there are none",
     "unknown": "1 where it is more unusual than known images are, else 0",
     "p_value": "how probable it is that a known image is as unusual; empty for images of the run",
     "same_as": "the image of the run that it is, by content; empty where it is new",

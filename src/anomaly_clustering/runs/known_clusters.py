@@ -1,13 +1,13 @@
 """A run, and maybe the labels that a person saved from its report, in; its clusters and their names out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.labels import Labelled, read_labels
 from anomaly_clustering.runs.store import StoredRun
 
 
@@ -17,10 +17,12 @@ class KnownClusters(NamedTuple):
     Attributes:
         labels: cluster of each image of the run [N].
         names: of the clusters that a person named, by number; '' where one was not named.
+        given: all images that the person's file names, later ones too.
     """
 
     labels: Int[np.ndarray, " n"]
     names: Mapping[int, str]
+    given: Sequence[Labelled] = ()
 
 
 def known_clusters(run: StoredRun, file: Path | None) -> KnownClusters:
@@ -49,4 +51,4 @@ def known_clusters(run: StoredRun, file: Path | None) -> KnownClusters:
         )
     own = [decided[path] for path in run.paths]
     labels = np.array([image.cluster for image in own])
-    return KnownClusters(labels, {image.cluster: image.label for image in own})
+    return KnownClusters(labels, {image.cluster: image.label for image in own}, list(decided.values()))

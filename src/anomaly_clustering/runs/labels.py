@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ LARGEST = 999_999
 # Characters of what is wrong.
 LONGEST = 200
 REQUIRED = ("path", "cluster", "label", "unsure")
+# Between the numbers in `not_in`, which files of earlier versions do not have.
+SEPARATOR = ";"
 
 
 class Labelled(NamedTuple):
@@ -36,10 +39,15 @@ class Labelled(NamedTuple):
     label: str
     """Name of the cluster, empty where it was given none."""
     unsure: bool
+    not_in: tuple[int, ...] = ()
+    """Clusters that a person took it out of."""
 
 
 def read_labels(file: Path) -> list[Labelled]:
-    """The rows of `labels.csv`, or of `labels.json`, as the report saves them.
+    """The rows of `labels.csv`, as the report saves them, or of the `labels.json` of an earlier version.
+
+    Where a spreadsheet gave images of one cluster several labels, the most frequent one keeps the number, and those of
+    each other label become a cluster of their own.
 
     Args:
         file: JSON if its name ends in `.json`, else CSV.
@@ -85,13 +93,28 @@ def read_labels(file: Path) -> list[Labelled]:
         raise ValueError(
             f"{str(file)!r} lists {len(twice)} images more than once, {str(twice[0])!r} for one; keep one row of each"
         )
-    return labels
+    return _one_label_a_cluster(labels)
+
+
+def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
+    """js/label-table.js has the same."""
+    counts: dict[int, Counter[str]] = {}
+    for image in labels:
+        counts.setdefault(image.cluster, Counter())[image.label] += 1
+    number: dict[tuple[int, str], int] = {}
+    free = count(max(counts) + 1)
+    for cluster, by_label in counts.items():
+        (first, _), *others = by_label.most_common()
+        number |= {(cluster, first): cluster} | {(cluster, label): next(free) for label, _ in others}
+    return [image._replace(cluster=number[image.cluster, image.label]) for image in labels]
 
 
 def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
     cluster = _whole(row["cluster"], f"cluster of image {number}", least=-1, most=LARGEST)
     unsure = _whole(row["unsure"], f"unsure of image {number}", least=0, most=1)
-    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure))
+    told = (row.get("not_in") or "").split(SEPARATOR)
+    not_in = [_whole(part, f"not_in of image {number}", least=-1, most=LARGEST) for part in told if part.strip()]
+    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), tuple(dict.fromkeys(not_in)))
 
 
 def _whole(value: object, name: str, *, least: int, most: int) -> int:

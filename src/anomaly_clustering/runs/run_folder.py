@@ -67,7 +67,7 @@ def write_run(
         run.save(folder)
         if known:
             write_metadata(folder, images, known)
-        draw_report(folder, run, progress=progress)
+        draw_report(folder, run, home=out, progress=progress)
 
 
 @contextmanager

@@ -10,8 +10,12 @@ from jaxtyping import Bool, Float, Float16, Int
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.report.page import Report, write_report
+from anomaly_clustering.report.content import Given, Report
+from anomaly_clustering.report.likeness import most_alike
+from anomaly_clustering.report.originals import address
+from anomaly_clustering.report.page import write_report
 from anomaly_clustering.runs.file_names import PAGE
+from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.store import StoredRun
 
 GONE_SIZE = (64, 64)
@@ -27,6 +31,7 @@ class AssignedImages(NamedTuple):
         unknown: whether it is out of the range of the run [K].
         weights: of the patches of each image [K, H, W].
         places: on the map of the run [K, 2].
+        embeddings: one vector an image [K, D]; None where the run has none.
     """
 
     paths: Sequence[Path]
@@ -35,6 +40,7 @@ class AssignedImages(NamedTuple):
     unknown: Bool[np.ndarray, " k"]
     weights: Float16[np.ndarray, "k h w"]
     places: Float[np.ndarray, "k 2"]
+    embeddings: Float[np.ndarray, "k d"] | None = None
 
 
 def draw_report(
@@ -42,14 +48,18 @@ def draw_report(
     run: StoredRun,
     later: AssignedImages | None = None,
     *,
+    home: Path | None = None,
+    labels: Sequence[Labelled] = (),
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the report, and the thumbnails beside it where there are many.
 
     Args:
-        folder: of the run.
-        run: as it is stored there.
+        folder: to write to.
+        run: as it is stored.
         later: images that are not of the run; None where there are none.
+        home: of the run, from where the page leads to the files of the images; None for the folder that is written to.
+        labels: that the page opens with, of all images of the run; none where nobody has labelled yet.
         progress: wraps the images while they are read.
 
     Raises:
@@ -63,9 +73,10 @@ def draw_report(
             [], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2))
         )
     gone = sum(not path.is_file() for path in later.paths)
+    paths = [*run.paths, *later.paths]
     report = Report(
         title=run.title,
-        paths=[*run.paths, *later.paths],
+        paths=paths,
         read=partial(_read, bits=run.recipe.bits),
         names=[*short_names(run.paths), *short_names(later.paths)],
         labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
@@ -80,8 +91,43 @@ def draw_report(
         nearest=later.nearest.tolist(),
         facts=run.facts,
         notices=[*run.notices, *([f"{gone} of the images that came later are no longer there"] if gone else [])],
+        originals=[address(path, home or folder) for path in paths],
+        alike=most_alike(_vectors(run, later)),
+        given=given_labels(labels, paths) if labels else None,
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _vectors(run: StoredRun, later: AssignedImages) -> Float[np.ndarray, "n d"]:
+    """Embeddings; of a run that compared images patch by patch the places on its map, which is all that it keeps."""
+    if run.embeddings is None:
+        return np.concatenate([run.places, later.places])
+    return run.embeddings if later.embeddings is None else np.concatenate([run.embeddings, later.embeddings])
+
+
+def given_labels(labels: Sequence[Labelled], paths: Sequence[Path]) -> Given:
+    """Labels by the images of a page.
+
+    Args:
+        labels: as `read_labels` gives them.
+        paths: of the images.
+
+    Returns:
+        What the page opens with; of images that the labels do not list it knows nothing.
+
+    Example:
+        >>> label = Labelled(Path("a.png"), 3, "dent", unsure=False)
+        >>> given_labels([label], [Path("a.png"), Path("new.png")]).clusters
+        [3, None]
+    """
+    by_path = {label.path: label for label in labels}
+    listed = [by_path.get(path) for path in paths]
+    return Given(
+        clusters=[label.cluster if label else None for label in listed],
+        names={label.cluster: label.label for label in listed if label and label.label},
+        unsure=[i for i, label in enumerate(listed) if label and label.unsure],
+        not_in={i: label.not_in for i, label in enumerate(listed) if label and label.not_in},
+    )
 
 
 def _read(image: Path, bits: int) -> Image.Image:

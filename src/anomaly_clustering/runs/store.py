@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
-from anomaly_clustering.report.page import Curve
+from anomaly_clustering.report.content import Curve
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import check_unchanged, discard_run
 from anomaly_clustering.runs.untrusted import RUN, check_fits, check_run, check_told, checked_recipe, read_arrays

@@ -2,51 +2,74 @@
 
 import { UNKNOWN, follow, labelsOfTheRun } from "report/labels.js";
 import { run } from "report/run.js";
+import { t } from "report/texts.js";
 import { numLeaves } from "report/tree.js";
 
 const MOST_SECONDS = 10;  // What takes longer would have to be waited for after each click.
 const LONGEST_NAME = 1000;  // As the fields of names on the page allow.
+const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
 
 const isWhole = (value, least, most) => Number.isInteger(value) && value >= least && value <= most;
+const isNumber = (value) => isWhole(value, UNKNOWN, LARGEST);
 // Which later images are unlike those of the run, if any, may change when more come.
 const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, Infinity) && labels.of.includes(value));
-const isImages = (value) => (
-  Array.isArray(value) && value.length > 0 && new Set(value).size === value.length &&
-  value.every((image) => isWhole(image, 0, run.paths.length - 1))
+const isImage = (value) => isWhole(value, 0, run.paths.length - 1);
+const isSet = (value, isRight) => Array.isArray(value) && new Set(value).size === value.length && value.every(isRight);
+const isImages = (value) => isSet(value, isImage) && value.length > 0;
+const isName = (value) => typeof value === "string" && value.length <= LONGEST_NAME;
+// Pairs, each with another first entry.
+const isMap = (value, isFirst, isSecond) => (
+  Array.isArray(value) && value.every((pair) => Array.isArray(pair) && pair.length === 2 && isSecond(pair[1])) &&
+  isSet(value.map(([first]) => first), isFirst)
 );
 
 // What each field of a decision may be, among the labels as they are before it.
 const FIELDS = {
-  name: { cluster: isCluster, name: (value) => typeof value === "string" && value.length <= LONGEST_NAME },
+  name: { cluster: isCluster, name: isName },
   merge: { from: isCluster, into: (value, labels, { from }) => isCluster(value, labels) && value !== from },
   move: { images: isImages, into: (value, labels) => value === null || isCluster(value, labels) },
   split: { cluster: isCluster },
   unsure: { images: isImages, value: (value) => typeof value === "boolean" },
+  exclude: { images: isImages },
+  take: {
+    // Images that came later are not listed in an earlier file.
+    clusters: (value) => (
+      Array.isArray(value) && isWhole(value.length, numLeaves, run.paths.length) &&
+      value.every((cluster, i) => isNumber(cluster) || (cluster === null && i >= numLeaves))
+    ),
+    names: (value) => isMap(value, isNumber, (name) => isName(name) && name !== ""),
+    unsure: (value) => isSet(value, isImage),
+    notIn: (value) => isMap(value, isImage, (clusters) => isSet(clusters, isNumber)),
+  },
   cut: { k: (value) => isWhole(value, 1, numLeaves) },
 };
 
 export function checkedDecisions(list) {
-  if (!Array.isArray(list)) throw new Error("it holds no list of decisions");
+  if (!Array.isArray(list)) throw new Error(t("no_decisions"));
   const labels = labelsOfTheRun(), until = Date.now() + 1000 * MOST_SECONDS;
   return list.map((decision, i) => {
-    if (Date.now() > until) throw new Error(`its ${list.length} decisions take more than ${MOST_SECONDS} seconds`);
-    const checked = checkedDecision(decision, labels, `decision ${i + 1}`);
+    if (Date.now() > until) throw new Error(t("too_long", { n: list.length, seconds: MOST_SECONDS }));
+    const checked = checkedDecision(decision, labels, i + 1);
     follow(labels, checked);
     return checked;
   });
 }
 
-function checkedDecision(decision, labels, which) {
-  if (!Object.hasOwn(FIELDS, decision?.do)) throw new Error(`${which} is none of ${Object.keys(FIELDS).join(", ")}`);
+function checkedDecision(decision, labels, number) {
+  if (!Object.hasOwn(FIELDS, decision?.do)) {
+    throw new Error(t("wrong_decision", { number, allowed: Object.keys(FIELDS).join(", ") }));
+  }
   const checked = { do: decision.do };
   for (const [field, isRight] of Object.entries(FIELDS[decision.do])) {
     const value = decision[field];
-    if (!isRight(value, labels, decision)) throw new Error(`${which}, ${decision.do}: ${field} cannot be ${shown(value)}`);
+    if (!isRight(value, labels, decision)) {
+      throw new Error(t("wrong_field", { number, decision: decision.do, field, value: shown(value) }));
+    }
     checked[field] = value;
   }
   return checked;
 }
 
 function shown(value) {
-  return typeof value === "object" && value !== null ? "what it is" : String(value).slice(0, 40);
+  return typeof value === "object" && value !== null ? t("what_it_is") : String(value).slice(0, 40);
 }

@@ -1,11 +1,12 @@
-// Decisions on whole clusters, by the tools above their galleries: naming, merging, splitting.
+// Decisions on whole clusters, by the tools beside their galleries: naming, splitting, merging, and seeing all of one.
 
-import { clusterOptions } from "report/cluster-options.js";
-import { clusterOf, sectionOf } from "report/gallery.js";
+import { compare } from "report/compare.js";
+import { clusterOf, sectionOf, toggleOpen } from "report/gallery.js";
 import { currentLabels, decide } from "report/history.js";
 import { freeNumber, members } from "report/labels.js";
+import { t } from "report/texts.js";
 import { partsOf } from "report/tree.js";
-import { plural, titleOf } from "report/words.js";
+import { titleOf } from "report/words.js";
 
 const main = document.querySelector("main");
 
@@ -18,41 +19,48 @@ export function offerNames() {
 function nameCluster(cluster, text) {
   const labels = currentLabels();
   if (text === (labels.names.get(cluster) ?? "")) return;
-  const before = titleOf(labels, cluster);
-  const said = text ? `Named ${before} ${text}` : `${before} has no name any more`;
-  decide({ do: "name", cluster, name: text }, said);
+  const title = titleOf(labels, cluster);
+  decide({ do: "name", cluster, name: text }, text ? t("named", { title, name: text }) : t("unnamed", { title }));
+}
+
+// The next field that waits for a name, after a section or from the top of the page; after the last one, the first.
+function toNextName(section = null) {
+  const fields = [...main.querySelectorAll("section[data-cluster]:not([hidden]) .naming")];
+  const after = section ? fields.findIndex((field) => field.closest("section") === section) + 1 : 0;
+  const next = [...fields.slice(after), ...fields.slice(0, after)].find((field) => field.value.trim() === "");
+  if (!next) return;
+  next.focus({ preventScroll: true });
+  next.closest("section").scrollIntoView({ block: "nearest" });
 }
 
 function mergeClusters(from, into) {
   const labels = currentLabels();
-  const { nextElementSibling, previousElementSibling } = sectionOf(from);
-  const stays = [nextElementSibling, previousElementSibling].find((other) => other?.matches("[data-cluster]"));
-  decide({ do: "merge", from, into }, `Merged ${titleOf(labels, from)} into ${titleOf(labels, into)}`);
-  stays.querySelector(".naming").focus({ preventScroll: true });
+  decide({ do: "merge", from, into }, t("merged", { from: titleOf(labels, from), into: titleOf(labels, into) }));
+  sectionOf(into).querySelector(".naming").focus({ preventScroll: true });
 }
 
 function splitCluster(cluster) {
   const labels = currentLabels();
   const [, part] = partsOf(members(labels, cluster));
-  const made = `${plural(part.length, "image")} made Cluster ${freeNumber(labels)}`;
-  decide({ do: "split", cluster }, `Split ${titleOf(labels, cluster)}: ${made}`);
+  const values = { title: titleOf(labels, cluster), n: part.length, number: freeNumber(labels) };
+  decide({ do: "split", cluster }, t("split_into", values));
 }
 
 main.addEventListener("change", ({ target }) => {
   if (target.matches(".naming")) nameCluster(clusterOf(target), target.value.trim());
-  if (target.matches(".into")) target.nextElementSibling.disabled = target.value === "";
 });
 main.addEventListener("keydown", ({ key, target }) => {
   if (key !== "Enter" || !target.matches(".naming")) return;
-  target.blur();
-  target.focus();
-});
-// Options are made when a list is opened: many clusters times many options would be slow.
-main.addEventListener("focusin", ({ target }) => {
-  if (!target.matches(".into") || target.value !== "") return;
-  target.replaceChildren(new Option("Merge into …", ""), ...clusterOptions(clusterOf(target)));
+  nameCluster(clusterOf(target), target.value.trim());
+  toNextName(target.closest("section"));
 });
 main.addEventListener("click", ({ target }) => {
+  if (target.matches("[data-do='open']")) toggleOpen(target.closest("section"));
   if (target.matches("[data-do='split']")) splitCluster(clusterOf(target));
-  if (target.matches("[data-do='merge']")) mergeClusters(clusterOf(target), Number(target.previousElementSibling.value));
+  if (target.matches("[data-do='merge']")) compare(clusterOf(target), mergeClusters);
+});
+document.getElementById("begin").addEventListener("click", () => toNextName());
+document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
+  if (key !== "n" || ctrlKey || metaKey || altKey || target.closest("input, select, dialog, figure")) return;
+  toNextName();
 });

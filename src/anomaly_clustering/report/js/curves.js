@@ -2,12 +2,26 @@
 
 import { run } from "report/run.js";
 import { svg } from "report/svg.js";
+import { t, tIfKnown } from "report/texts.js";
 
+const CURVES = {
+  "Height of the next merge": "curve_height",
+  "L method: error of two lines": "curve_l_method",
+  "Silhouette": "curve_silhouette",
+  "Purity (known classes)": "curve_purity",
+};
 const MOST = Number(document.getElementById("k").max);  // The axis ends where the slider does.
 
 const upTo = (points) => points.filter(([k]) => k >= 1 && k <= MOST);
-const curves = run.curves.map(({ title, points, best }) => curve({ title, points: upTo(points), best }));
-document.getElementById("curves").append(...curves.map(({ element }) => element));
+let curves = [];
+
+// Their titles come from the run, in English.
+export function drawCurves() {
+  curves = run.curves.map(({ title, points, best }) => (
+    curve({ title: tIfKnown(CURVES[title], title), points: upTo(points), best })
+  ));
+  document.getElementById("curves").replaceChildren(...curves.map(({ element }) => element));
+}
 
 export function markOnCurves(k) {
   for (const { mark } of curves) mark(k);
@@ -23,7 +37,7 @@ function curve({ title, points, best }) {
   const y = (value) => 8 + (1 - (value - low) / (high - low || 1)) * (height - bottom - 12);
   const across = (k) => svg("text", { x: x(k), y: height - 5, "text-anchor": "middle" }, k);
   const up = (value) => svg("text", { x: left - 5, y: y(value) + 3.5, "text-anchor": "end" }, value.toPrecision(2));
-  const name = `${title} over the number of clusters`;
+  const name = t("over_k", { title });
   const line = svg("line", { class: "here", y1: 4, y2: height - bottom });
   const plot = svg(
     "svg",

@@ -4,8 +4,8 @@ import { markOnCurves } from "report/curves.js";
 import { drawDendrogram } from "report/dendrogram.js";
 import { currentDecisions, decide } from "report/history.js";
 import { run } from "report/run.js";
+import { t } from "report/texts.js";
 import { numLeaves } from "report/tree.js";
-import { plural } from "report/words.js";
 
 const slider = document.getElementById("k"), field = document.getElementById("k-number");
 
@@ -26,7 +26,7 @@ function preview(k) {
 function cutInto(asked) {
   const k = Math.min(Math.max(1, Math.round(Number(asked)) || 1), numLeaves);
   if (k === currentK() && currentDecisions().length) preview(k);
-  else decide({ do: "cut", k }, `Cut into ${plural(k, "cluster")}; what you decided on stays as it is`);
+  else decide({ do: "cut", k }, t("cut_into", { n: k }));
 }
 
 slider.addEventListener("input", () => preview(Number(slider.value)));

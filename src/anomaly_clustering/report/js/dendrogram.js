@@ -3,14 +3,17 @@
 import { currentLabels } from "report/history.js";
 import { hueOf } from "report/hue.js";
 import { svg } from "report/svg.js";
+import { t } from "report/texts.js";
 import { ROOT, childrenOf, cutTree, heightOf, leavesBelow, numLeaves } from "report/tree.js";
-import { plural, shortTitleOf, titleOf } from "report/words.js";
+import { shortTitleOf, titleOf } from "report/words.js";
 
 const MOST_LEAVES = 60;
 const MOST_WITH_TEXT = 20;  // The text of more leaves would be cut off.
 const WIDTH = 1000, HEIGHT = 198, BOTTOM = 42, TOP = 6;
 
 export function drawDendrogram(k) {
+  const place = document.getElementById("dendrogram");
+  if (!place.closest("details").open) return;
   const nodes = cutTree(Math.min(k, MOST_LEAVES));
   const leaf = new Set(nodes), step = WIDTH / nodes.length;
   const highest = heightOf(ROOT) || 1;
@@ -36,14 +39,14 @@ export function drawDendrogram(k) {
   const undone = k > 1 ? heightOf(2 * numLeaves - k) : highest, next = heightOf(2 * numLeaves - k - 1);
   const cutLine = y((undone + next) / 2);
   plot.append(svg("line", { class: "here", x1: 0, x2: WIDTH, y1: cutLine, y2: cutLine }));
-  document.getElementById("dendrogram").replaceChildren(plot, links);
+  place.replaceChildren(plot, links);
 }
 
 function linkTo(images) {
   const labels = currentLabels(), cluster = labels.of[images[0]];
   const link = document.createElement("a"), title = document.createElement("b");
   link.href = `#cluster-${cluster}`;
-  link.title = `${plural(images.length, "image")}, the first in ${titleOf(labels, cluster)}`;
+  link.title = t("branch", { n: images.length, title: titleOf(labels, cluster) });
   link.setAttribute("aria-label", link.title);
   title.textContent = shortTitleOf(labels, cluster);
   link.append(title, images.length);

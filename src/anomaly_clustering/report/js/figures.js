@@ -2,7 +2,7 @@
 
 export const imageOf = (figure) => Number(figure.dataset.index);
 export const imagesIn = (gallery) => [...gallery.children].map(imageOf);
-export const allInGalleryOf = (figure) => [...figure.parentElement.children];
+export const shownIn = (gallery) => [...gallery.children].filter((figure) => !figure.hidden);
 
 export const figures = [];
 for (const figure of document.querySelectorAll("figure[data-index]")) figures[imageOf(figure)] = figure;
@@ -13,7 +13,16 @@ document.querySelector("main").addEventListener("focusin", ({ target }) => {
 });
 
 export const lastFocusedFigure = () => lastFocused;
+const names = figures.map((figure) => figure.querySelector(".name").title);
+export const nameOf = (image) => names[image];
 
 export function focusTile(figure) {
   figure.querySelector(".tile").focus({ preventScroll: true });
+}
+
+// A photograph as it may stand elsewhere on the page, with no heat map over it.
+export function photoOf(image) {
+  const photo = figures[image].querySelector(".photo").cloneNode();
+  photo.loading = "eager";
+  return photo;
 }

@@ -1,10 +1,13 @@
-// Galleries follow the labels: one section a cluster, made and taken away as clusters come and go.
+// Galleries follow the labels: one section a cluster, a strip of its most typical images until all are asked for.
 
-import { figures, imagesIn } from "report/figures.js";
+import { figures, imagesIn, shownIn } from "report/figures.js";
+import { inOrder, isWanted } from "report/filter.js";
 import { describe } from "report/heading.js";
 import { currentLabels } from "report/history.js";
 import { clustersOf, members } from "report/labels.js";
 import { followScrolling } from "report/navigation.js";
+import { run } from "report/run.js";
+import { t, translate } from "report/texts.js";
 
 const sections = new Map();
 for (const section of document.querySelectorAll("section[data-cluster]")) {
@@ -17,6 +20,7 @@ pattern.querySelector(".gallery").replaceChildren();
 // Of a gallery, of anything in it, and of a link of the navigation.
 export const clusterOf = (element) => Number(element.closest("[data-cluster]").dataset.cluster);
 export const sectionOf = (cluster) => sections.get(cluster);
+export const isOpen = (section) => section.classList.contains("open");
 
 export function arrange(decision) {
   const labels = currentLabels(), clusters = clustersOf(labels);
@@ -25,14 +29,14 @@ export function arrange(decision) {
     section.remove();
     sections.delete(cluster);
   }
-  const inOrder = decision.do === "cut";
+  const isAnew = ["cut", "take"].includes(decision.do);
   let last = document.getElementById("before-clusters");
   for (const cluster of clusters) {
     if (!sections.has(cluster)) sections.set(cluster, newSection(cluster));
     const section = sections.get(cluster);
     // Clusters stay where the eye expects them until all are made anew.
     const before = decision.do === "split" ? sections.get(decision.cluster) : last;
-    if (inOrder || !section.isConnected) before.after(section);
+    if (isAnew || !section.isConnected) before.after(section);
     last = section;
     fill(section, members(labels, cluster));
     describe(section, labels, cluster);
@@ -45,6 +49,7 @@ function newSection(cluster) {
   section.id = `cluster-${cluster}`;
   section.setAttribute("aria-labelledby", `heading-${cluster}`);
   section.querySelector("h2").id = `heading-${cluster}`;
+  translate(section);
   followScrolling(section);
   return section;
 }
@@ -52,16 +57,49 @@ function newSection(cluster) {
 function fill(section, images) {
   const { unsure } = currentLabels();
   const gallery = section.querySelector(".gallery");
-  const distance = (i) => Number(figures[i].dataset.distance);
-  const wanted = images.sort((a, b) => distance(a) - distance(b) || a - b);
+  const sorted = inOrder(images);
   const present = imagesIn(gallery);
-  if (wanted.length !== present.length || wanted.some((image, k) => image !== present[k])) {
-    gallery.replaceChildren(...wanted.map((i) => figures[i]));
+  if (sorted.length !== present.length || sorted.some((image, k) => image !== present[k])) {
+    gallery.replaceChildren(...sorted.map((i) => figures[i]));
   }
-  for (const i of wanted) {
+  for (const i of sorted) {
     figures[i].toggleAttribute("data-unsure", unsure.has(i));
     figures[i].querySelector(".tile").tabIndex = -1;
   }
+  show(section);
+}
+
+// Those of its images that are asked for: all of them, or as many as a strip holds.
+function show(section) {
+  const labels = currentLabels(), images = imagesIn(section.querySelector(".gallery"));
+  const asked = images.filter((i) => isWanted(i, labels));
+  const shown = new Set(isOpen(section) ? asked : asked.slice(0, run.inStrip));
+  for (const i of images) figures[i].hidden = !shown.has(i);
+  section.hidden = !asked.length;
+  const button = section.querySelector("[data-do='open']");
+  button.hidden = asked.length <= run.inStrip;
+  button.textContent = isOpen(section) ? t("show_fewer") : t("show_all", { n: asked.length });
+  button.setAttribute("aria-expanded", String(isOpen(section)));
+  section.querySelector(".more").textContent = images.length > run.onPaper ? t("more", { n: images.length - run.onPaper }) : "";
   // One stop of the Tab key a gallery; arrow keys do the rest.
-  figures[wanted[0]].querySelector(".tile").tabIndex = 0;
+  const [first] = shownIn(section.querySelector(".gallery"));
+  if (first) first.querySelector(".tile").tabIndex = 0;
+  return asked.length;
+}
+
+export function showAll() {
+  let count = 0;
+  for (const section of sections.values()) count += show(section);
+  return count;
+}
+
+export function toggleOpen(section) {
+  section.classList.toggle("open");
+  show(section);
+}
+
+// In another order.
+export function sortAll() {
+  const labels = currentLabels();
+  for (const [cluster, section] of sections) fill(section, members(labels, cluster));
 }

@@ -5,23 +5,20 @@ import { hueOf } from "report/hue.js";
 import { members } from "report/labels.js";
 import { drawMeanHeat } from "report/mean-heat.js";
 import { run } from "report/run.js";
+import { t } from "report/texts.js";
 import { partsOf } from "report/tree.js";
-import { plural, titleOf } from "report/words.js";
+import { titleOf } from "report/words.js";
 
 export function describe(section, labels, cluster) {
   const images = members(labels, cluster), title = titleOf(labels, cluster);
   section.classList.toggle("named", labels.names.has(cluster));
   section.querySelector(".title").textContent = title;
-  section.querySelector(".size").textContent = plural(images.length, "image");
+  section.querySelector(".size").textContent = t("images", { n: images.length });
   section.querySelector(".swatch").style.setProperty("--hue", hueOf(cluster));
   const naming = section.querySelector(".naming");
   if (naming !== document.activeElement) naming.value = labels.names.get(cluster) ?? "";
-  naming.setAttribute("aria-label", `Name of ${title}`);
+  naming.setAttribute("aria-label", t("name_of", { title }));
   section.querySelector("[data-do='split']").disabled = !partsOf(images);
-  const into = section.querySelector(".into");
-  into.setAttribute("aria-label", `Merge ${title} into`);
-  into.value = "";
-  section.querySelector("[data-do='merge']").disabled = true;
   describeClasses(section, images);
   drawMeanHeat(section.querySelector(".mean"), images);
 }
@@ -31,10 +28,8 @@ function describeClasses(section, images) {
   const counts = run.classNames.map((_, c) => images.filter((i) => run.target[i] === c).length);
   const known = counts.reduce((a, b) => a + b, 0);
   const most = counts.indexOf(Math.max(...counts));
-  const among = known < images.length ? ` among ${known} with a known class` : "";
-  const className = document.createElement("b");
-  className.textContent = run.classNames[most];
-  section.querySelector(".majority").replaceChildren(...(known ? ["mostly ", className] : []));
-  section.querySelector(".purity").textContent = known ? `purity ${(counts[most] / known).toFixed(3)}${among}` : "";
+  const purity = { purity: (counts[most] / known).toFixed(3), n: known };
+  section.querySelector(".majority").textContent = known ? t("mostly", { name: run.classNames[most] }) : "";
+  section.querySelector(".purity").textContent = known ? t(known < images.length ? "purity_among" : "purity_is", purity) : "";
   for (const i of images) figures[i].toggleAttribute("data-differs", run.target[i] >= 0 && run.target[i] !== most);
 }

@@ -4,19 +4,22 @@ import { checkedDecisions } from "report/checked-decisions.js";
 import { labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
+import { t } from "report/texts.js";
 
-const STORE = `anomaly-clustering ${run.key}`;
+// What the page itself brings along does not mix with what the browser keeps of the page without it.
+const PLAIN_STORE = `anomaly-clustering ${run.key}`;
+const STORE = run.given ? `${PLAIN_STORE} ${run.given.id}` : PLAIN_STORE;
 const listeners = [];
 // As this window has read or written it last; another one may have written since.
 let stored = null;
 let decisions = remembered();
 let undone = [];
 // What loaded labels have replaced, and how many decisions these were.
-let replaced = [];
+let replaced = replacedByGiven();
 let labels = labelsAfter(decisions);
 
 addEventListener("storage", (event) => {
-  if (event.key === STORE && followed()) changed("Another window has decided", { do: "cut" }, { keep: false });
+  if (event.key === STORE && followed()) changed(t("another_window"), { do: "cut" }, { keep: false });
 });
 
 export const currentDecisions = () => decisions;
@@ -43,12 +46,12 @@ export function undo() {
   if (last && decisions.length <= last.length) {
     undone.push({ loaded: decisions });
     decisions = replaced.pop().decisions;
-    changed("Undone: these are the decisions from before the labels were loaded", { do: "cut" });
+    changed(t("undone_load"), { do: "cut" });
     return;
   }
   const decision = decisions.pop();
   undone.push(decision);
-  changed("Undone", decision);
+  changed(t("undone"), decision);
 }
 
 export function redo() {
@@ -60,7 +63,7 @@ export function redo() {
     return;
   }
   decisions.push(decision);
-  changed("Done again", decision);
+  changed(t("done_again"), decision);
 }
 
 // All of a list, or, where anything in it is wrong, nothing.
@@ -72,7 +75,7 @@ export function takeOver(list) {
 
 function replaceBy(loaded, toRedo) {
   if (decisions.length) replaced.push({ decisions, length: loaded.length });
-  const said = decisions.length ? "Labels loaded in place of yours, which Undo brings back" : "Labels loaded";
+  const said = t(decisions.length ? "loaded_over" : "loaded");
   decisions = loaded;
   undone = toRedo;
   changed(said, { do: "cut" });
@@ -98,9 +101,20 @@ function remembered() {
   try {
     kept = localStorage.getItem(STORE);
     stored = kept;
-    return checkedDecisions(JSON.parse(kept ?? "[]"));
+    if (kept !== null) return checkedDecisions(JSON.parse(kept));
   } catch (error) {
     if (kept !== null) setAside(kept, error);
+  }
+  return run.given ? checkedDecisions(run.given.decisions) : [];
+}
+
+// To open a page with labels is to load these: Undo leads to what this browser has kept of the page without them.
+function replacedByGiven() {
+  if (!run.given || stored !== null) return [];
+  try {
+    const before = checkedDecisions(JSON.parse(localStorage.getItem(PLAIN_STORE) ?? "[]"));
+    return before.length ? [{ decisions: before, length: decisions.length }] : [];
+  } catch {
     return [];
   }
 }
@@ -109,9 +123,9 @@ function remembered() {
 function setAside(kept, error) {
   try {
     localStorage.setItem(`${STORE} set aside`, kept);
-    say(`What this browser kept is set aside: ${error.message}`);
+    say(t("set_aside", { why: error.message }));
   } catch {
-    say(`What this browser kept is lost with the next decision: ${error.message}`);
+    say(t("set_aside_in_vain", { why: error.message }));
   }
 }
 
@@ -123,7 +137,7 @@ function changed(said, decision, { keep = true } = {}) {
     stored = JSON.stringify(decisions);
     if (keep) localStorage.setItem(STORE, stored);
   } catch {
-    kept = " This browser keeps nothing: export before you close the page.";
+    kept = ` ${t("keeps_nothing")}`;
   }
   say(said + kept);
 }

@@ -1,29 +1,31 @@
 // Decisions on single images: to move them to a cluster, to mark them as unsure.
 
-import { allInGalleryOf, figures, focusTile, imageOf, lastFocusedFigure } from "report/figures.js";
+import { figures, focusTile, imageOf, lastFocusedFigure, shownIn } from "report/figures.js";
 import { currentLabels, decide } from "report/history.js";
+import { UNKNOWN } from "report/labels.js";
 import { say } from "report/message.js";
 import { unselect } from "report/selection.js";
-import { plural, titleOf } from "report/words.js";
+import { t } from "report/texts.js";
+import { titleOf } from "report/words.js";
 
 // Into a cluster, or into a new one where that is null.
 export function moveTo(chosen, into) {
   const labels = currentLabels();
   const images = chosen.filter((i) => labels.of[i] !== into);
   if (!images.length) {
-    say(`Already in ${titleOf(labels, into)}`);
+    say(t("already_in", { title: titleOf(labels, into) }));
     return;
   }
   const focused = lastFocusedFigure();
   const next = focused && staysNearest(focused, images);
   unselect();
-  decide({ do: "move", images, into }, `Moved ${plural(images.length, "image")}`);
+  decide({ do: "move", images, into }, t("moved", { n: images.length }));
   focusTile(next ?? figures[images[0]]);
 }
 
 // Where the focus goes when images leave a gallery: to the next one that stays.
 function staysNearest(figure, leaving) {
-  const all = allInGalleryOf(figure), at = all.indexOf(figure);
+  const all = shownIn(figure.parentElement), at = all.indexOf(figure);
   const stays = (other) => !leaving.includes(imageOf(other));
   return all.slice(at).find(stays) ?? all.slice(0, at).reverse().find(stays);
 }
@@ -31,6 +33,17 @@ function staysNearest(figure, leaving) {
 export function toggleUnsure(images) {
   const { unsure } = currentLabels();
   const value = !images.every((i) => unsure.has(i));
-  const said = `${plural(images.length, "image")} ${value ? "marked as" : "no longer"} unsure`;
-  decide({ do: "unsure", images, value }, said);
+  decide({ do: "unsure", images, value }, t(value ? "marked_unsure" : "no_longer_unsure", { n: images.length }));
+}
+
+// Not in the cluster that each of them is in: they go where the images are that are most like them.
+export function exclude(chosen) {
+  const before = currentLabels(), focused = lastFocusedFigure();
+  const images = chosen.filter((i) => before.of[i] !== UNKNOWN);
+  if (!images.length) return;
+  const next = focused && staysNearest(focused, images);
+  const from = [...new Set(images.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
+  unselect();
+  decide({ do: "exclude", images }, t("excluded", { n: images.length, title: from }));
+  focusTile(next ?? figures[images[0]]);
 }

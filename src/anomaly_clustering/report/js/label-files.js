@@ -1,53 +1,39 @@
-// Labels as files to save, and a file of labels to go on with.
+// Labels as a file to save, and a file of labels to go on with.
 
-import { currentDecisions, currentLabels, takeOver } from "report/history.js";
+import { saveFile } from "report/download.js";
+import { currentLabels, takeOver } from "report/history.js";
+import { decisionOf, tableOf } from "report/label-table.js";
 import { progressOf } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
-import { csvOf } from "report/table.js";
+import { csvOf, rowsOf } from "report/table.js";
+import { t } from "report/texts.js";
 
-function rowsToExport() {
-  const labels = currentLabels();
-  return run.paths.map((path, i) => ({
-    path,
-    cluster: labels.of[i],
-    label: labels.names.get(labels.of[i]) ?? "",
-    unsure: Number(labels.unsure.has(i)),
-  }));
+const LABELS = "labels.csv";
+
+function save() {
+  const labels = currentLabels(), { images, labelled } = progressOf(labels, []);
+  saveFile(LABELS, csvOf(tableOf(labels)), "text/csv");
+  say(t("saved_labels", { file: LABELS, n: images, labelled }));
 }
 
-function jsonOf(rows) {
-  const decisions = currentDecisions(), progress = progressOf(currentLabels(), decisions);
-  const content = { run: run.key, title: run.title, progress, images: rows, decisions };
-  return `${JSON.stringify(content, null, 1)}\n`;
-}
-
-function save(name, text, type) {
-  const link = document.createElement("a");
-  link.download = name;
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  say(`Saved ${name}`);
+// Of a file that was saved by an earlier version, all decisions in their order.
+function decisionsOfJson(text) {
+  const content = JSON.parse(text);
+  if (content?.run !== run.key) throw new Error(t("another_run", { title: String(content?.title).slice(0, 100) }));
+  return content.decisions;
 }
 
 async function load(file) {
   try {
-    if (file.name.endsWith(".csv")) throw new Error("labels.csv is for export; what goes on is labels.json");
-    const content = JSON.parse(await file.text());
-    if (content?.run !== run.key) throw new Error(`it belongs to another run, ${String(content?.title).slice(0, 100)}`);
-    takeOver(content.decisions);
+    const text = await file.text();
+    takeOver(file.name.endsWith(".json") ? decisionsOfJson(text) : [decisionOf(rowsOf(text))]);
   } catch (error) {
-    say(`${file.name} was not loaded: ${error.message}`);
+    say(t("not_loaded", { file: file.name, why: error.message }));
   }
 }
 
-document.getElementById("save-csv").addEventListener("click", () => {
-  save("labels.csv", csvOf(rowsToExport()), "text/csv");
-});
-document.getElementById("save-json").addEventListener("click", () => {
-  save("labels.json", jsonOf(rowsToExport()), "application/json");
-});
+document.getElementById("save-csv").addEventListener("click", save);
 document.getElementById("load").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   target.value = "";

@@ -1,7 +1,8 @@
 // The run's clusters and a list of decisions in; where each image is, and which names clusters have, out. Nothing is drawn.
 
+import { alikeOf } from "report/alike.js";
 import { run } from "report/run.js";
-import { cutTree, leavesBelow, partsOf } from "report/tree.js";
+import { cutTree, leafPlaces, leavesBelow, partsOf } from "report/tree.js";
 
 export const UNKNOWN = -1;  // The group of later images that are unlike those of the run.
 const FOLLOWS = -2;  // A later image stays with the image of the run that it is most like, until it is moved itself.
@@ -18,11 +19,39 @@ const DECISIONS = {
     labels.names.delete(from);
     labels.kept.delete(from);
     labels.kept.add(into);
+    for (const clusters of labels.notIn.values()) if (clusters.delete(from)) clusters.add(into);
+    labels.of.forEach((cluster, i) => labels.notIn.get(i)?.delete(cluster));
   },
   move(labels, { images, into }) {
     const cluster = into ?? freeNumber(labels);
-    for (const i of images) labels.of[i] = cluster;
+    for (const i of images) {
+      labels.of[i] = cluster;
+      labels.notIn.get(i)?.delete(cluster);
+    }
     labels.kept.add(cluster);
+  },
+  // Each image goes where the one is that is most like it and in none of the clusters that it is not in.
+  exclude(labels, { images }) {
+    const goTo = images.map((i) => {
+      const cluster = clusterOf(labels, i);
+      if (!labels.notIn.has(i)) labels.notIn.set(i, new Set());
+      labels.notIn.get(i).add(cluster);
+      labels.kept.add(cluster);
+      return alikeOf(i).map((other) => clusterOf(labels, other)).find((other) => !labels.notIn.get(i).has(other));
+    });
+    const number = freeNumber(labels);
+    images.forEach((i, k) => {
+      labels.of[i] = goTo[k] ?? number;
+      labels.kept.add(labels.of[i]);
+    });
+  },
+  // What a file says of the images that it lists, in place of all that was decided before.
+  take(labels, { clusters, names, unsure, notIn }) {
+    labels.of = run.labels.map((own, i) => clusters[i] ?? own);
+    labels.names = new Map(names);
+    labels.unsure = new Set(unsure);
+    labels.notIn = new Map(notIn.map(([image, from]) => [image, new Set(from)]));
+    labels.kept = new Set([UNKNOWN, ...labels.names.keys(), ...notIn.flatMap(([, from]) => from)]);
   },
   // The larger part keeps the number and the name.
   split(labels, { cluster }) {
@@ -55,13 +84,19 @@ const DECISIONS = {
 export function labelsAfter(decisions) {
   const labels = labelsOfTheRun();
   for (const decision of decisions) follow(labels, decision);
-  labels.of.forEach((cluster, i) => { if (cluster === FOLLOWS) labels.of[i] = labels.of[run.leaves[i]]; });
+  labels.of.forEach((_, i) => { labels.of[i] = clusterOf(labels, i); });
   return labels;
+}
+
+// Between two decisions, too, when later images still wait for those that they follow.
+function clusterOf(labels, i) {
+  return labels.of[i] === FOLLOWS ? labels.of[run.leaves[i]] : labels.of[i];
 }
 
 // Before any decision; later images wait for those that they follow.
 export function labelsOfTheRun() {
-  return { of: run.labels.slice(), names: new Map(), kept: new Set([UNKNOWN]), unsure: new Set() };
+  const kept = new Set([UNKNOWN]);
+  return { of: run.labels.slice(), names: new Map(), kept, unsure: new Set(), notIn: new Map() };
 }
 
 export function follow(labels, decision) {
@@ -72,8 +107,15 @@ export function members(labels, cluster) {
   return labels.of.flatMap((own, i) => (own === cluster ? [i] : []));
 }
 
+// From left to right under the dendrogram, by the mean place of their images; galleries.py does the same.
 export function clustersOf(labels) {
-  return [...new Set(labels.of)].sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || a - b);
+  const sums = new Map();
+  labels.of.forEach((cluster, i) => {
+    const [sum, count] = sums.get(cluster) ?? [0, 0];
+    sums.set(cluster, [sum + leafPlaces[run.leaves[i]], count + 1]);
+  });
+  const place = (cluster) => sums.get(cluster)[0] / sums.get(cluster)[1];
+  return [...sums.keys()].sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || place(a) - place(b) || a - b);
 }
 
 export function freeNumber(labels) {
@@ -88,6 +130,12 @@ function* freeNumbers(labels) {
 // One decision for each image is what labelling costs without clusters.
 export function progressOf(labels, decisions) {
   const labelled = labels.of.filter((cluster, i) => labels.names.has(cluster) && !labels.unsure.has(i)).length;
-  const made = decisions.filter((decision) => decision.do !== "cut").length;
+  const made = decisions.reduce((sum, decision) => sum + costOf(decision), 0);
   return { images: labels.of.length, labelled, made, spared: Math.max(0, labelled - made) };
+}
+
+// A cut decides on nothing; a file tells names and doubts, and not how many decisions these took.
+function costOf(decision) {
+  if (decision.do === "cut") return 0;
+  return decision.do === "take" ? decision.names.length + decision.unsure.length + decision.notIn.length : 1;
 }

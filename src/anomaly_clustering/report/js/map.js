@@ -1,6 +1,6 @@
 // The images as points in the plane: neighbours look alike to the network. Points can be looked at, opened and framed.
 
-import { figures } from "report/figures.js";
+import { photoOf } from "report/figures.js";
 import { currentLabels } from "report/history.js";
 import { hueOf } from "report/hue.js";
 import { UNKNOWN } from "report/labels.js";
@@ -67,11 +67,9 @@ canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
   const image = frame ? null : nearest(offsetX, offsetY);
   tip.hidden = image === null;
   if (image === null) return;
-  const picture = figures[image].querySelector(".photo").cloneNode();
-  picture.loading = "eager";
   const text = document.createElement("span"), labels = currentLabels();
   text.textContent = titleOf(labels, labels.of[image]);
-  tip.replaceChildren(picture, text);
+  tip.replaceChildren(photoOf(image), text);
   tip.style.left = `${Math.min(offsetX + 12, canvas.clientWidth - 130)}px`;
   tip.style.top = `${offsetY + 12}px`;
 });

@@ -2,7 +2,8 @@
 
 import { currentLabels } from "report/history.js";
 import { clustersOf, members } from "report/labels.js";
-import { plural, shortTitleOf, titleOf } from "report/words.js";
+import { t } from "report/texts.js";
+import { shortTitleOf, titleOf } from "report/words.js";
 
 const list = document.querySelector("nav ul");
 
@@ -14,7 +15,7 @@ export function showNavigation() {
     const item = document.createElement("li"), link = document.createElement("a"), title = document.createElement("b");
     link.href = `#cluster-${cluster}`;
     link.dataset.cluster = cluster;
-    link.setAttribute("aria-label", `${titleOf(labels, cluster)}, ${plural(sizes[k], "image")}`);
+    link.setAttribute("aria-label", `${titleOf(labels, cluster)}, ${t("images", { n: sizes[k] })}`);
     link.style.setProperty("--share", (sizes[k] / largest).toFixed(3));
     link.classList.toggle("named", labels.names.has(cluster));
     title.textContent = shortTitleOf(labels, cluster);

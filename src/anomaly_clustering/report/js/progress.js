@@ -2,7 +2,7 @@
 
 import { currentDecisions, currentLabels } from "report/history.js";
 import { clustersOf, progressOf } from "report/labels.js";
-import { plural } from "report/words.js";
+import { t } from "report/texts.js";
 
 const progressBar = document.getElementById("progress");
 
@@ -12,8 +12,7 @@ export function showProgress() {
   progressBar.max = images;
   progressBar.value = labelled;
   document.getElementById("progress-text").textContent =
-    `${labelled} of ${images} images labelled · ${plural(made, "decision")} made · ` +
-    `${plural(spared, "decision")} spared`;
-  const found = plural(clustersOf(labels).length, "cluster");
-  document.getElementById("now").textContent = decisions.length ? `now ${found}` : "";
+    [t("labelled", { labelled, n: images }), t("made", { n: made }), t("spared", { n: spared })].join(" · ");
+  const found = clustersOf(labels).length;
+  document.getElementById("now").textContent = decisions.length ? t("now", { n: found }) : "";
 }

@@ -1,8 +1,10 @@
 // Mouse and keys on single images: looking at them, walking through a gallery, selecting, marking as unsure.
 
-import { allInGalleryOf, imageOf, imagesIn } from "report/figures.js";
-import { toggleUnsure } from "report/image-decisions.js";
+import { imageOf, shownIn } from "report/figures.js";
+import { isOpen, toggleOpen } from "report/gallery.js";
+import { exclude, toggleUnsure } from "report/image-decisions.js";
 import { isSelected, select, selectedImages, unselect } from "report/selection.js";
+import { showSimilar } from "report/similar.js";
 import { openView } from "report/view.js";
 
 const main = document.querySelector("main");
@@ -34,11 +36,13 @@ main.addEventListener("keydown", (event) => {
   const keys = {
     " ": () => select([i], !isSelected(i)),
     x: () => select([i], !isSelected(i)),
-    a: () => select(imagesIn(figure.parentElement), true),
+    a: () => select(shownIn(figure.parentElement).map(imageOf), true),
     u: () => {
       toggleUnsure(isSelected(i) ? selectedImages() : [i]);
       tile.focus();
     },
+    r: () => exclude(isSelected(i) ? selectedImages() : [i]),
+    s: () => showSimilar(i),
     m: () => {
       select([i], true);
       document.getElementById("move-to").focus();
@@ -53,13 +57,20 @@ main.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// Of a strip, which is one row, the arrows up and down lead nowhere.
 function columns(figure) {
   return getComputedStyle(figure.parentElement).gridTemplateColumns.split(" ").length;
 }
 
 function walk(figure, step) {
-  const all = allInGalleryOf(figure);
-  const next = all[all.indexOf(figure) + step]?.querySelector(".tile");
+  const section = figure.closest("section");
+  const toNext = () => {
+    const all = shownIn(figure.parentElement);
+    return all[all.indexOf(figure) + step];
+  };
+  // Beyond the last one of a strip are the others.
+  if (!toNext() && step > 0 && !isOpen(section) && !section.querySelector("[data-do='open']").hidden) toggleOpen(section);
+  const next = toNext()?.querySelector(".tile");
   if (!next) return;
   figure.querySelector(".tile").tabIndex = -1;
   next.tabIndex = 0;
@@ -67,7 +78,7 @@ function walk(figure, step) {
 }
 
 function selectRange(figure) {
-  const all = allInGalleryOf(figure);
+  const all = shownIn(figure.parentElement);
   const [first, last] = [all.indexOf(rangeStart), all.indexOf(figure)].sort((a, b) => a - b);
   select(all.slice(Math.max(0, first), last + 1).map(imageOf), true);
 }

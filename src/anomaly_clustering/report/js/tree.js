@@ -23,6 +23,19 @@ export function leavesBelow(node) {
   return leaves.sort((a, b) => a - b);
 }
 
+// How far to the right each image of the run stands under the dendrogram, from 0 on.
+export const leafPlaces = placesOfLeaves();
+
+function placesOfLeaves() {
+  const places = new Uint32Array(numLeaves), open = [ROOT];
+  for (let place = 0; open.length;) {
+    const node = open.pop();
+    if (node < numLeaves) places[node] = place++;
+    else open.push(...childrenOf(node).reverse());
+  }
+  return places;
+}
+
 // The nodes that are k clusters: the last k - 1 merges are undone.
 export function cutTree(k) {
   const undone = 2 * numLeaves - k;
@@ -35,9 +48,7 @@ export function cutTree(k) {
 // Some images as the two parts that the dendrogram joins last, the larger first; null where there is only one image.
 // Images that came after the run go with the image of the run that they are most like.
 export function partsOf(images) {
-  const count = new Uint32Array(ROOT + 1);
-  for (const i of images) count[run.leaves[i]] += 1;
-  for (let node = numLeaves; node <= ROOT; node += 1) for (const child of childrenOf(node)) count[node] += count[child];
+  const count = countsBelow(images);
   let node = ROOT;
   while (node >= numLeaves) {
     const [a, b] = childrenOf(node);
@@ -49,4 +60,23 @@ export function partsOf(images) {
     node = count[a] ? a : b;
   }
   return null;
+}
+
+// Counts of images below each node, for those that are chosen.
+function countsBelow(images) {
+  const count = new Uint32Array(ROOT + 1);
+  for (const i of images) count[run.leaves[i]] += 1;
+  for (let node = numLeaves; node <= ROOT; node += 1) for (const child of childrenOf(node)) count[node] += count[child];
+  return count;
+}
+
+// The images of the run that the dendrogram joins to some images first, without these; none where there are no others.
+export function siblingsOf(images) {
+  const count = countsBelow(images), own = new Set(images.map((i) => run.leaves[i]));
+  for (let node = numLeaves; node <= ROOT; node += 1) {
+    if (count[node] < images.length) continue;
+    const others = leavesBelow(node).filter((leaf) => !own.has(leaf));
+    if (others.length) return others;
+  }
+  return [];
 }

@@ -1,12 +1,17 @@
 // One image at a time, larger: the image beside its heat map, both under the same lens.
 
-import { figures, imageOf, imagesIn } from "report/figures.js";
+import { hasAlike } from "report/alike.js";
+import { figures, imageOf, nameOf, shownIn } from "report/figures.js";
+import { scoreOf } from "report/filter.js";
 import { currentLabels } from "report/history.js";
-import { toggleUnsure } from "report/image-decisions.js";
-import { titleOf } from "report/words.js";
+import { exclude, toggleUnsure } from "report/image-decisions.js";
+import { showSimilar } from "report/similar.js";
+import { t } from "report/texts.js";
+import { fullTitleOf, titleOf } from "report/words.js";
 
 const view = document.getElementById("view");
 const zoomSlider = document.getElementById("zoom");
+document.getElementById("view-like").hidden = !hasAlike;
 const panes = [...view.querySelectorAll(".pane")];
 let imageShown = 0;
 
@@ -23,26 +28,53 @@ function show(image) {
   for (const picture of plain.querySelectorAll("img")) picture.loading = "eager";
   const heated = plain.cloneNode(true);
   plain.querySelector(".heat").remove();
-  heated.querySelector(".photo").alt = "with its heat map";
+  heated.querySelector(".photo").alt = t("with_heat_map");
   panes[0].replaceChildren(plain);
   panes[1].replaceChildren(heated);
 
-  const others = imagesIn(figure.parentElement);
-  const known = figure.querySelector(".class span")?.textContent;
-  const differs = "differs" in figure.dataset ? " differs" : "";
-  document.getElementById("view-name").textContent = figure.querySelector(".name").textContent;
+  const known = figure.querySelector(".class span")?.textContent, score = scoreOf(image);
+  const notIn = [...(labels.notIn.get(image) ?? [])].map((cluster) => titleOf(labels, cluster)).join(", ");
+  document.getElementById("view-name").textContent = nameOf(image);
   document.getElementById("view-about").textContent = [
-    titleOf(labels, labels.of[image]),
-    `${others.indexOf(image) + 1} of ${others.length} from its centre outwards`,
-    `distance ${figure.dataset.distance}`,
-    ...(known ? [known + differs] : []),
-    ...(labels.unsure.has(image) ? ["unsure"] : []),
+    fullTitleOf(labels, labels.of[image]),
+    placeInGallery(figure),
+    t("distance", { distance: figure.dataset.distance }),
+    ...(score === null ? [] : [t("score", { score })]),
+    ...(known ? [`${known}${"differs" in figure.dataset ? ` ${t("differs")}` : ""}`] : []),
+    ...(labels.unsure.has(image) ? [t("unsure")] : []),
+    ...(notIn ? [t("is_not_in", { title: notIn })] : []),
   ].join(" · ");
+  showOriginal(figure.querySelector(".original"));
+}
+
+function placeInGallery(figure) {
+  const others = [...figure.parentElement.children];
+  return t("place", { place: others.indexOf(figure) + 1, n: others.length });
+}
+
+function showOriginal(link) {
+  const shownLink = document.getElementById("view-original");
+  shownLink.hidden = !link;
+  if (link) shownLink.href = link.href;
+  view.classList.remove("full");
+}
+
+// Under the lens stands the file itself where the browser can show it, and else the thumbnail, enlarged.
+function useOriginal() {
+  const link = figures[imageShown].querySelector(".original");
+  if (!link || view.classList.contains("full")) return;
+  view.classList.add("full");
+  const image = imageShown, file = new Image();
+  file.addEventListener("load", () => {
+    if (image !== imageShown) return;
+    for (const photo of view.querySelectorAll(".photo")) photo.src = file.src;
+  });
+  file.src = link.href;
 }
 
 // Through all galleries in the order of the page.
 function walk(step) {
-  const order = [...document.querySelectorAll("figure[data-index]")].map(imageOf);
+  const order = [...document.querySelectorAll(".gallery")].flatMap(shownIn).map(imageOf);
   show(order[(order.indexOf(imageShown) + step + order.length) % order.length]);
 }
 
@@ -55,14 +87,22 @@ function zoom(value) {
   ];
   zoomSlider.value = value;
   view.style.setProperty("--zoom", zoomSlider.value);
+  if (zoomSlider.value > 1) useOriginal();
   const left = middle[0] * pane.scrollWidth - pane.clientWidth / 2;
   const top = middle[1] * pane.scrollHeight - pane.clientHeight / 2;
   for (const both of panes) both.scrollTo(left, top);
 }
 
+function leaveTo(act) {
+  view.close();
+  act(imageShown);
+}
+
 view.addEventListener("click", ({ target }) => {
   if (target.dataset.step) walk(Number(target.dataset.step));
   // The sheet fills the dialog, so what hits the dialog itself is a click beside it.
+  else if (target.id === "view-like") leaveTo(showSimilar);
+  else if (target.id === "view-exclude") leaveTo((image) => exclude([image]));
   else if (target === view || "close" in target.dataset) view.close();
 });
 view.addEventListener("keydown", (event) => {
@@ -74,6 +114,8 @@ view.addEventListener("keydown", (event) => {
     ArrowRight: () => walk(1),
     "+": () => zoom(Number(zoomSlider.value) + 1),
     "-": () => zoom(Number(zoomSlider.value) - 1),
+    s: () => leaveTo(showSimilar),
+    r: () => leaveTo((image) => exclude([image])),
     u: () => {
       toggleUnsure([imageShown]);
       show(imageShown);

@@ -1,0 +1,70 @@
+// The labels as rows of labels.csv, and such rows as the one decision that takes them over.
+
+import { UNKNOWN } from "report/labels.js";
+import { run } from "report/run.js";
+import { t } from "report/texts.js";
+import { numLeaves } from "report/tree.js";
+
+const COLUMNS = ["path", "cluster", "label", "unsure"];
+const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
+
+export function tableOf(labels) {
+  return run.paths.map((path, i) => ({
+    path,
+    cluster: labels.of[i],
+    label: labels.names.get(labels.of[i]) ?? "",
+    unsure: Number(labels.unsure.has(i)),
+    not_in: [...(labels.notIn.get(i) ?? [])].sort((a, b) => a - b).join(";"),
+  }));
+}
+
+// Rows may be those of another run on the same images. Those of images that came later may be missing.
+export function decisionOf(rows) {
+  const missing = COLUMNS.find((name) => !(name in (rows[0] ?? {})));
+  if (missing) throw new Error(t("no_column", { name: missing }));
+  const imageAt = new Map(run.paths.map((path, i) => [path, i]));
+  const clusters = Array(run.paths.length).fill(null), labels = clusters.map(() => "");
+  const unsure = [], notIn = [];
+  rows.forEach((row, r) => {
+    const line = r + 1, image = imageAt.get(row.path);
+    if (image === undefined) throw new Error(t("not_an_image", { path: row.path.slice(0, 100) }));
+    if (clusters[image] !== null) throw new Error(t("listed_twice", { path: row.path.slice(0, 100) }));
+    clusters[image] = whole(row.cluster, "cluster", line, UNKNOWN, LARGEST);
+    labels[image] = row.label.trim();
+    if (whole(row.unsure, "unsure", line, 0, 1)) unsure.push(image);
+    const not = (row.not_in ?? "").split(";").filter((part) => part.trim() !== "");
+    if (not.length) notIn.push([image, [...new Set(not.map((part) => whole(part, "not_in", line, UNKNOWN, LARGEST)))]]);
+  });
+  const left = run.paths.slice(0, numLeaves).filter((_, i) => clusters[i] === null);
+  if (left.length) throw new Error(t("not_listed", { n: left.length, path: left[0].slice(0, 100) }));
+  return { do: "take", names: namesOf(clusters, labels), clusters, unsure, notIn };
+}
+
+function whole(text, field, line, least, most) {
+  const number = Number(text);
+  if (/^\s*-?\d+\s*$/.test(text) && number >= least && number <= most) return number;
+  throw new Error(t("not_whole", { line, field, least, most, value: text.slice(0, 40) }));
+}
+
+// Images of one cluster to which a spreadsheet gave several labels: those of the most frequent one keep the number, as
+// labels.py has it. Numbers in `clusters` are changed.
+function namesOf(clusters, labels) {
+  const counts = new Map();
+  clusters.forEach((cluster, i) => {
+    if (cluster === null) return;
+    if (!counts.has(cluster)) counts.set(cluster, new Map());
+    counts.get(cluster).set(labels[i], (counts.get(cluster).get(labels[i]) ?? 0) + 1);
+  });
+  const names = [];
+  let free = Math.max(...counts.keys()) + 1;
+  for (const [cluster, byLabel] of counts) {
+    const [first, ...others] = [...byLabel].sort(([, a], [, b]) => b - a).map(([label]) => label);
+    if (first) names.push([cluster, first]);
+    for (const label of others) {
+      clusters.forEach((own, i) => { if (own === cluster && labels[i] === label) clusters[i] = free; });
+      if (label) names.push([free, label]);
+      free += 1;
+    }
+  }
+  return names;
+}
