@@ -89,15 +89,15 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
     assert "report.html" in printed
 
 
-def test_cluster_without_labels_chooses_the_number_and_says_how(
+def test_cluster_makes_more_clusters_than_there_are_types_and_says_why(
     flat_photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["cluster", str(flat_photos), "--out", "there", *SMALL])
     metrics = json.loads(Path("there/metrics.json").read_text())
     assert "nmi" not in metrics
-    assert metrics["l_method_error"][str(metrics["num_clusters"])] == min(metrics["l_method_error"].values())
+    assert metrics["num_clusters"] == 7  # of three types, 15 images
     assert {row["class"] for row in rows(Path("there"))} == {""}
-    assert "L method, Salvador and Chan 2004" in " ".join(capsys.readouterr().out.split())
+    assert "7, so that each is mostly of one type; give the same name to" in " ".join(capsys.readouterr().out.split())
 
 
 def test_cluster_with_normal_images(photos: Path) -> None:
@@ -266,13 +266,12 @@ def test_one_image_has_nothing_to_be_grouped_with(
     assert line == "error: there is one image alone, 'one/a.png': at least 2 are needed"
 
 
-def test_too_few_images_to_choose_a_number(
-    tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for i in range(4):
+@pytest.mark.parametrize("count", [2, 4])
+def test_few_images_are_enough(tmp_path: Path, make_image: MakeImage, count: int) -> None:
+    for i in range(count):
         make_image(tmp_path / "few" / f"{i}.png", seed=i)
-    line = refused(["cluster", "few", *SMALL], capsys)
-    assert "from 5 images on, got 4: give it as num_clusters (of the command cluster: --clusters)" in line
+    main(["cluster", "few", "--method", "paper", *SMALL])
+    assert {row["cluster"] for row in rows(Path("few-clusters"))} == {"0", "1"}
 
 
 def test_a_place_where_a_disk_is_mounted_is_refused_before_the_work(

@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
+from anomaly_clustering.clustering.to_name import clusters_to_name
 from anomaly_clustering.data import Folder
 from anomaly_clustering.mic import MIC
 
@@ -113,10 +114,10 @@ def test_without_labels_there_are_groups_but_no_scores(flat_photos: Path) -> Non
     assert np.unique(mic.grouping.labels).tolist() == [0, 1, 2, 3]
 
 
-def test_auto_chooses_a_number(flat_photos: Path) -> None:
+def test_auto_makes_clusters_to_name(flat_photos: Path) -> None:
     mic, _ = run_mic(folder(flat_photos), num_clusters="auto")
-    assert mic.grouping.groups.choice is not None
-    assert mic.grouping.labels.max() + 1 == mic.grouping.groups.choice.num_clusters
+    assert mic.grouping.groups.to_name
+    assert mic.grouping.labels.max() + 1 == clusters_to_name(15) == 7
 
 
 def test_number_of_clusters_is_needed_without_labels(flat_photos: Path) -> None:

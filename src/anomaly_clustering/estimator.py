@@ -50,7 +50,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
     of what differs from other images, signed residuals, where the paper averages patches as they are.
 
     Args:
-        n_clusters: how many clusters, or 'auto', the knee of the merge heights.
+        n_clusters: how many clusters, or 'auto': up to 20, more than there are types, so that each is mostly of one.
         embedding: 'signed_residuals', or 'paper'.
         backbone: a network of timm, or 'embedded' (EfficientNet-Lite0, installed with this package).
         layer: the network's layer, or levels of it; by default those of the embedding.

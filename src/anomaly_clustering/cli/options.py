@@ -25,6 +25,9 @@ examples:
   anomaly-clustering cluster photos --maps DIR            weigh by the anomaly maps of another detector
   anomaly-clustering cluster --synthetic                  try it without images of your own
 
+By default there are more clusters than types, up to 20, so that each is mostly of one type: give those of one type the
+same name in the report. --clusters makes as many as you say.
+
 Open report.html in the output folder with any browser. If the images lie in subfolders, these count as known defect
 types and the report compares the clusters with them; they play no part in the clustering. Of a category of MVTec AD
 (train, test, ground_truth), and of images beside masks, the images that are meant are taken; a notice says which.
@@ -94,7 +97,7 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("images", nargs="?", type=_folder, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
     add("--synthetic", action="store_true", help="cluster generated images of a defective product instead")
-    add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many clusters, or auto (default)")
+    add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many, or auto (default): up to 20")
     add("--normal", type=_folder, metavar="DIR", help="folder of images known to be free of defects")
     add("--maps", type=_maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
     add("--method", choices=METHODS, default=METHODS[0], help="signed_residuals (default), or paper: that of the paper")

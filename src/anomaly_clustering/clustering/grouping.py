@@ -19,7 +19,7 @@ from anomaly_clustering.clustering.methods import (
     distance_to_center,
     ward,
 )
-from anomaly_clustering.clustering.num_clusters import Choice, choose_num_clusters
+from anomaly_clustering.clustering.to_name import clusters_to_name
 
 NumClusters = int | Literal["auto"]
 BAGGED = "bagged_ward"
@@ -33,20 +33,20 @@ class Groups(NamedTuple):
         distances: of each image to the middle of its cluster [N]: to its mean embedding, or, where only distances are
             known, to its medoid.
         tree: all merges of Ward's method [N - 1, 4], whatever method gave the labels, as a linkage matrix of scipy.
-        choice: how the number of clusters was chosen; None where it was given.
+        to_name: whether their number is that of `clusters_to_name`; False where it was given.
         stability: how far random subsets agree with the clusters, from about 0 to 1, where the method asks them
             ('bagged_ward'), else NaN.
 
     Example:
         >>> groups = group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0)
-        >>> groups.labels.tolist(), groups.distances.tolist(), groups.choice
-        ([0, 0, 1], [2.0, 2.0, 0.0], None)
+        >>> groups.labels.tolist(), groups.distances.tolist(), groups.to_name
+        ([0, 0, 1], [2.0, 2.0, 0.0], False)
     """
 
     labels: Int[np.ndarray, " n"]
     distances: Float[np.ndarray, " n"]
     tree: Float[np.ndarray, "n_minus_1 4"]
-    choice: Choice | None
+    to_name: bool
     stability: float = math.nan
 
 
@@ -57,12 +57,12 @@ def group_embeddings(
 
     Args:
         embeddings: one vector an image [N, D].
-        num_clusters: K, from 1 to N, or 'auto' to choose it by the L method.
+        num_clusters: K, from 1 to N, or 'auto' for as many as are cheap to name, see `clusters_to_name`.
         method: see `cluster_embeddings`; beyond 4096 images 'ward' for 'bagged_ward', which counts pairs.
         seed: of random starts, where the method has some.
 
     Raises:
-        ValueError: see `cluster_embeddings` and `choose_num_clusters`.
+        ValueError: see `cluster_embeddings`.
 
     Example:
         >>> group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0).labels.tolist()
@@ -71,12 +71,12 @@ def group_embeddings(
     if method == BAGGED and len(embeddings) > LARGEST:
         method = "ward"
     tree = ward(embeddings)
-    k, choice = _chosen(tree, num_clusters)
+    k = clusters_to_name(len(embeddings)) if num_clusters == "auto" else num_clusters
     if method == BAGGED:
         labels, stable = _agreed(pdist(embeddings.astype(np.float64)), k, seed)
     else:
         labels, stable = cluster_embeddings(embeddings, k, method, seed=seed), math.nan
-    return Groups(labels, distance_to_center(embeddings, labels), tree, choice, stable)
+    return Groups(labels, distance_to_center(embeddings, labels), tree, num_clusters == "auto", stable)
 
 
 def group_distance(
@@ -86,12 +86,12 @@ def group_distance(
 
     Args:
         distance: between all images [N, N], symmetric.
-        num_clusters: K, from 1 to N, or 'auto' to choose it by the L method.
+        num_clusters: K, from 1 to N, or 'auto' for as many as are cheap to name, see `clusters_to_name`.
         method: see `cluster_distance`.
         seed: of random starts, where the method has some.
 
     Raises:
-        ValueError: see `cluster_distance` and `choose_num_clusters`.
+        ValueError: see `cluster_distance`.
 
     Example:
         >>> distance = np.array([[0.0, 1.0, 7.0], [1.0, 0.0, 8.0], [7.0, 8.0, 0.0]])
@@ -100,12 +100,12 @@ def group_distance(
     """
     check_distance(distance)
     tree = linkage(squareform(distance, checks=False), method="ward")
-    k, choice = _chosen(tree, num_clusters)
+    k = clusters_to_name(len(distance)) if num_clusters == "auto" else num_clusters
     if method == BAGGED:
         labels, stable = _agreed(squareform(distance.astype(np.float64), checks=False), k, seed)
     else:
         labels, stable = cluster_distance(distance, k, method, seed=seed), math.nan
-    return Groups(labels, distance_to_medoid(distance, labels), tree, choice, stable)
+    return Groups(labels, distance_to_medoid(distance, labels), tree, num_clusters == "auto", stable)
 
 
 def _agreed(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> tuple[np.ndarray, float]:
@@ -113,13 +113,6 @@ def _agreed(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int
     bags = bags_of(distances, num_clusters, seed)
     labels = consensus(bags, num_clusters)
     return labels, stability(bags, labels)
-
-
-def _chosen(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: NumClusters) -> tuple[int, Choice | None]:
-    if num_clusters != "auto":
-        return num_clusters, None
-    choice = choose_num_clusters(tree)
-    return choice.num_clusters, choice
 
 
 def distance_to_medoid(distance: Float[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

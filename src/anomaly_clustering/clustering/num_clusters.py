@@ -63,22 +63,6 @@ def choose_num_clusters(
     return CRITERIA[criterion](tree, distance)
 
 
-def check_can_choose(n: int) -> None:
-    """Check that there are enough images for the L method.
-
-    Args:
-        n: number of images.
-
-    Raises:
-        ValueError: there are too few.
-    """
-    if n < FEWEST_IMAGES:
-        raise ValueError(
-            f"the number of clusters can be chosen from {FEWEST_IMAGES} images on, got {n}: give it as num_clusters "
-            "(of the command cluster: --clusters)"
-        )
-
-
 def _l_method(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
     """The knee of the heights of merges by the L method (Salvador and Chan 2004), from 3 clusters on.
 
@@ -87,7 +71,8 @@ def _l_method(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:
     merges is cut off and the knee sought again until it stops moving to the left.
     """
     n = len(tree) + 1
-    check_can_choose(n)
+    if n < FEWEST_IMAGES:
+        raise ValueError(f"the number of clusters can be chosen by 'l_method' from {FEWEST_IMAGES} images on, got {n}")
     heights = tree[::-1, 2]  # of the merge of 2, 3, ..., n clusters
     most, knee = n, n
     while True:
@@ -125,7 +110,7 @@ def _silhouette(tree: Float[np.ndarray, "n_minus_1 4"], distance: Float[np.ndarr
     """
     n = len(tree) + 1
     if n < 3:
-        raise ValueError(f"the number of clusters can be chosen by 'silhouette' from 3 images on, got {n}; give it")
+        raise ValueError(f"the number of clusters can be chosen by 'silhouette' from 3 images on, got {n}")
     if distance is None or distance.shape != (n, n):
         given = "none" if distance is None else f"one of shape {distance.shape}"
         raise ValueError(

@@ -5,7 +5,6 @@ from typing import Any
 from lightning import Trainer
 
 from anomaly_clustering.clustering.grouping import NumClusters
-from anomaly_clustering.clustering.num_clusters import check_can_choose
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.weights import effective_number
 from anomaly_clustering.search.precision import resolve
@@ -34,9 +33,7 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
         name = getattr(records[0], "image", None)
         alone = f", {str(name)!r}" if name else ""
         raise ValueError(f"there is one image alone{alone}: at least 2 are needed")
-    if asked == "auto":
-        check_can_choose(len(records))
-    elif asked > len(records):
+    if asked != "auto" and asked > len(records):
         raise ValueError(f"num_clusters must be between 2 and {len(records)} (the number of images), got {asked}")
 
 

@@ -69,8 +69,8 @@ class MIC(LightningModule):
         views: look at each image in so many ways and average what is seen: 2 turns it by a quarter too, 4 by all
             quarters, 8 mirrors these.
         method: the clustering (Table 2).
-        num_clusters: how many clusters; 'auto' takes the knee of the merge heights; by default as many as there are
-            classes.
+        num_clusters: how many clusters; 'auto' makes as many as are cheap to name, see `clusters_to_name`; by default
+            as many as there are classes.
         resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
             scores (Tables 9 and 10); distances between patches are computed once. On one process.
         precision: of the matrix products that choose the nearest patches: 'fp32', 'fp16' (GPUs), 'bf16', 'int8'

@@ -187,9 +187,9 @@ def how_many(grouping: Grouping) -> str:
         >>> how_many(Grouping(np.arange(3), np.full(3, -1), weights, embeddings, None, groups, *scores))
         '2, as given'
     """
-    if grouping.groups.choice is None:
+    if not grouping.groups.to_name:
         return f"{grouping.num_clusters}, as given"
-    return f"{grouping.num_clusters}, at the knee of the merge heights (L method, Salvador and Chan 2004)"
+    return f"{grouping.num_clusters}, so that each is mostly of one type; give the same name to those that are alike"
 
 
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
@@ -198,7 +198,6 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
         "num_images": len(grouping.labels),
         "num_clusters": grouping.num_clusters,
         "stability": None if math.isnan(grouping.groups.stability) else grouping.groups.stability,
-        "l_method_error": grouping.groups.choice.criterion if grouping.groups.choice else None,
         "notices": notices,
     }
     path.write_text(json.dumps(summary, indent=2) + "\n")
