@@ -4,9 +4,9 @@
     python -m benchmarks.unknown photos --splits 1 --backbone resnet18.tv_in1k
 
 Two thirds of the images of the other classes make the run, the rest come later with those of the class: known images,
-and unknown ones. The printed table has for each class the area under the ROC curve of p, unknown against known ones, the
-share of unknown images that are flagged, and of known ones: the false alarms. A class named good, ok, normal or free is
-never left out.
+and unknown ones. The printed table has for each class the area under the ROC curve of p, unknown against known ones,
+the share of unknown images that are flagged, and of known ones: the false alarms. A class named good, ok, normal or
+free is never left out.
 """
 
 import argparse

@@ -42,7 +42,11 @@ def ids(page: Path) -> str:
     return page.stem
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=ids)
+# What the page on deployment shows runs without torch: tests/test_onnx.py.
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.stem != "deployment"]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=ids)
 def test_python_runs_block_after_block(page: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
     names: dict[str, object] = {}
