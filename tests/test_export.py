@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.runs.export import export
+from anomaly_clustering.runs.export_names import names_of_copies
 from anomaly_clustering.runs.labels import Labelled, read_labels
 from anomaly_clustering.system.files import MARK
 
@@ -131,6 +132,11 @@ def test_copies_have_names_that_windows_can_have(
     named = ["2-3_00.png", "3-3_00.png", "_CON.png", "_aux.old.png", "a_b_c_.png", "b.png"]
     assert found == sorted([*named, f"5-{long}.png", f"6-{long}.png"])
     assert Path(next(Path("out").rglob("a_b_c_.png"))).read_bytes() == images[4].read_bytes()
+
+
+def test_a_name_that_is_an_ending_alone_is_cut_too() -> None:
+    (name,) = names_of_copies([f"a.{'x' * 250}"], by_stem=True)
+    assert 200 < len(name) < 255
 
 
 def test_classes_that_differ_in_capitals_alone_are_refused(labels: Path) -> None:

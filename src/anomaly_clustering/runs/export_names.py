@@ -110,7 +110,8 @@ def _on_every_system(name: str) -> str:
     """The name of an image as every system can hold it; halves of characters, of names that are not Unicode, stay."""
     stem, ending = os.path.splitext("".join("_" if c in NOT_IN_NAMES or ord(c) < ord(" ") else c for c in name))
     while len(os.fsencode(f"{stem}{ending}")) > LONGEST_NAME - LONGEST_NUMBER:
-        stem = stem[:-1]
+        # What is longer than a name is no ending.
+        stem, ending = (stem[:-1], ending) if stem else (ending[:-1], "")
     return f"{'_' if _is_device(name) else ''}{stem}{ending}"
 
 
