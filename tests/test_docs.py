@@ -42,7 +42,10 @@ def ids(page: Path) -> str:
     return page.stem
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=ids)
+# What a page on a model needs is a model, see test_onnx.py.
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python") and page.stem != "deployment"], ids=ids
+)
 def test_python_runs_block_after_block(page: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
     names: dict[str, object] = {}
@@ -115,7 +118,7 @@ def options_of_commands(capsys: pytest.CaptureFixture[str]) -> dict[str, set[str
         for name in signature(one).parameters
     }
     known = dict.fromkeys(("test", "validate", "predict", "fit"), research)
-    for command in ("cluster", "export", "assign"):
+    for command in ("cluster", "export", "assign", "trends", "export-onnx"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known[command] = options_in_help(capsys.readouterr().out)
