@@ -5,7 +5,7 @@ most is found, and how often chance alone finds one that differs as much is coun
 periods. So the search itself is paid for, and nothing is assumed of distributions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -198,7 +198,14 @@ def _log(found: Float[np.ndarray, "*s k"], of: Float[np.ndarray, "*s one"]) -> F
     return xlogy(found, found) + xlogy(other, other) - xlogy(of, of)
 
 
-def _judged(observed, stretches, periods, shuffled, num_tests, seed) -> list[Change]:
+def _judged(
+    observed: Float[np.ndarray, "s k"],
+    stretches: tuple[Int[np.ndarray, " s"], Int[np.ndarray, " s"]],
+    periods: int,
+    shuffled: Callable[[np.random.Generator], Float[np.ndarray, "s k"]],
+    num_tests: int,
+    seed: int,
+) -> list[Change]:
     """The largest of each column, and how often shuffled ones are as large."""
     if periods < 2:
         return [Change(0, 0, 1.0)] * observed.shape[1]

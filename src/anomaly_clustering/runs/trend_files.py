@@ -1,6 +1,6 @@
 """The folder of a run in; `trends.csv` and `trends.html` in it, with what became of its defects over time, out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from anomaly_clustering.runs.labels import read_labels
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
-from anomaly_clustering.runs.periods import periods_of
+from anomaly_clustering.runs.periods import START, periods_of
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
@@ -67,7 +67,7 @@ def trends_of_run(
         times = times_of(seen.paths, known)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += untold
-        if by in (*("hour", "day", "week", "month", "shift"), "auto"):
+        if periods.by in (*START, "shift"):
             notices.append(told_times(times))
         if left := len(seen.paths) - len(periods.images):
             notices.append(f"{left} of {len(seen.paths)} images are left out: nothing tells their {periods.by}")
@@ -172,26 +172,18 @@ def _in(change: Marked | None, period: int) -> int:
 
 
 def _page(title: str, found: Trends, notices: Sequence[str]) -> TrendsPage:
-    def share(value: float) -> str:
-        return f"{value:.1%}"
-
-    def deviations(value: float) -> str:
-        return f"{value:.2f}"
-
-    unknown = None
-    if found.unknown:
-        unknown = _chart(found.unknown, found, "of the images that came later", share)
     drift = None
     if found.drift is not None:
-        drift = Chart("Drift of embeddings", found.drift.tolist(), deviations, _stretch(found.drift_change, deviations))
+        changed = _stretch(found.drift_change, _deviations)
+        drift = Chart("Drift of embeddings", found.drift.tolist(), _deviations, changed)
     return TrendsPage(
         title=title,
         by=found.by,
         periods=found.periods,
         images=found.images.tolist(),
-        defects=[_chart(course, found, "of all images", share) for course in found.defects],
+        defects=[_chart(course, "of all images") for course in found.defects],
         counts=[course.counts.tolist() for course in found.defects],
-        unknown=unknown,
+        unknown=_chart(found.unknown, "of the images that came later") if found.unknown else None,
         drift=drift,
         notices=notices,
         level=LEVEL,
@@ -199,14 +191,22 @@ def _page(title: str, found: Trends, notices: Sequence[str]) -> TrendsPage:
     )
 
 
-def _chart(course: Course, found: Trends, of: str, share) -> Chart:
+def _chart(course: Course, of: str) -> Chart:
     images = "image" if course.total == 1 else "images"
     return Chart(
-        course.name, course.shares.tolist(), share, _stretch(course.change, share), f"{course.total} {images}, {of}"
+        course.name, course.shares.tolist(), _share, _stretch(course.change, _share), f"{course.total} {images}, {of}"
     )
 
 
-def _stretch(change: Marked | None, written) -> Stretch | None:
+def _share(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _deviations(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _stretch(change: Marked | None, written: Callable[[float], str]) -> Stretch | None:
     if change is None:
         return None
     return Stretch(change.first, change.last, written(change.within), written(change.elsewhere))
