@@ -41,6 +41,13 @@ def test_a_row_is_of_the_image_that_its_path_or_its_name_tells(path: str) -> Non
     ]
 
 
+def test_of_several_images_of_one_name_that_is_meant_whose_path_ends_alike() -> None:
+    # Another computer has the folder elsewhere, and another one still.
+    file = write("path,batch\nD:\\line 2\\good\\a.png,1\n/mnt/x/dent/a.png,2\n")
+    found = read_metadata(file, IMAGES).of
+    assert {image: known.values["batch"] for image, known in found.items()} == {IMAGES[2]: "1", IMAGES[0]: "2"}
+
+
 def test_what_is_wrong_is_named_by_its_line() -> None:
     for text, message in [
         (

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from anomaly_clustering.cli.console import print_plainly
 from anomaly_clustering.runs.known_clusters import known_clusters
-from anomaly_clustering.runs.onnx_model import cluster_network, described, onnx_registry, write_onnx
+from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
 from anomaly_clustering.runs.store import load_run
 
 
@@ -16,7 +16,11 @@ def export_onnx(options: argparse.Namespace) -> None:
     """Run the command; for the options see `onnx_options`."""
     if options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{str(options.out)!r} exists; choose another name with --out, or --overwrite it")
-    onnx_registry()
+    try:
+        check_exporter()
+    except ImportError as error:
+        # Of this one the user can do something.
+        raise ValueError(str(error)) from None
     run = load_run(options.run)
     known = known_clusters(run, options.labels)
     network, console = cluster_network(run, known, half=options.half), Console()

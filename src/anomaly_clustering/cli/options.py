@@ -75,7 +75,7 @@ TRENDS = """\
 Count the images of each defect, and its share, by hour, day, shift or batch: those of the run, and those that `assign`
 has added. trends.csv and trends.html in the folder of the run hold the counts, a Pareto chart, shares over time, the
 share of unknown images, and how far embeddings drift. Marked is what has changed beyond chance: of 100 sets of images
-in which nothing changes, something is marked in 5. Times are those of the metadata, else of EXIF, else of the files."""
+in which nothing changes, something is marked in 2. Times are those of the metadata, else of EXIF, else of the files."""
 PERIODS = ("auto", "hour", "day", "week", "month", "shift")
 
 

@@ -70,7 +70,7 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
     """Read a CSV file with a column `path`, and any others; `time` is read as a time.
 
     A row is of the image whose path it names: whole, from the working directory, from the image folder, or from the
-    folder of the file; else of the one image that has the file name.
+    folder of the file; else of the one image whose path ends as it does, in the file name at least.
 
     Args:
         file: with commas, semicolons or tabs.
@@ -262,7 +262,10 @@ def _finder(images: Sequence[Path], places: Sequence[Path]) -> Callable[[str], l
             for place in places:
                 if (image := by_path.get(os.path.abspath(place / written))) is not None:
                     return [image]
-        return by_name.get(PureWindowsPath(text).name, [])
+        parts = PureWindowsPath(text).parts
+        named = by_name[parts[-1]] if parts and parts[-1] in by_name else []
+        ends = ([image for image in named if image.parts[-k:] == parts[-k:]] for k in range(len(parts), 0, -1))
+        return next(filter(None, ends), [])
 
     return find
 

@@ -68,6 +68,8 @@ class EmbeddingNetwork(nn.Module):
         self.embedder = embedder
         self.recipe = recipe
         self.num_levels = len(seen[0].levels)
+        # As `embed_new` does, which without references takes the first level as it is.
+        self.streams = recipe.streams and seen[0].scored.numel() > 0
         for view, references in enumerate(seen):
             for level, bags in enumerate((references.scored, *references.levels)):
                 kept = bags.half() if half else bags
@@ -80,7 +82,7 @@ class EmbeddingNetwork(nn.Module):
         Args:
             images: red, green and blue in [0, 1], of the size that the recipe names [B, 3, height, width].
         """
-        views = range(self.recipe.views)
+        views = range(self.recipe.views if self.streams else 1)
         # All views at once: exported once, the network is an eighth as long.
         levels = self.embedder.bags_of(torch.cat([turn(images, view) for view in views]))
         of_views = zip(*(level.unflatten(0, (len(views), -1)).unbind() for level in levels), strict=True)
@@ -95,7 +97,7 @@ class EmbeddingNetwork(nn.Module):
         self, levels: list[Float[Tensor, "b _ _ _"]], view: int
     ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b d"]]:
         """Scores, turned back, and the averages of all levels, of one view."""
-        if not self.recipe.streams:
+        if not self.streams:
             levels = levels[:1]
         grid = levels[0].shape[1:3]
         scores = self._scores(levels[0].flatten(1, 2), self._references(view, 0))

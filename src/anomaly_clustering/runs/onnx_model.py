@@ -6,8 +6,8 @@ whoever adds one adds it there, and to `OUTPUTS`.
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,7 +129,7 @@ def write_onnx(path: Path, network: ClusterNetwork, facts: Mapping[str, str]) ->
         ImportError: the extra `onnx` is not installed.
         ValueError: an operation of the network has no counterpart in ONNX.
     """
-    onnx_registry()
+    check_exporter()
     side = network.embedding.recipe.image_size
     # More than one: of a single image the exporter would take the number for fixed.
     example = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -146,7 +146,7 @@ def write_onnx(path: Path, network: ClusterNetwork, facts: Mapping[str, str]) ->
             dynamo=True,
             verbose=False,
         )
-    except (torch.onnx.OnnxExporterError, torch._dynamo.exc.UserError) as error:
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         raise ValueError(
             f"the network {network.embedding.recipe.backbone!r} cannot be exported: {str(error).splitlines()[0]}; "
             "cluster with another one (--backbone)"
@@ -156,14 +156,14 @@ def write_onnx(path: Path, network: ClusterNetwork, facts: Mapping[str, str]) ->
         found.save(part)
 
 
-def onnx_registry() -> ModuleType:
-    """The library that PyTorch writes ONNX with.
+def check_exporter() -> None:
+    """Fail if PyTorch lacks what it writes ONNX with.
 
     Raises:
         ImportError: it is not installed.
+
+    Example:
+        >>> check_exporter()
     """
-    try:
-        import onnxscript
-    except ImportError:
-        raise ImportError("onnxscript is not installed; pip install 'anomaly-clustering[onnx]'") from None
-    return onnxscript
+    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
+        raise ImportError(f"{missing[0]} is not installed; pip install 'anomaly-clustering[onnx]'")

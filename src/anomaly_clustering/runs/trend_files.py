@@ -1,0 +1,212 @@
+"""The folder of a run in; `trends.csv` and `trends.html` in it, with what became of its defects over time, out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from anomaly_clustering.data.metadata import Metadata, read_metadata, times_of
+from anomaly_clustering.metrics.changes import LEVEL
+from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
+from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, TRENDS, TRENDS_PAGE
+from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
+from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.mark import files_into
+from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.periods import START, periods_of
+from anomaly_clustering.runs.store import StoredRun, find_store, load_run
+from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
+from anomaly_clustering.system.files import remove_leftovers
+from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.tables import read_csv, write_csv
+
+COLUMNS = ("period", "defect", "images", "of", "share", "drift", "changed")
+
+
+class Told(NamedTuple):
+    """Trends, and what a reader should know before reading on."""
+
+    trends: Trends
+    notices: list[str]
+
+
+def trends_of_run(
+    folder: Path,
+    *,
+    by: str = "auto",
+    shifts: Sequence[time] = (time(6), time(14), time(22)),
+    labels: Path | None = None,
+    metadata: Path | None = None,
+) -> Told:
+    """Find the trends of a run, and write them into its folder.
+
+    Args:
+        folder: of the run.
+        by: the periods, see `periods_of`.
+        shifts: when shifts begin, in order.
+        labels: labels.csv or labels.json from the report, where clusters were corrected or named.
+        metadata: CSV file in place of the one that was kept with the run.
+
+    Returns:
+        The trends, and notices.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: labels or metadata do not fit, a table is damaged, no image has a time, or periods are too many.
+        BlockingIOError: another process works on the run.
+    """
+    find_store(folder)
+    with working_on(folder):
+        remove_leftovers(folder)
+        run = load_run(folder)
+        seen, names, notices = _seen(folder, run, labels)
+        known, untold = _metadata(folder, seen, metadata)
+        times = times_of(seen.paths, known)
+        periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
+        notices += untold
+        if periods.by in (*START, "shift"):
+            notices.append(told_times(times))
+        if left := len(seen.paths) - len(periods.images):
+            notices.append(f"{left} of {len(seen.paths)} images are left out: nothing tells their {periods.by}")
+        if seen.embeddings is None:
+            notices.append("images of this run were compared patch by patch: there are no embeddings that could drift")
+        found = trends(seen, periods, names)
+        mark = mark_of_run(folder)
+        assert mark is not None
+        with files_into(folder, mark, last=".html") as new:
+            write_csv(new / TRENDS, COLUMNS, _rows(found))
+            write_trends_page(new / TRENDS_PAGE, _page(run.title, found, notices))
+    return Told(found, notices)
+
+
+def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, dict[int, str], list[str]]:
+    """All images by their cluster, and the names of clusters."""
+    own, later = _table(folder / ASSIGNMENTS), _table(folder / ASSIGNED) if (folder / ASSIGNED).is_file() else []
+    # What is another image once more is counted where that one is.
+    later = [row for row in later if not row.get("same_as")]
+    rows = [*own, *later]
+    paths = [Path(row["path"]) for row in rows]
+    cluster = {path: int(row["cluster"]) for path, row in zip(paths, rows, strict=True)}
+    unknown = {path: row.get("unknown", "0") == "1" for path, row in zip(paths, rows, strict=True)}
+    names: dict[int, str] = {}
+    notices = []
+    if labels is not None:
+        decided = {image.path: image for image in read_labels(labels)}
+        if missing := [path for path in paths[: len(own)] if path not in decided]:
+            raise ValueError(
+                f"{str(labels)!r} is not of this run: {len(missing)} of its images are not in it, "
+                f"{str(missing[0])!r} for one"
+            )
+        names = {image.cluster: image.label for image in decided.values() if image.cluster >= 0}
+        of_both = [decided[path] for path in paths if path in decided and decided[path].cluster >= 0]
+        cluster |= {image.path: image.cluster for image in of_both}
+        # Where a person put an unknown image, it is known.
+        unknown |= {image.path: False for image in of_both}
+    elif any(row.get("label") for row in later):
+        notices.append(f"{ASSIGNED} has names of clusters: give the same --labels, so that all images go by them")
+    return (
+        Seen(
+            paths,
+            np.array([cluster[path] for path in paths]),
+            np.arange(len(paths)) >= len(own),
+            np.array([unknown[path] for path in paths]),
+            _embeddings(folder, run, paths),
+        ),
+        names,
+        notices,
+    )
+
+
+def _embeddings(folder: Path, run: StoredRun, paths: Sequence[Path]) -> np.ndarray | None:
+    if run.embeddings is None:
+        return None
+    later = load_later(folder, run)
+    rows = {path: i for i, path in enumerate([*run.paths, *later.paths])}
+    if missing := [path for path in paths if path not in rows]:
+        raise ValueError(
+            f"{ASSIGNED} and {ASSIGNMENTS} name {len(missing)} images that the run does not hold, {str(missing[0])!r} "
+            "for one; take them from a copy"
+        )
+    both = np.concatenate([run.embeddings, later.embeddings])
+    return both[[rows[path] for path in paths]]
+
+
+def _table(path: Path) -> list[Mapping[str, str]]:
+    try:
+        rows = read_csv(path)
+        for row in rows:
+            int(row["cluster"]), row["path"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged: {error}; take it from a copy, or cluster the images anew"
+        ) from None
+    return list(rows)
+
+
+def _metadata(folder: Path, seen: Seen, file: Path | None) -> tuple[Mapping[Path, Metadata], list[str]]:
+    kept = load_metadata(folder)
+    if file is None:
+        return kept, []
+    given = read_metadata(file, seen.paths)
+    return kept | dict(given.of), list(given.notices)
+
+
+def _rows(found: Trends) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    courses = [*found.defects, *([found.unknown] if found.unknown else [])]
+    for t, period in enumerate(found.periods):
+        drift = "" if found.drift is None else f"{found.drift[t]:.4f}"
+        rows.append((period, ALL, int(found.images[t]), int(found.images[t]), 1, drift, _in(found.drift_change, t)))
+        for course in courses:
+            if course.of[t]:
+                counts = int(course.counts[t]), int(course.of[t])
+                rows.append((period, course.name, *counts, f"{course.shares[t]:.4f}", "", _in(course.change, t)))
+    return rows
+
+
+def _in(change: Marked | None, period: int) -> int:
+    return int(change is not None and change.first <= period <= change.last)
+
+
+def _page(title: str, found: Trends, notices: Sequence[str]) -> TrendsPage:
+    drift = None
+    if found.drift is not None:
+        changed = _stretch(found.drift_change, _deviations)
+        drift = Chart("Drift of embeddings", found.drift.tolist(), _deviations, changed)
+    return TrendsPage(
+        title=title,
+        by=found.by,
+        periods=found.periods,
+        images=found.images.tolist(),
+        defects=[_chart(course, "of all images") for course in found.defects],
+        counts=[course.counts.tolist() for course in found.defects],
+        unknown=_chart(found.unknown, "of the images that came later") if found.unknown else None,
+        drift=drift,
+        notices=notices,
+        level=LEVEL,
+        tests=found.tests,
+    )
+
+
+def _chart(course: Course, of: str) -> Chart:
+    images = "image" if course.total == 1 else "images"
+    return Chart(
+        course.name, course.shares.tolist(), _share, _stretch(course.change, _share), f"{course.total} {images}, {of}"
+    )
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _deviations(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _stretch(change: Marked | None, written: Callable[[float], str]) -> Stretch | None:
+    if change is None:
+        return None
+    return Stretch(change.first, change.last, written(change.within), written(change.elsewhere))

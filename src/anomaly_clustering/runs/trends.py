@@ -1,0 +1,218 @@
+"""A run and the images that came later in; how often each defect occurs in each period, and what has changed, out."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.spatial.distance import cdist
+
+from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
+from anomaly_clustering.runs.periods import Periods
+
+ALL, UNKNOWN = "All images", "Unknown"
+
+
+class Seen(NamedTuple):
+    """Images of a run, then those that came later, one entry an image.
+
+    Attributes:
+        paths: their files.
+        cluster: number of the cluster [N]; of an unknown image that with the nearest mean.
+        later: whether it came after the run [N].
+        unknown: whether it is like none of the run [N].
+        embeddings: one vector an image [N, D]; None where the run has none.
+    """
+
+    paths: Sequence[Path]
+    cluster: Int[np.ndarray, " n"]
+    later: Bool[np.ndarray, " n"]
+    unknown: Bool[np.ndarray, " n"]
+    embeddings: Float[np.ndarray, "n d"] | None
+
+
+class Marked(NamedTuple):
+    """A change that is beyond chance.
+
+    Attributes:
+        first: period with which it begins.
+        last: period with which it ends.
+        within: share of the images of these periods, or the mean drift.
+        elsewhere: the same of the other periods.
+    """
+
+    first: int
+    last: int
+    within: float
+    elsewhere: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """One defect, or the unknown images, over the periods.
+
+    Attributes:
+        name: of the defect.
+        counts: its images in each period [T].
+        of: images that it could be among, in each period [T].
+        p_value: of the largest change, before it is corrected for all that is tested; NaN where it was not tested.
+        change: None where none is beyond chance.
+
+    Example:
+        >>> course = Course("dent", np.array([1, 3]), np.array([10, 10]), 0.4, None)
+        >>> course.shares.tolist(), course.total
+        ([0.1, 0.3], 4)
+    """
+
+    name: str
+    counts: Int[np.ndarray, " t"]
+    of: Int[np.ndarray, " t"]
+    p_value: float
+    change: Marked | None
+
+    @property
+    def shares(self) -> Float[np.ndarray, " t"]:
+        """Of the images of each period; NaN where there are none [T]."""
+        return np.divide(self.counts, self.of, out=np.full(len(self.of), np.nan), where=self.of > 0)
+
+    @property
+    def total(self) -> int:
+        """How many images it has in all periods."""
+        return int(self.counts.sum())
+
+
+@dataclass(frozen=True)
+class Trends:
+    """What became of the defects of a run.
+
+    Attributes:
+        periods: names, in order.
+        by: what the periods are.
+        images: in each period [T].
+        defects: the most frequent first.
+        unknown: of the images that came later; None where none did.
+        drift: of each period, see `metrics.changes.drift` [T]; None where the run has no embeddings.
+        drift_change: None where none is beyond chance.
+        tests: how many were corrected together.
+    """
+
+    periods: Sequence[str]
+    by: str
+    images: Int[np.ndarray, " t"]
+    defects: Sequence[Course]
+    unknown: Course | None
+    drift: Float[np.ndarray, " t"] | None
+    drift_change: Marked | None
+    tests: int
+
+
+def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int = 0) -> Trends:
+    """Count defects by period, and test what has changed.
+
+    Clusters of one name are one defect. Whatever is tested is corrected together, so that where nothing changes, the
+    chance that anything at all is marked is 2%. For the tests, images of the run go to the cluster with the nearest
+    mean, each without itself, if images came later: as those do, lest a way of grouping is taken for a change.
+
+    Args:
+        seen: the images.
+        periods: of some of them.
+        names: of clusters, as a person gave them; '' or none where one has none.
+        seed: of the tests.
+
+    Returns:
+        Counts, and changes that are beyond chance.
+
+    Raises:
+        ValueError: there are too many periods.
+
+    Example:
+        >>> days = np.repeat(np.arange(4), 40)
+        >>> cluster = (np.tile(np.arange(40), 4) < np.array([4, 4, 4, 20])[days]).astype(int)
+        >>> no = np.zeros(160, dtype=bool)
+        >>> seen = Seen([Path(f"{i}.png") for i in range(160)], cluster, no, no, None)
+        >>> found = trends(seen, Periods(["1", "2", "3", "4"], days, np.arange(160), "day"), {1: "dent"})
+        >>> [(course.name, course.total, course.change) for course in found.defects][1]
+        ('dent', 32, Marked(first=3, last=3, within=0.5, elsewhere=0.1))
+    """
+    kept, count = periods.images, len(periods.names)
+    called = [names.get(int(k), "") or f"Cluster {k}" for k in seen.cluster]
+    shown = Counter(called[i] for i in kept if not seen.unknown[i])
+    defects = sorted(sorted(set(called), key=_by_number), key=lambda name: -shown[name])
+    number = {name: i for i, name in enumerate(defects)}
+    kind = np.array([number[name] for name in called])[kept]
+    later, unknown = seen.later[kept], seen.unknown[kept]
+    tested = kind
+    if later.any() and seen.embeddings is not None:
+        moved = _as_later(seen)
+        tested = np.array([number[names.get(int(k), "") or f"Cluster {k}"] for k in moved])[kept]
+    later_periods = np.unique(periods.of[later])
+    with_unknown, with_drift = len(later_periods) > 1, seen.embeddings is not None
+    tests = len(defects) + with_unknown + with_drift
+
+    changes = changes_of_shares(periods.of, tested, num_kinds=len(defects), num_tests=tests, seed=seed)
+    if with_unknown:
+        # Only what came later can be unknown.
+        own = np.searchsorted(later_periods, periods.of[later])
+        (change,) = changes_of_shares(own, unknown[later] - 1, num_kinds=1, num_tests=tests, seed=seed)
+        changes.append(Change(int(later_periods[change.first]), int(later_periods[change.last]), change.p_value))
+    distances = None
+    if seen.embeddings is not None:
+        change, distances = drift(periods.of, seen.embeddings[kept], tested, num_tests=tests, seed=seed)
+        changes.append(change)
+    beyond = holm([change.p_value for change in changes])
+
+    images = np.bincount(periods.of, minlength=count)
+    known = ~unknown
+    courses = [
+        _course(name, np.bincount(periods.of[known & (kind == i)], minlength=count), images, changes[i], beyond[i])
+        for i, name in enumerate(defects)
+    ]
+    course = None
+    if later.any():
+        found, of = (np.bincount(periods.of[some], minlength=count) for some in (later & unknown, later))
+        place = len(defects)
+        course = (
+            _course(UNKNOWN, found, of, changes[place], beyond[place])
+            if with_unknown
+            else Course(UNKNOWN, found, of, float("nan"), None)
+        )
+    drifted = None
+    if distances is not None and beyond[-1]:
+        drifted = _marked(changes[-1], distances * images, images)
+    return Trends(periods.names, periods.by, images, courses, course, distances, drifted, tests)
+
+
+def _course(
+    name: str, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " t"], change: Change, beyond: np.bool_
+) -> Course:
+    return Course(name, counts, of, change.p_value, _marked(change, counts, of) if beyond else None)
+
+
+def _marked(change: Change, sums: Float[np.ndarray, " t"] | Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]) -> Marked:
+    within = np.zeros(len(of), dtype=bool)
+    within[change.first : change.last + 1] = True
+    means = [float(sums[some].sum() / max(1, of[some].sum())) for some in (within, ~within)]
+    return Marked(change.first, change.last, *means)
+
+
+def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
+    """Clusters with the nearest mean of images of the run, an image of the run itself left out of its own."""
+    assert seen.embeddings is not None
+    exact, own = seen.embeddings.astype(np.float64), ~seen.later
+    numbers, inverse = np.unique(seen.cluster[own], return_inverse=True)
+    run = exact[own]
+    means = np.stack([run[inverse == k].mean(0) for k in range(len(numbers))])
+    distances = cdist(exact, means)
+    size = np.bincount(inverse)[inverse]
+    # Without one of n images, their mean is n / (n - 1) times as far from it; what is alone has no others.
+    place = np.flatnonzero(own), inverse
+    distances[place] = np.where(size > 1, distances[place] * size / np.maximum(size - 1, 1), np.inf)
+    return numbers[distances.argmin(1)]
+
+
+def _by_number(name: str) -> tuple[bool, int, str]:
+    unnamed = name.startswith("Cluster ") and name[8:].isdecimal()
+    return unnamed, int(name[8:]) if unnamed else 0, name

@@ -1,0 +1,191 @@
+"""What became of defects over time: periods, counts, marks where a change is, a page that loads and runs nothing."""
+
+import csv
+import re
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeImage
+
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.cli.options import trends_options
+from anomaly_clustering.data.metadata import Metadata
+from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
+from anomaly_clustering.runs.periods import Periods, periods_of
+from anomaly_clustering.runs.trends import Seen, trends
+
+IMAGES = [Path(f"{i}.png") for i in range(6)]
+
+
+def at(*texts: str) -> dict[Path, datetime]:
+    return {image: datetime.fromisoformat(text) for image, text in zip(IMAGES, texts, strict=False)}
+
+
+def test_periods_are_hours_days_weeks_months_and_shifts() -> None:
+    times = at("2026-03-01 05:59", "2026-03-01 06:00", "2026-03-01 23:30", "2026-03-02 03:00", "2026-03-09 13:59")
+    names = {by: periods_of(IMAGES, times, {}, by=by).names for by in ("hour", "day", "week", "month", "shift")}
+    assert names["hour"][0] == "2026-03-01 05:00"
+    assert names["day"] == ["2026-03-01", "2026-03-02", "2026-03-09"]
+    # Weeks begin on Monday, and 1 March 2026 is a Sunday.
+    assert names["week"] == ["week of 2026-02-23", "week of 2026-03-02", "week of 2026-03-09"]
+    assert names["month"] == ["2026-03"]
+    # What is before the first shift of a day is of the last one of the day before.
+    assert names["shift"] == ["2026-02-28 22:00", "2026-03-01 06:00", "2026-03-01 22:00", "2026-03-09 06:00"]
+    found = periods_of(IMAGES, times, {}, by="shift", shifts=[time(6), time(22)])
+    assert found.of.tolist() == [0, 1, 2, 2, 3]
+    # The last image has no time.
+    assert found.images.tolist() == [0, 1, 2, 3, 4]
+    assert periods_of(IMAGES, times, {}).by == "day"
+    assert periods_of(IMAGES[:3], times, {}).by == "hour"
+
+
+def test_batches_are_in_the_order_of_their_first_image_else_by_name() -> None:
+    known = {
+        image: Metadata(None, {"batch": batch}) for image, batch in zip(IMAGES, ["10", "9", "10", ""], strict=False)
+    }
+    assert periods_of(IMAGES, {}, known, by="Batch").names == ["9", "10"]
+    times = at("2026-03-02", "2026-03-03", "2026-03-01")
+    assert periods_of(IMAGES, times, known, by="batch").names == ["10", "9"]
+    with pytest.raises(ValueError, match=r"--by 'line' is none of hour, .* there are \['batch'\]"):
+        periods_of(IMAGES, times, known, by="line")
+    with pytest.raises(ValueError, match="none of the 6 images is there"):
+        periods_of(IMAGES, {}, {})
+
+
+def a_month(*, change: bool) -> tuple[Seen, Periods]:
+    """A run of ten days, and twenty of later images; from day 20 on dents are twice as many, if anything changes."""
+    rng = np.random.default_rng(4)
+    day = np.repeat(np.arange(30), 30)
+    shares = np.where((day >= 20) & change, 0.4, 0.2)
+    cluster = (rng.random(900) < shares).astype(int)
+    embeddings = 6 * np.eye(8)[cluster] + rng.normal(size=(900, 8))
+    unknown = (day >= 10) & (rng.random(900) < 0.05)
+    seen = Seen([Path(f"{i}.png") for i in range(900)], cluster, day >= 10, unknown, embeddings)
+    start = datetime(2026, 3, 1)
+    names = [(start + timedelta(days=i)).strftime("%Y-%m-%d") for i in range(30)]
+    return seen, Periods(names, day, np.arange(900), "day")
+
+
+def test_a_change_is_marked_with_the_shares_before_and_after_and_a_month_without_one_has_no_mark() -> None:
+    found = trends(*a_month(change=True), {0: "fine", 1: "dent"})
+    fine, dent = found.defects
+    assert (fine.name, dent.name) == ("fine", "dent")
+    assert abs(dent.change.first - 20) <= 1
+    assert dent.change.last == 29
+    assert dent.change.within == pytest.approx(0.4, abs=0.06)
+    assert dent.change.elsewhere == pytest.approx(0.2, abs=0.06)
+    assert found.unknown.change is None
+    assert found.drift_change is None
+    # Unknown images are counted apart, of those that came later.
+    assert fine.counts.sum() + dent.counts.sum() + found.unknown.counts.sum() == 900
+    assert found.unknown.of.tolist() == [0] * 10 + [30] * 20
+    still = trends(*a_month(change=False), {0: "fine", 1: "dent"})
+    assert all(course.change is None for course in (*still.defects, still.unknown))
+    assert still.drift_change is None
+
+
+def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number() -> None:
+    seen = Seen(IMAGES, np.array([0, 1, 2, 2, 10, 9]), np.zeros(6, bool), np.zeros(6, bool), None)
+    found = trends(seen, Periods(["a"], np.zeros(6, dtype=int), np.arange(6), "batch"), {0: "dent", 2: "dent", 1: ""})
+    assert [(course.name, course.total) for course in found.defects] == [
+        ("dent", 3),
+        ("Cluster 1", 1),
+        ("Cluster 9", 1),
+        ("Cluster 10", 1),
+    ]
+
+
+def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path) -> None:
+    name = '<script>alert("x")</script>'
+
+    def share(value: float) -> str:
+        return f"{value:.0%}"
+
+    chart = Chart(name, [0.1, float("nan"), 0.4], share, Stretch(2, 2, "40%", "10%"))
+    page = TrendsPage(name, "batch", ["1", name, "3"], [10, 0, 10], [chart], [[1, 0, 4]], None, None, [name], 0.02, 3)
+    write_trends_page(tmp_path / "trends.html", page)
+    html = (tmp_path / "trends.html").read_text()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") > 5
+    assert "default-src 'none'" in html
+    assert "3: 40% in place of 10%" in html
+    # No line goes over a period without images.
+    assert chart.lines == ["48.0,90.0", "350.0,30.0"]
+    assert chart.band == (pytest.approx(274.5), pytest.approx(75.5))
+    assert not re.search(r'(?:href|src)="(?!data:)', html)
+
+
+@pytest.fixture
+def run(flat_photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Days 1 to 5 are of the run; 6 and 7 came later."""
+    monkeypatch.chdir(flat_photos.parent)
+    rows = [
+        f"{image.name},2026-03-0{1 + int(image.stem[1])} 08:00,=B{image.stem[0]}" for image in flat_photos.iterdir()
+    ]
+    for day in (6, 7):
+        make_image(Path(f"new/later{day}.png"), 1, seed=20 + day)
+        rows.append(f"later{day}.png,2026-03-0{day} 08:00,=B9")
+    Path("made.csv").write_text("\n".join(["path,time,batch", *rows]))
+    common = ["--metadata", "made.csv"]
+    main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper", *common])
+    main(["assign", "new", "--run", "flat-clusters", *common])
+    return Path("flat-clusters")
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    main(["trends", "--run", str(run)])
+    said = capsys.readouterr().out
+    assert "Notice: times of 17 images: 17 by the metadata" in said
+    assert "7 periods, by day" in said
+    found = rows(run / "trends.csv")
+    assert [(row["period"], row["images"]) for row in found if row["defect"] == "All images"] == [
+        *((f"2026-03-0{day}", "3") for day in range(1, 6)),
+        ("2026-03-06", "1"),
+        ("2026-03-07", "1"),
+    ]
+    assert {row["defect"] for row in found} == {"All images", "Cluster 0", "Cluster 1", "Cluster 2", "Unknown"}
+    assert {row["changed"] for row in found} == {"0"}
+    page = (run / "trends.html").read_text()
+    assert "Nothing has changed beyond chance" in page
+
+    own = rows(run / "assignments.csv")
+    lines = [f"{row['path']},{row['cluster']},=1+{row['cluster']},0" for row in own]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]))
+    main(["trends", "--run", str(run), "--labels", "labels.csv", "--by", "batch"])
+    found = rows(run / "trends.csv")
+    # As a spreadsheet gets them, no formulas.
+    assert {row["period"] for row in found} == {"'=B0", "'=B1", "'=B2", "'=B9"}
+    assert {row["defect"] for row in found} >= {"'=1+0", "'=1+1", "'=1+2"}
+    # They are of the run: a new one in its place takes them away.
+    main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper", "--overwrite"])
+    assert not (run / "trends.csv").exists()
+
+
+def test_what_is_wrong_is_one_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("labels.csv").write_text("path,cluster,label,unsure\nflat/00.png,0,a,0\n")
+    for argv, message in [
+        (["--by", "station"], "--by 'station' is none of hour, day, week, month, shift, and no column of the metadata"),
+        (["--labels", "labels.csv"], "'labels.csv' is not of this run: 14 of its images are not in it"),
+        (
+            ["--shifts", "6 am"],
+            "shifts are times of the day with commas between, such as 06:00,14:00,22:00, got '6 am'",
+        ),
+        (["--shifts", "06:00", "--by", "day"], "--shifts says when shifts begin; give --by shift in place of --by day"),
+        (["--metadata", "none.csv"], "metadata 'none.csv' does not exist"),
+    ]:
+        with pytest.raises(SystemExit):
+            main(["trends", "--run", str(run), *argv])
+        assert message in capsys.readouterr().err
+    assert trends_options(["--run", str(run), "--shifts", "22:00, 06:00"]).shifts == [time(6), time(22)]
+    (run / "trends.html").write_text("mine")
+    with pytest.raises(SystemExit):
+        main(["trends", "--run", str(run)])
+    assert "trends.html' is not the run's, so it was not replaced" in capsys.readouterr().err
