@@ -16,8 +16,10 @@ export const lastFocusedFigure = () => lastFocused;
 const names = figures.map((figure) => figure.querySelector(".name").title);
 export const nameOf = (image) => names[image];
 
+export const tileOf = (figure) => figure.firstElementChild;
+
 export function focusTile(figure) {
-  figure.querySelector(".tile").focus({ preventScroll: true });
+  tileOf(figure).focus({ preventScroll: true });
 }
 
 // A photograph as it may stand elsewhere on the page, with no heat map over it.

@@ -2,8 +2,9 @@
 
 import { nameOf } from "report/figures.js";
 import { run } from "report/run.js";
-import { distanceOf } from "report/typical.js";
+import { byDistance } from "report/typical.js";
 
+const lowerNames = run.paths.map((_, i) => nameOf(i).toLowerCase());
 const byName = new Intl.Collator("en", { numeric: true });
 
 // Empty texts, and scores of null, ask for nothing.
@@ -23,15 +24,14 @@ export function isWanted(i, labels) {
   if (wanted.unsure && labels.unsure.has(i) !== (wanted.unsure === "unsure")) return false;
   if (wanted.least !== null && (score === null || score < wanted.least)) return false;
   if (wanted.most !== null && (score === null || score > wanted.most)) return false;
-  return wanted.text === "" || nameOf(i).toLowerCase().includes(wanted.text);
+  return wanted.text === "" || lowerNames[i].includes(wanted.text);
 }
 
 // The most typical image first, unless another order was asked for; what has no score comes last.
 export function inOrder(images) {
-  const typical = (a, b) => distanceOf(a) - distanceOf(b) || a - b;
   const orders = {
-    score: (a, b) => (scoreOf(b) ?? -Infinity) - (scoreOf(a) ?? -Infinity) || typical(a, b),
+    score: (a, b) => (scoreOf(b) ?? -Infinity) - (scoreOf(a) ?? -Infinity) || byDistance(a, b),
     name: (a, b) => byName.compare(nameOf(a), nameOf(b)) || a - b,
   };
-  return images.sort(orders[wanted.sort] ?? typical);
+  return [...images].sort(orders[wanted.sort] ?? byDistance);
 }

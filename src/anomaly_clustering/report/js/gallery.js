@@ -1,6 +1,6 @@
 // Galleries follow the labels: one section a cluster, a strip of its most typical images until all are asked for.
 
-import { figures, imagesIn, shownIn } from "report/figures.js";
+import { figures, imagesIn, tileOf } from "report/figures.js";
 import { inOrder, isWanted } from "report/filter.js";
 import { describe } from "report/heading.js";
 import { currentLabels } from "report/history.js";
@@ -55,35 +55,32 @@ function newSection(cluster) {
 }
 
 function fill(section, images) {
-  const { unsure } = currentLabels();
-  const gallery = section.querySelector(".gallery");
-  const sorted = inOrder(images);
-  const present = imagesIn(gallery);
+  const { unsure } = currentLabels(), gallery = section.querySelector(".gallery");
+  const sorted = inOrder(images), present = imagesIn(gallery);
   if (sorted.length !== present.length || sorted.some((image, k) => image !== present[k])) {
     gallery.replaceChildren(...sorted.map((i) => figures[i]));
   }
-  for (const i of sorted) {
-    figures[i].toggleAttribute("data-unsure", unsure.has(i));
-    figures[i].querySelector(".tile").tabIndex = -1;
-  }
-  show(section);
+  for (const i of sorted) figures[i].toggleAttribute("data-unsure", unsure.has(i));
+  show(section, sorted);
 }
 
 // Those of its images that are asked for: all of them, or as many as a strip holds.
-function show(section) {
-  const labels = currentLabels(), images = imagesIn(section.querySelector(".gallery"));
-  const asked = images.filter((i) => isWanted(i, labels));
+function show(section, images = imagesIn(section.querySelector(".gallery"))) {
+  const labels = currentLabels(), asked = images.filter((i) => isWanted(i, labels));
   const shown = new Set(isOpen(section) ? asked : asked.slice(0, run.inStrip));
-  for (const i of images) figures[i].hidden = !shown.has(i);
+  for (const i of images) {
+    const isHidden = !shown.has(i), tile = tileOf(figures[i]), stop = i === asked[0] ? 0 : -1;
+    if (figures[i].hidden !== isHidden) figures[i].hidden = isHidden;
+    // One stop of the Tab key a gallery; arrow keys do the rest.
+    if (tile.tabIndex !== stop) tile.tabIndex = stop;
+  }
   section.hidden = !asked.length;
   const button = section.querySelector("[data-do='open']");
   button.hidden = asked.length <= run.inStrip;
   button.textContent = isOpen(section) ? t("show_fewer") : t("show_all", { n: asked.length });
   button.setAttribute("aria-expanded", String(isOpen(section)));
-  section.querySelector(".more").textContent = images.length > run.onPaper ? t("more", { n: images.length - run.onPaper }) : "";
-  // One stop of the Tab key a gallery; arrow keys do the rest.
-  const [first] = shownIn(section.querySelector(".gallery"));
-  if (first) first.querySelector(".tile").tabIndex = 0;
+  const left = images.length - run.onPaper;
+  section.querySelector(".more").textContent = left > 0 ? t("more", { n: left }) : "";
   return asked.length;
 }
 

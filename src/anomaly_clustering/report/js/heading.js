@@ -6,7 +6,7 @@ import { members } from "report/labels.js";
 import { drawMeanHeat } from "report/mean-heat.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
-import { partsOf } from "report/tree.js";
+import { hasParts } from "report/tree.js";
 import { titleOf } from "report/words.js";
 
 export function describe(section, labels, cluster) {
@@ -18,7 +18,7 @@ export function describe(section, labels, cluster) {
   const naming = section.querySelector(".naming");
   if (naming !== document.activeElement) naming.value = labels.names.get(cluster) ?? "";
   naming.setAttribute("aria-label", t("name_of", { title }));
-  section.querySelector("[data-do='split']").disabled = !partsOf(images);
+  section.querySelector("[data-do='split']").disabled = !hasParts(images);
   describeClasses(section, images);
   drawMeanHeat(section.querySelector(".mean"), images);
 }

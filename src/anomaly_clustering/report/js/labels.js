@@ -85,7 +85,8 @@ export function labelsAfter(decisions) {
   const labels = labelsOfTheRun();
   for (const decision of decisions) follow(labels, decision);
   labels.of.forEach((_, i) => { labels.of[i] = clusterOf(labels, i); });
-  return labels;
+  // From here on nothing changes.
+  return { ...labels, images: imagesByCluster(labels) };
 }
 
 // Between two decisions, too, when later images still wait for those that they follow.
@@ -103,19 +104,26 @@ export function follow(labels, decision) {
   DECISIONS[decision.do](labels, decision);
 }
 
+// In the order of their numbers.
 export function members(labels, cluster) {
-  return labels.of.flatMap((own, i) => (own === cluster ? [i] : []));
+  return (labels.images ?? imagesByCluster(labels)).get(cluster) ?? [];
+}
+
+function imagesByCluster(labels) {
+  const images = new Map();
+  labels.of.forEach((cluster, i) => {
+    if (images.has(cluster)) images.get(cluster).push(i);
+    else images.set(cluster, [i]);
+  });
+  return images;
 }
 
 // From left to right under the dendrogram, by the mean place of their images; galleries.py does the same.
 export function clustersOf(labels) {
-  const sums = new Map();
-  labels.of.forEach((cluster, i) => {
-    const [sum, count] = sums.get(cluster) ?? [0, 0];
-    sums.set(cluster, [sum + leafPlaces[run.leaves[i]], count + 1]);
-  });
-  const place = (cluster) => sums.get(cluster)[0] / sums.get(cluster)[1];
-  return [...sums.keys()].sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || place(a) - place(b) || a - b);
+  const mean = (images) => images.reduce((sum, i) => sum + leafPlaces[run.leaves[i]], 0) / images.length;
+  const places = new Map([...labels.images].map(([cluster, images]) => [cluster, mean(images)]));
+  const byPlace = (a, b) => places.get(a) - places.get(b);
+  return [...places.keys()].sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || byPlace(a, b) || a - b);
 }
 
 export function freeNumber(labels) {

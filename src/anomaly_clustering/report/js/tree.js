@@ -45,6 +45,8 @@ export function cutTree(k) {
   return nodes;
 }
 
+export const hasParts = (images) => images.some((i) => run.leaves[i] !== run.leaves[images[0]]);
+
 // Some images as the two parts that the dendrogram joins last, the larger first; null where there is only one image.
 // Images that came after the run go with the image of the run that they are most like.
 export function partsOf(images) {

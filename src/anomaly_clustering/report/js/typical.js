@@ -2,8 +2,10 @@
 
 import { figures } from "report/figures.js";
 
-export const distanceOf = (image) => Number(figures[image].dataset.distance);
+const distances = figures.map((figure) => Number(figure.dataset.distance));
+
+export const byDistance = (a, b) => distances[a] - distances[b] || a - b;
 
 export function typicalOf(images, most) {
-  return [...images].sort((a, b) => distanceOf(a) - distanceOf(b) || a - b).slice(0, most);
+  return [...images].sort(byDistance).slice(0, most);
 }
