@@ -1,4 +1,4 @@
-"""Images with their clusters, weights and, where known, classes -> one HTML page to look at and to label them in."""
+"""Images with their clusters, heat maps and, where known, classes -> one HTML page to look at and to label them in."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from PIL import Image
 
 from anomaly_clustering.clustering.trees import is_tree
 from anomaly_clustering.report.confusion import Confusion, against_classes
-from anomaly_clustering.report.pictures import PALETTE, Picture, Pictures, coarse
+from anomaly_clustering.report.pictures import PALETTE, Outline, Picture, Pictures, coarse
 from anomaly_clustering.report.scripts import hash_of, script
 
 # The slider over the number of clusters ends here; any number can be typed.
@@ -54,7 +54,7 @@ class Report:
         names: how the page calls each image.
         labels: cluster of each image; -1 for a later image that is like none of the run.
         distances: from each image to the centre of its cluster.
-        weights: of the patches of each image [n, H, W].
+        heat: of the patches of each image [n, H, W], from 0 (usual) to 1.
         target: known class of each image, -1 where unknown.
         class_names: names of the classes.
         tree: merges of the images of the run, as scipy's linkage matrix [N - 1, 4].
@@ -64,6 +64,9 @@ class Report:
         curves: by which to choose the number of clusters.
         nearest: for each later image the image of the run that it is most like.
         notices: what a reader should know before reading on.
+        scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all
+            images; None where each image has a scale of its own.
+        outlines: for each image the corners of its regions of defects, see `outlined`; empty to draw none.
 
     Raises:
         ValueError: there are no images, a field has more or fewer entries than there are images, the tree is none, or
@@ -77,7 +80,7 @@ class Report:
         ...     names=["a", "b"],
         ...     labels=np.array([0, 1]),
         ...     distances=np.zeros(2),
-        ...     weights=np.ones((2, 1, 1)),
+        ...     heat=np.ones((2, 1, 1)),
         ...     target=np.array([-1, -1]),
         ...     class_names=[],
         ...     tree=np.array([[0, 1, 3.0, 2]]),
@@ -94,7 +97,7 @@ class Report:
     names: Sequence[str]
     labels: Int[np.ndarray, " n"]
     distances: Float[np.ndarray, " n"]
-    weights: Float[np.ndarray, "n h w"]
+    heat: Float[np.ndarray, "n h w"]
     target: Int[np.ndarray, " n"]
     class_names: Sequence[str]
     tree: Float[np.ndarray, "leaves_minus_1 4"]
@@ -104,10 +107,14 @@ class Report:
     curves: Sequence[Curve] = ()
     nearest: Sequence[int] = ()
     notices: Sequence[str] = field(default=())
+    scores: Float[np.ndarray, " n"] | None = None
+    outlines: Sequence[Sequence[Outline]] = ()
 
     def __post_init__(self) -> None:
-        per_image = ("paths", "names", "labels", "distances", "weights", "target", "places")
+        per_image = ("paths", "names", "labels", "distances", "heat", "target", "places")
         lengths = {field: len(getattr(self, field)) for field in per_image}
+        optional = {"scores": self.scores, "outlines": self.outlines or None}
+        lengths |= {field: len(values) for field, values in optional.items() if values is not None}
         if len(set(lengths.values())) > 1 or not len(self.labels):
             raise ValueError(f"a report needs at least one image and one entry an image in each field, got {lengths}")
         if len(self.labels) != len(self.tree) + 1 + len(self.nearest):
@@ -143,6 +150,7 @@ class Card:
         index: of the image in the report.
         name: how the page calls it.
         distance: to the centre of its cluster.
+        score: how far it is from what is usual; None where that is not known.
         class_name: its class; None where unknown.
         differs: whether its class is another than that of the cluster's majority.
         later: what is said of an image that is not of the run; empty for those of the run.
@@ -153,6 +161,7 @@ class Card:
     index: int
     name: str
     distance: float
+    score: float | None
     class_name: str | None
     differs: bool
     later: str
@@ -172,7 +181,7 @@ class Cluster:
         unknown: how many of its images are of unknown class.
 
     Example:
-        >>> card = Card(0, "a.png", 0.5, "dent", False, "", Picture("thumbnails/0.jpg", 1.5), "thumbnails/0.png")
+        >>> card = Card(0, "a.png", 0.5, None, "dent", False, "", Picture("thumbnails/0.jpg", 1.5), "thumbnails/0.png")
         >>> cluster = Cluster(3, [card], "dent", 1.0, 0)
         >>> cluster.title, cluster.size
         ('Cluster 3', 1)
@@ -208,7 +217,10 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     """
     pictures = Pictures(path.parent, count=len(report.paths))
     shown = [
-        (pictures.photo(i, report.read(image)), pictures.heat(i, report.weights[i]))
+        (
+            pictures.photo(i, report.read(image)),
+            pictures.heat(i, report.heat[i], report.outlines[i] if report.outlines else ()),
+        )
         for i, image in enumerate(progress(report.paths))
     ]
     environment = Environment(
@@ -226,6 +238,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
         confusion=confusion,
         clusters=_clusters(report, shown, confusion),
         beside=pictures.beside,
+        palette=PALETTE,
         most=min(report.num_leaves, MOST_CLUSTERS),
         num_leaves=report.num_leaves,
         data=_data(report),
@@ -239,7 +252,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
 def _data(report: Report) -> dict[str, Any]:
     """What the scripts of the page start from."""
     n, later = report.num_leaves, report.labels[report.num_leaves :]
-    levels, scale = coarse(report.weights)
+    levels = coarse(report.heat)
     low, high = report.places.min(0), report.places.max(0)
     places = (report.places - low) / np.maximum(high - low, 1e-9)
     return {
@@ -262,8 +275,9 @@ def _data(report: Report) -> dict[str, Any]:
             for curve in report.curves
         ],
         "map": {"places": np.round(places, 4).tolist()},
-        "mean": {"side": levels.side, "levels": levels.base64, "scale": scale},
+        "mean": {"side": levels.side, "levels": levels.base64},
         "palette": PALETTE,
+        **({} if report.scores is None else {"scores": [float(f"{score:.4g}") for score in report.scores.tolist()]}),
     }
 
 
@@ -308,6 +322,7 @@ def _clusters(report: Report, shown: Sequence[tuple[Picture, str]], confusion: C
                 index=i,
                 name=report.names[i],
                 distance=float(report.distances[i]),
+                score=None if report.scores is None else float(report.scores[i]),
                 class_name=report.class_names[known] if known >= 0 else None,
                 differs=known >= 0 and known != majority,
                 later="" if i < report.num_leaves else "new, unlike the run" if number == UNKNOWN else "new",

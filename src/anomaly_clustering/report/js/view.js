@@ -35,6 +35,7 @@ function show(image) {
     titleOf(labels, labels.of[image]),
     `${others.indexOf(image) + 1} of ${others.length} from its centre outwards`,
     `distance ${figure.dataset.distance}`,
+    ...("score" in figure.dataset ? [`score ${figure.dataset.score} (0 usual, 1 most unusual)`] : []),
     ...(known ? [known + differs] : []),
     ...(labels.unsure.has(image) ? ["unsure"] : []),
   ].join(" · ");
