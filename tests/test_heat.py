@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.report.heat import excess, heat, most_unusual, scale_of
@@ -118,3 +119,28 @@ def test_of_an_older_run_scores_come_from_its_weights(run: Path) -> None:
     # Of those patches that weigh at all; what the others had is lost, and with it where the scale begins.
     weigh = stored.weights.reshape(15, -1) > 1e-4
     assert max(np.ptp(of_image[some]) for of_image, some in zip(difference, weigh, strict=True)) < 0.01
+
+
+def test_normal_images_are_scored_by_the_others_and_say_which_images_have_no_finding(
+    photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last of six good ones has a defect that nobody saw; against itself it would be as good as the others."""
+    monkeypatch.chdir(photos.parent)
+    for i in range(6):
+        make_image(Path(f"normal/{i}.png"), 1 if i == 5 else 0, seed=100 + i)
+    main(["cluster", "photos", "--normal", "normal", "--views", "1", "--image-size", "64", "--out", "run"])
+    run = load_run(Path("run"))
+    assert run.normal_scores is not None
+    assert run.normal_scores.argmax() == 5
+    assert run.normal_scores[5] > 1.5 * run.normal_scores[:5].max()
+    found = graded(run)
+    assert found.scores is not None
+    assert found.sound is not None
+    assert (found.sound == (found.scores <= 0)).all()
+    without = graded(replace(run, normal_scores=run.normal_scores[:5])).sound
+    assert without is not None
+    assert not without[[path.parent.name == "bright" for path in run.paths]].any()
+    assert without[[path.parent.name == "good" for path in run.paths]].any()
+    page = Path("run/report.html").read_text()
+    assert page.count('class="sound"') == found.sound.sum() > 0
+    assert f"Without a finding: {found.sound.sum()} of 15 images" in capsys.readouterr().out

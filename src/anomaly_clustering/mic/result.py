@@ -64,7 +64,7 @@ class Grouping:
     tau: float = math.nan
     center: Float[np.ndarray, " all_channels"] | None = None
     channels: Sequence[int] = ()
-    normal_scores: Float[np.ndarray, "r h w"] | None = None
+    normal_scores: Float[np.ndarray, "normals h w"] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)

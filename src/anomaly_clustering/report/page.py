@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
@@ -66,6 +66,7 @@ class Report:
         notices: what a reader should know before reading on.
         scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all
             images; None where each image has a scale of its own.
+        sound: whether each image is without a finding [n]; None where no image is known to be good.
         outlines: for each image the corners of its regions of defects, see `outlined`; empty to draw none.
 
     Raises:
@@ -108,12 +109,13 @@ class Report:
     nearest: Sequence[int] = ()
     notices: Sequence[str] = field(default=())
     scores: Float[np.ndarray, " n"] | None = None
+    sound: Bool[np.ndarray, " n"] | None = None
     outlines: Sequence[Sequence[Outline]] = ()
 
     def __post_init__(self) -> None:
         per_image = ("paths", "names", "labels", "distances", "heat", "target", "places")
         lengths = {field: len(getattr(self, field)) for field in per_image}
-        optional = {"scores": self.scores, "outlines": self.outlines or None}
+        optional = {"scores": self.scores, "sound": self.sound, "outlines": self.outlines or None}
         lengths |= {field: len(values) for field, values in optional.items() if values is not None}
         if len(set(lengths.values())) > 1 or not len(self.labels):
             raise ValueError(f"a report needs at least one image and one entry an image in each field, got {lengths}")
@@ -153,6 +155,7 @@ class Card:
         score: how far it is from what is usual; None where that is not known.
         class_name: its class; None where unknown.
         differs: whether its class is another than that of the cluster's majority.
+        sound: whether it is known to be without a finding.
         later: what is said of an image that is not of the run; empty for those of the run.
         picture: its thumbnail.
         heat: address of its heat map.
@@ -164,6 +167,7 @@ class Card:
     score: float | None
     class_name: str | None
     differs: bool
+    sound: bool
     later: str
     picture: Picture
     heat: str
@@ -181,7 +185,8 @@ class Cluster:
         unknown: how many of its images are of unknown class.
 
     Example:
-        >>> card = Card(0, "a.png", 0.5, None, "dent", False, "", Picture("thumbnails/0.jpg", 1.5), "thumbnails/0.png")
+        >>> picture = Picture("thumbnails/0.jpg", 1.5)
+        >>> card = Card(0, "a.png", 0.5, None, "dent", False, False, "", picture, "thumbnails/0.png")
         >>> cluster = Cluster(3, [card], "dent", 1.0, 0)
         >>> cluster.title, cluster.size
         ('Cluster 3', 1)
@@ -325,6 +330,7 @@ def _clusters(report: Report, shown: Sequence[tuple[Picture, str]], confusion: C
                 score=None if report.scores is None else float(report.scores[i]),
                 class_name=report.class_names[known] if known >= 0 else None,
                 differs=known >= 0 and known != majority,
+                sound=report.sound is not None and bool(report.sound[i]),
                 later="" if i < report.num_leaves else "new, unlike the run" if number == UNKNOWN else "new",
                 picture=shown[i][0],
                 heat=shown[i][1],

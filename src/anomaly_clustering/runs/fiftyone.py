@@ -40,7 +40,7 @@ def samples(
     check_given(there, images, contents=dict(zip(run.paths, run.digests, strict=True)))
     fo = _fiftyone()
     found = []
-    heat, scores = graded(run)
+    heat, scores, _ = graded(run)
     for i, path in enumerate(run.paths):
         sample = fo.Sample(
             filepath=str(real_path(path)),

@@ -49,7 +49,8 @@ def run_regions(folder: Path, *, min_score: float = 0.0) -> dict[Path, list[Regi
     found = dict(zip(run.paths, map(regions_of, graded(run).heat), strict=True))
     if run.embeddings is not None:
         later = load_later(folder, run)
-        heat = grade(later.weights, later.scores, scale_of_run(run)).heat
+        by_normals = run.normal_scores is not None
+        heat = grade(later.weights, later.scores, scale_of_run(run), by_normals=by_normals).heat
         found |= dict(zip(later.paths, map(regions_of, heat), strict=True))
     return {path: [region for region in regions if region.score >= min_score] for path, regions in found.items()}
 

@@ -26,7 +26,7 @@ from anomaly_clustering.runs.output_folder import mark_of_run, reserved
 from anomaly_clustering.runs.patch_scores import scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
-from anomaly_clustering.runs.unusual import graded
+from anomaly_clustering.runs.unusual import graded, graded_grouping
 from anomaly_clustering.search.precision import resolve
 from anomaly_clustering.system.files import digest, whole_folder
 
@@ -147,6 +147,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
         "Nearest patches": _search(options, mic.device),
         "Clustering": options.method,
         "Number of clusters": how_many(mic.grouping),
+        **({"Without a finding": sound} if (sound := without_a_finding(mic, datamodule)) else {}),
         **({} if math.isnan(stable) else {"Stability of the clusters": f"{stable:.2f}, of at most 1"}),
         **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
@@ -188,6 +189,22 @@ def how_many(grouping: Grouping) -> str:
     if not grouping.groups.to_name:
         return f"{grouping.num_clusters}, as given"
     return f"{grouping.num_clusters}, so that each is mostly of one type; give the same name to those that are alike"
+
+
+def without_a_finding(mic: MIC, datamodule: DefectDataModule) -> str:
+    """How many images show no more than images known to be good do.
+
+    Args:
+        mic: holds the result of a run.
+        datamodule: holds the images.
+
+    Returns:
+        Words for a person to read; none where no image is known to be good.
+    """
+    sound = graded_grouping(mic.grouping, mic.recipe(datamodule.image_size)).sound
+    if sound is None:
+        return ""
+    return f"{sound.sum()} of {len(sound)} images, no more unusual than 95% of the normal ones"
 
 
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:

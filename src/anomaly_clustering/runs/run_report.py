@@ -67,7 +67,8 @@ def draw_report(
     scores = None
     if run.scores is not None and later.scores is not None:
         scores = np.concatenate([run.scores, later.scores])
-    found = grade(np.concatenate([run.weights, later.weights]), scores, scale_of_run(run))
+    weights, by_normals = np.concatenate([run.weights, later.weights]), run.normal_scores is not None
+    found = grade(weights, scores, scale_of_run(run), by_normals=by_normals)
     gone = sum(not path.is_file() for path in later.paths)
     report = Report(
         title=run.title,
@@ -78,6 +79,7 @@ def draw_report(
         distances=np.append(run.distances, later.distances),
         heat=found.heat,
         scores=found.scores,
+        sound=found.sound,
         outlines=[] if found.scores is None else [[region.polygon for region in regions_of(h)] for h in found.heat],
         target=np.append(run.target, np.full(len(later.paths), -1)),
         class_names=run.class_names,

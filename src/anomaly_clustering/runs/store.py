@@ -75,7 +75,7 @@ class StoredRun:
     references: References | None
     center: Float[np.ndarray, " all_channels"] | None = None
     scores: Float16[np.ndarray, "n h w"] | None = None
-    normal_scores: Float[np.ndarray, " r"] | None = None
+    normal_scores: Float[np.ndarray, " normals"] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.

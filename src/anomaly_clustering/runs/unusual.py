@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import Grouping
@@ -19,10 +19,13 @@ class Unusual(NamedTuple):
         heat: of each patch, from 0 (usual) to 1 [N, H, W].
         scores: how far each image is from what is usual [N]: 0 where that ends, about 1 at the most unusual patch of
             the run; None where weights do not come from how unusual patches are.
+        sound: whether each image is without a finding: no more unusual than 95% of the images known to be good [N];
+            None where none are known.
     """
 
     heat: Float[np.ndarray, "n h w"]
-    scores: Float[np.ndarray, " n"] | None
+    scores: Float[np.ndarray, " n"] | None = None
+    sound: Bool[np.ndarray, " n"] | None = None
 
 
 def graded_grouping(grouping: Grouping, recipe: Recipe) -> Unusual:
@@ -37,7 +40,7 @@ def graded_grouping(grouping: Grouping, recipe: Recipe) -> Unusual:
     """
     scores, normals = scores_of(grouping, recipe), grouping.normal_scores
     scale = None if scores is None else scale_of(scores, None if normals is None else most_unusual(normals))
-    return grade(grouping.weights, scores, scale)
+    return grade(grouping.weights, scores, scale, by_normals=normals is not None)
 
 
 def graded(run: StoredRun) -> Unusual:
@@ -49,7 +52,7 @@ def graded(run: StoredRun) -> Unusual:
     Returns:
         Heat and scores; where there are no scores, the heat of each image is on a scale of its own.
     """
-    return grade(run.weights, run.scores, scale_of_run(run))
+    return grade(run.weights, run.scores, scale_of_run(run), by_normals=run.normal_scores is not None)
 
 
 def scale_of_run(run: StoredRun) -> Scale | None:
@@ -65,7 +68,11 @@ def scale_of_run(run: StoredRun) -> Scale | None:
 
 
 def grade(
-    weights: Float[np.ndarray, "n h w"], scores: Float[np.ndarray, "n h w"] | None, scale: Scale | None
+    weights: Float[np.ndarray, "n h w"],
+    scores: Float[np.ndarray, "n h w"] | None,
+    scale: Scale | None,
+    *,
+    by_normals: bool,
 ) -> Unusual:
     """Heat and scores of images on the scale of their run.
 
@@ -73,16 +80,18 @@ def grade(
         weights: of the patches of each image [N, H, W].
         scores: how unusual these are [N, H, W]; None where that is not known.
         scale: of the run; None where it has none.
+        by_normals: whether images known to be good say where the scale begins.
 
     Returns:
         Heat and scores; where there are no scores, the heat of each image is on a scale of its own.
 
     Example:
         >>> scores = np.array([[[1.0, 3.0]]])
-        >>> grade(scores, scores, Scale(usual=2.0, unusual=4.0))
-        Unusual(heat=array([[[0. , 0.5]]]), scores=array([0.5]))
+        >>> grade(scores, scores, Scale(usual=2.0, unusual=4.0), by_normals=True)
+        Unusual(heat=array([[[0. , 0.5]]]), scores=array([0.5]), sound=array([False]))
     """
     if scores is None or scale is None:
-        return Unusual(excess(weights.astype(np.float32)), None)
+        return Unusual(excess(weights.astype(np.float32)))
     exact = scores.astype(np.float32)
-    return Unusual(heat(exact, scale), scale.grade(most_unusual(exact)))
+    graded = scale.grade(most_unusual(exact))
+    return Unusual(heat(exact, scale), graded, graded <= 0 if by_normals else None)
