@@ -16,6 +16,7 @@ from anomaly_clustering.data.images import FULL_BITS, read_image
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag
 from anomaly_clustering.metrics.counts import confusion
+from anomaly_clustering.report.heat import excess
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.search.nearest import nearest_distances
 from experiments.categories import Category
@@ -90,7 +91,7 @@ def _grid(found: Found, columns: dict[str, Maps], *, rows: int, others: int = 0)
         for position, i in enumerate(chosen):
             image = _image(data, i)
             name = f"{category}\n{data.class_names[data.records[i].label or 0]}"
-            overlays = [overlay(image, weights[position]) if weights else None for weights in maps]
+            overlays = [overlay(image, excess(weights[position][None])[0]) if weights else None for weights in maps]
             cells.append((name, [image, *overlays, *beside]))
     heads = ["image", *columns, *(["other images"] + [""] * (others - 1) if others else [])]
     figure = Figure(figsize=(1.7 * len(heads), 1.75 * len(cells) + 0.3), layout="constrained")

@@ -86,9 +86,10 @@ def test_fiftyone_samples_have_clusters_and_heat_maps(photos: Path, monkeypatch:
     for i, sample in enumerate(made):
         assert sample.filepath == str(run.paths[i].resolve())
         assert sample.cluster.label == f"cluster {run.labels[i]}"
-        assert sample.weights.map.shape == run.weights[i].shape
-        assert sample.weights.map.argmax() == run.weights[i].argmax()
-        assert sample.weights.map.max() == 1
+        assert sample.heat.map.shape == run.weights[i].shape
+        assert 0 <= sample.heat.map.min() <= sample.heat.map.max() <= 1
+        assert sample.heat.map.max() == 0 or run.weights[i].flat[sample.heat.map.argmax()] > run.weights[i].mean()
+        assert sample.score > -1
         np.testing.assert_array_equal(sample.embedding, run.embeddings[i])
     try:
         dataset = to_fiftyone("photos-clusters", labels=names)
@@ -96,5 +97,5 @@ def test_fiftyone_samples_have_clusters_and_heat_maps(photos: Path, monkeypatch:
         pytest.skip(f"FiftyOne has no database here: {error}")
     assert dataset.count_values("ground_truth.label") == {"good": 5, "bright": 5, "bar": 5}
     assert dataset.values("label.label") == ["a bar"] + [None] * 14
-    assert dataset.first().weights.map.shape == run.weights[0].shape
+    assert dataset.first().heat.map.shape == run.weights[0].shape
     dataset.delete()

@@ -19,7 +19,7 @@ from anomaly_clustering.data.images import read_image
 from anomaly_clustering.runs.annotations import Item, Region, coco, cvat
 from anomaly_clustering.runs.export import LAYOUTS, export
 from anomaly_clustering.runs.labels import Labelled
-from anomaly_clustering.runs.regions import outline, outstanding, patch_scores, run_regions
+from anomaly_clustering.runs.regions import outline, run_regions
 from anomaly_clustering.runs.store import load_run
 
 SQUARE = Region([(0.5, 0.0), (1.0, 0.0), (1.0, 0.5), (0.5, 0.5)], 0.75)
@@ -47,26 +47,6 @@ def defect_of(path: Path) -> tuple[float, float]:
 
 
 # What stands out.
-
-
-def test_scores_come_back_from_the_weights_that_were_made_of_them() -> None:
-    scores = np.random.default_rng(0).normal(0.5, 0.03, (4, 8, 8))
-    weights = np.exp(scores / 0.02)
-    weights /= weights.sum((1, 2), keepdims=True)
-    found = patch_scores(weights.astype(np.float16), scores.mean((1, 2)), tau=0.02)
-    assert np.abs(found - scores).max() < 1e-3
-
-
-def test_one_threshold_holds_for_all_images_and_hardly_hangs_on_the_defects() -> None:
-    rng = np.random.default_rng(0)
-    sound = rng.normal(0.5, 0.01, (20, 16, 16))
-    threshold = outstanding(sound)
-    assert threshold == pytest.approx(0.54, abs=0.002)  # The mean and four standard deviations.
-    defective = sound.copy()
-    defective[:10, 4:8, 4:8] += 0.3
-    assert outstanding(defective) == pytest.approx(threshold, abs=0.003)
-    found = [outline(scores, outstanding(defective), defective.max()) for scores in defective]
-    assert [len(regions) for regions in found] == [1] * 10 + [0] * 10
 
 
 def test_a_region_is_drawn_between_the_centres_of_patches_and_up_to_the_edge() -> None:
@@ -322,7 +302,8 @@ def test_the_command_says_where_nothing_stands_out(
     run = load_run(clustered)
     # What is changed here is not what the mark lists.
     (clustered / "run.json").unlink()
-    run.weights[0], run.mean_scores[0] = 1 / run.weights[0].size, run.mean_scores.min()  # Nothing stands out in it.
+    assert run.scores is not None
+    run.scores[0] = run.scores.min()  # Nothing stands out in it.
     run.save(clustered)
     lines = [f"{image.path},0,{image.label},0" for image in labels]
     assert labels[0].label == "bar"
@@ -396,11 +377,11 @@ def test_runs_without_heat_maps(clustered: Path, change: dict[str, str]) -> None
 
 
 def test_where_mean_scores_are_unknown_patches_are_compared_within_their_image(clustered: Path) -> None:
-    # So it is with the anomaly maps of another detector.
+    # So it is with scores that are a maximum over images.
     run = load_run(clustered)
     # What is changed here is not what the mark lists.
     (clustered / "run.json").unlink()
-    replace(run, mean_scores=np.full(15, np.nan), recipe=replace(run.recipe, weights="maps")).save(clustered)
+    replace(run, mean_scores=np.full(15, np.nan), scores=None).save(clustered)
     for path, regions in run_regions(clustered).items():
         if path.parent.name == "bright":
             (x, y), (left, top, right, bottom) = defect_of(path), regions[0].box

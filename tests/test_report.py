@@ -81,8 +81,8 @@ class Page(HTMLParser):
 
 def planted(**changes: object) -> Report:
     """Seven images in clusters 0 (two), 2 (four) and 3 (one): clusters are neither in order nor without a gap."""
-    weights = np.full((7, 3, 4), 0.01)
-    weights[:, 2, 1] = 0.89
+    heat = np.zeros((7, 3, 4))
+    heat[:, 2, 1] = 0.89
     report = Report(
         title="Screws",
         paths=[Path(f"{i}.png") for i in range(7)],
@@ -90,7 +90,7 @@ def planted(**changes: object) -> Report:
         names=[f"part/{i}.png" for i in range(7)],
         labels=np.array([2, 0, 2, 2, 0, 2, 3]),
         distances=np.array([0.4, 0.2, 0.1, 0.3, 0.1, 0.2, 0.0]),
-        weights=weights,
+        heat=heat,
         target=np.array([1, 0, 1, 1, 0, 0, -1]),
         class_names=["dent", "scratch"],
         tree=ward(np.array([0.0, 10, 1, 2.5, 11.5, 4, 30])[:, None]),
@@ -140,7 +140,7 @@ def many(embeddings: np.ndarray, labels: np.ndarray, tree: np.ndarray) -> Report
         names=[f"{i}.png" for i in range(n)],
         labels=labels,
         distances=np.zeros(n),
-        weights=np.ones((n, 1, 1)),
+        heat=np.ones((n, 1, 1)),
         target=np.full(n, -1),
         tree=tree,
         places=embeddings[:, :2],
@@ -289,29 +289,40 @@ def test_pictures_are_in_the_page_up_to_500_and_beside_it_beyond(tmp_path):
     assert Image.open(tmp_path / "501/thumbnails/7.jpg").size == (256, 128)
 
 
-def test_coarse_weights_keep_sums_of_four_patches_to_a_255th_of_the_largest():
-    weights = np.random.default_rng(0).dirichlet(np.ones(32 * 32), size=3).reshape(3, 32, 32)
-    levels, scale = coarse(weights)
-    read = np.frombuffer(b64decode(levels.base64), np.uint8).reshape(3, 16, 16) * np.array(scale)[:, None, None]
-    means = weights.reshape(3, 16, 2, 16, 2).mean((2, 4))
-    assert np.abs(read - means).max() < means.max() / 255
+def test_coarse_heat_is_the_mean_of_four_patches_to_a_255th():
+    heat = np.random.default_rng(0).random((3, 32, 32))
+    read = np.frombuffer(b64decode(coarse(heat).base64), np.uint8).reshape(3, 16, 16) / 255
+    assert np.abs(read - heat.reshape(3, 16, 2, 16, 2).mean((2, 4))).max() < 1 / 255
 
 
-def test_the_heat_map_is_strongest_and_brightest_where_the_weight_is_largest():
-    weights = np.random.default_rng(0).dirichlet(np.ones(8 * 8)).reshape(8, 8).astype(np.float32)
-    heat = np.asarray(heat_map(weights).convert("RGBA")).astype(int)
-    assert heat.shape == (8, 8, 4)
-    order = np.argsort(weights, axis=None)
-    for value in (heat[..., 3], heat[..., :3].sum(-1)):
+def test_the_heat_map_is_strongest_and_brightest_where_the_heat_is_largest():
+    heat = np.random.default_rng(0).random((8, 8))
+    colours = np.asarray(heat_map(heat).convert("RGBA")).astype(int)
+    assert colours.shape == (8, 8, 4)
+    order = np.argsort(heat, axis=None)
+    for value in (colours[..., 3], colours[..., :3].sum(-1)):
         assert (np.diff(value.flat[order]) >= 0).all()
-        assert value.argmax() == weights.argmax()
-    assert (heat[..., 3][weights <= weights.mean()] == 0).all()
+    assert not np.asarray(heat_map(np.zeros((8, 8))).convert("RGBA"))[..., 3].any()
 
 
-def test_uniform_weights_have_a_transparent_heat_map():
-    noise = np.random.default_rng(0).normal(size=(28, 28))
-    for weights in (np.full((28, 28), 1 / 784), (1 + 1e-6 * noise) / 784):
-        assert not np.asarray(heat_map(weights).convert("RGBA"))[..., 3].any()
+def test_scores_and_a_legend_are_shown_where_one_scale_holds_for_all_images(tmp_path):
+    without, with_scores = page(tmp_path, planted()), page(tmp_path, planted(scores=np.arange(7) / 4))
+    assert 'class="legend"' not in without.html
+    assert without.attributes("figure", "data-score") == []
+    assert 'class="legend"' in with_scores.html
+    by_image = dict(
+        zip(*(with_scores.attributes("figure", f"data-{name}") for name in ("index", "score")), strict=True)
+    )
+    assert by_image["6"] == "1.50"
+
+
+def test_regions_are_outlined_in_the_heat_map(tmp_path):
+    outlines = [[]] * 6 + [[[(0.25, 0.0), (0.5, 0.0), (0.5, 1.0)]]]
+    shown = page(tmp_path, planted(outlines=outlines))
+    kinds = {uri.partition(";")[0] for uri in shown.attributes("img", "src")}
+    assert kinds == {"data:image/jpeg", "data:image/png", "data:image/svg+xml"}
+    (drawn,) = (uri for uri in shown.attributes("img", "src") if uri.startswith("data:image/svg"))
+    assert "M250 0L500 0L500 1000Z" in b64decode(drawn.partition("base64,")[2]).decode()
 
 
 def test_a_heat_map_of_32_by_32_patches_takes_at_most_2_kb(tmp_path):

@@ -37,6 +37,8 @@ def stored(**changes: object) -> StoredRun:
         "top_scores": rng.random((3, 4)).astype(np.float32),
         "embeddings": rng.random((3, 5)).astype(np.float32),
         "references": rng.random((2, 4, 5)).astype(np.float16),
+        "scores": rng.random((3, 2, 2)).astype(np.float16),
+        "normal_scores": rng.random(4).astype(np.float32),
     }
     return StoredRun(**(values | changes))
 

@@ -27,7 +27,7 @@ from anomaly_clustering.mic.presets import method_arguments
 from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.output_folder import reserved
-from anomaly_clustering.runs.run_folder import how_many, write_run
+from anomaly_clustering.runs.run_folder import how_many, without_a_finding, write_run
 from anomaly_clustering.system.files import real_path
 
 # As in configs/mic/maps.yaml.
@@ -105,6 +105,8 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
         table.add_row(str(k), str(sizes[k]), *(known if metrics else ()))
     print_plainly(console, f"Number of clusters: {how_many(grouping)}")
     console.print(table)
+    if sound := without_a_finding(mic, datamodule):
+        print_plainly(console, f"Without a finding: {sound}")
     if metrics:
         console.print(scores_table(metrics))
     print_plainly(console, f"Look at {out / PAGE}")

@@ -52,10 +52,10 @@ ones."""
 
 EXPORT = """\
 Copy labelled images into a folder that other tools train from, or that annotation tools import. Images without a label,
-and those marked as unsure, are left out. With --run, defects are marked by regions: where patches are more unusual than
-the median of all patches of the run by more than four standard deviations. A region has a score from 0, at that
-threshold, to 1, at the most unusual patch of the run. Regions are proposals for a person to correct; images labelled
-good, normal or ok have none."""
+and those marked as unsure, are left out. With --run, defects are marked by regions, those that
+the report outlines: where the heat map is above a quarter of its scale, which is one for all images of the run. A
+region has a score from 0, at that threshold, to 1, at the most unusual patches of the run. Regions are proposals for a
+person to correct; images labelled good, normal or ok have none."""
 EXPORT_LAYOUTS = """\
 layouts:
   folders       OUT/CLASS/IMAGE

@@ -44,7 +44,8 @@ def reduce_bags(
     if options.weighs and options.weights == "maps":
         if "map" not in batch:
             raise ValueError("weights 'maps' need anomaly maps, but the data has none: give their folder as data.maps")
-        known = {"scores": patch_means(batch["map"], grid)}
+        scores = patch_means(batch["map"], grid)
+        known = {"scores": scores, "mean_scores": scores.mean(1)}
     elif compared_with is not None:
         known = compared_with(patches, batch["index"])
     if "scores" in known and options.effective_patches is None:

@@ -88,6 +88,7 @@ def open_stream(
         positions=None if novel else drawn,
         tau=options.tau,
         precision=options.precision,
+        scores_normals=novel,
     )
     if options.effective_patches is not None:
         device, some, pixels = embedder.backbone.mean.device, drawn, references.float() / 255

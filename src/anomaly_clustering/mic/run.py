@@ -34,6 +34,8 @@ class Run:
     """A sample of what all patches were compared with, for images that come later; None where that was a sample."""
     channels: Sequence[int] = ()
     """Of each level of the network; empty where there is one."""
+    normal_scores: Float[Tensor, "r h w"] | None = None
+    """How unusual the patches of each normal image are among the others; None where there are none, or few."""
     reference_images: UInt8[Tensor, "r channels height width"] | None = None
     """What a stream compares with, for the same purpose."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
@@ -56,5 +58,6 @@ class Run:
     def shared(self) -> dict[str, Tensor]:
         """What is kept in the cache beside a row for each image."""
         if self.stream is not None:
-            return {"tau": torch.tensor(self.tau)}
+            scored = {} if self.normal_scores is None else {"normal_scores": self.normal_scores}
+            return {"tau": torch.tensor(self.tau)} | scored
         return {} if self.references is None else {"reference_bags": self.references}

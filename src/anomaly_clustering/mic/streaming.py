@@ -52,10 +52,13 @@ class SeenReferences(NamedTuple):
     Attributes:
         scored: some patches of each reference, or of all normal images in one bag [R, P, D].
         levels: all patches of each reference, at each level; none where the patches themselves are averaged.
+        normal_scores: how unusual the patches of each normal image are among the others [R, H, W]; None where that is
+            not asked.
     """
 
     scored: Float[Tensor, "r p d"]
     levels: list[Float[Tensor, "r _ _"]]
+    normal_scores: Float[Tensor, "r h w"] | None = None
 
 
 class Stream:
@@ -73,6 +76,7 @@ class Stream:
             of it.
         tau: smoothness of the weights.
         precision: of the search, see `nearest_blocks`.
+        scores_normals: whether normal images are scored too.
 
     Attributes:
         references: as they are seen in each view.
@@ -99,25 +103,44 @@ class Stream:
         positions: Int[Tensor, " r"] | None = None,
         tau: float,
         precision: Precision = "auto",
+        scores_normals: bool = False,
     ):
         self.embedder = embedder
         self.how = how
         self.positions = positions
         self.tau = tau
         self.precision: Precision = precision
+        self.scores_normals = scores_normals and how.weights == "novelty" and len(references) > 1
         images = references.to(embedder.backbone.mean) / 255
         self.references = [self._embed(images, view) for view in range(how.views)]
         self.channels = embedder.backbone.channels_of_levels
 
     def _embed(self, images: Float[Tensor, "r channels height width"], view: int) -> SeenReferences:
-        levels = self.embedder.levels({"image": images}, view)
+        levels, normal_scores = self.embedder.levels({"image": images}, view), None
         if self.how.weights == "novelty":
             patches = levels[0].flatten(0, 2)
-            scored = patches[draw(len(patches), NORMAL_PATCHES, SEED).to(patches.device)][None]
+            drawn = draw(len(patches), NORMAL_PATCHES, SEED).to(patches.device)
+            scored = patches[drawn][None]
+            if self.scores_normals:
+                owners = drawn // levels[0][0, ..., 0].numel()
+                normal_scores = turn_back(self._scores_among_others(levels[0], patches[drawn], owners), view)
         else:
             scored = _thinned(levels[0]).flatten(1, 2)
         kept = levels if self.how.residual_share is not None else []
-        return SeenReferences(scored, [level.flatten(1, 2) for level in averaged_levels(kept)])
+        return SeenReferences(scored, [level.flatten(1, 2) for level in averaged_levels(kept)], normal_scores)
+
+    def _scores_among_others(
+        self, bags: Float[Tensor, "r h w d"], patches: Float[Tensor, "p d"], owners: Int[Tensor, " p"]
+    ) -> Float[Tensor, "r h w"]:
+        """Novelty of each normal image against the patches of the others, as if it were new."""
+        found = [novelty(b.flatten(0, 1)[None], patches[owners != i], self.precision) for i, b in enumerate(bags)]
+        return torch.cat(found).view(bags.shape[:3])
+
+    @property
+    def normal_scores(self) -> Float[Tensor, "r h w"] | None:
+        """How unusual the patches of each normal image are among the others, mean over the views; None if not asked."""
+        found = [view.normal_scores for view in self.references if view.normal_scores is not None]
+        return torch.stack(found).mean(0) if found else None
 
     def choose_tau(self, batch: Mapping[str, Any], patches: float) -> None:
         """Take the tau at which so many patches count on average in some images.

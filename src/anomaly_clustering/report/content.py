@@ -1,4 +1,4 @@
-"""What the page shows of a run: images with their clusters, weights, places and, where known, classes and names."""
+"""What the page shows of a run: images with their clusters, heat, places and, where known, classes and names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 
 from anomaly_clustering.clustering.trees import is_tree
+from anomaly_clustering.report.pictures import Outline
 
 
 class Curve(NamedTuple):
@@ -65,7 +66,7 @@ class Report:
         names: how the page calls each image.
         labels: cluster of each image; -1 for a later image that is like none of the run.
         distances: from each image to the centre of its cluster.
-        weights: of the patches of each image [n, H, W].
+        heat: of the patches of each image [n, H, W], from 0 (usual) to 1.
         target: known class of each image, -1 where unknown.
         class_names: names of the classes.
         tree: merges of the images of the run, as scipy's linkage matrix [N - 1, 4].
@@ -76,7 +77,10 @@ class Report:
         nearest: for each later image the image of the run that it is most like.
         notices: what a reader should know before reading on.
         originals: address of each image's file, from where the page lies; empty where no file is reached.
-        scores: how far each image is from what is usual [n], NaN where that is not known; None where it is of no image.
+        scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all images,
+            NaN where that is not known; None where each image has a scale of its own.
+        sound: whether each image is without a finding [n]; None where no image is known to be good.
+        outlines: for each image the corners of its regions of defects, see `outlined`; empty to draw none.
         alike: the other images that are most like each one, the most alike first [n, k]; None where that is not known.
         given: labels that the page opens with; None where nobody has labelled yet.
 
@@ -92,7 +96,7 @@ class Report:
         ...     names=["a", "b"],
         ...     labels=np.array([0, 1]),
         ...     distances=np.zeros(2),
-        ...     weights=np.ones((2, 1, 1)),
+        ...     heat=np.ones((2, 1, 1)),
         ...     target=np.array([-1, -1]),
         ...     class_names=[],
         ...     tree=np.array([[0, 1, 3.0, 2]]),
@@ -109,7 +113,7 @@ class Report:
     names: Sequence[str]
     labels: Int[np.ndarray, " n"]
     distances: Float[np.ndarray, " n"]
-    weights: Float[np.ndarray, "n h w"]
+    heat: Float[np.ndarray, "n h w"]
     target: Int[np.ndarray, " n"]
     class_names: Sequence[str]
     tree: Float[np.ndarray, "leaves_minus_1 4"]
@@ -121,13 +125,16 @@ class Report:
     notices: Sequence[str] = field(default=())
     originals: Sequence[str] = ()
     scores: Float[np.ndarray, " n"] | None = None
+    sound: Bool[np.ndarray, " n"] | None = None
+    outlines: Sequence[Sequence[Outline]] = ()
     alike: Int[np.ndarray, "n k"] | None = None
     given: Given | None = None
 
     def __post_init__(self) -> None:
-        per_image = ("paths", "names", "labels", "distances", "weights", "target", "places")
+        per_image = ("paths", "names", "labels", "distances", "heat", "target", "places")
         lengths = {field: len(getattr(self, field)) for field in per_image}
         optional = {"originals": self.originals or None, "scores": self.scores, "alike": self.alike}
+        optional |= {"sound": self.sound, "outlines": self.outlines or None}
         lengths |= {field: len(values) for field, values in optional.items() if values is not None}
         if len(set(lengths.values())) > 1 or not len(self.labels):
             raise ValueError(f"a report needs at least one image and one entry an image in each field, got {lengths}")

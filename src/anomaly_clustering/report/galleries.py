@@ -25,6 +25,7 @@ class Card:
         distance: to the centre of its cluster.
         class_name: its class; None where unknown.
         differs: whether its class is another than that of the cluster's majority.
+        sound: whether it is known to be without a finding.
         later: whether it is not of the run.
         original: address of its file; empty where none is reached.
         score: how far it is from what is usual; None where that is not known.
@@ -37,6 +38,7 @@ class Card:
     distance: float
     class_name: str | None
     differs: bool
+    sound: bool
     later: bool
     original: str
     score: float | None
@@ -57,7 +59,7 @@ class Cluster:
 
     Example:
         >>> picture = Picture("thumbnails/0.jpg", 1.5)
-        >>> card = Card(0, "a.png", 0.5, "dent", False, False, "../a.png", None, picture, "thumbnails/0.png")
+        >>> card = Card(0, "a.png", 0.5, "dent", False, False, False, "../a.png", None, picture, "thumbnails/0.png")
         >>> cluster = Cluster(3, [card], "dent", 1.0, 0)
         >>> cluster.title, cluster.size
         ('Cluster 3', 1)
@@ -120,6 +122,7 @@ def _card(report: Report, i: int, shown: tuple[Picture, str], majority: int | No
         distance=float(report.distances[i]),
         class_name=report.class_names[known] if known >= 0 else None,
         differs=known >= 0 and known != majority,
+        sound=report.sound is not None and bool(report.sound[i]),
         later=i >= report.num_leaves,
         original=report.originals[i] if report.originals else "",
         score=None if math.isnan(score) else score,

@@ -44,7 +44,10 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     """
     pictures = Pictures(path.parent, count=len(report.paths))
     shown = [
-        (pictures.photo(i, report.read(image)), pictures.heat(i, report.weights[i]))
+        (
+            pictures.photo(i, report.read(image)),
+            pictures.heat(i, report.heat[i], report.outlines[i] if report.outlines else ()),
+        )
         for i, image in enumerate(progress(report.paths))
     ]
     template, style = (file.read_text(encoding="utf-8") for file in (TEMPLATE, STYLE))
@@ -66,6 +69,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
         texts=texts(),
         languages=LANGUAGES,
         in_strip=IN_STRIP,
+        palette=PALETTE,
         most=min(report.num_leaves, MOST_CLUSTERS),
         num_leaves=report.num_leaves,
         data=_data(report),
@@ -79,7 +83,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
 def _data(report: Report) -> dict[str, Any]:
     """What the scripts of the page start from."""
     n, later = report.num_leaves, report.labels[report.num_leaves :]
-    levels, scale = coarse(report.weights)
+    levels = coarse(report.heat)
     low, high = report.places.min(0), report.places.max(0)
     places = (report.places - low) / np.maximum(high - low, 1e-9)
     return {
@@ -101,7 +105,7 @@ def _data(report: Report) -> dict[str, Any]:
             for curve in report.curves
         ],
         "map": {"places": np.round(places, 4).tolist()},
-        "mean": {"side": levels.side, "levels": levels.base64, "scale": scale},
+        "mean": {"side": levels.side, "levels": levels.base64},
         "palette": PALETTE,
         "inStrip": IN_STRIP,
         "onPaper": ON_PAPER,

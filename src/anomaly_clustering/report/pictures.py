@@ -1,6 +1,7 @@
-"""An image -> its thumbnail, a grid of patch weights -> its heat map; in the page, or, if there are many, beside it."""
+"""An image -> its thumbnail, the heat of its patches -> its heat map; in the page, or, if there are many, beside it."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -16,10 +17,16 @@ THUMBNAIL_SIDE = 256
 MOST_IN_PAGE = 500
 THUMBNAILS = "thumbnails"
 HEAT_LEVELS = 64
-# Weights are softmax outputs in float32: an excess over the mean smaller than this share of it is noise.
-SMALLEST_EXCESS = 1e-3
-# Rows and columns of the weights from which the page draws the mean of a cluster.
+# Rows and columns of the heat from which the page draws the mean of a cluster.
 COARSE_SIDE = 16
+# Units of an SVG, of which its lines are whole numbers, and how these look: light with a dark rim, on any product.
+SVG_SIDE = 1000
+LINE = (
+    "path{fill:none;stroke:#fff;stroke-width:5;stroke-linejoin:round}.b{stroke:#000;stroke-opacity:.6;stroke-width:11}"
+)
+
+# Corners of a region, each from 0 (left, top) to 1 (right, bottom).
+Outline = Sequence[tuple[float, float]]
 
 
 class Picture(NamedTuple):
@@ -39,7 +46,7 @@ class Picture(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """Weights [N, side, side] in 255 levels, as bytes that a page can hold.
+    """Heat [N, side, side] in 255 levels, as bytes that a page can hold.
 
     Attributes:
         side: rows and columns of the grid.
@@ -84,25 +91,26 @@ class Pictures:
             The thumbnail, as the page shows it.
         """
         small = thumbnail(image)
-        return Picture(self._uri(index, small, "JPEG"), small.width / small.height)
+        return Picture(self._uri(f"{index}.jpg", "jpeg", _encoded(small, "JPEG")), small.width / small.height)
 
-    def heat(self, index: int, weights: Float[np.ndarray, "h w"]) -> str:
+    def heat(self, index: int, heat: Float[np.ndarray, "h w"], outlines: Sequence[Outline] = ()) -> str:
         """Make the heat map of an image.
 
         Args:
             index: of the image in the page, which names its file.
-            weights: of its patches [H, W].
+            heat: of its patches [H, W], from 0 (usual) to 1.
+            outlines: corners of each region in which it shows a defect.
 
         Returns:
             The address of the heat map, or the map itself as a `data:` URL.
         """
-        return self._uri(index, heat_map(weights), "PNG")
+        if outlines:
+            return self._uri(f"{index}.svg", "svg+xml", outlined(heat, outlines).encode())
+        return self._uri(f"{index}.png", "png", _encoded(heat_map(heat), "PNG"))
 
-    def _uri(self, index: int, image: Image.Image, kind: Literal["JPEG", "PNG"]) -> str:
-        encoded = _encoded(image, kind)
+    def _uri(self, name: str, kind: str, encoded: bytes) -> str:
         if not self.beside:
-            return f"data:image/{kind.lower()};base64,{b64encode(encoded).decode()}"
-        name = f"{index}.{'jpg' if kind == 'JPEG' else 'png'}"
+            return f"data:image/{kind};base64,{b64encode(encoded).decode()}"
         (self.folder / name).write_bytes(encoded)
         return f"{THUMBNAILS}/{name}"
 
@@ -125,68 +133,72 @@ def thumbnail(image: Image.Image) -> Image.Image:
     return small
 
 
-def heat_map(weights: Float[np.ndarray, "h w"]) -> Image.Image:
-    """One pixel a patch: (w - mean) / (max - mean), clipped at 0, as colour and as opacity.
-
-    The mean is the weight of every patch of an image in which nothing stands out, so what weighs no more than that is
-    transparent, and so is the whole map of an image with uniform weights.
+def heat_map(heat: Float[np.ndarray, "h w"]) -> Image.Image:
+    """One pixel a patch: its heat as colour and as opacity; what is usual is transparent.
 
     Args:
-        weights: of the patches of one image [H, W].
+        heat: of the patches of one image [H, W], from 0 (usual) to 1.
 
     Returns:
         An image of W x H pixels with a palette, whose colours have an opacity each.
 
     Example:
-        >>> np.asarray(heat_map(np.array([[0.1, 0.1, 0.8]])).convert("RGBA"))[..., 3].tolist()
+        >>> np.asarray(heat_map(np.array([[0.0, 0.0, 1.0]])).convert("RGBA"))[..., 3].tolist()
         [[0, 0, 230]]
     """
     # A palette takes a quarter of the bytes of RGBA pixels, and 64 levels are more than the eye tells apart here.
-    image = Image.fromarray(np.round(excess(weights) * (HEAT_LEVELS - 1)).astype(np.uint8))
+    image = Image.fromarray(np.round(heat * (HEAT_LEVELS - 1)).astype(np.uint8))
     image.putpalette(np.round(_COLOURS * 255).astype(np.uint8).tobytes(), "RGBA")
     return image
 
 
-def excess(weights: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """How far weights are above their mean: (w - mean) / (max - mean), clipped at 0; all 0 where nothing stands out.
+def outlined(heat: Float[np.ndarray, "h w"], outlines: Sequence[Outline]) -> str:
+    """The heat map of an image with lines around regions, as an SVG, whose lines are sharp at any size.
 
     Args:
-        weights: of the patches of one image [H, W].
+        heat: of the patches of the image [H, W], from 0 (usual) to 1.
+        outlines: corners of each region, from 0 (left, top) to 1 (right, bottom).
 
     Returns:
-        Numbers from 0 to 1 [H, W].
+        The text of the SVG.
 
     Example:
-        >>> excess(np.array([[0.0, 0.4, 0.6]])).round(2).tolist()
-        [[0.0, 0.25, 1.0]]
+        >>> outlined(np.zeros((2, 2)), [[(0.0, 0.0), (0.5, 0.0), (0.5, 0.25)]]).partition("<path ")[2]
+        'class="b" d="M0 0L500 0L500 250Z"/><path d="M0 0L500 0L500 250Z"/></svg>'
     """
-    above = np.clip(weights - weights.mean(), 0, None)
-    if above.max() <= SMALLEST_EXCESS * weights.mean():
-        above = np.zeros_like(weights)
-    return above / (above.max() or 1)
+    png = b64encode(_encoded(heat_map(heat), "PNG")).decode()
+    lines = "".join(
+        f"M{'L'.join(f'{round(SVG_SIDE * x)} {round(SVG_SIDE * y)}' for x, y in corners)}Z" for corners in outlines
+    )
+    drawn = f'<path class="b" d="{lines}"/><path d="{lines}"/>' if lines else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{SVG_SIDE}" height="{SVG_SIDE}" '
+        f'viewBox="0 0 {SVG_SIDE} {SVG_SIDE}" preserveAspectRatio="none"><style>{LINE}</style>'
+        f'<image width="{SVG_SIDE}" height="{SVG_SIDE}" preserveAspectRatio="none" '
+        f'href="data:image/png;base64,{png}"/>{drawn}</svg>'
+    )
 
 
-def coarse(weights: Float[np.ndarray, "n h w"]) -> tuple[Levels, list[float]]:
-    """Weights on a grid of 16 x 16 patches, in 255 levels.
+def coarse(heat: Float[np.ndarray, "n h w"]) -> Levels:
+    """Heat on a grid of 16 x 16 patches, in 255 levels.
 
     Args:
-        weights: of the patches of each image [N, H, W], the largest of an image above 0.
+        heat: of the patches of each image [N, H, W], from 0 to 1.
 
     Returns:
-        The levels, and for each image the weight of one level, by which its levels are to be multiplied.
+        The levels, of which 255 is a heat of 1.
 
     Example:
-        >>> levels, scale = coarse(np.array([[[0.25, 0.75], [0.0, 0.0]]]))
-        >>> levels.side, scale
-        (16, [0.002941])
+        >>> from base64 import b64decode
+        >>> levels = coarse(np.array([[[0.2, 1.0], [0.0, 0.0]]]))
+        >>> levels.side, max(b64decode(levels.base64))
+        (16, 255)
     """
     size = (COARSE_SIDE, COARSE_SIDE)
     grids = np.stack(
-        [np.asarray(Image.fromarray(w.astype(np.float32)).resize(size, Image.Resampling.BOX)) for w in weights]
+        [np.asarray(Image.fromarray(h.astype(np.float32)).resize(size, Image.Resampling.BOX)) for h in heat]
     )
-    scale = grids.max((1, 2)) / 255
-    levels = np.round(grids / scale[:, None, None]).astype(np.uint8)
-    return Levels(COARSE_SIDE, b64encode(levels.tobytes()).decode()), [float(f"{value:.4g}") for value in scale]
+    return Levels(COARSE_SIDE, b64encode(np.round(255 * grids.clip(0, 1)).astype(np.uint8).tobytes()).decode())
 
 
 def _colours() -> Float[np.ndarray, "levels 4"]:

@@ -1,4 +1,4 @@
-"""Images, and patch weights over them, in; pictures of many images at a glance out: contact sheets and overlays."""
+"""Images, and heat maps over them, in; pictures of many images at a glance out: contact sheets and overlays."""
 
 from collections.abc import Sequence
 
@@ -7,28 +7,26 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from PIL import Image, ImageOps
 
-from anomaly_clustering.report.pictures import excess
-
 FRAME = 0.04  # of the side of an image
 
 
-def overlay(image: Image.Image, weights: Float[np.ndarray, "h w"]) -> Image.Image:
-    """The image with its weights over it, as in the report: what weighs no more than the mean is left as it is.
+def overlay(image: Image.Image, heat: Float[np.ndarray, "h w"]) -> Image.Image:
+    """The image with its heat map over it, as in the report: what is usual is left as it is.
 
     Args:
         image: in any mode and size.
-        weights: of its patches [H, W].
+        heat: of its patches [H, W], from 0 (usual) to 1.
 
     Returns:
         An RGB image of the same size.
 
     Example:
-        >>> grey, weights = Image.new("L", (2, 2), 128), np.array([[0.0, 0.0], [0.0, 1.0]])
-        >>> overlay(grey, weights).getpixel((0, 0)), overlay(grey, weights).getpixel((1, 1))
+        >>> grey, heat = Image.new("L", (2, 2), 128), np.array([[0.0, 0.0], [0.0, 1.0]])
+        >>> overlay(grey, heat).getpixel((0, 0)), overlay(grey, heat).getpixel((1, 1))
         ((128, 128, 128), (219, 217, 119))
     """
-    heat = Image.fromarray(excess(weights).astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
-    level = np.clip(np.asarray(heat), 0, 1)
+    large = Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
+    level = np.clip(np.asarray(large), 0, 1)
     colours = colormaps["inferno"](0.3 + 0.65 * level)[..., :3] * 255
     opacity = 0.8 * np.sqrt(level)[..., None]
     blended = np.asarray(image.convert("RGB")) * (1 - opacity) + colours * opacity

@@ -17,7 +17,7 @@ class Region(NamedTuple):
 
     Attributes:
         polygon: its corners (x, y) in order, each from 0 (left, top) to 1 (right, bottom); at least three.
-        score: from 0, at the threshold, to 1, at the highest value of the run.
+        score: from 0, at the threshold, to 1, at the most unusual patches of the run.
 
     Example:
         >>> region = Region([(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (0.0, 0.25)], 0.9)

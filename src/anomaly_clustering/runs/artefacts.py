@@ -49,8 +49,8 @@ class ClusteredImages:
     target: Int[np.ndarray, " n"]
     """True class, -1 where unknown."""
     class_names: Sequence[str]
-    weights: Float[np.ndarray, "n h w"] | None = None
-    """How much each patch weighs [N, H, W], if the method weighs any."""
+    heat: Float[np.ndarray, "n h w"] | None = None
+    """Of each patch, from 0 (usual) to 1 [N, H, W], if the method weighs any."""
     distances: Float[np.ndarray, " n"] | None = None
     """From each image to the middle of its cluster, if the method knows one; the nearest are shown first."""
     bits: int = FULL_BITS
@@ -83,7 +83,7 @@ class ClusteredImages:
         """Draw a contact sheet of each cluster, with up to 64 of its images.
 
         Returns:
-            The images of each cluster by 'clusters/00' and so on, and the same with their weights over them by
+            The images of each cluster by 'clusters/00' and so on, and the same with heat maps over them by
             'heat_maps/00' and so on, if the method weighs patches.
         """
         sheets = {}
@@ -95,8 +95,8 @@ class ClusteredImages:
             columns = min(PER_ROW, len(members))
             images = [self.thumbnails[i] for i in members]
             sheets[f"clusters/{cluster:02d}"] = contact_sheet(images, columns=columns, side=SIDE)
-            if self.weights is not None:
-                heated = [overlay(image, self.weights[i]) for image, i in zip(images, members, strict=True)]
+            if self.heat is not None:
+                heated = [overlay(image, self.heat[i]) for image, i in zip(images, members, strict=True)]
                 sheets[f"heat_maps/{cluster:02d}"] = contact_sheet(heated, columns=columns, side=SIDE)
         return sheets
 

@@ -29,6 +29,7 @@ from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
@@ -195,6 +196,9 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path]) -> tu
         np.concatenate([seen.embeddings, found.embeddings]),
         np.concatenate([seen.mean_scores, found.mean_scores]),
         np.concatenate([seen.top_scores, found.top_scores]),
+        None
+        if seen.scores is None
+        else np.concatenate([seen.scores, patch_scores(found.weights, found.mean_scores, run.recipe.tau)]),
     )
     return later, contents
 
@@ -263,5 +267,6 @@ def _write(
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
             embeddings=later.embeddings,
+            scores=later.scores,
         )
         draw_report(new, run, drawn, home=folder, labels=labels, progress=progress)

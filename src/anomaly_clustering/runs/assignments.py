@@ -17,6 +17,7 @@ COLUMNS = {
     "matched_class": "defect type that its cluster is matched to one to one; empty where none is left",
     "label": "name that a person gave its cluster; empty where nobody did",
     "distance_to_center": "distance of its embedding to the mean of its cluster",
+    "score": "how far the image is from what is usual: 0 where that ends, about 1 at the most unusual of the run",
     "confidence": "probability of its cluster, of a method that knows one",
     "unsure": "1 where a person marked it as unsure, else 0",
     "not_in": "clusters that a person took it out of, separated by ';'; empty where there are none",

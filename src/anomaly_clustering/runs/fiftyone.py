@@ -1,4 +1,4 @@
-"""A stored run in; a FiftyOne dataset with clusters, embeddings and the weights as heat maps out."""
+"""A stored run in; a FiftyOne dataset with clusters, embeddings, scores and heat maps out."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 
 from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.store import StoredRun, load_run
+from anomaly_clustering.runs.unusual import graded
 from anomaly_clustering.system.files import real_path
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 def samples(
     run: StoredRun, labels: Mapping[Path, str] | None = None, *, images: Sequence[Path] | None = None
 ) -> "list[fiftyone.Sample]":
-    """One sample an image, with the fields `cluster`, `distance`, `weights` and, where they are known, `ground_truth`,
-    `label` and `embedding`.
+    """One sample an image, with the fields `cluster`, `distance`, `heat` and, where they are known, `score`,
+    `ground_truth`, `label` and `embedding`.
 
-    Heat maps are scaled to the largest weight of their image, since weights of an image sum to one.
+    Heat maps and scores are those of the report.
 
     Args:
         run: with its images where they were.
@@ -39,14 +40,16 @@ def samples(
     check_given(there, images, contents=dict(zip(run.paths, run.digests, strict=True)))
     fo = _fiftyone()
     found = []
+    heat, scores, _ = graded(run)
     for i, path in enumerate(run.paths):
-        weights = run.weights[i].astype(np.float32)
         sample = fo.Sample(
             filepath=str(real_path(path)),
             cluster=fo.Classification(label=f"cluster {run.labels[i]}"),
             distance=float(run.distances[i]),
-            weights=fo.Heatmap(map=weights / weights.max(), range=[0, 1]),
+            heat=fo.Heatmap(map=heat[i].astype(np.float32), range=[0, 1]),
         )
+        if scores is not None:
+            sample["score"] = float(scores[i])
         if run.target[i] >= 0:
             sample["ground_truth"] = fo.Classification(label=run.class_names[run.target[i]])
         if labels and labels.get(path):

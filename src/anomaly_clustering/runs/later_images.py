@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from anomaly_clustering.runs.file_names import LATER
 from anomaly_clustering.runs.mark import check_unchanged
+from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER as ARRAYS
 from anomaly_clustering.runs.untrusted import check_later, checked_texts, read_arrays
@@ -29,6 +30,7 @@ class LaterImages:
         embeddings: one vector an image, made as the run made its own [K, D].
         mean_scores: how unusual the patches are on average [K]; NaN where that is not known.
         top_scores: how unusual the most unusual patches are [K, 4]; NaN where that is not known.
+        scores: how unusual each patch is [K, H, W]; None where the run knows of none.
 
     Example:
         >>> import tempfile
@@ -46,9 +48,10 @@ class LaterImages:
     embeddings: Float[np.ndarray, "k d"]
     mean_scores: Float[np.ndarray, " k"]
     top_scores: Float[np.ndarray, "k 4"]
+    scores: Float[np.ndarray, "k h w"] | None = None
 
     def save(self, folder: Path) -> None:
-        """Write them to the folder of the run, weights in half precision, as those of the run.
+        """Write them to the folder of the run, weights and scores in half precision, as those of the run.
 
         Args:
             folder: of the run.
@@ -56,6 +59,8 @@ class LaterImages:
         names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests})
         arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores")}
         arrays["weights"] = self.weights.astype(np.float16)
+        if self.scores is not None:
+            arrays["scores"] = self.scores.astype(np.float16)
         with whole_file(folder / LATER) as part:
             save_file(arrays, part, metadata={"images": names})
 
@@ -76,8 +81,9 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     assert run.embeddings is not None
     path = folder / LATER
     if not path.is_file():
-        scores = run.mean_scores[:0], run.top_scores[:0]
-        return LaterImages([], [], run.weights[:0].astype(np.float32), run.embeddings[:0], *scores)
+        none = None if run.scores is None else run.scores[:0].astype(np.float32)
+        known = run.mean_scores[:0], run.top_scores[:0], none
+        return LaterImages([], [], run.weights[:0].astype(np.float32), run.embeddings[:0], *known)
     check_unchanged(path, way_out="delete it to assign images anew")
     try:
         with safe_open(path, "numpy") as file:
@@ -87,7 +93,14 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
             unknown = np.full((len(paths), 4), np.nan)
             arrays = {"top_scores": unknown} | read_arrays(file, ARRAYS, len(paths))
         check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
-        arrays["weights"] = arrays["weights"].astype(np.float32)
+        if run.scores is None:
+            arrays.pop("scores", None)
+        elif "scores" not in arrays:
+            # An earlier version kept none.
+            arrays["scores"] = patch_scores(arrays["weights"], arrays["mean_scores"], run.recipe.tau)
+        for name in ("weights", "scores"):
+            if name in arrays:
+                arrays[name] = arrays[name].astype(np.float32)
         return LaterImages(paths, digests, **arrays)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None

@@ -18,14 +18,17 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
+from anomaly_clustering.report.heat import most_unusual
 from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CONFIG, METRICS
 from anomaly_clustering.runs.kept_metadata import write_metadata
 from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run, reserved
+from anomaly_clustering.runs.patch_scores import scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
+from anomaly_clustering.runs.unusual import graded, graded_grouping
 from anomaly_clustering.search.precision import resolve
 from anomaly_clustering.system.files import digest, whole_folder
 
@@ -57,16 +60,15 @@ def write_run(
         OSError: the folder is not free, see `reserved`.
     """
     grouping = mic.grouping
-    images = [datamodule.records[i].image for i in grouping.index]
     notices = [*datamodule.notices, *mic.notices]
     with new_run(out, overwrite=overwrite) as folder:
         (folder / CONFIG).write_text(config)
-        write_assignments(folder / ASSIGNMENTS, _assignments(grouping, images, datamodule.class_names))
         _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
+        write_assignments(folder / ASSIGNMENTS, _assignments(run))
         run.save(folder)
         if known:
-            write_metadata(folder, images, known)
+            write_metadata(folder, run.paths, known)
         draw_report(folder, run, home=out, progress=progress)
 
 
@@ -99,10 +101,12 @@ def _stored(
     distance = grouping.distance
     if distance is None and grouping.embeddings is not None and len(images) <= MOST_FOR_SILHOUETTE:
         distance = euclidean(torch.from_numpy(grouping.embeddings)).numpy()
+    recipe = replace(mic.recipe(datamodule.image_size), bits=datamodule.bits_read)
+    scores = scores_of(grouping, recipe)
     places, map_name = place_all(grouping.embeddings, grouping.distance, seed=mic.options.seed)
     return StoredRun(
         title=title,
-        recipe=replace(mic.recipe(datamodule.image_size), bits=datamodule.bits_read),
+        recipe=recipe,
         paths=images,
         digests=[digest(image) for image in images],
         class_names=list(datamodule.class_names),
@@ -114,6 +118,8 @@ def _stored(
         labels=grouping.labels,
         distances=grouping.groups.distances,
         weights=grouping.weights.astype(np.float16),
+        scores=None if scores is None else scores.astype(np.float16),
+        normal_scores=None if grouping.normal_scores is None else most_unusual(grouping.normal_scores),
         tree=grouping.groups.tree,
         places=places,
         mean_scores=grouping.mean_scores,
@@ -148,6 +154,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
         "Nearest patches": _search(options, mic.device),
         "Clustering": options.method,
         "Number of clusters": how_many(mic.grouping),
+        **({"Without a finding": sound} if (sound := without_a_finding(mic, datamodule)) else {}),
         **({} if math.isnan(stable) else {"Stability of the clusters": f"{stable:.2f}, of at most 1"}),
         **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
@@ -192,6 +199,22 @@ def how_many(grouping: Grouping) -> str:
     return f"{grouping.num_clusters}, so that each is mostly of one type; give the same name to those that are alike"
 
 
+def without_a_finding(mic: MIC, datamodule: DefectDataModule) -> str:
+    """How many images show no more than images known to be good do.
+
+    Args:
+        mic: holds the result of a run.
+        datamodule: holds the images.
+
+    Returns:
+        Words for a person to read; none where no image is known to be good.
+    """
+    sound = graded_grouping(mic.grouping, mic.recipe(datamodule.image_size)).sound
+    if sound is None:
+        return ""
+    return f"{sound.sum()} of {len(sound)} images, no more unusual than 95% of the normal ones"
+
+
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
     summary = {
         **metrics,
@@ -203,15 +226,17 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
     path.write_text(json.dumps(summary, indent=2) + "\n")
 
 
-def _assignments(grouping: Grouping, images: Sequence[Path], class_names: Sequence[str]) -> list[dict[str, object]]:
+def _assignments(run: StoredRun) -> list[dict[str, object]]:
+    scores = graded(run).scores
     return [
         {
             "path": image,
             "cluster": cluster,
-            "class": class_names[target] if target >= 0 else "",
+            "class": run.class_names[target] if target >= 0 else "",
             "distance_to_center": float(distance),
+            **({} if scores is None else {"score": float(scores[i])}),
         }
-        for image, target, cluster, distance in zip(
-            images, grouping.target, grouping.labels, grouping.groups.distances, strict=True
+        for i, (image, target, cluster, distance) in enumerate(
+            zip(run.paths, run.target, run.labels, run.distances, strict=True)
         )
     ]

@@ -16,7 +16,9 @@ from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.labels import Labelled
+from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
+from anomaly_clustering.runs.unusual import grade, scale_of_run
 
 GONE_SIZE = (64, 64)
 
@@ -32,6 +34,7 @@ class AssignedImages(NamedTuple):
         weights: of the patches of each image [K, H, W].
         places: on the map of the run [K, 2].
         embeddings: one vector an image [K, D]; None where the run has none.
+        scores: how unusual each patch is [K, H, W]; None where the run knows of none.
     """
 
     paths: Sequence[Path]
@@ -41,6 +44,7 @@ class AssignedImages(NamedTuple):
     weights: Float16[np.ndarray, "k h w"]
     places: Float[np.ndarray, "k 2"]
     embeddings: Float[np.ndarray, "k d"] | None = None
+    scores: Float[np.ndarray, "k h w"] | None = None
 
 
 def draw_report(
@@ -68,10 +72,13 @@ def draw_report(
     """
     if later is None:
         h, w = run.weights.shape[1:]
-        no_number, no_index = np.empty(0), np.empty(0, dtype=np.int64)
-        later = AssignedImages(
-            [], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2))
-        )
+        no_number, no_index, no_patch = np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, h, w), np.float16)
+        later = AssignedImages([], no_index, no_number, no_number > 0, no_patch, np.empty((0, 2)), scores=no_patch)
+    scores = None
+    if run.scores is not None and later.scores is not None:
+        scores = np.concatenate([run.scores, later.scores])
+    weights, by_normals = np.concatenate([run.weights, later.weights]), run.normal_scores is not None
+    found = grade(weights, scores, scale_of_run(run), by_normals=by_normals)
     gone = sum(not path.is_file() for path in later.paths)
     paths = [*run.paths, *later.paths]
     report = Report(
@@ -81,7 +88,10 @@ def draw_report(
         names=[*short_names(run.paths), *short_names(later.paths)],
         labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
         distances=np.append(run.distances, later.distances),
-        weights=np.concatenate([run.weights, later.weights]).astype(np.float32),
+        heat=found.heat,
+        scores=found.scores,
+        sound=found.sound,
+        outlines=[] if found.scores is None else [[region.polygon for region in regions_of(h)] for h in found.heat],
         target=np.append(run.target, np.full(len(later.paths), -1)),
         class_names=run.class_names,
         tree=run.tree,

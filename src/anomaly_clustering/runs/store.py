@@ -16,6 +16,7 @@ from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.content import Curve
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import check_unchanged, discard_run
+from anomaly_clustering.runs.patch_scores import patch_scores, shows_defects
 from anomaly_clustering.runs.untrusted import RUN, check_fits, check_run, check_told, checked_recipe, read_arrays
 from anomaly_clustering.system.files import leftovers, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
@@ -25,8 +26,8 @@ from anomaly_clustering.system.locks import working_on
 class StoredRun:
     """What a run leaves behind; entry i of each array and sequence of N is image i.
 
-    Held in half precision: weights, since they are only looked at, and reference patches, of which a score is a mean
-    over many distances. Embeddings and the tree are kept as they were.
+    Held in half precision: weights and scores, since they are only looked at, and reference patches, of which a score
+    is a mean over many distances. Embeddings and the tree are kept as they were.
 
     Attributes:
         title: of the report.
@@ -50,6 +51,10 @@ class StoredRun:
         embeddings: one vector an image [N, D]; None where images were compared patch by patch.
         references: what patches of new images are compared with, see `Grouping`; None where patches were not compared.
         center: by which averages of new images are centred [D]; None where the run took no signed roots.
+        scores: how unusual each patch is [N, H, W]; None where weights do not come from that. Out of the weights where
+            an earlier version kept none.
+        normal_scores: how unusual each image known to be good is among the others [R], see `most_unusual`; None where
+            there are none, or where that was not asked.
     """
 
     title: str
@@ -72,6 +77,8 @@ class StoredRun:
     embeddings: Float[np.ndarray, "n d"] | None
     references: References | None
     center: Float[np.ndarray, " all_channels"] | None = None
+    scores: Float16[np.ndarray, "n h w"] | None = None
+    normal_scores: Float[np.ndarray, " normals"] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.
@@ -145,6 +152,9 @@ def load_run(folder: Path) -> StoredRun:
         rest["curves"] = [
             Curve(title, {int(k): value for k, value in points.items()}, best) for title, points, best in rest["curves"]
         ]
+        if "scores" not in arrays and shows_defects(rest["recipe"]):
+            found = patch_scores(arrays["weights"], arrays["mean_scores"], rest["recipe"].tau)
+            arrays["scores"] = found.astype(np.float16)
         return StoredRun(**(rest | arrays))
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged or of another version: {error}") from None

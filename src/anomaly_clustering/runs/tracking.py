@@ -21,6 +21,7 @@ from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
 from anomaly_clustering.runs.checkpoints import damaged
+from anomaly_clustering.runs.unusual import graded_grouping
 from anomaly_clustering.system.files import real_path
 
 Mode = Literal["off", "online", "offline"]
@@ -257,7 +258,7 @@ def _of_mic(mic: MIC, data: DefectDataModule) -> ClusteredImages:
         target=grouping.target,
         class_names=data.class_names,
         bits=data.bits_read,
-        weights=grouping.weights if mic.options.weighs_patches else None,
+        heat=graded_grouping(grouping, mic.recipe(data.image_size)).heat if mic.options.weighs_patches else None,
         distances=grouping.groups.distances,
     )
 

@@ -56,12 +56,16 @@ RUN = {
     "embeddings": Layout(("n d",), FRACTIONS, optional=True),
     "references": Layout(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
     "center": Layout(("channels",), FRACTIONS, optional=True),
+    # Earlier versions kept neither; without images known to be good there are no scores of these.
+    "scores": Layout(("n h w",), FRACTIONS, optional=True),
+    "normal_scores": Layout(("r",), FRACTIONS, optional=True),
 }
 LATER = {
     "weights": Layout(("n h w",), FRACTIONS),
     "embeddings": Layout(("n d",), FRACTIONS),
     "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
     "top_scores": RUN["top_scores"],
+    "scores": RUN["scores"],
 }
 ESTIMATOR = {
     "labels_": RUN["labels"],
@@ -180,6 +184,7 @@ def check_run(arrays: Mapping[str, np.ndarray], num_classes: int) -> None:
     _expect(labels.min() >= 0 and labels.max() < len(labels), "labels", f"{labels.min()} to {labels.max()}")
     _expect(target.min() >= -1 and target.max() < num_classes, "target", f"{target.min()} to {target.max()}")
     _check_weights(arrays["weights"])
+    _check_scores(arrays)
     if not is_tree(tree):
         raise ValueError("its tree of merges is none: each merge joins two that were there and not yet joined")
 
@@ -222,6 +227,7 @@ def check_later(arrays: Mapping[str, np.ndarray], run: Mapping[str, np.ndarray])
         own, theirs = arrays[name].shape[1:], run[name].shape[1:]
         _expect(own == theirs, name, f"{list(own)} for each image, and {list(theirs)} in the run")
     _check_weights(arrays["weights"])
+    _check_scores(arrays)
 
 
 def check_estimator(arrays: Mapping[str, np.ndarray]) -> None:
@@ -238,6 +244,12 @@ def check_estimator(arrays: Mapping[str, np.ndarray]) -> None:
     _check_weights(arrays["weights_"])
     if not is_tree(merges.astype(np.float64)):
         raise ValueError("its tree of merges is none: each merge joins two that were there and not yet joined")
+
+
+def _check_scores(arrays: Mapping[str, np.ndarray]) -> None:
+    if "scores" in arrays:
+        own, weights = arrays["scores"].shape, arrays["weights"].shape
+        _expect(own == weights, "scores", f"{list(own)}, and weights {list(weights)}")
 
 
 def _check_weights(weights: np.ndarray) -> None:

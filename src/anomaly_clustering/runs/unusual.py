@@ -1,0 +1,97 @@
+"""A stored run in; how unusual its patches and images, and those that came later, are, on the scale of the run, out."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.result import Grouping
+from anomaly_clustering.report.heat import Scale, excess, heat, most_unusual, scale_of
+from anomaly_clustering.runs.patch_scores import scores_of
+from anomaly_clustering.runs.store import StoredRun
+
+
+class Unusual(NamedTuple):
+    """How unusual images are; entry i is image i.
+
+    Attributes:
+        heat: of each patch, from 0 (usual) to 1 [N, H, W].
+        scores: how far each image is from what is usual [N]: 0 where that ends, about 1 at the most unusual patch of
+            the run; None where weights do not come from how unusual patches are.
+        sound: whether each image is without a finding: no more unusual than 95% of the images known to be good [N];
+            None where none are known.
+    """
+
+    heat: Float[np.ndarray, "n h w"]
+    scores: Float[np.ndarray, " n"] | None = None
+    sound: Bool[np.ndarray, " n"] | None = None
+
+
+def graded_grouping(grouping: Grouping, recipe: Recipe) -> Unusual:
+    """Heat and scores of the images of a run that has just ended.
+
+    Args:
+        grouping: its result.
+        recipe: of the run.
+
+    Returns:
+        Heat and scores; where there are no scores, the heat of each image is on a scale of its own.
+    """
+    scores, normals = scores_of(grouping, recipe), grouping.normal_scores
+    scale = None if scores is None else scale_of(scores, None if normals is None else most_unusual(normals))
+    return grade(grouping.weights, scores, scale, by_normals=normals is not None)
+
+
+def graded(run: StoredRun) -> Unusual:
+    """Heat and scores of the images of a run.
+
+    Args:
+        run: as it is stored.
+
+    Returns:
+        Heat and scores; where there are no scores, the heat of each image is on a scale of its own.
+    """
+    return grade(run.weights, run.scores, scale_of_run(run), by_normals=run.normal_scores is not None)
+
+
+def scale_of_run(run: StoredRun) -> Scale | None:
+    """The scale of a run, see `report.heat`.
+
+    Args:
+        run: as it is stored.
+
+    Returns:
+        The scale; None where weights do not come from how unusual patches are.
+    """
+    return None if run.scores is None else scale_of(run.scores.astype(np.float32), run.normal_scores)
+
+
+def grade(
+    weights: Float[np.ndarray, "n h w"],
+    scores: Float[np.ndarray, "n h w"] | None,
+    scale: Scale | None,
+    *,
+    by_normals: bool,
+) -> Unusual:
+    """Heat and scores of images on the scale of their run.
+
+    Args:
+        weights: of the patches of each image [N, H, W].
+        scores: how unusual these are [N, H, W]; None where that is not known.
+        scale: of the run; None where it has none.
+        by_normals: whether images known to be good say where the scale begins.
+
+    Returns:
+        Heat and scores; where there are no scores, the heat of each image is on a scale of its own.
+
+    Example:
+        >>> scores = np.array([[[1.0, 3.0]]])
+        >>> grade(scores, scores, Scale(usual=2.0, unusual=4.0), by_normals=True)
+        Unusual(heat=array([[[0. , 0.5]]]), scores=array([0.5]), sound=array([False]))
+    """
+    if scores is None or scale is None:
+        return Unusual(excess(weights.astype(np.float32)))
+    exact = scores.astype(np.float32)
+    graded = scale.grade(most_unusual(exact))
+    return Unusual(heat(exact, scale), graded, graded <= 0 if by_normals else None)
