@@ -77,8 +77,8 @@ class Report:
         nearest: for each later image the image of the run that it is most like.
         notices: what a reader should know before reading on.
         originals: address of each image's file, from where the page lies; empty where no file is reached.
-        scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all images,
-            NaN where that is not known; None where each image has a scale of its own.
+        scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all, NaN
+            where that is not known; None where each image has a scale of its own.
         sound: whether each image is without a finding [n]; None where no image is known to be good.
         outlines: for each image the corners of its regions of defects, see `outlined`; empty to draw none.
         alike: the other images that are most like each one, the most alike first [n, k]; None where that is not known.
