@@ -215,7 +215,7 @@ def test_folder_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(["clutser", "photos"], capsys)
-    assert line.startswith("error: there is no command 'clutser'; choose one of cluster, export, assign, test")
+    assert line.startswith("error: there is no command 'clutser'; choose one of cluster, export, assign, trends")
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -10,7 +10,8 @@ from conftest import MakeImage
 from PIL import Image
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.data.metadata import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_time, read_metadata, times_of
+from anomaly_clustering.data.metadata import read_metadata, times_of
+from anomaly_clustering.data.times import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_time
 from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
 from anomaly_clustering.system.tables import read_csv
 

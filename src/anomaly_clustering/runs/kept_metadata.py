@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, as_time, times_of
+from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_of
+from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
 from anomaly_clustering.system.tables import read_csv, write_csv
 

@@ -1,0 +1,68 @@
+"""Texts of people and cameras in, or a photograph; the time that it tells, as the clock on the wall showed it, out."""
+
+from datetime import datetime
+from pathlib import Path
+
+from anomaly_clustering.data.opening import UnreadableImageError, opened
+
+# Besides ISO 8601, which Python reads: as spreadsheets of several countries and cameras write them. Where day and month
+# cannot be told apart, as in 01/02/2026, a form is not here.
+FORMS = tuple(
+    f"{day}{clock}"
+    for day in ("%Y/%m/%d", "%d.%m.%Y", "%Y:%m:%d", "%d %b %Y", "%d-%b-%Y")
+    for clock in (" %H:%M:%S", " %H:%M", " %H:%M:%S.%f", "")
+)
+# Of a photograph: the block of its EXIF that holds when it was taken, and the entry.
+EXIF_BLOCK, DATE_TIME_ORIGINAL = 0x8769, 36867
+
+
+def taken_at(image: Path) -> datetime | None:
+    """When a photograph was taken, by its EXIF.
+
+    Args:
+        image: a file.
+
+    Returns:
+        The time; None where the file does not tell one that can be read.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> exif = Image.Exif()
+        >>> exif.get_ifd(EXIF_BLOCK)[DATE_TIME_ORIGINAL] = "2026:03:01 06:30:00"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (20, 10)).save(Path(folder) / "a.jpg", exif=exif)
+        ...     taken_at(Path(folder) / "a.jpg")
+        datetime.datetime(2026, 3, 1, 6, 30)
+    """
+    try:
+        with opened(image) as photograph:
+            written = photograph.getexif().get_ifd(EXIF_BLOCK).get(DATE_TIME_ORIGINAL)
+    except UnreadableImageError:
+        return None
+    return None if written is None else as_time(str(written).strip("\0 "))
+
+
+def as_time(text: str) -> datetime | None:
+    """A time as it is written: ISO 8601, or one of `FORMS`. Where it has a time zone, that is left out.
+
+    Args:
+        text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30' or '01.03.2026 06:30'.
+
+    Returns:
+        The time, as the clock there showed it; None where the text is none.
+
+    Example:
+        >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06:30", "01/03/2026", "soon")]
+        ['2026-03-01 06:30:00', '2026-03-01 06:30:00', 'None', 'None']
+    """
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        pass
+    for form in FORMS:
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    return None
