@@ -133,8 +133,8 @@ IMAGES_IN_WINDOW = """
 class Report:
     """A report in a browser, used as a person would: by roles and by what is written there.
 
-    The window is as high as the page unless `height` is given, so that all of it is drawn. Strips are opened unless told
-    otherwise.
+    The window is as high as the page unless `height` is given, so that all of it is drawn. Strips are opened unless
+    `opened` is false.
     """
 
     def __init__(self, browser: Any, folder: str, *, width: int = 900, height: int = 6000, opened: bool = True):
