@@ -133,14 +133,17 @@ IMAGES_IN_WINDOW = """
 class Report:
     """A report in a browser, used as a person would: by roles and by what is written there.
 
-    The window is as high as the page unless `height` is given, so that all of it is drawn.
+    The window is as high as the page unless `height` is given, so that all of it is drawn. Strips are opened unless
+    `opened` is false.
     """
 
-    def __init__(self, browser: Any, folder: str, *, width: int = 900, height: int = 6000):
+    def __init__(self, browser: Any, folder: str, *, width: int = 900, height: int = 6000, opened: bool = True):
         self.page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
         self.page.goto((Path(folder) / "report.html").resolve().as_uri())
         # The message in the corner comes and goes.
         self.page.add_style_tag(content="[role=status] { visibility: hidden; }")
+        if opened:
+            self.page.evaluate("document.querySelectorAll('[data-do=open]:not([hidden])').forEach(b => b.click())")
 
     def cluster(self, title: str) -> Any:
         """The part of the page that shows a cluster, by its number or name."""
@@ -166,14 +169,20 @@ class Report:
         box.press("Enter")
         self.leave()
 
-    def choose_merge(self, title: str, into: str) -> None:
-        chooser = self.page.get_by_label(f"Merge {title} into", exact=True)
-        chooser.focus()
-        chooser.select_option(label=into)
+    def unfold(self, title: str) -> Any:
+        """What lies folded below the clusters, by its heading."""
+        fold = self.page.locator("details", has=self.page.get_by_role("heading", name=re.compile(f"^{title}")))
+        fold.locator("summary").click()
+        return fold
 
-    def merge(self, title: str, into: str) -> None:
-        self.choose_merge(title, into)
-        self.cluster(title).get_by_role("button", name="Merge", exact=True).click()
+    def choose_merge(self, title: str, into: str) -> Any:
+        self.cluster(title).get_by_role("button", name="Merge …").click()
+        chooser = self.page.get_by_label("Merge into")
+        chooser.select_option(label=next(text for text in chooser.locator("option").all_inner_texts() if into in text))
+        return self.page.get_by_role("dialog").locator("> *").first
+
+    def merge(self) -> None:
+        self.page.get_by_role("button", name="Merge", exact=True).click()
         self.leave()
 
     def window(self) -> Image.Image:
@@ -209,7 +218,7 @@ MIXED, REST, MISPLACED, DOUBTFUL = "Cluster 5", "Cluster 8", "0017.png", "0067.p
 
 
 def report_overview(browser: Any) -> None:
-    report = Report(browser, "photos-clusters", width=1180, height=1130)
+    report = Report(browser, "photos-clusters", width=1180, height=1130, opened=False)
     for title, name in NAMES.items():
         report.name(title, name)
     report.page.evaluate("window.scrollTo(0, 0)")
@@ -232,15 +241,14 @@ def report_view(browser: Any) -> None:
 
 def report_confusion(browser: Any) -> None:
     report = Report(browser, "synthetic-clusters")
-    table = report.page.get_by_role("region", name=re.compile("^Clusters and known classes"))
-    save(report.shot(table), "report-confusion")
+    save(report.shot(report.unfold("Clusters and known classes")), "report-confusion")
 
 
 def label_number(browser: Any) -> None:
     """The slider is being moved."""
     report = Report(browser, "photos-clusters", width=640)
-    part = report.page.get_by_role("region", name="Number of clusters")
-    slider = part.get_by_role("slider")
+    part = report.unfold("Number of clusters")
+    slider = report.page.get_by_role("slider", name="Clusters")
     slider.evaluate("(slider) => { slider.value = 12; slider.dispatchEvent(new Event('input', { bubbles: true })); }")
     save(report.shot(part, margin=0), "label-number")
 
@@ -262,9 +270,10 @@ def label_steps(browser: Any) -> None:
     report.leave()
     save(report.shot(report.cluster(MIXED), report.cluster(REST)), "label-split-after")
 
-    report.choose_merge(MIXED, "fibre")
-    save(report.shot(report.cluster(MIXED), most=230), "label-merge")
-    report.merge(MIXED, "fibre")
+    page.set_viewport_size({"width": 900, "height": 700})
+    save(report.shot(report.choose_merge(MIXED, "fibre"), margin=-6, across=False), "label-merge")
+    report.merge()
+    page.set_viewport_size({"width": 900, "height": 6000})
     report.name(REST, "crack")
 
     # Where the mouse has an image in hand, over the bar that stays in sight.

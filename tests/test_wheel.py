@@ -49,7 +49,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     # hatchling leaves out what .gitignore names, which once was a whole room.
     assert names == wanted
-    assert {Path(name).suffix for name in names} == {".py", ".pyi", ".typed", ".jinja", ".css", ".js", ".txt"}
+    assert {Path(name).suffix for name in names} == {".py", ".pyi", ".typed", ".jinja", ".css", ".js", ".json", ".txt"}
     assert {"anomaly_clustering/py.typed", "anomaly_clustering/data/mtd_normals.txt"} <= names
     assert {f"anomaly_clustering/report/page.{kind}" for kind in ("html.jinja", "css")} <= names
 

@@ -40,7 +40,7 @@ def assign_images(options: argparse.Namespace) -> None:
 def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:
     console = Console()
     print_notices(console, notices)
-    table = Table("cluster", "name", "images")
+    table = Table("Cluster", "Name", "Images")
     sizes = Counter((row["cluster"], row["label"]) for row in rows if not row["unknown"])
     for (cluster, name), size in sorted(sizes.items()):
         table.add_row(str(cluster), as_cell(name), str(size))

@@ -16,7 +16,7 @@ from anomaly_clustering.cli.console import (
     offering_to_skip,
     print_notices,
     print_plainly,
-    scores_table,
+    print_scores,
 )
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.metadata import Matched, read_metadata
@@ -98,7 +98,7 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
     print_notices(console, (*datamodule.notices, *mic.notices))
     grouping, names = mic.grouping, datamodule.class_names
     sizes = np.bincount(grouping.labels)
-    table = Table("cluster", "images", *(("mostly", "purity") if metrics else ()))
+    table = Table("Cluster", "Images", *(("Mostly", "Purity") if metrics else ()))
     for k, counts in enumerate(confusion(grouping.labels, grouping.target, num_classes=len(names))):
         most = as_cell(names[counts.argmax()]) if counts.any() else ""
         known = [most, f"{counts.max() / counts.sum():.3f}" if counts.any() else ""]
@@ -108,5 +108,5 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
     if sound := without_a_finding(mic, datamodule):
         print_plainly(console, f"Without a finding: {sound}")
     if metrics:
-        console.print(scores_table(metrics))
+        print_scores(console, metrics)
     print_plainly(console, f"Look at {out / PAGE}")

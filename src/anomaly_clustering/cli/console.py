@@ -1,6 +1,7 @@
 """What commands print: lines, notices, tables of scores, and progress bars."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from rich.text import Text
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.system.messages import LONGEST_NAME, shortened
+
+WIDTH = 80
 
 
 def print_plainly(console: Console, text: str) -> None:
@@ -48,16 +51,24 @@ def drawing_the_report(images: Iterable[Path]) -> Iterable[Path]:
     return track(images, "Drawing the report", transient=True)
 
 
-def scores_table(metrics: Mapping[str, float]) -> Table:
-    """Metrics to print: F1 and accuracy are those after clusters were matched to classes."""
-    resampled = "nmi_mean" in metrics
-    table = Table("score", "value", *(["resampled"] if resampled else []))
-    for name, title in TITLES.items():
-        if name in metrics:
-            mean, error = metrics.get(f"{name}_mean"), metrics.get(f"{name}_se")
-            spread = "" if mean is None else f"{mean:.3f} ± {error:.3f}"
-            table.add_row(title, f"{metrics[name]:.3f}", *([spread] if resampled else []))
-    return table
+def print_scores(console: Console, metrics: Mapping[str, float]) -> None:
+    """Metrics, in two lines of 80 columns; F1 and accuracy are those after clusters were matched to classes.
+
+    What was resampled has a line of its own: mean and standard error of each.
+    """
+    shown = [(name, title) for name, title in TITLES.items() if name in metrics]
+    scores = [f"{title} {metrics[name]:.3f}" for name, title in shown]
+    _print_in_lines(console, scores)
+    resampled = [(name, title) for name, title in shown if f"{name}_mean" in metrics]
+    if resampled:
+        told = (f"{title} {metrics[f'{name}_mean']:.3f} ± {metrics[f'{name}_se']:.3f}" for name, title in resampled)
+        _print_in_lines(console, ["Resampled:", *told])
+
+
+def _print_in_lines(console: Console, parts: Sequence[str]) -> None:
+    """No number is torn from its name."""
+    for line in textwrap.wrap("  ".join(part.replace(" ", "\xa0") for part in parts), WIDTH, break_long_words=False):
+        print_plainly(console, line.replace("\xa0", " "))
 
 
 def epochs_table(chosen: Mapping[str, Mapping[str, float | int]]) -> Table:

@@ -37,8 +37,9 @@ def export_labels(options: argparse.Namespace) -> None:
         folders=options.images,
         contents=contents,
     )
-    table = Table("class", "images")
-    for label, count in Counter(image.label for image in labels if image.label and not image.unsure).most_common():
+    table = Table("Class", "Images")
+    counts = Counter(image.label for image in labels if image.label and not image.unsure)
+    for label, count in counts.most_common():
         table.add_row(as_cell(label), str(count))
     console = Console()
     console.print(table)
@@ -46,4 +47,4 @@ def export_labels(options: argparse.Namespace) -> None:
         print_plainly(console, f"Left out, without a label or unsure: {left_out} of {len(labels)} images")
     if regions is not None and (bare := without_region(labels, regions)):
         print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {len(labels) - left_out} images")
-    print_plainly(console, f"The images are in {out}")
+    print_plainly(console, f"{counts.total()} images of {len(counts)} classes are in {out}, as {options.layout}")

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
-from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, scores_table
+from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, print_scores
 from anomaly_clustering.cli.starting import end_with_the_started
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
@@ -233,5 +233,5 @@ class CommandLine(LightningCLI):
         console = Console()
         print_notices(console, (*datamodule.notices, *mic.notices))
         if metrics:
-            console.print(scores_table(metrics))
+            print_scores(console, metrics)
         print_plainly(console, f"Results are in {self.out}")

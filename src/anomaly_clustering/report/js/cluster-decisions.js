@@ -60,7 +60,9 @@ main.addEventListener("click", ({ target }) => {
   if (target.matches("[data-do='merge']")) compare(clusterOf(target), mergeClusters);
 });
 document.getElementById("begin").addEventListener("click", () => toNextName());
-document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
-  if (key !== "n" || ctrlKey || metaKey || altKey || target.closest("input, select, dialog, figure")) return;
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, dialog, figure")) return;
+  event.preventDefault();  // The field would get the letter.
   toNextName();
 });
