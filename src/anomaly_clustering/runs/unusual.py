@@ -87,8 +87,9 @@ def grade(
 
     Example:
         >>> scores = np.array([[[1.0, 3.0]]])
-        >>> grade(scores, scores, Scale(usual=2.0, unusual=4.0), by_normals=True)
-        Unusual(heat=array([[[0. , 0.5]]]), scores=array([0.5]), sound=array([False]))
+        >>> found = grade(scores, scores, Scale(usual=2.0, unusual=4.0), by_normals=True)
+        >>> found.heat.tolist(), found.scores.tolist(), found.sound.tolist()
+        ([[[0.0, 0.5]]], [0.5], [False])
     """
     if scores is None or scale is None:
         return Unusual(excess(weights.astype(np.float32)))
