@@ -6,6 +6,8 @@ there are answered at once.
 
 import argparse
 import math
+import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
@@ -38,13 +40,26 @@ ASSIGN = """\
 Assign new images to the clusters of a run, and show them in its report. A new image is compared with images that the
 run has kept, and goes to the cluster with the nearest mean. An image of the run itself, told by the content of its
 file, keeps the cluster that it has. assigned.csv in the folder of the run lists these images, and new ones of earlier
-calls, whose clusters are found anew: give --labels each time."""
+calls. --labels holds for later calls too, until another one is given."""
+UPDATE = """\
+As assign, and unknown images, those of earlier calls and of watch among them, are grouped among themselves: the report
+shows these proposed groups first. Clusters of the run keep their numbers, names and images. To make a proposed group
+known, name it in the report, or move its images to where they belong, save labels.csv, and give it with --labels:
+images that come later may then join it. Without NEW_IMAGES, what came before is grouped anew."""
+WATCH = """\
+Assign images as they come into a folder, each once, and go on until Ctrl-C. For each a line of JSON is printed, with
+the columns of assigned.csv, and a row is added to that in the folder of the run; the report shows them after the next
+`update`. A file is taken when it has not changed for --every seconds and can be read; one that stays broken is named.
+What was assigned is told by its content, so the command may be ended and started again at any time."""
 UNKNOWN = """\
 A new image is ranked among the images of the run by how unusual its most unusual patches are, and by how far it is from
 the cluster that it would join, by the spread of that cluster and by the distance to the second nearest one. Each image
 of the run is looked at in the same way, without itself. Of N images and the new one, so many are as unusual as that: a
 share p of N + 1, which is the column p_value. A new image is unknown, of none of the known types, if p is at most the
-share of false alarms. So of new images of the known types, no more than that share are taken for unknown ones."""
+share of false alarms. So of new images of the known types, no more than that share are taken for unknown ones.
+
+Where the run was given normal images (--normal), a new one that is as usual as these are among one another, with the
+same share of false alarms, is no finding: it is of no cluster, and not in the report."""
 
 EXPORT = """\
 Copy labelled images into a folder that other tools train from, or that annotation tools import. Images without a label,
@@ -119,27 +134,68 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering assign`; files and folders that they name are there."""
+    parser = _parser_of_later_images("assign", ASSIGN)
+    parser.add_argument("images", type=_folder, metavar="NEW_IMAGES", help="folder of images")
+    _add_report(parser)
+    return parser.parse_args(argv)
+
+
+def update_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering update`; files and folders that they name are there."""
+    parser = _parser_of_later_images("update", UPDATE)
+    parser.add_argument("images", nargs="?", type=_folder, metavar="NEW_IMAGES", help="folder of images")
+    _add_report(parser)
+    return parser.parse_args(argv)
+
+
+def watch_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering watch`; files and folders that they name are there."""
+    parser = _parser_of_later_images("watch", WATCH)
+    add = parser.add_argument
+    add("images", type=_folder, metavar="FOLDER", help="folder that images come into")
+    add("--every", type=_seconds, default=1.0, metavar="SECONDS", help="how often to look (default 1)")
+    add(
+        "--once",
+        action="store_true",
+        help="take what is there and end: with status 3 if an image was unknown, else 2 if a file was broken, else 0",
+    )
+    add(
+        "--on-unknown",
+        type=_command_words,
+        metavar="CMD",
+        help="run this for each unknown image, with its path as the last word and the line of JSON in the variable "
+        "ANOMALY_CLUSTERING_IMAGE; no shell reads it, and it has a minute",
+    )
+    return parser.parse_args(argv)
+
+
+def _parser_of_later_images(command: str, description: str) -> Parser:
     parser = Parser(
-        prog="anomaly-clustering assign",
-        description=ASSIGN,
+        prog=f"anomaly-clustering {command}",
+        description=description,
         epilog=f"what is unknown:\n{indent(UNKNOWN, '  ')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("images", type=_folder, metavar="NEW_IMAGES", help="folder of images")
     add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
-    add(
-        "--labels",
-        type=_labels,
-        metavar="FILE",
-        help="labels.csv saved from the report: clusters as they were corrected",
-    )
     add(
         "--false-alarms",
         type=_share,
         default=FALSE_ALARMS,
         metavar="SHARE",
         help=f"share of known images that may be taken for unknown ones (default {FALSE_ALARMS}), see below",
+    )
+    return parser
+
+
+def _add_report(parser: Parser) -> None:
+    """What the report is drawn from."""
+    add = parser.add_argument
+    add(
+        "--labels",
+        type=_labels,
+        metavar="FILE",
+        help="labels.csv saved from the report: clusters as they were corrected",
     )
     add(
         "--images",
@@ -150,7 +206,6 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
         help="where images of the run may lie (default: this folder); may be given several times",
     )
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
-    return parser.parse_args(argv)
 
 
 def export_options(argv: Sequence[str]) -> argparse.Namespace:
@@ -199,6 +254,26 @@ def _bits(text: str) -> int | str:
     if not text.isdecimal() or not 8 <= int(text) <= 16:
         raise argparse.ArgumentTypeError(f"the bits of a camera are 8 to 16, or 'auto', got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < 86400:
+        raise argparse.ArgumentTypeError(f"the seconds between two looks are more than 0, such as 1, got {text!r}")
+    return seconds
+
+
+def _command_words(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no command: {error}") from None
+    if not words or shutil.which(words[0]) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no command that is there; give a program, and its words")
+    return words
 
 
 def _share(text: str) -> float:

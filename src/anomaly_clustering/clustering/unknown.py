@@ -8,7 +8,7 @@ distribution, so that p is at most a with a probability of at most a.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 # Of the four columns of `top_scores`: the mean of 16 patches of 1024.
@@ -144,6 +144,36 @@ def p_values(new: Float[np.ndarray, "k views"], known: Float[np.ndarray, "n view
         own = n + 1 - np.array([np.searchsorted(*pair) for pair in zip(ordered.T, image, strict=True)])
         products = (ranks + (image >= known)).astype(np.float64).prod(1)
         found[i] = (1 + (products <= own.astype(np.float64).prod()).sum()) / (n + 1)
+    return found
+
+
+def findings(
+    top_scores: Float[np.ndarray, "k 4"], normal_scores: Float[np.ndarray, "r 4"], false_alarms: float
+) -> Bool[np.ndarray, " k"]:
+    """Whether images have patches that are more unusual than those of normal images are.
+
+    An image is a finding if p <= a among the normal images, see `p_values`. Few normal images cannot tell a share a of
+    them; then a finding is what is more unusual than all R of them, which one in R + 1 good images is.
+
+    Args:
+        top_scores: how unusual the most unusual patches of each image are [K, 4]; where that is not known, it is taken
+            for a finding.
+        normal_scores: the same of normal images, each among the others [R, 4]; where there are none, all are findings.
+        false_alarms: a, the share of good images that may be taken for findings.
+
+    Returns:
+        One truth an image [K].
+
+    Example:
+        >>> normal = np.tile(np.arange(39.0)[:, None], (1, 4))
+        >>> findings(np.tile(np.array([[5.0], [37.5], [99.0]]), (1, 4)), normal, 0.05).tolist()
+        [False, True, True]
+    """
+    seen = top_scores[:, [TOP_COLUMN]]
+    if not len(normal_scores):
+        return np.ones(len(seen), dtype=bool)
+    p = p_values(seen, normal_scores[:, [TOP_COLUMN]])
+    found: Bool[np.ndarray, " k"] = (p <= max(false_alarms, 1 / (len(normal_scores) + 1))) | np.isnan(seen[:, 0])
     return found
 
 

@@ -56,6 +56,9 @@ def start(
         if cached is None:
             run.stream = open_stream(drawn, run.reference_images, options, embedder, data, progress)
             run.tau = run.stream.tau
+            if options.weights == "novelty":
+                with progress("Comparing normal images", len(drawn)) as advance:
+                    run.normal_scores_of_stream = run.stream.top_scores_of_normals(run.reference_images, advance)
     elif cached is None:
         run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
     return run

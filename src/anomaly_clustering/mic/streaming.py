@@ -15,16 +15,16 @@ from torch import Tensor
 from anomaly_clustering.features.bags import on_grid
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import turn_back
+from anomaly_clustering.mic.progress import Advance
 from anomaly_clustering.mic.references import SEED, draw
 from anomaly_clustering.mic.residuals import residual_average
-from anomaly_clustering.mic.scores import Reduce, novelty, rarity, top_means
+from anomaly_clustering.mic.scores import TOP, Reduce, novelty, rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import choose_tau, effective_number, soften, weighted_average
 from anomaly_clustering.search.precision import Precision
 
 # Images to compare with, where no other number is given: of 100 among others, NMI is the same.
 IMAGES = 32
-NORMAL_IMAGES = 100
 # Patches of normal images that scores compare with, and of each other image.
 NORMAL_PATCHES = 2**14
 PATCHES = 2**8
@@ -104,6 +104,33 @@ class Stream:
         images = references.to(embedder.backbone.mean) / 255
         self.references = [self._embed(images, view) for view in range(how.views)]
         self.channels = embedder.backbone.channels_of_levels
+
+    def top_scores_of_normals(
+        self, normals: UInt8[Tensor, "r channels height width"], advance: Advance = lambda count: None
+    ) -> Float[Tensor, "r 4"]:
+        """How unusual the most unusual patches of each normal image are among the others, as later images are scored.
+
+        Args:
+            normals: the references, for weights 'novelty'.
+            advance: is told how many images were scored, for a progress bar.
+
+        Returns:
+            See `top_means`; none where there is no other one to compare with.
+        """
+        found = [normals.new_empty(0, len(TOP), dtype=torch.float32)]
+        for i, image in enumerate(normals if len(normals) > 1 else []):
+            batch = {"image": image[None].to(self.embedder.backbone.mean) / 255}
+            views = [self._left_out(batch, view, i, len(normals)) for view in range(self.how.views)]
+            found.append(top_means(torch.stack(views).mean(0)))
+            advance(1)
+        return torch.cat([part.cpu() for part in found])
+
+    def _left_out(self, batch: Mapping[str, Any], view: int, image: int, count: int) -> Float[Tensor, "1 m"]:
+        level = self.embedder.levels(batch, view)[0]
+        scored, patches = self.references[view].scored[0], level.shape[1] * level.shape[2]
+        others = draw(count * patches, NORMAL_PATCHES, SEED).to(scored.device) // patches != image
+        scores = novelty(level.flatten(1, 2), scored[others], self.precision)
+        return turn_back(scores.view(level.shape[:3]), view).flatten(1)
 
     def _embed(self, images: Float[Tensor, "r channels height width"], view: int) -> _References:
         levels = self.embedder.levels({"image": images}, view)

@@ -62,7 +62,9 @@ class Report:
         facts: what is told about the run, by name.
         map_name: the method that made the places.
         curves: by which to choose the number of clusters.
-        nearest: for each later image the image of the run that it is most like.
+        nearest: for each later image the image of the run that it is most like. It goes with that one in all that is
+            decided, where both are in one cluster.
+        proposed: numbers of groups of later images that are unlike the run, which come first.
         notices: what a reader should know before reading on.
 
     Raises:
@@ -103,6 +105,7 @@ class Report:
     map_name: str = ""
     curves: Sequence[Curve] = ()
     nearest: Sequence[int] = ()
+    proposed: Sequence[int] = ()
     notices: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
@@ -248,7 +251,10 @@ def _data(report: Report) -> dict[str, Any]:
         "paths": [_valid(str(path)) for path in report.paths],
         "numClusters": report.num_clusters,
         # A later image stays with the one that it is most like, so that it goes where that one is put.
-        "labels": [*report.labels[:n].tolist(), *(UNKNOWN if k == UNKNOWN else FOLLOWS for k in later.tolist())],
+        "labels": [
+            *report.labels[:n].tolist(),
+            *(FOLLOWS if k == report.labels[i] else k for k, i in zip(later.tolist(), report.nearest, strict=True)),
+        ],
         "leaves": [*range(n), *report.nearest],
         "target": report.target.tolist(),
         "classNames": [_valid(name) for name in report.class_names],
@@ -292,15 +298,16 @@ def _valid(text: str) -> str:
 
 
 def _clusters(report: Report, shown: Sequence[tuple[Picture, str]], confusion: Confusion | None) -> list[Cluster]:
-    """Largest first, the unknown images last; numbers that no image has are left out."""
+    """Proposed ones first, then the largest, the unknown images last; numbers that no image has are left out."""
     numbers, sizes = np.unique(report.labels, return_counts=True)
-    order = np.lexsort((-sizes, numbers == UNKNOWN))
+    order = np.lexsort((-sizes, ~np.isin(numbers, report.proposed), numbers == UNKNOWN))
     rows = {row.number: row for row in confusion.rows} if confusion else {}
 
     def cluster(number: int) -> Cluster:
         members = np.flatnonzero(report.labels == number)
         row = rows.get(number)
         majority = row.majority if row else None
+        said = "new, unlike the run" if number == UNKNOWN or number in report.proposed else "new"
 
         def card(i: int) -> Card:
             known = int(report.target[i])
@@ -310,7 +317,7 @@ def _clusters(report: Report, shown: Sequence[tuple[Picture, str]], confusion: C
                 distance=float(report.distances[i]),
                 class_name=report.class_names[known] if known >= 0 else None,
                 differs=known >= 0 and known != majority,
-                later="" if i < report.num_leaves else "new, unlike the run" if number == UNKNOWN else "new",
+                later="" if i < report.num_leaves else said,
                 picture=shown[i][0],
                 heat=shown[i][1],
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Int
+from jaxtyping import Float, Float16, Int
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
@@ -22,19 +22,24 @@ class AssignedImages(NamedTuple):
 
     Attributes:
         paths: their files.
+        labels: cluster of each, as the page counts clusters: that which the run has of the nearest image, where it goes
+            with that one; -1 of an unknown image [K].
         nearest: the image of the run that each is most like, in the cluster that it was assigned to [K].
         distances: to the centre of that cluster [K].
-        unknown: whether it is out of the range of the run [K].
         weights: of the patches of each image [K, H, W].
         places: on the map of the run [K, 2].
+        proposed: numbers of groups of unknown images, about which a person is to decide.
+        notices: what is to be said of them.
     """
 
     paths: Sequence[Path]
+    labels: Int[np.ndarray, " k"]
     nearest: Int[np.ndarray, " k"]
     distances: Float[np.ndarray, " k"]
-    unknown: Bool[np.ndarray, " k"]
     weights: Float16[np.ndarray, "k h w"]
     places: Float[np.ndarray, "k 2"]
+    proposed: Sequence[int] = ()
+    notices: Sequence[str] = ()
 
 
 def draw_report(
@@ -58,17 +63,15 @@ def draw_report(
     """
     if later is None:
         h, w = run.weights.shape[1:]
-        no_number, no_index = np.empty(0), np.empty(0, dtype=np.int64)
-        later = AssignedImages(
-            [], no_index, no_number, no_number > 0, np.empty((0, h, w), np.float16), np.empty((0, 2))
-        )
+        none = np.empty(0, dtype=np.int64)
+        later = AssignedImages([], none, none, np.empty(0), np.empty((0, h, w), np.float16), np.empty((0, 2)))
     gone = sum(not path.is_file() for path in later.paths)
     report = Report(
         title=run.title,
         paths=[*run.paths, *later.paths],
         read=partial(_read, bits=run.recipe.bits),
         names=[*short_names(run.paths), *short_names(later.paths)],
-        labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
+        labels=np.append(run.labels, later.labels),
         distances=np.append(run.distances, later.distances),
         weights=np.concatenate([run.weights, later.weights]).astype(np.float32),
         target=np.append(run.target, np.full(len(later.paths), -1)),
@@ -79,7 +82,12 @@ def draw_report(
         curves=run.curves,
         nearest=later.nearest.tolist(),
         facts=run.facts,
-        notices=[*run.notices, *([f"{gone} of the images that came later are no longer there"] if gone else [])],
+        proposed=later.proposed,
+        notices=[
+            *run.notices,
+            *([f"{gone} of the images that came later are no longer there"] if gone else []),
+            *later.notices,
+        ],
     )
     write_report(folder / PAGE, report, progress=progress)
 
