@@ -221,9 +221,9 @@ def test_a_good_image_is_no_finding_where_normal_ones_were_given_though_the_run_
         make_image(Path(f"new/bright{seed}.png"), 1, seed=200 + seed)
     main(["cluster", "defects", "--normal", "normal", "--clusters", "2", *SMALL])
     run = load_run(Path("defects-clusters"))
-    assert run.normal_scores.shape == (20, 4)
+    assert run.normal_top_scores.shape == (20, 4)
     # Each normal image among the others is more usual than any defect.
-    assert run.normal_scores[:, 1].max() < run.top_scores[:, 1].min()
+    assert run.normal_top_scores[:, 1].max() < run.top_scores[:, 1].min()
     main(["assign", "new", "--run", "defects-clusters", "--false-alarms", "0.1"])
     assert "Notice: 5 of the images that came later are like normal ones" in capsys.readouterr().out
     found = {Path(row["path"]).stem: row for row in rows(Path("defects-clusters/assigned.csv"))}

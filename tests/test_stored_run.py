@@ -35,7 +35,7 @@ def stored(**changes: object) -> StoredRun:
         "places": rng.random((3, 2)),
         "mean_scores": rng.random(3).astype(np.float32),
         "top_scores": rng.random((3, 4)).astype(np.float32),
-        "normal_scores": rng.random((5, 4)).astype(np.float32),
+        "normal_top_scores": rng.random((5, 4)).astype(np.float32),
         "embeddings": rng.random((3, 5)).astype(np.float32),
         "references": rng.random((2, 4, 5)).astype(np.float16),
     }

@@ -35,7 +35,7 @@ from anomaly_clustering.system.files import whole_file
 
 FITTED = (
     *("labels_", "weights_", "embeddings_", "children_", "distances_"),
-    *("mean_scores_", "top_scores_", "normal_scores_", "references_", "center_"),
+    *("mean_scores_", "top_scores_", "normal_top_scores_", "references_", "center_"),
 )
 
 
@@ -69,7 +69,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         distances_: height of each merge, float [N - 1].
         mean_scores_: how unusual the patches of each image are on average, float [N].
         top_scores_: how unusual the most unusual patches of each image are, float [N, 4], see `top_means`.
-        normal_scores_: the same of normal images, each among the others, float [R, 4]; none where there were none.
+        normal_top_scores_: the same of normal images, each among the others, float [R, 4]; none where there were none.
         references_: patches that new images are compared with, in half precision, or images, in 8 bits.
         center_: by which averages of new images are centred; empty for the paper's embedding.
         digests_: SHA-256 of each image's pixels as the network saw them.
@@ -168,7 +168,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.distances_ = grouping.groups.tree[:, 2].copy()
         self.mean_scores_ = grouping.mean_scores
         self.top_scores_ = grouping.top_scores
-        self.normal_scores_ = grouping.normal_scores
+        self.normal_top_scores_ = grouping.normal_top_scores
         self.references_ = cast(np.ndarray, grouping.references)
         self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
@@ -241,7 +241,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 
         found = embed_new(batches(), self.recipe_, self.references_, center=self.center_, device=ACCELERATOR)
         fitted = Fitted(self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
-        finding = findings(found.top_scores, self.normal_scores_, false_alarms)
+        finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
         embedded = Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new))
         return assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
 
@@ -332,5 +332,5 @@ def _parameter_as_json(value: object) -> object:
 
 def _of_earlier_versions(images: int) -> dict[str, np.ndarray]:
     """What they did not keep."""
-    no_scores = {"top_scores_": np.full((images, 4), np.nan), "normal_scores_": np.empty((0, 4))}
+    no_scores = {"top_scores_": np.full((images, 4), np.nan), "normal_top_scores_": np.empty((0, 4))}
     return {"center_": np.empty(0, dtype=np.float32), **no_scores}

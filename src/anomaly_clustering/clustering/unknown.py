@@ -148,7 +148,7 @@ def p_values(new: Float[np.ndarray, "k views"], known: Float[np.ndarray, "n view
 
 
 def findings(
-    top_scores: Float[np.ndarray, "k 4"], normal_scores: Float[np.ndarray, "r 4"], false_alarms: float
+    top_scores: Float[np.ndarray, "k 4"], normal_top_scores: Float[np.ndarray, "r 4"], false_alarms: float
 ) -> Bool[np.ndarray, " k"]:
     """Whether images have patches that are more unusual than those of normal images are.
 
@@ -158,7 +158,7 @@ def findings(
     Args:
         top_scores: how unusual the most unusual patches of each image are [K, 4]; where that is not known, it is taken
             for a finding.
-        normal_scores: the same of normal images, each among the others [R, 4]; where there are none, all are findings.
+        normal_top_scores: the same of normal images, each among the others [R, 4]; where there are none, all are findings.
         false_alarms: a, the share of good images that may be taken for findings.
 
     Returns:
@@ -170,10 +170,10 @@ def findings(
         [False, True, True]
     """
     seen = top_scores[:, [TOP_COLUMN]]
-    if not len(normal_scores):
+    if not len(normal_top_scores):
         return np.ones(len(seen), dtype=bool)
-    p = p_values(seen, normal_scores[:, [TOP_COLUMN]])
-    found: Bool[np.ndarray, " k"] = (p <= max(false_alarms, 1 / (len(normal_scores) + 1))) | np.isnan(seen[:, 0])
+    p = p_values(seen, normal_top_scores[:, [TOP_COLUMN]])
+    found: Bool[np.ndarray, " k"] = (p <= max(false_alarms, 1 / (len(normal_top_scores) + 1))) | np.isnan(seen[:, 0])
     return found
 
 

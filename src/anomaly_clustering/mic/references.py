@@ -6,7 +6,7 @@ Each of the three takes the bags of a batch and their positions in the data set,
 `scores` [B, M], and, as later images can be scored too, `mean_scores` [B], how unusual the patches of an image are on
 average, and `top_scores` [B, 4], how unusual the most unusual ones are; or `distance` [B, N] to all images. Each has
 `reference_bags` [R, P, D] in half precision: a sample of what was compared with, for images that come later; and
-`normal_scores` [R, 4]: how unusual the most unusual patches of normal images are among the others, none where there are
+`normal_top_scores` [R, 4]: how unusual the most unusual patches of normal images are among the others, none where there are
 no normal ones.
 """
 
@@ -51,7 +51,7 @@ class NormalPatches:
         >>> normal = NormalPatches(torch.tensor([[[0.0]], [[4.0]]]), "fp32")
         >>> normal(torch.tensor([[[1.0], [6.0]]]), torch.tensor([0]))["scores"].tolist()
         [[1.0, 2.0]]
-        >>> normal.normal_scores[:, 0].tolist()
+        >>> normal.normal_top_scores[:, 0].tolist()
         [4.0, 4.0]
     """
 
@@ -63,7 +63,7 @@ class NormalPatches:
         self.reference_bags: Float16[Tensor, "1 r d"] | None = patches[None].half()
 
     @cached_property
-    def normal_scores(self) -> Float[Tensor, "r 4"]:
+    def normal_top_scores(self) -> Float[Tensor, "r 4"]:
         """Of up to 100 normal images, each against what is kept of the others."""
         assert self.reference_bags is not None
         kept, image = self.reference_bags[0].to(self.bags), self.kept // self.bags.shape[1]
@@ -93,7 +93,7 @@ class ReferenceImages:
 
     Attributes:
         reference_bags: up to 32 of the bags [R, M, D].
-        normal_scores: none, since nothing says that the images are normal.
+        normal_top_scores: none, since nothing says that the images are normal.
 
     Example:
         >>> shard = Shard(torch.tensor([[[0.0]], [[4.0]]]), torch.tensor([0, 1]))
@@ -108,7 +108,7 @@ class ReferenceImages:
         drawn = draw(len(shard.bags), KEPT_IMAGES, SEED)
         self.kept = Shard(shard.bags[drawn].half(), shard.positions[drawn.to(shard.positions.device)])
         self.reference_bags: Float16[Tensor, "r m d"] | None = self.kept.bags
-        self.normal_scores = shard.bags.new_empty(0, len(TOP))
+        self.normal_top_scores = shard.bags.new_empty(0, len(TOP))
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         scores = rarity(bags, self.reduce, positions=positions, references=[self.shard], precision=self.precision)
@@ -132,7 +132,7 @@ class CachedResults:
 
     Attributes:
         reference_bags: what the earlier run compared with [R, P, D]; None where it kept none.
-        normal_scores: of the earlier run [R, 4].
+        normal_top_scores: of the earlier run [R, 4].
         tau: that the earlier run has chosen; None where it chose none before its images came.
 
     Example:
@@ -143,9 +143,9 @@ class CachedResults:
 
     def __init__(self, found: Mapping[str, Tensor]):
         self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
-        self.normal_scores: Float[Tensor, "r 4"] = found.get("normal_scores", torch.empty(0, len(TOP)))
+        self.normal_top_scores: Float[Tensor, "r 4"] = found.get("normal_top_scores", torch.empty(0, len(TOP)))
         self.tau = float(found["tau"]) if "tau" in found else None
-        shared = ("reference_bags", "normal_scores", "tau")
+        shared = ("reference_bags", "normal_top_scores", "tau")
         self.rows = {name: rows for name, rows in found.items() if name not in shared}
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ class Run:
     """Of each level of the network; empty where there is one."""
     reference_images: UInt8[Tensor, "r channels height width"] | None = None
     """What a stream compares with, for the same purpose."""
-    normal_scores_of_stream: Float[Tensor, "r 4"] | None = None
+    normal_top_scores_of_stream: Float[Tensor, "r 4"] | None = None
     """How unusual the normal images are that a stream compares with, each among the others."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
     """What subsets of the images are weighed from: all bags and their nearest distances."""
@@ -56,17 +56,17 @@ class Run:
         return self.reference_bags
 
     @property
-    def normal_scores(self) -> Float[Tensor, "r 4"]:
+    def normal_top_scores(self) -> Float[Tensor, "r 4"]:
         """How unusual the most unusual patches of normal images are among the others; none if there are no others."""
-        if self.normal_scores_of_stream is not None:
-            return self.normal_scores_of_stream
-        return torch.empty(0, len(TOP)) if self.compared_with is None else self.compared_with.normal_scores
+        if self.normal_top_scores_of_stream is not None:
+            return self.normal_top_scores_of_stream
+        return torch.empty(0, len(TOP)) if self.compared_with is None else self.compared_with.normal_top_scores
 
     @property
     def shared(self) -> dict[str, Tensor]:
         """What is kept in the cache beside a row for each image."""
         if self.stream is not None:
-            return {"tau": torch.tensor(self.tau), "normal_scores": self.normal_scores}
+            return {"tau": torch.tensor(self.tau), "normal_top_scores": self.normal_top_scores}
         if self.references is None:
             return {}
-        return {"reference_bags": self.references, "normal_scores": self.normal_scores}
+        return {"reference_bags": self.references, "normal_top_scores": self.normal_top_scores}

@@ -58,7 +58,7 @@ def start(
             run.tau = run.stream.tau
             if options.weights == "novelty":
                 with progress("Comparing normal images", len(drawn)) as advance:
-                    run.normal_scores_of_stream = run.stream.top_scores_of_normals(run.reference_images, advance)
+                    run.normal_top_scores_of_stream = run.stream.top_scores_of_normals(run.reference_images, advance)
     elif cached is None:
         run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
     return run

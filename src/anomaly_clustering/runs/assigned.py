@@ -112,7 +112,7 @@ def what_to_know(run: StoredRun, known: int, false_alarms: float) -> list[str]:
     Returns:
         Sentences for the user.
     """
-    notices = [why_none(known, false_alarms), why_coarse(len(run.normal_scores), false_alarms)]
+    notices = [why_none(known, false_alarms), why_coarse(len(run.normal_top_scores), false_alarms)]
     if run.recipe.weights != "uniform" and np.isnan(run.top_scores).any():
         notices.append(
             "the run is of an earlier version, which did not keep how unusual the most unusual patches are: what is "

@@ -79,8 +79,8 @@ def all_rows(
         decisions: see `rows_of`.
         false_alarms: see `assign`.
     """
-    of_run, tells = set(run.digests), len(run.normal_scores) > 0
-    usual = findings(run.top_scores, run.normal_scores, false_alarms)
+    of_run, tells = set(run.digests), len(run.normal_top_scores) > 0
+    usual = findings(run.top_scores, run.normal_top_scores, false_alarms)
     contents, finding = [*run.digests, *later.digests], np.append(usual, later.finding).tolist()
     is_finding = dict(zip(contents, finding, strict=True))
     first = dict(reversed(list(zip(contents, [*run.paths, *later.paths], strict=True))))

@@ -97,7 +97,7 @@ class LaterImages:
             np.concatenate([self.embeddings, found.embeddings]),
             np.concatenate([self.mean_scores, found.mean_scores]),
             np.concatenate([self.top_scores, found.top_scores]),
-            np.append(self.finding, findings(found.top_scores, run.normal_scores, false_alarms)),
+            np.append(self.finding, findings(found.top_scores, run.normal_top_scores, false_alarms)),
         )
 
     def save(self, folder: Path) -> None:

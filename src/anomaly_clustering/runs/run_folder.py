@@ -112,7 +112,7 @@ def _stored(
         places=places,
         mean_scores=grouping.mean_scores,
         top_scores=grouping.top_scores,
-        normal_scores=grouping.normal_scores,
+        normal_top_scores=grouping.normal_top_scores,
         embeddings=grouping.embeddings,
         references=grouping.references,
         center=grouping.center,

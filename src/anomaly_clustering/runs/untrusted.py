@@ -52,7 +52,7 @@ RUN = {
     "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
     # Earlier versions kept none.
     "top_scores": Layout(("n 4",), FRACTIONS, optional=True, gaps=True),
-    "normal_scores": Layout(("normals 4",), FRACTIONS, optional=True),
+    "normal_top_scores": Layout(("normals 4",), FRACTIONS, optional=True),
     "embeddings": Layout(("n d",), FRACTIONS, optional=True),
     "references": Layout(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
     "center": Layout(("channels",), FRACTIONS, optional=True),
@@ -72,7 +72,7 @@ ESTIMATOR = {
     "distances_": Layout(("merges",), FRACTIONS),
     "mean_scores_": RUN["mean_scores"],
     "top_scores_": RUN["top_scores"],
-    "normal_scores_": RUN["normal_scores"],
+    "normal_top_scores_": RUN["normal_top_scores"],
     "references_": Layout(RUN["references"].shapes, RUN["references"].kinds),
     # Earlier versions, which knew the paper's embedding alone, kept none.
     "center_": Layout(("channels",), FRACTIONS, optional=True),

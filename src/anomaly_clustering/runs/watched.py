@@ -135,7 +135,7 @@ class Watcher:
             not_in = [self.known.decisions.not_in.get(content, ())]
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
         found = assign([content], new, self.known.fitted, false_alarms=self.false_alarms)
-        asked = Asked(path, content, str(seen[0]) if seen else "", finding if len(run.normal_scores) else None)
+        asked = Asked(path, content, str(seen[0]) if seen else "", finding if len(run.normal_top_scores) else None)
         (row,) = rows_of([asked], found, self.known.decisions)
         record(self.folder, path, content, row, finding, {} if seen or image is None else image._asdict())
         append_assignment(self.folder / ASSIGNED, row)
