@@ -3,7 +3,8 @@
 from typing import Any
 
 from anomaly_clustering.mic.presets import method_arguments
-from anomaly_clustering.mic.streaming import IMAGES, NORMAL_IMAGES
+from anomaly_clustering.mic.references import NORMAL_IMAGES
+from anomaly_clustering.mic.streaming import IMAGES
 from experiments.methods import SEMI, WEIGHTED, Method, with_options
 
 # Of rows in which normal images are known, as in the paper's tables.

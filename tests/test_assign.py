@@ -187,7 +187,7 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     make_image(Path("new/a.png"), 1, seed=20)
     main(["assign", "new", "--run", str(run)])
     before = (run / "assigned.csv").read_text()
-    monkeypatch.setattr("anomaly_clustering.runs.assigned.embed_new", None)
+    monkeypatch.setattr("anomaly_clustering.runs.embed_later.embed_new", None)
     main(["assign", "new", "--run", str(run)])
     assert (run / "assigned.csv").read_text() == before
 
@@ -217,6 +217,33 @@ def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch:
     (row,) = rows(Path("photos-clusters/assigned.csv"))
     bars = {r["cluster"] for r in rows(Path("photos-clusters/assignments.csv")) if r["class"] == "bar"}
     assert {row["cluster"]} == bars
+    assert row["finding"] == "1"
+
+
+def test_a_good_image_is_no_finding_where_normal_ones_were_given_though_the_run_has_defects_alone(
+    make_image: MakeImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in range(20):
+        make_image(Path(f"normal/{seed}.png"), 0, seed=100 + seed)
+    for seed in range(5):
+        for kind in (1, 2):
+            make_image(Path(f"defects/{kind}{seed}.png"), kind, seed=seed)
+        make_image(Path(f"new/good{seed}.png"), 0, seed=200 + seed)
+        make_image(Path(f"new/bright{seed}.png"), 1, seed=200 + seed)
+    main(["cluster", "defects", "--normal", "normal", "--clusters", "2", *SMALL])
+    run = load_run(Path("defects-clusters"))
+    assert run.normal_top_scores.shape == (20, 4)
+    # Each normal image among the others is more usual than any defect.
+    assert run.normal_top_scores[:, 1].max() < run.top_scores[:, 1].min()
+    main(["assign", "new", "--run", "defects-clusters", "--false-alarms", "0.1"])
+    assert "Notice: 5 of the images that came later are like normal ones" in capsys.readouterr().out
+    found = {Path(row["path"]).stem: row for row in rows(Path("defects-clusters/assigned.csv"))}
+    for stem, row in found.items():
+        assert (row["finding"], row["cluster"] == "", row["unknown"]) == (
+            ("0", True, "0") if stem.startswith("good") else ("1", False, "0")
+        )
+    assert Path("defects-clusters/report.html").read_text().count(" data-later draggable") == 5
 
 
 def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:

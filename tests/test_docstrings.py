@@ -30,8 +30,6 @@ WITHOUT_EXAMPLE = {
     "runs.assigned.Assigned": "what `assign_to_run` returns",
     "runs.assigned.assign_to_run": "needs a run that is stored",
     "runs.assigned.what_to_know": "needs a run that is stored",
-    "runs.assigned.fitted_to": "needs a run that is stored",
-    "runs.assigned.embed_later": "needs a run that is stored",
     "runs.store.StoredRun": "is all that a run leaves",
     "runs.store.load_run": "needs a run that is stored",
 }

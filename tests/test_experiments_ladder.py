@@ -13,8 +13,8 @@ from conftest import MakeImage
 
 from anomaly_clustering.data import Folder
 from anomaly_clustering.mic import MIC, method_arguments
-from anomaly_clustering.mic.references import draw_positions
-from anomaly_clustering.mic.streaming import IMAGES, NORMAL_IMAGES
+from anomaly_clustering.mic.references import NORMAL_IMAGES, draw_positions
+from anomaly_clustering.mic.streaming import IMAGES
 from experiments.__main__ import main
 from experiments.categories import SYNTHETIC, Category, fingerprint
 from experiments.cells import Settings, Store, cell

@@ -35,6 +35,7 @@ def stored(**changes: object) -> StoredRun:
         "places": rng.random((3, 2)),
         "mean_scores": rng.random(3).astype(np.float32),
         "top_scores": rng.random((3, 4)).astype(np.float32),
+        "normal_top_scores": rng.random((5, 4)).astype(np.float32),
         "embeddings": rng.random((3, 5)).astype(np.float32),
         "references": rng.random((2, 4, 5)).astype(np.float16),
         "scores": rng.random((3, 2, 2)).astype(np.float16),
@@ -156,7 +157,13 @@ def test_a_run_of_an_earlier_version_is_read_and_what_it_lacks_is_not_known(tmp_
     run = stored()
     run.save(tmp_path)
     later = LaterImages(
-        [Path("d.png")], ["33"], run.weights[:1].astype(np.float32), run.embeddings[:1], np.ones(1), np.ones((1, 4))
+        [Path("d.png")],
+        ["33"],
+        run.weights[:1].astype(np.float32),
+        run.embeddings[:1],
+        np.ones(1),
+        np.ones((1, 4)),
+        np.ones(1, bool),
     )
     later.save(tmp_path)
     for file in ("run.safetensors", "assigned.safetensors"):
@@ -188,6 +195,7 @@ def test_images_that_came_later_are_like_those_of_the_run(tmp_path: Path, unchec
         "embeddings": np.ones((2, 5), np.float32),
         "mean_scores": np.ones(2, np.float32),
         "top_scores": np.ones((2, 4), np.float32),
+        "finding": np.array([True, False]),
     }
     LaterImages(**values).save(tmp_path)
     assert load_later(tmp_path, stored()).paths == values["paths"]

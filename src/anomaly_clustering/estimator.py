@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
+from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
 from anomaly_clustering.data.aspect import Aspect, as_batch
 from anomaly_clustering.data.survey import Bits
@@ -41,7 +42,7 @@ from anomaly_clustering.system.files import whole_file
 
 FITTED = (
     *("labels_", "weights_", "embeddings_", "children_", "distances_"),
-    *("mean_scores_", "top_scores_", "references_", "center_"),
+    *("mean_scores_", "top_scores_", "normal_top_scores_", "references_", "center_"),
 )
 
 
@@ -75,6 +76,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         distances_: height of each merge, float [N - 1].
         mean_scores_: how unusual the patches of each image are on average, float [N].
         top_scores_: how unusual the most unusual patches of each image are, float [N, 4], see `top_means`.
+        normal_top_scores_: the same of normal images, each among the others, float [R, 4]; none where there were none.
         references_: patches that new images are compared with, in half precision, or images, in 8 bits.
         center_: by which averages of new images are centred; empty for the paper's embedding.
         digests_: SHA-256 of each image's pixels as the network saw them.
@@ -173,6 +175,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.distances_ = grouping.groups.tree[:, 2].copy()
         self.mean_scores_ = grouping.mean_scores
         self.top_scores_ = grouping.top_scores
+        self.normal_top_scores_ = grouping.normal_top_scores
         self.references_ = cast(np.ndarray, grouping.references)
         self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
@@ -187,7 +190,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             images: in any form that `fit` takes.
 
         Returns:
-            Cluster of each image, int [K].
+            Cluster of each image, int [K]; -1, where normal images were fitted too, for what is like those.
 
         Raises:
             NotFittedError: `fit` was not called.
@@ -203,12 +206,13 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         return self.assign(images).labels
 
     def assign(self, images: Images, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
-        """As `predict`, with distances and whether an image is unknown: more unusual than those that were fitted are.
+        """As `predict`, with distances, and whether an image is unknown: more unusual than those that were fitted.
 
         Args:
             images: in any form that `fit` takes.
             false_alarms: share of images like those that were fitted which may be taken for unknown; with N of them
-                none can be unknown unless it is 1 / (N + 1) or more.
+                none can be unknown unless it is 1 / (N + 1) or more. So are images like the normal ones, if there
+                were any, taken for findings.
 
         Returns:
             One entry for each image.
@@ -244,7 +248,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 
         found = embed_new(batches(), self.recipe_, self.references_, center=self.center_, device=ACCELERATOR)
         fitted = Fitted(self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
-        embedded = Embedded(new, found.embeddings, found.top_scores)
+        finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
+        embedded = Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new))
         return assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
 
     def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:
@@ -311,8 +316,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             with safe_open(file, "numpy") as content:
                 rest = json.loads((content.metadata() or {})["estimator"])
                 digests = checked_texts(rest, "digests")
-                missing = {"center_": np.empty(0, dtype=np.float32), "top_scores_": np.full((len(digests), 4), np.nan)}
-                arrays = missing | read_arrays(content, ESTIMATOR, len(digests))
+                arrays = _of_earlier_versions(len(digests)) | read_arrays(content, ESTIMATOR, len(digests))
             check_estimator(arrays)
             estimator = cls(**({"embedding": "paper"} | rest["params"]))
             estimator.recipe_ = checked_recipe(rest["recipe"])
@@ -336,3 +340,9 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 def _parameter_as_json(value: object) -> object:
     """Parameters that JSON does not know: NumPy's numbers, and paths."""
     return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _of_earlier_versions(images: int) -> dict[str, np.ndarray]:
+    """What they did not keep."""
+    no_scores = {"top_scores_": np.full((images, 4), np.nan), "normal_top_scores_": np.empty((0, 4))}
+    return {"center_": np.empty(0, dtype=np.float32), **no_scores}

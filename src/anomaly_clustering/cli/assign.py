@@ -1,4 +1,4 @@
-"""New images and the folder of a run in; their clusters, and its report with them, out: `anomaly-clustering assign`."""
+"""New images and the folder of a run in; their clusters, and its report with them, out: `assign` and `update`."""
 
 import argparse
 from collections import Counter
@@ -18,30 +18,36 @@ from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.store import load_run
 
 
-def assign_images(options: argparse.Namespace) -> None:
-    """Run the command; for the options see `assign_options`."""
-    listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
-    listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
-    images = [record.image for record in listing.records]
-    known, untold = read_metadata(options.metadata, images, folder=options.images) if options.metadata else ({}, [])
+def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None:
+    """Run the command, or that of `update`, which proposes groups; see `assign_options` and `update_options`."""
+    images: list[Path] = []
+    notices: list[str] = []
+    if options.images is not None:
+        listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
+        listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
+        images, notices = [record.image for record in listing.records], list(listing.notices)
+    known, untold = (
+        ({}, []) if options.metadata is None else read_metadata(options.metadata, images, folder=options.images)
+    )
     with offering_to_skip():
-        rows, notices = assign_to_run(
+        found = assign_to_run(
             options.run,
             images,
             labels=options.labels,
             folders=options.run_images,
             false_alarms=options.false_alarms,
+            propose=propose,
             metadata=known,
             progress=drawing_the_report,
         )
-    _print([*listing.notices, *untold, *notices], rows, options.run, given=len(images))
+    _print([*notices, *untold, *found.notices], found.rows, options.run, given=len(images))
 
 
 def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:
     console = Console()
     print_notices(console, notices)
     table = Table("Cluster", "Name", "Images")
-    sizes = Counter((row["cluster"], row["label"]) for row in rows if not row["unknown"])
+    sizes = Counter((row["cluster"], row["label"]) for row in rows if not row["unknown"] and row["cluster"] != "")
     for (cluster, name), size in sorted(sizes.items()):
         table.add_row(str(cluster), as_cell(name), str(size))
     console.print(table)

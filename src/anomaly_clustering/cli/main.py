@@ -29,6 +29,8 @@ for a folder of images:
   cluster IMAGES               cluster them, with a report to look at and to name the clusters in
   export --labels labels.csv   copy the images that were named in the report, as other tools train from them
   assign IMAGES --run DIR      put images that come later into the clusters of a run
+  update IMAGES --run DIR      the same, and group those that are of no known type
+  watch FOLDER --run DIR       assign images as they come into a folder
   trends --run DIR             counts and shares of defects over time or by batch, with what has changed
   export-onnx --run DIR        a run as one ONNX file, which tells clusters without this package
 
@@ -45,7 +47,10 @@ examples:
   anomaly-clustering cluster photos --normal good_ones
   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml --data.root DIR
   anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml --data.root DIR"""
-COMMANDS = ("cluster", "export", "assign", "trends", "export-onnx", "test", "validate", "predict", "fit")
+COMMANDS = (
+    *("cluster", "export", "assign", "update", "watch", "trends", "export-onnx"),
+    *("test", "validate", "predict", "fit"),
+)
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
 TRACED = "Traceback (most recent call last)"
@@ -111,6 +116,20 @@ def _command(words: list[str]) -> Callable[[], object]:
             from anomaly_clustering.cli.assign import assign_images
 
             return partial(assign_images, options)
+        case ["update", *rest]:
+            from anomaly_clustering.cli.options import update_options
+
+            options = update_options(rest)
+            from anomaly_clustering.cli.assign import assign_images
+
+            return partial(assign_images, options, propose=True)
+        case ["watch", *rest]:
+            from anomaly_clustering.cli.options import watch_options
+
+            options = watch_options(rest)
+            from anomaly_clustering.cli.watch import watch
+
+            return partial(watch, options)
         case ["export", *rest]:
             from anomaly_clustering.cli.options import export_options
 

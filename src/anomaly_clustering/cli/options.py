@@ -5,16 +5,14 @@ there are answered at once.
 """
 
 import argparse
-import math
 from collections.abc import Sequence
-from datetime import time
 from pathlib import Path
 from textwrap import indent
 from typing import NoReturn
 
+from anomaly_clustering.cli import values
 from anomaly_clustering.runs.export import LAYOUTS
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
-from anomaly_clustering.runs.file_names import STORE
 
 METHODS = ("signed_residuals", "paper")
 CLUSTER_EXAMPLES = """\
@@ -42,13 +40,26 @@ ASSIGN = """\
 Assign new images to the clusters of a run, and show them in its report. A new image is compared with images that the
 run has kept, and goes to the cluster with the nearest mean. An image of the run itself, told by the content of its
 file, keeps the cluster that it has. assigned.csv in the folder of the run lists these images, and new ones of earlier
-calls, whose clusters are found anew: give --labels each time."""
+calls. --labels holds for later calls too, until another one is given."""
+UPDATE = """\
+As assign, and unknown images, those of earlier calls and of watch among them, are grouped among themselves: the report
+shows these proposed groups first. Clusters of the run keep their numbers, names and images. To make a proposed group
+known, name it in the report, or move its images to where they belong, save labels.csv, and give it with --labels:
+images that come later may then join it. Without NEW_IMAGES, what came before is grouped anew."""
+WATCH = """\
+Assign images as they come into a folder, each once, and go on until Ctrl-C. For each a line of JSON is printed, with
+the columns of assigned.csv, and a row is added to that in the folder of the run; the report shows them after the next
+`update`. A file is taken when it has not changed for --every seconds and can be read; one that stays broken is named.
+What was assigned is told by its content, so the command may be ended and started again at any time."""
 UNKNOWN = """\
 A new image is ranked among the N images of the run by how unusual it is: by its mean distance to the three images that
 are nearest, beside how near images are to one another there, and by its most unusual patches. Of N + 1 images so many
 are at least as unusual: that share is the column p_value. A new image is unknown, of none of the known types, if it is
 at most the share of false alarms. So of new images of the known types, no more than that share are taken for unknown
-ones."""
+ones.
+
+Where the run was given normal images (--normal), a new one that is as usual as these are among one another, with the
+same share of false alarms, is no finding: it is of no cluster, and not in the report."""
 
 EXPORT = """\
 Copy labelled images into a folder that other tools train from, or that annotation tools import. Images without a label,
@@ -95,15 +106,21 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("images", nargs="?", type=_folder, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
+    add("images", nargs="?", type=values.folder, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
     add("--synthetic", action="store_true", help="cluster generated images of a defective product instead")
-    add("--clusters", type=_num_clusters, default="auto", metavar="K", help="how many, or auto (default): up to 20")
-    add("--normal", type=_folder, metavar="DIR", help="folder of images known to be free of defects")
-    add("--maps", type=_maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
+    add(
+        "--clusters",
+        type=values.num_clusters,
+        default="auto",
+        metavar="K",
+        help="how many, or auto (default): up to 20",
+    )
+    add("--normal", type=values.folder, metavar="DIR", help="folder of images known to be free of defects")
+    add("--maps", type=values.maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
     add("--method", choices=METHODS, default=METHODS[0], help="signed_residuals (default), or paper: that of the paper")
     add("--backbone", default="embedded", metavar="NAME", help="network: embedded (default), or any of timm")
     add("--layer", metavar="NAME", help="layer of the network (default: those of the method)")
-    add("--checkpoint", type=_checkpoint, metavar="FILE", help="weights of the network in a local file")
+    add("--checkpoint", type=values.checkpoint, metavar="FILE", help="weights of the network in a local file")
     add("--image-size", type=int, default=256, metavar="PIXELS", help="images are resized to a square (default 256)")
     add(
         "--aspect",
@@ -115,8 +132,14 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--tau", type=float, help="smoothness of the weights (default: 6%% of the patches count; paper 0.02)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
     add("--copies", choices=("all", "once"), default="all", help="count exact copies of an image all (default) or once")
-    add("--metadata", type=_table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
-    add("--bits", type=_bits, default="auto", metavar="N", help="bits of the camera in 16-bit files (default auto)")
+    add("--metadata", type=values.table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
+    add(
+        "--bits",
+        type=values.bits,
+        default="auto",
+        metavar="N",
+        help="bits of the camera in 16-bit files (default auto)",
+    )
     add("--out", type=Path, metavar="DIR", help="output folder (default: IMAGES-clusters, in this folder)")
     add("--overwrite", action="store_true", help="replace the run that the output folder holds")
     options = parser.parse_args(argv)
@@ -137,39 +160,85 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering assign`; files and folders that they name are there."""
+    parser = _parser_of_later_images("assign", ASSIGN)
+    parser.add_argument("images", type=values.folder, metavar="NEW_IMAGES", help="folder of images")
+    _add_report(parser)
+    return parser.parse_args(argv)
+
+
+def update_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering update`; files and folders that they name are there."""
+    parser = _parser_of_later_images("update", UPDATE)
+    parser.add_argument("images", nargs="?", type=values.folder, metavar="NEW_IMAGES", help="folder of images")
+    _add_report(parser)
+    return parser.parse_args(argv)
+
+
+def watch_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering watch`; files and folders that they name are there."""
+    parser = _parser_of_later_images("watch", WATCH)
+    add = parser.add_argument
+    add("images", type=values.folder, metavar="FOLDER", help="folder that images come into")
+    add("--every", type=values.seconds, default=1.0, metavar="SECONDS", help="how often to look (default 1)")
+    add(
+        "--once",
+        action="store_true",
+        help="take what is there and end: with status 3 if an image was unknown, else 2 if a file was broken, else 0",
+    )
+    add(
+        "--on-unknown",
+        type=values.command_words,
+        metavar="CMD",
+        help="run this for each unknown image, with its path as the last word and the line of JSON in the variable "
+        "ANOMALY_CLUSTERING_IMAGE; no shell reads it, and it has a minute",
+    )
+    return parser.parse_args(argv)
+
+
+def _parser_of_later_images(command: str, description: str) -> Parser:
     parser = Parser(
-        prog="anomaly-clustering assign",
-        description=ASSIGN,
+        prog=f"anomaly-clustering {command}",
+        description=description,
         epilog=f"what is unknown:\n{indent(UNKNOWN, '  ')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("images", type=_folder, metavar="NEW_IMAGES", help="folder of images")
-    add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
     add(
-        "--labels",
-        type=_labels,
-        metavar="FILE",
-        help="labels.csv saved from the report: clusters as they were corrected",
+        "--run",
+        type=values.run_folder,
+        required=True,
+        metavar="DIR",
+        help="folder that `anomaly-clustering cluster` wrote",
     )
     add(
         "--false-alarms",
-        type=_share,
+        type=values.share,
         default=FALSE_ALARMS,
         metavar="SHARE",
         help=f"share of known images that may be taken for unknown ones (default {FALSE_ALARMS}), see below",
+    )
+    return parser
+
+
+def _add_report(parser: Parser) -> None:
+    """What the report is drawn from."""
+    add = parser.add_argument
+    add(
+        "--labels",
+        type=values.labels_file,
+        metavar="FILE",
+        help="labels.csv saved from the report: clusters as they were corrected",
     )
     add(
         "--images",
         dest="run_images",
         action="append",
-        type=_folder,
+        type=values.folder,
         metavar="DIR",
         help="where images of the run may lie (default: this folder); may be given several times",
     )
-    add("--metadata", type=_table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
+    add("--metadata", type=values.table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
-    return parser.parse_args(argv)
 
 
 def export_options(argv: Sequence[str]) -> argparse.Namespace:
@@ -181,13 +250,24 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--labels", type=_labels, required=True, metavar="FILE", help="labels.csv or labels.json, saved from a report")
+    add(
+        "--labels",
+        type=values.labels_file,
+        required=True,
+        metavar="FILE",
+        help="labels.csv or labels.json, saved from a report",
+    )
     add("--layout", choices=tuple(LAYOUTS), default="folders", help="see below (default folders)")
-    add("--run", type=_run, metavar="DIR", help="the run of the report: regions of defects from its heat maps")
+    add(
+        "--run",
+        type=values.run_folder,
+        metavar="DIR",
+        help="the run of the report: regions of defects from its heat maps",
+    )
     add(
         "--images",
         action="append",
-        type=_folder,
+        type=values.folder,
         metavar="DIR",
         help="where the images may lie (default: this folder); may be given several times",
     )
@@ -208,9 +288,20 @@ def onnx_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering export-onnx`; the run and the labels are there."""
     parser = Parser(prog="anomaly-clustering export-onnx", description=ONNX)
     add = parser.add_argument
-    add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add(
+        "--run",
+        type=values.run_folder,
+        required=True,
+        metavar="DIR",
+        help="folder that `anomaly-clustering cluster` wrote",
+    )
     add("--out", type=Path, required=True, metavar="FILE", help="the model, such as model.onnx")
-    add("--labels", type=_labels, metavar="FILE", help="labels.csv saved from the report: names of clusters, corrected")
+    add(
+        "--labels",
+        type=values.labels_file,
+        metavar="FILE",
+        help="labels.csv saved from the report: names of clusters, corrected",
+    )
     add("--half", action="store_true", help="keep references in half precision: a smaller file, distances to 2e-3")
     add("--overwrite", action="store_true", help="replace the file that is there")
     return parser.parse_args(argv)
@@ -220,7 +311,13 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering trends`; the run and the files are there."""
     parser = Parser(prog="anomaly-clustering trends", description=TRENDS)
     add = parser.add_argument
-    add("--run", type=_run, required=True, metavar="DIR", help="folder that `anomaly-clustering cluster` wrote")
+    add(
+        "--run",
+        type=values.run_folder,
+        required=True,
+        metavar="DIR",
+        help="folder that `anomaly-clustering cluster` wrote",
+    )
     add(
         "--by",
         default=PERIODS[0],
@@ -229,92 +326,25 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--shifts",
-        type=_shifts,
+        type=values.shifts,
         metavar="TIMES",
         help="when shifts begin, such as 06:00,14:00,22:00 (the default); for --by shift",
     )
-    add("--labels", type=_labels, metavar="FILE", help="labels.csv saved from the report: names of clusters, corrected")
-    add("--metadata", type=_table, metavar="FILE", help="CSV with path, time, batch, ... in place of that of the run")
+    add(
+        "--labels",
+        type=values.labels_file,
+        metavar="FILE",
+        help="labels.csv saved from the report: names of clusters, corrected",
+    )
+    add(
+        "--metadata",
+        type=values.table,
+        metavar="FILE",
+        help="CSV with path, time, batch, ... in place of that of the run",
+    )
     options = parser.parse_args(argv)
     if options.shifts and options.by not in ("auto", "shift"):
         parser.error(f"--shifts says when shifts begin; give --by shift in place of --by {options.by}")
     options.by = "shift" if options.shifts else options.by
-    options.shifts = options.shifts or _shifts("06:00,14:00,22:00")
+    options.shifts = options.shifts or values.shifts("06:00,14:00,22:00")
     return options
-
-
-def _shifts(text: str) -> list[time]:
-    try:
-        found = sorted({time.fromisoformat(part.strip()) for part in text.split(",")})
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"shifts are times of the day with commas between, such as 06:00,14:00,22:00, got {text!r}"
-        ) from None
-    return found
-
-
-def _table(text: str) -> Path:
-    if not Path(text).is_file():
-        raise FileNotFoundError(f"metadata {text!r} does not exist; give a CSV file with a column 'path'")
-    return Path(text)
-
-
-def _num_clusters(text: str) -> int | str:
-    if text == "auto":
-        return text
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"the number of clusters must be 2 or more, or 'auto', got {text!r}")
-    return int(text)
-
-
-def _bits(text: str) -> int | str:
-    if text == "auto":
-        return text
-    if not text.isdecimal() or not 8 <= int(text) <= 16:
-        raise argparse.ArgumentTypeError(f"the bits of a camera are 8 to 16, or 'auto', got {text!r}")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(
-            f"the share of known images that may be flagged is between 0 and 1, such as 0.05, got {text!r}"
-        )
-    return share
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    if not path.exists():
-        raise FileNotFoundError(f"{text!r} does not exist")
-    if not path.is_dir():
-        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the images")
-    return path
-
-
-def _run(text: str) -> Path:
-    if not (Path(text) / STORE).is_file():
-        raise FileNotFoundError(f"{text!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote")
-    return Path(text)
-
-
-def _maps(text: str) -> Path:
-    if not Path(text).is_dir():
-        raise FileNotFoundError(f"{text!r} is not a folder of anomaly maps")
-    return Path(text)
-
-
-def _checkpoint(text: str) -> Path:
-    if not Path(text).is_file():
-        raise FileNotFoundError(f"checkpoint {text!r} does not exist")
-    return Path(text)
-
-
-def _labels(text: str) -> Path:
-    if not Path(text).is_file():
-        raise FileNotFoundError(f"{text!r} does not exist; save it from the report")
-    return Path(text)

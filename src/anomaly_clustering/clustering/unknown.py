@@ -8,7 +8,7 @@ probable, whatever the distribution, so that p is at most a with a probability o
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 NEIGHBOURS = 3
@@ -117,6 +117,38 @@ def _nearest_others(embeddings: Float[np.ndarray, "n d"], first: int) -> _Neares
     distances[rows, first + rows] = np.inf
     count = min(NEIGHBOURS, len(embeddings) - 1)
     return _closest(distances, np.broadcast_to(np.arange(len(embeddings)), distances.shape), count)
+
+
+def findings(
+    top_scores: Float[np.ndarray, "k 4"], normal_top_scores: Float[np.ndarray, "r 4"], false_alarms: float
+) -> Bool[np.ndarray, " k"]:
+    """Whether images have patches that are more unusual than those of normal images are.
+
+    An image is a finding if p <= a, where p is the share of those at least as unusual among the R normal images and
+    itself, by the 16 most unusual patches. Few normal images cannot tell a share a of them: then a finding is what is
+    more unusual than all R, which one in R + 1 good images is.
+
+    Args:
+        top_scores: how unusual the most unusual patches of each image are [K, 4]; where that is not known, it is taken
+            for a finding.
+        normal_top_scores: the same of normal images, each among the others [R, 4]; without any all
+            are findings.
+        false_alarms: a, the share of good images that may be taken for findings.
+
+    Returns:
+        One truth an image [K].
+
+    Example:
+        >>> normal = np.tile(np.arange(39.0)[:, None], (1, 4))
+        >>> findings(np.tile(np.array([[5.0], [37.5], [99.0]]), (1, 4)), normal, 0.05).tolist()
+        [False, True, True]
+    """
+    scores, normal = top_scores[:, TOP_COLUMN], np.sort(normal_top_scores[:, TOP_COLUMN])
+    count = len(normal)
+    p = (1 + count - np.searchsorted(normal, scores)) / (count + 1)
+    # Without normal images p is 1, as is the least that they could tell.
+    found: Bool[np.ndarray, " k"] = (p <= max(false_alarms, 1 / (count + 1))) | np.isnan(scores)
+    return found
 
 
 def _closest(distances: Float[np.ndarray, "n k"], images: Int[np.ndarray, "n k"], count: int) -> _Nearest:

@@ -11,8 +11,8 @@ from anomaly_clustering.features.canvas import together
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Advance, Progress
-from anomaly_clustering.mic.references import draw
-from anomaly_clustering.mic.streaming import IMAGES, NORMAL_IMAGES, Stream
+from anomaly_clustering.mic.references import NORMAL_IMAGES, draw
+from anomaly_clustering.mic.streaming import IMAGES, Stream
 
 
 def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:

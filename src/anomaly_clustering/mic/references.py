@@ -5,10 +5,13 @@ Where this is at hand before the images come, no bag has to be kept.
 Each of the three takes the bags of a batch and their positions in the data set, and returns a row for each image:
 `scores` [B, M], and, as later images can be scored too, `mean_scores` [B], how unusual the patches of an image are on
 average, and `top_scores` [B, 4], how unusual the most unusual ones are; or `distance` [B, N] to all images. Each has
-`reference_bags` [R, P, D] in half precision: a sample of what was compared with, for images that come later.
+`reference_bags` [R, P, D] in half precision: a sample of what was compared with, for images that come later; and
+`normal_top_scores` [R, 4]: how unusual the most unusual patches of normal images are among the others, none where there
+are no normal ones.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +22,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.mic.progress import Progress
-from anomaly_clustering.mic.scores import Reduce, novelty, rarity, top_means
+from anomaly_clustering.mic.scores import TOP, Reduce, novelty, rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.search.precision import Precision
 
@@ -28,6 +31,8 @@ from anomaly_clustering.search.precision import Precision
 # at .36 from the mean of their cluster.
 KEPT_IMAGES = 32
 KEPT_PATCHES = 2**15
+# Normal images that are looked at as if they came later.
+NORMAL_IMAGES = 100
 # Always the same ones, since runs with different seeds share what the cache remembers.
 SEED = 0
 
@@ -36,31 +41,43 @@ class NormalPatches:
     """Patches of normal images, with which novelty compares (Eq. 6).
 
     Args:
-        patches: of all normal images together [P, D].
+        bags: of the normal images [R, P, D].
         precision: of the search, see `nearest_blocks`.
 
     Attributes:
-        reference_bags: up to 32768 of the patches, in one bag [1, R, D].
+        reference_bags: up to 32768 of their patches, in one bag [1, P, D].
 
     Example:
-        >>> normal = NormalPatches(torch.tensor([[0.0], [4.0]]), "fp32")
+        >>> normal = NormalPatches(torch.tensor([[[0.0]], [[4.0]]]), "fp32")
         >>> normal(torch.tensor([[[1.0], [6.0]]]), torch.tensor([0]))["scores"].tolist()
         [[1.0, 2.0]]
+        >>> normal.normal_top_scores[:, 0].tolist()
+        [4.0, 4.0]
     """
 
-    def __init__(self, patches: Float[Tensor, "p d"], precision: Precision):
-        self.patches = patches
+    def __init__(self, bags: Float[Tensor, "r p d"], precision: Precision):
+        self.bags = bags
         self.precision: Precision = precision
-        self.reference_bags: Float16[Tensor, "1 r d"] | None = patches[draw(len(patches), KEPT_PATCHES, SEED)][
-            None
-        ].half()
+        self.kept = draw(bags.shape[0] * bags.shape[1], KEPT_PATCHES, SEED).to(bags.device)
+        patches = bags.flatten(0, 1)[self.kept]
+        self.reference_bags: Float16[Tensor, "1 r d"] | None = patches[None].half()
+
+    @cached_property
+    def normal_top_scores(self) -> Float[Tensor, "r 4"]:
+        """Of up to 100 normal images, each against what is kept of the others."""
+        assert self.reference_bags is not None
+        kept, image = self.reference_bags[0].to(self.bags), self.kept // self.bags.shape[1]
+        found = [self.bags.new_empty(0, len(TOP))]
+        for i in draw(len(self.bags), NORMAL_IMAGES, SEED).tolist() if len(self.bags) > 1 else []:
+            found.append(top_means(novelty(self.bags[i : i + 1], kept[image != i], self.precision)))
+        return torch.cat(found)
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         assert self.reference_bags is not None
         # Against fewer patches all distances are larger, so those of later images would not compare with the scores.
         later = novelty(bags, self.reference_bags[0].to(bags), self.precision)
         return {
-            "scores": novelty(bags, self.patches, self.precision),
+            "scores": novelty(bags, self.bags.flatten(0, 1), self.precision),
             "mean_scores": later.mean(1),
             "top_scores": top_means(later),
         }
@@ -76,6 +93,7 @@ class ReferenceImages:
 
     Attributes:
         reference_bags: up to 32 of the bags [R, M, D].
+        normal_top_scores: none, since nothing says that the images are normal.
 
     Example:
         >>> shard = Shard(torch.tensor([[[0.0]], [[4.0]]]), torch.tensor([0, 1]))
@@ -90,6 +108,7 @@ class ReferenceImages:
         drawn = draw(len(shard.bags), KEPT_IMAGES, SEED)
         self.kept = Shard(shard.bags[drawn].half(), shard.positions[drawn.to(shard.positions.device)])
         self.reference_bags: Float16[Tensor, "r m d"] | None = self.kept.bags
+        self.normal_top_scores = shard.bags.new_empty(0, len(TOP))
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         scores = rarity(bags, self.reduce, positions=positions, references=[self.shard], precision=self.precision)
@@ -113,6 +132,7 @@ class CachedResults:
 
     Attributes:
         reference_bags: what the earlier run compared with [R, P, D]; None where it kept none.
+        normal_top_scores: of the earlier run [R, 4].
         tau: that the earlier run has chosen; None where it chose none before its images came.
         normal_scores: how unusual the patches of each normal image are among the others [R, h, w]; None where there are
             none.
@@ -125,9 +145,10 @@ class CachedResults:
 
     def __init__(self, found: Mapping[str, Tensor]):
         self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
+        self.normal_top_scores: Float[Tensor, "r 4"] = found.get("normal_top_scores", torch.empty(0, len(TOP)))
         self.tau = float(found["tau"]) if "tau" in found else None
         self.normal_scores: Float[Tensor, "r h w"] | None = found.get("normal_scores")
-        of_run = ("reference_bags", "tau", "normal_scores")
+        of_run = ("reference_bags", "tau", "normal_scores", "normal_top_scores")
         self.rows = {name: rows for name, rows in found.items() if name not in of_run}
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
@@ -209,7 +230,7 @@ def embed_drawn(
     if options.weights == "novelty":
         with progress("Embedding normal images", len(drawn)) as advance:
             bags = embedder.of(data.normal_dataloader(), drawn, advance, options.normal_stride)
-        return NormalPatches(bags.flatten(0, 1), options.precision)
+        return NormalPatches(bags, options.precision)
     with progress("Embedding references", len(drawn)) as advance:
         bags = embedder.of(data.test_dataloader(), drawn, advance)
     return ReferenceImages(Shard(bags, drawn.to(bags.device)), options.reduce, options.precision)

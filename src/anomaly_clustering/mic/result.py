@@ -40,6 +40,7 @@ class Grouping:
             where they cannot.
         top_scores: how unusual the most unusual patches of each image are [N, 4], see `top_means`, as later images are
             scored; NaN where they cannot be.
+        normal_top_scores: the same of up to 100 normal images, each among the others [R, 4]; none if there are none.
         references: bags that patches of later images are compared with [R, P, D], in half precision; or images, in 8
             bits [R, 3, height, width], or canvases [R, 4, height, width] of images that keep their aspect, where these
             are embedded anew; None where patches were not compared.
@@ -50,7 +51,8 @@ class Grouping:
     Example:
         >>> embeddings = np.array([[0.0], [4.0], [9.0]])
         >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
-        >>> unknown, uniform, scores = np.full(3, -1), np.full((3, 2, 2), 0.25), (np.zeros(3), np.zeros((3, 4)))
+        >>> unknown, uniform = np.full(3, -1), np.full((3, 2, 2), 0.25)
+        >>> scores = np.zeros(3), np.zeros((3, 4)), np.zeros((0, 4))
         >>> Grouping(np.arange(3), unknown, uniform, embeddings, None, groups, *scores).num_clusters
         2
     """
@@ -63,6 +65,7 @@ class Grouping:
     groups: Groups
     mean_scores: Float[np.ndarray, " n"]
     top_scores: Float[np.ndarray, "n 4"]
+    normal_top_scores: Float[np.ndarray, "normals 4"]
     references: References | None = None
     tau: float = math.nan
     center: Float[np.ndarray, " all_channels"] | None = None
@@ -116,6 +119,7 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
         groups=on_first(lambda: _cluster(embeddings, distance, options, num_clusters)),
         mean_scores=rows.get("mean_scores", np.full(total, np.nan, dtype=np.float32)),
         top_scores=rows.get("top_scores", np.full((total, 4), np.nan, dtype=np.float32)),
+        normal_top_scores=run.normal_top_scores.cpu().numpy(),
         references=None if run.references is None else run.references.cpu().numpy(),
         tau=run.tau,
         center=None if center is None else center.numpy(),

@@ -11,6 +11,7 @@ from torch import Tensor
 from anomaly_clustering.mic.comparison_cache import ComparisonCache
 from anomaly_clustering.mic.references import ComparedWith
 from anomaly_clustering.mic.row_buffer import RowBuffer
+from anomaly_clustering.mic.scores import TOP, top_means
 from anomaly_clustering.mic.streaming import Stream
 
 
@@ -55,9 +56,18 @@ class Run:
         return self.reference_bags
 
     @property
+    def normal_top_scores(self) -> Float[Tensor, "r 4"]:
+        """How unusual the most unusual patches of normal images are among the others; none if there are no others."""
+        if self.normal_scores is not None:
+            return top_means(self.normal_scores.flatten(1))
+        return torch.empty(0, len(TOP)) if self.compared_with is None else self.compared_with.normal_top_scores
+
+    @property
     def shared(self) -> dict[str, Tensor]:
         """What is kept in the cache beside a row for each image."""
         if self.stream is not None:
             scored = {} if self.normal_scores is None else {"normal_scores": self.normal_scores}
             return {"tau": torch.tensor(self.tau)} | scored
-        return {} if self.references is None else {"reference_bags": self.references}
+        if self.references is None:
+            return {}
+        return {"reference_bags": self.references, "normal_top_scores": self.normal_top_scores}

@@ -24,7 +24,6 @@ from anomaly_clustering.search.precision import Precision
 
 # Images to compare with, where no other number is given: of 100 among others, NMI is the same.
 IMAGES = 32
-NORMAL_IMAGES = 100
 # Patches of normal images that scores compare with, and of each other image.
 NORMAL_PATCHES = 2**14
 PATCHES = 2**8

@@ -74,7 +74,9 @@ class Report:
         facts: what is told about the run, by name.
         map_name: the method that made the places.
         curves: by which to choose the number of clusters.
-        nearest: for each later image the image of the run that it is most like.
+        nearest: for each later image the image of the run that it is most like. It goes with that one in all that is
+            decided, where both are in one cluster.
+        proposed: numbers of groups of later images that are unlike the run, which come first.
         notices: what a reader should know before reading on.
         originals: address of each image's file, from where the page lies; empty where no file is reached.
         scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all, NaN
@@ -122,6 +124,7 @@ class Report:
     map_name: str = ""
     curves: Sequence[Curve] = ()
     nearest: Sequence[int] = ()
+    proposed: Sequence[int] = ()
     notices: Sequence[str] = field(default=())
     originals: Sequence[str] = ()
     scores: Float[np.ndarray, " n"] | None = None
@@ -133,9 +136,11 @@ class Report:
     def __post_init__(self) -> None:
         per_image = ("paths", "names", "labels", "distances", "heat", "target", "places")
         lengths = {field: len(getattr(self, field)) for field in per_image}
-        optional = {"originals": self.originals or None, "scores": self.scores, "alike": self.alike}
-        optional |= {"sound": self.sound, "outlines": self.outlines or None}
-        lengths |= {field: len(values) for field, values in optional.items() if values is not None}
+        not_always = ("originals", "scores", "sound", "outlines", "alike")
+        lengths |= {field: len(values) for field in not_always if (values := getattr(self, field)) is not None}
+        lengths = {
+            field: number for field, number in lengths.items() if number or field not in ("originals", "outlines")
+        }
         if len(set(lengths.values())) > 1 or not len(self.labels):
             raise ValueError(f"a report needs at least one image and one entry an image in each field, got {lengths}")
         if len(self.labels) != len(self.tree) + 1 + len(self.nearest):

@@ -91,8 +91,8 @@ def galleries(report: Report, shown: Sequence[tuple[Picture, str]], confusion: C
         confusion: of clusters and classes; None where no class is known.
 
     Returns:
-        Clusters in the order of the leaves of the dendrogram, the unknown images last; numbers that no image has are
-        left out.
+        Proposed groups first, then clusters in the order of the leaves of the dendrogram, the unknown images last;
+        numbers that no image has are left out.
     """
     rows = {row.number: row for row in confusion.rows} if confusion else {}
 
@@ -138,10 +138,10 @@ def order_of_leaves(report: Report) -> list[int]:
         report: of the run.
 
     Returns:
-        Numbers of the clusters, that of the unknown images last.
+        Numbers of the clusters, of proposed groups first, that of the unknown images last.
     """
     places = np.empty(report.num_leaves)
     places[leaves_list(report.tree) if len(report.tree) else [0]] = np.arange(report.num_leaves)
     below = places[[*range(report.num_leaves), *report.nearest]]
     mean = {int(k): below[report.labels == k].mean() for k in np.unique(report.labels)}
-    return sorted(mean, key=lambda k: (k == UNKNOWN, mean[k], k))
+    return sorted(mean, key=lambda k: (k == UNKNOWN, k not in report.proposed, mean[k], k))

@@ -13,7 +13,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from anomaly_clustering.report.confusion import against_classes
 from anomaly_clustering.report.content import Given, Report
-from anomaly_clustering.report.galleries import UNKNOWN, galleries
+from anomaly_clustering.report.galleries import galleries
 from anomaly_clustering.report.likeness import packed
 from anomaly_clustering.report.pictures import PALETTE, Pictures, coarse
 from anomaly_clustering.report.scripts import hash_of, script
@@ -23,7 +23,7 @@ from anomaly_clustering.report.texts import LANGUAGES, in_english, text, texts
 MOST_CLUSTERS = 150
 # Photographs of a cluster that are shown before all of them are asked for; js/gallery.js takes it from the page.
 IN_STRIP = 12
-# A later image stays with the one that it is most like, so that it goes where that one is put.
+# The cluster of a later image that goes where the one is put that it is most like.
 FOLLOWS = -2
 # Photographs of a cluster that fit a printed page; page.css hides what is beyond.
 ON_PAPER = 30
@@ -91,7 +91,11 @@ def _data(report: Report) -> dict[str, Any]:
         "title": _valid(report.title),
         "paths": [_valid(str(path)) for path in report.paths],
         "numClusters": report.num_clusters,
-        "labels": [*report.labels[:n].tolist(), *(UNKNOWN if k == UNKNOWN else FOLLOWS for k in later.tolist())],
+        # A later image stays with the one that it is most like, so that it goes where that one is put.
+        "labels": [
+            *report.labels[:n].tolist(),
+            *(FOLLOWS if k == report.labels[i] else k for k, i in zip(later.tolist(), report.nearest, strict=True)),
+        ],
         "leaves": [*range(n), *report.nearest],
         "target": report.target.tolist(),
         "classNames": [_valid(name) for name in report.class_names],

@@ -46,13 +46,17 @@ class Embedded(NamedTuple):
     embeddings: Float[np.ndarray, "e d"]
     top_scores: Float[np.ndarray, "e 4"]
     """How unusual the most unusual patches are, as in the run; NaN where that is not known."""
+    finding: Bool[np.ndarray, " e"]
+    """Whether its patches are more unusual than those of normal images are, see `findings`."""
+    not_in: Sequence[Sequence[int]]
+    """Clusters that a person said it is not in."""
 
 
 class Assignment(NamedTuple):
     """Where images belong, one entry an image."""
 
     labels: Int[np.ndarray, " k"]
-    """Cluster: that with the nearest mean embedding, or its own of an image of the run."""
+    """Cluster: that with the nearest mean, or its own of an image of the run; -1 where it has none."""
     distances: Float[np.ndarray, " k"]
     """Distance to that mean."""
     nearest: Int[np.ndarray, " k"]
@@ -61,12 +65,16 @@ class Assignment(NamedTuple):
     """Whether it is of no type that the run knows, see `nearest_clusters`."""
     p_values: Float[np.ndarray, " k"]
     """How probable it is that an image of the run is as unusual; NaN for those of the run."""
+    finding: Bool[np.ndarray, " k"]
+    """Whether it is anything but a good image; where no normal images tell, all are, and so are those of the run."""
 
 
 def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
     """Clusters of images: one that is of the run keeps its own, any other goes to that with the nearest mean.
 
-    What was clustered stays where it is, though the mean of another cluster may be nearer, and is never unknown.
+    What was clustered stays where it is, though the mean of another cluster may be nearer, and is never unknown. A new
+    image without a finding is of no cluster, and not unknown either. One that a person said is not in the cluster which
+    it is nearest to is unknown.
 
     Args:
         digests: of the images that are asked for.
@@ -85,7 +93,8 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarm
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
         >>> run, unknown = np.array([[0.0], [2.0], [10.0]]), np.full((3, 4), np.nan)
         >>> fitted = Fitted(recipe, None, ["a", "b", "c"], run, np.array([0, 0, 1]), unknown)
-        >>> found = assign(["a", "d"], Embedded(["d"], np.array([[9.0]]), unknown[:1]), fitted)
+        >>> new = Embedded(["d"], np.array([[9.0]]), unknown[:1], np.array([True]), [()])
+        >>> found = assign(["a", "d"], new, fitted)
         >>> found.labels.tolist(), found.distances.tolist()
         ([0, 1], [1.0, 1.0])
     """
@@ -93,6 +102,12 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarm
     rows = {content: i for i, content in enumerate(new.digests)}
     seen = Seen(fitted.embeddings, fitted.top_scores)
     found = nearest_clusters(Seen(new.embeddings, new.top_scores), seen, fitted.labels, false_alarms=false_alarms)
+    barred = np.array([k in out for k, out in zip(found.labels.tolist(), new.not_in, strict=True)], dtype=bool)
+    found = found._replace(
+        labels=np.where(new.finding & ~barred, found.labels, -1),
+        unknown=(found.unknown | barred) & new.finding,
+        finding=new.finding,
+    )
     numbered = np.unique(fitted.labels, return_inverse=True)[1]
     of_itself = Assignment(
         labels=fitted.labels,
@@ -100,6 +115,7 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarm
         nearest=np.arange(len(fitted.labels)),
         unknown=np.zeros(len(fitted.labels), dtype=bool),
         p_values=np.full(len(fitted.labels), np.nan),
+        finding=np.ones(len(fitted.labels), dtype=bool),
     )
     # Images of the run first, then the new ones, and of these the asked ones.
     row = [of_run[content] if content in of_run else len(fitted.labels) + rows[content] for content in digests]
@@ -147,4 +163,4 @@ def nearest_clusters(
     cluster, distances = to_means.argmin(1), to_means.min(1)
     nearest = np.where(inverse == cluster[:, None], cdist(points, exact), np.inf).argmin(1)
     p = Ranking(run).p_values(new)
-    return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p)
+    return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

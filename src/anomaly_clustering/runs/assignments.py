@@ -7,7 +7,8 @@ saves, each hold some of these columns, in this order.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from anomaly_clustering.system.tables import write_csv
+from anomaly_clustering.system.lines import append_line
+from anomaly_clustering.system.tables import csv_row, write_csv
 
 COLUMNS = {
     "index": "position in the data set, where the data has no files",
@@ -23,16 +24,20 @@ COLUMNS = {
     "not_in": "clusters that a person took it out of, separated by ';'; empty where there are none",
     "unknown": "1 where it is more unusual than known images are, else 0",
     "p_value": "how probable it is that a known image is as unusual; empty for images of the run",
+    "finding": "1 where it is more unusual than normal images are, else 0; empty where none were given",
     "same_as": "the image of the run that it is, by content; empty where it is new",
 }
 
 
-def write_assignments(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+def write_assignments(
+    path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] | None = None
+) -> None:
     """Write a row for each image, fractions with six digits after the point.
 
     Args:
         path: of the file.
-        rows: at least one, all with the same of the `COLUMNS`.
+        rows: all with the same of the `COLUMNS`.
+        columns: their names; None for those of the first row, of which there must be one.
 
     Example:
         >>> import tempfile
@@ -41,8 +46,30 @@ def write_assignments(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         ...     (Path(folder) / "assignments.csv").read_text()
         'path,cluster\\na.png,2\\n'
     """
-    columns = in_order(rows[0])
-    write_csv(path, columns, [[_written(row[name]) for name in columns] for row in rows])
+    names = in_order(dict.fromkeys(columns) if columns is not None else rows[0])
+    write_csv(path, names, [[_written(row[name]) for name in names] for row in rows])
+
+
+def append_assignment(path: Path, row: Mapping[str, object]) -> None:
+    """Add a row to a table that is there, or leave it as it is.
+
+    Args:
+        path: of the file.
+        row: with the columns of the table.
+
+    Raises:
+        OSError: the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder) / "assigned.csv"
+        ...     write_assignments(table, [], columns=["cluster", "path"])
+        ...     append_assignment(table, {"cluster": 2, "path": "a.png"})
+        ...     table.read_text()
+        'path,cluster\\na.png,2\\n'
+    """
+    append_line(path, csv_row([_written(row[name]) for name in in_order(row)]))
 
 
 def in_order(names: Mapping[str, object]) -> list[str]:

@@ -47,3 +47,24 @@ def why_none(images: int, share: float) -> str:
         f"more often than {share:g}; give --false-alarms {math.ceil(least * 1000) / 1000:g} or more, or a run of more "
         "images"
     )
+
+
+def why_coarse(normals: int, share: float) -> str:
+    """What so few normal images cannot tell, see `clustering.unknown.findings`; empty where they can, or are none.
+
+    Args:
+        normals: that are compared with one another.
+        share: of false alarms.
+
+    Example:
+        >>> why_coarse(4, 0.05)
+        '1 of 5 good images will be taken for a finding, more than 0.05: with 4 normal images no smaller share ...'
+        >>> why_coarse(0, 0.05), why_coarse(19, 0.05)
+        ('', '')
+    """
+    if not normals or share >= 1 / (normals + 1):
+        return ""
+    return (
+        f"1 of {normals + 1} good images will be taken for a finding, more than {share:g}: with {normals} normal "
+        "images no smaller share can be told"
+    )

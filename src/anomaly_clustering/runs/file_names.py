@@ -8,6 +8,8 @@ PAGE = "report.html"
 # Of images that were assigned later.
 ASSIGNED = "assigned.csv"
 LATER = "assigned.safetensors"
+DECISIONS = "decisions.json"
+WATCHED = "watched.jsonl"
 # Of a training.
 CHECKPOINTS = "checkpoints"
 EPOCHS = "epochs.csv"

@@ -27,6 +27,7 @@ class Labelled(NamedTuple):
     Attributes:
         path: of the image.
         unsure: whether it was marked as unsure.
+        not_in: clusters that it must not be put in; none where the file has no such column.
 
     Example:
         >>> Labelled(Path("a.png"), 0, "dent", unsure=False).label
@@ -40,7 +41,6 @@ class Labelled(NamedTuple):
     """Name of the cluster, empty where it was given none."""
     unsure: bool
     not_in: tuple[int, ...] = ()
-    """Clusters that a person took it out of."""
 
 
 def read_labels(file: Path) -> list[Labelled]:
@@ -112,9 +112,15 @@ def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
 def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
     cluster = _whole(row["cluster"], f"cluster of image {number}", least=-1, most=LARGEST)
     unsure = _whole(row["unsure"], f"unsure of image {number}", least=0, most=1)
-    told = (row.get("not_in") or "").split(SEPARATOR)
-    not_in = [_whole(part, f"not_in of image {number}", least=-1, most=LARGEST) for part in told if part.strip()]
-    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), tuple(dict.fromkeys(not_in)))
+    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, number))
+
+
+def _not_in(row: Mapping[str, Any], number: int) -> tuple[int, ...]:
+    """A list in JSON; in a table numbers with semicolons between them."""
+    told = row.get("not_in") or ""
+    values = [value for value in told.split(SEPARATOR) if value.strip()] if isinstance(told, str) else told
+    found = (_whole(value, f"not_in of image {number}", least=-1, most=LARGEST) for value in values)
+    return tuple(dict.fromkeys(found))
 
 
 def _whole(value: object, name: str, *, least: int, most: int) -> int:

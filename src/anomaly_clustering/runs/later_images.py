@@ -4,19 +4,26 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from anomaly_clustering.runs.file_names import LATER
+from anomaly_clustering.clustering.unknown import findings
+from anomaly_clustering.mic.recipe import NewImages
+from anomaly_clustering.runs.file_names import LATER, WATCHED
+from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER as ARRAYS
 from anomaly_clustering.runs.untrusted import check_later, checked_texts, read_arrays
 from anomaly_clustering.system.files import whole_file
+
+# Arrays of a row an image, in the order of `LaterImages`.
+ROWS = ("weights", "embeddings", "mean_scores", "top_scores", "finding")
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,13 @@ class LaterImages:
         embeddings: one vector an image, made as the run made its own [K, D].
         mean_scores: how unusual the patches are on average [K]; NaN where that is not known.
         top_scores: how unusual the most unusual patches are [K, 4]; NaN where that is not known.
+        finding: whether they are more unusual than those of normal images are [K], as it was found when the image came.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
 
     Example:
         >>> import tempfile
         >>> weights, scores = np.full((1, 2, 2), 0.25), (np.zeros(1), np.zeros((1, 4)))
-        >>> later = LaterImages([Path("a.png")], ["9f86"], weights, np.zeros((1, 3)), *scores)
+        >>> later = LaterImages([Path("a.png")], ["9f86"], weights, np.zeros((1, 3)), *scores, np.array([True]))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     later.save(Path(folder))
         ...     [file.name for file in Path(folder).iterdir()]
@@ -48,7 +56,55 @@ class LaterImages:
     embeddings: Float[np.ndarray, "k d"]
     mean_scores: Float[np.ndarray, " k"]
     top_scores: Float[np.ndarray, "k 4"]
+    finding: Bool[np.ndarray, " k"]
     scores: Float[np.ndarray, "k h w"] | None = None
+
+    @staticmethod
+    def of_none(run: StoredRun) -> "LaterImages":
+        """No images.
+
+        Args:
+            run: with embeddings.
+        """
+        assert run.embeddings is not None
+        weights, none = run.weights[:0].astype(np.float32), np.empty(0, dtype=bool)
+        scores = _scores(run, weights, run.mean_scores[:0])
+        return LaterImages([], [], weights, run.embeddings[:0], run.mean_scores[:0], run.top_scores[:0], none, scores)
+
+    def and_new(
+        self, run: StoredRun, paths: Sequence[Path], digests: Sequence[str], found: NewImages, false_alarms: float
+    ) -> "LaterImages":
+        """These images and new ones after them.
+
+        Args:
+            run: that they are assigned to.
+            paths: of the new images.
+            digests: SHA-256 of their files.
+            found: what came of embedding them.
+            false_alarms: share of good images that may be taken for findings, see `findings`.
+
+        Raises:
+            ValueError: by its recipe the run makes embeddings that are not like those it holds.
+        """
+        for name, own, theirs in (
+            ("weights", run.weights, found.weights),
+            ("embeddings", run.embeddings, found.embeddings),
+        ):
+            if own is None or own.shape[1:] != theirs.shape[1:]:
+                raise ValueError(
+                    f"the run is damaged: by its recipe {name} of an image are {list(theirs.shape[1:])}, and it holds "
+                    f"{list(own.shape[1:]) if own is not None else 'none'}"
+                )
+        return LaterImages(
+            [*self.paths, *paths],
+            [*self.digests, *digests],
+            np.concatenate([self.weights, found.weights]),
+            np.concatenate([self.embeddings, found.embeddings]),
+            np.concatenate([self.mean_scores, found.mean_scores]),
+            np.concatenate([self.top_scores, found.top_scores]),
+            np.append(self.finding, findings(found.top_scores, run.normal_top_scores, false_alarms)),
+            _joined(self.scores, _scores(run, found.weights, found.mean_scores)),
+        )
 
     def save(self, folder: Path) -> None:
         """Write them to the folder of the run, weights and scores in half precision, as those of the run.
@@ -57,7 +113,7 @@ class LaterImages:
             folder: of the run.
         """
         names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests})
-        arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores")}
+        arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores", "finding")}
         arrays["weights"] = self.weights.astype(np.float16)
         if self.scores is not None:
             arrays["scores"] = self.scores.astype(np.float16)
@@ -79,19 +135,53 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
         ValueError: the file that keeps it is damaged.
     """
     assert run.embeddings is not None
-    path = folder / LATER
+    stored = _stored(folder / LATER, run)
+    seen = {*run.digests, *stored.digests}
+    entries = [entry for entry in read_journal(folder) if entry.arrays and entry.digest not in seen]
+    if not entries:
+        return stored
+    try:
+        arrays = {name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays}
+        watched = LaterImages(
+            [entry.path for entry in entries],
+            [entry.digest for entry in entries],
+            **arrays,
+            finding=np.array([entry.finding for entry in entries]),
+            scores=_scores(run, arrays["weights"], arrays["mean_scores"]),
+        )
+        check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
+    rows: dict[str, Any] = {name: np.concatenate([getattr(stored, name), getattr(watched, name)]) for name in ROWS}
+    rows["scores"] = _joined(stored.scores, watched.scores)
+    return LaterImages([*stored.paths, *watched.paths], [*stored.digests, *watched.digests], **rows)
+
+
+def _scores(
+    run: StoredRun, weights: Float[np.ndarray, "k h w"], mean_scores: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, "k h w"] | None:
+    return None if run.scores is None else patch_scores(weights, mean_scores, run.recipe.tau).astype(np.float32)
+
+
+def _joined(
+    scores: Float[np.ndarray, "k h w"] | None, more: Float[np.ndarray, "j h w"] | None
+) -> Float[np.ndarray, "both h w"] | None:
+    return None if scores is None or more is None else np.concatenate([scores, more])
+
+
+def _stored(path: Path, run: StoredRun) -> LaterImages:
+    assert run.embeddings is not None
     if not path.is_file():
-        none = None if run.scores is None else run.scores[:0].astype(np.float32)
-        known = run.mean_scores[:0], run.top_scores[:0], none
-        return LaterImages([], [], run.weights[:0].astype(np.float32), run.embeddings[:0], *known)
+        return LaterImages.of_none(run)
     check_unchanged(path, way_out="delete it to assign images anew")
     try:
         with safe_open(path, "numpy") as file:
             names = json.loads(file.metadata()["images"])
             paths = [Path(path) for path in checked_texts(names, "paths")]
             digests = checked_texts(names, "digests", like="paths")
-            unknown = np.full((len(paths), 4), np.nan)
-            arrays = {"top_scores": unknown} | read_arrays(file, ARRAYS, len(paths))
+            # Of earlier versions.
+            missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
+            arrays = missing | read_arrays(file, ARRAYS, len(paths))
         check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
         if run.scores is None:
             arrays.pop("scores", None)

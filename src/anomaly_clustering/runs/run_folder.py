@@ -124,6 +124,7 @@ def _stored(
         places=places,
         mean_scores=grouping.mean_scores,
         top_scores=grouping.top_scores,
+        normal_top_scores=grouping.normal_top_scores,
         embeddings=grouping.embeddings,
         references=grouping.references,
         center=grouping.center,
@@ -190,7 +191,7 @@ def how_many(grouping: Grouping) -> str:
         >>> from anomaly_clustering.clustering.grouping import group_embeddings
         >>> embeddings, weights = np.array([[0.0], [4.0], [9.0]]), np.full((3, 2, 2), 0.25)
         >>> groups = group_embeddings(embeddings, 2, "ward", seed=0)
-        >>> scores = np.zeros(3), np.zeros((3, 4))
+        >>> scores = np.zeros(3), np.zeros((3, 4)), np.zeros((0, 4))
         >>> how_many(Grouping(np.arange(3), np.full(3, -1), weights, embeddings, None, groups, *scores))
         '2, as given'
     """

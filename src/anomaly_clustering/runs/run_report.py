@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Int
+from jaxtyping import Float, Float16, Int
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
@@ -28,23 +28,28 @@ class AssignedImages(NamedTuple):
 
     Attributes:
         paths: their files.
+        labels: cluster of each, as the page counts clusters: that which the run has of the nearest image, where it goes
+            with that one; -1 of an unknown image [K].
         nearest: the image of the run that each is most like, in the cluster that it was assigned to [K].
         distances: to the centre of that cluster [K].
-        unknown: whether it is out of the range of the run [K].
         weights: of the patches of each image [K, H, W].
         places: on the map of the run [K, 2].
         embeddings: one vector an image [K, D]; None where the run has none.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
+        proposed: numbers of groups of unknown images, about which a person is to decide.
+        notices: what is to be said of them.
     """
 
     paths: Sequence[Path]
+    labels: Int[np.ndarray, " k"]
     nearest: Int[np.ndarray, " k"]
     distances: Float[np.ndarray, " k"]
-    unknown: Bool[np.ndarray, " k"]
     weights: Float16[np.ndarray, "k h w"]
     places: Float[np.ndarray, "k 2"]
     embeddings: Float[np.ndarray, "k d"] | None = None
     scores: Float[np.ndarray, "k h w"] | None = None
+    proposed: Sequence[int] = ()
+    notices: Sequence[str] = ()
 
 
 def draw_report(
@@ -72,8 +77,8 @@ def draw_report(
     """
     if later is None:
         h, w = run.weights.shape[1:]
-        no_number, no_index, no_patch = np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, h, w), np.float16)
-        later = AssignedImages([], no_index, no_number, no_number > 0, no_patch, np.empty((0, 2)), scores=no_patch)
+        none, no_patch = np.empty(0, dtype=np.int64), np.empty((0, h, w), np.float16)
+        later = AssignedImages([], none, none, np.empty(0), no_patch, np.empty((0, 2)), scores=no_patch)
     scores = None
     if run.scores is not None and later.scores is not None:
         scores = np.concatenate([run.scores, later.scores])
@@ -86,7 +91,7 @@ def draw_report(
         paths=paths,
         read=partial(_read, bits=run.recipe.bits),
         names=[*short_names(run.paths), *short_names(later.paths)],
-        labels=np.append(run.labels, np.where(later.unknown, -1, run.labels[later.nearest])),
+        labels=np.append(run.labels, later.labels),
         distances=np.append(run.distances, later.distances),
         heat=found.heat,
         scores=found.scores,
@@ -100,7 +105,12 @@ def draw_report(
         curves=run.curves,
         nearest=later.nearest.tolist(),
         facts=run.facts,
-        notices=[*run.notices, *([f"{gone} of the images that came later are no longer there"] if gone else [])],
+        proposed=later.proposed,
+        notices=[
+            *run.notices,
+            *([f"{gone} of the images that came later are no longer there"] if gone else []),
+            *later.notices,
+        ],
         originals=[address(path, home or folder) for path in paths],
         alike=most_alike(_vectors(run, later)),
         given=given_labels(labels, paths) if labels else None,

@@ -48,6 +48,8 @@ class StoredRun:
         mean_scores: how unusual the patches of each image are on average [N]; NaN where that is not known.
         top_scores: how unusual the most unusual patches of each image are [N, 4], see `top_means`; NaN where that is
             not known, as in runs of earlier versions.
+        normal_top_scores: the same of up to 100 normal images, each among the others [R, 4]; none where there were
+            none, or where an earlier version kept none.
         embeddings: one vector an image [N, D]; None where images were compared patch by patch.
         references: what patches of new images are compared with, see `Grouping`; None where patches were not compared.
         center: by which averages of new images are centred [D]; None where the run took no signed roots.
@@ -74,6 +76,7 @@ class StoredRun:
     places: Float[np.ndarray, "n 2"]
     mean_scores: Float[np.ndarray, " n"]
     top_scores: Float[np.ndarray, "n 4"]
+    normal_top_scores: Float[np.ndarray, "normals 4"]
     embeddings: Float[np.ndarray, "n d"] | None
     references: References | None
     center: Float[np.ndarray, " all_channels"] | None = None
@@ -144,7 +147,9 @@ def load_run(folder: Path) -> StoredRun:
         with safe_open(path, "numpy") as file:
             rest: dict[str, Any] = json.loads(file.metadata()["run"])
             images = check_told(rest)
-            arrays = {"top_scores": np.full((images, 4), np.nan)} | read_arrays(file, RUN, images)
+            # Of earlier versions.
+            missing = {"top_scores": np.full((images, 4), np.nan), "normal_top_scores": np.empty((0, 4))}
+            arrays = missing | read_arrays(file, RUN, images)
         check_run(arrays, len(rest["class_names"]))
         rest["recipe"] = checked_recipe(rest["recipe"])
         check_fits(arrays, rest["recipe"])

@@ -53,6 +53,7 @@ RUN = {
     "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
     # Earlier versions kept none.
     "top_scores": Layout(("n 4",), FRACTIONS, optional=True, gaps=True),
+    "normal_top_scores": Layout(("normals 4",), FRACTIONS, optional=True),
     "embeddings": Layout(("n d",), FRACTIONS, optional=True),
     "references": Layout(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
     "center": Layout(("channels",), FRACTIONS, optional=True),
@@ -66,6 +67,7 @@ LATER = {
     "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
     "top_scores": RUN["top_scores"],
     "scores": RUN["scores"],
+    "finding": Layout(("n",), ("BOOL",), optional=True),
 }
 ESTIMATOR = {
     "labels_": RUN["labels"],
@@ -75,6 +77,7 @@ ESTIMATOR = {
     "distances_": Layout(("merges",), FRACTIONS),
     "mean_scores_": RUN["mean_scores"],
     "top_scores_": RUN["top_scores"],
+    "normal_top_scores_": RUN["normal_top_scores"],
     "references_": Layout(RUN["references"].shapes, RUN["references"].kinds),
     # Earlier versions, which knew the paper's embedding alone, kept none.
     "center_": Layout(("channels",), FRACTIONS, optional=True),

@@ -67,4 +67,6 @@ def what_is_kept(command: str) -> str:
         return f"all of the result is in {str(there)!r} already"
     if command == "fit":
         return "epochs that have ended are kept: go on with --ckpt_path last, if there are any"
+    if command == "watch":
+        return "what was assigned is kept: start the command again to go on"
     return "nothing unfinished is kept: start the command again"

@@ -38,7 +38,20 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     """
     with whole_file(path) as part, part.open("w", newline="", encoding=ENCODING, errors=ERRORS) as file:
         for row in (columns, *rows):
-            file.write(",".join(_quoted(as_text("" if value is None else str(value))) for value in row) + "\n")
+            file.write(csv_row(row) + "\n")
+
+
+def csv_row(values: Sequence[object]) -> str:
+    """One row of what `write_csv` writes, without its end.
+
+    Args:
+        values: one a column.
+
+    Example:
+        >>> csv_row(["x,y.png", None, 2])
+        '"x,y.png",,2'
+    """
+    return ",".join(_quoted(as_text("" if value is None else str(value))) for value in values)
 
 
 def _quoted(cell: str) -> str:

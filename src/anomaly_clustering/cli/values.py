@@ -1,0 +1,119 @@
+"""A word of the user in; the value of an option, or one line that says what is wrong with the word, out."""
+
+import argparse
+import math
+import shlex
+import shutil
+from datetime import time
+from pathlib import Path
+
+from anomaly_clustering.runs.file_names import STORE
+
+
+def shifts(text: str) -> list[time]:
+    """Times of the day at which shifts begin, sorted."""
+    try:
+        found = sorted({time.fromisoformat(part.strip()) for part in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"shifts are times of the day with commas between, such as 06:00,14:00,22:00, got {text!r}"
+        ) from None
+    return found
+
+
+def table(text: str) -> Path:
+    """A CSV file that is there."""
+    if not Path(text).is_file():
+        raise FileNotFoundError(f"metadata {text!r} does not exist; give a CSV file with a column 'path'")
+    return Path(text)
+
+
+def num_clusters(text: str) -> int | str:
+    """A number of clusters, or 'auto'."""
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"the number of clusters must be 2 or more, or 'auto', got {text!r}")
+    return int(text)
+
+
+def bits(text: str) -> int | str:
+    """Bits of a value of a camera, or 'auto'."""
+    if text == "auto":
+        return text
+    if not text.isdecimal() or not 8 <= int(text) <= 16:
+        raise argparse.ArgumentTypeError(f"the bits of a camera are 8 to 16, or 'auto', got {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Seconds between two looks."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < 86400:
+        raise argparse.ArgumentTypeError(f"the seconds between two looks are more than 0, such as 1, got {text!r}")
+    return found
+
+
+def command_words(text: str) -> list[str]:
+    """The words of a command whose program is there."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no command: {error}") from None
+    if not words or shutil.which(words[0]) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no command that is there; give a program, and its words")
+    return words
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(
+            f"the share of known images that may be flagged is between 0 and 1, such as 0.05, got {text!r}"
+        )
+    return found
+
+
+def folder(text: str) -> Path:
+    """A folder that is there."""
+    path = Path(text)
+    if not path.exists():
+        raise FileNotFoundError(f"{text!r} does not exist")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the images")
+    return path
+
+
+def run_folder(text: str) -> Path:
+    """The folder of a run."""
+    if not (Path(text) / STORE).is_file():
+        raise FileNotFoundError(f"{text!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote")
+    return Path(text)
+
+
+def maps(text: str) -> Path:
+    """A folder of anomaly maps."""
+    if not Path(text).is_dir():
+        raise FileNotFoundError(f"{text!r} is not a folder of anomaly maps")
+    return Path(text)
+
+
+def checkpoint(text: str) -> Path:
+    """A file of weights that is there."""
+    if not Path(text).is_file():
+        raise FileNotFoundError(f"checkpoint {text!r} does not exist")
+    return Path(text)
+
+
+def labels_file(text: str) -> Path:
+    """A file of labels that is there."""
+    if not Path(text).is_file():
+        raise FileNotFoundError(f"{text!r} does not exist; save it from the report")
+    return Path(text)

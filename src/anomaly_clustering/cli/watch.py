@@ -1,0 +1,158 @@
+"""A folder that images come into, and a run, in; a line of JSON for each image out: `anomaly-clustering watch`."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.runs.journal import record_told
+from anomaly_clustering.runs.watched import ChangingError, Watcher, signature
+from anomaly_clustering.system.full_disk import FULL
+
+# Looks at a file that cannot be read and does not change, until it is named.
+PATIENCE = 5
+# Seconds that the user's command has.
+MOST_SECONDS = 60
+UNKNOWN_CAME, BROKEN = 3, 2
+IMAGE = "ANOMALY_CLUSTERING_IMAGE"
+STANDARD_ERROR = 2
+
+
+def watch(options: argparse.Namespace) -> None:
+    """Run the command; for the options see `watch_options`."""
+    watcher = Watcher(options.run, options.false_alarms)
+    last = watcher.last()
+    if options.on_unknown and last and last.row.get("unknown") is True and not last.told:
+        # This command was ended after the image was assigned, and before the user's was told of it.
+        _tell(options, last.row, last.digest)
+    folder = _Folder(options.images)
+    unknown = False
+    while True:
+        for path in folder.settled():
+            row = _taken(watcher, folder, path, every=options.every)
+            if row is None:
+                continue
+            print(json.dumps(row, default=str), flush=True)
+            if row["unknown"]:
+                unknown = True
+                if options.on_unknown:
+                    _tell(options, row, watcher.digest)
+        if options.once and not folder.waiting:
+            break
+        time.sleep(options.every)
+    if unknown or folder.broken:
+        sys.exit(UNKNOWN_CAME if unknown else BROKEN)
+
+
+class _Folder:
+    """What lies in the folder, and what became of it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.seen: dict[Path, tuple[int, int, int]] = {}
+        """As each file was at the last look."""
+        self.done: dict[Path, tuple[int, int, int]] = {}
+        self.failed: dict[Path, int] = {}
+        """How often a file could not be read since it last changed."""
+        self.broken: set[Path] = set()
+
+    def settled(self) -> Sequence[Path]:
+        """Files that are as they were at the last look, and not done."""
+        before, self.seen = self.seen, {}
+        # A folder on a network may be away for a while.
+        with suppress(OSError):
+            for path in image_files(self.folder):
+                with suppress(OSError):
+                    self.seen[path] = signature(path)
+        changed = [path for path, now in self.seen.items() if before.get(path) != now]
+        for path in changed:
+            self.failed.pop(path, None)
+            self.broken.discard(path)
+        self.done = {path: found for path, found in self.done.items() if path in self.seen}
+        return [path for path in self.seen if path not in changed and self._is_open(path)]
+
+    def _is_open(self, path: Path) -> bool:
+        return self.done.get(path) != self.seen[path] and path not in self.broken
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a file is still to be taken."""
+        return any(self._is_open(path) for path in self.seen)
+
+    def finish(self, path: Path) -> None:
+        """A file was taken."""
+        self.done[path] = self.seen[path]
+
+    def leave(self, path: Path) -> None:
+        """A file is gone."""
+        self.seen.pop(path, None)
+
+    def fail(self, path: Path) -> bool:
+        """A file could not be read; true when it is to be given up, until it changes."""
+        self.failed[path] = self.failed.get(path, 0) + 1
+        if self.failed[path] < PATIENCE:
+            return False
+        self.broken.add(path)
+        return True
+
+
+def _taken(watcher: Watcher, folder: _Folder, path: Path, *, every: float) -> dict[str, Any] | None:
+    """The row of a file; None where there is none, or not yet. Waits where the disk is full, or the run in use."""
+    said = False
+    while True:
+        try:
+            row = watcher.take(path)
+        except (ChangingError, FileNotFoundError):
+            folder.leave(path)
+            return None
+        except BlockingIOError:
+            time.sleep(min(every, 0.2))
+        except (UnreadableImageError, OSError) as error:
+            if getattr(error, "errno", None) not in FULL:
+                if folder.fail(path):
+                    _say(str(error))
+                    print(json.dumps({"path": str(path), "error": str(error)}), flush=True)
+                return None
+            if not said:
+                _say(f"{error}; waiting for room")
+            said = True
+            time.sleep(every)
+        else:
+            folder.finish(path)
+            return row
+
+
+def _tell(options: argparse.Namespace, row: Mapping[str, Any], content: str) -> None:
+    """Have the user's command called; whatever becomes of it, the work goes on."""
+    words = [*options.on_unknown, str(row["path"])]
+    line = json.dumps(dict(row), default=str)
+    try:
+        # Standard output is for lines of JSON.
+        ended = subprocess.run(
+            words,
+            env=os.environ | {IMAGE: line},
+            stdin=subprocess.DEVNULL,
+            stdout=STANDARD_ERROR,
+            timeout=MOST_SECONDS,
+            check=False,
+        )
+        if ended.returncode:
+            _say(f"{words[0]!r} ended with status {ended.returncode} for {str(row['path'])!r}")
+    except subprocess.TimeoutExpired:
+        _say(f"{words[0]!r} took more than {MOST_SECONDS} seconds for {str(row['path'])!r} and was ended")
+    except OSError as error:
+        _say(f"{words[0]!r} was not run for {str(row['path'])!r}: {error}")
+    with suppress(OSError):
+        record_told(options.run, content)
+
+
+def _say(sentence: str) -> None:
+    print(f"watch: {sentence}", file=sys.stderr, flush=True)

@@ -1,0 +1,67 @@
+"""Embeddings of images that are of no known type in; groups of them, whose numbers outlast the coming of more, out."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import pdist, squareform
+
+from anomaly_clustering.clustering.methods import LARGEST, cluster_embeddings, ward
+from anomaly_clustering.clustering.num_clusters import FEWEST_IMAGES, choose_num_clusters
+
+# A mean silhouette up to this is no structure (Kaufman and Rousseeuw 1990): the images are one group.
+NO_STRUCTURE = 0.25
+# Of an image that was in no group before.
+NONE = -1
+
+
+def proposed_groups(
+    embeddings: Float[np.ndarray, "n d"], before: Int[np.ndarray, " n"], first: int
+) -> Int[np.ndarray, " n"]:
+    """Groups of images that are of no known type, by bagged Ward's method; their number by the mean silhouette.
+
+    Fewer than 5 images, and images that do not fall into parts, are one group. A group keeps the number of the earlier
+    one with which it shares images; where several share some, as many images as possible keep theirs.
+
+    Args:
+        embeddings: one vector an image [N, D].
+        before: number of the group that each image was in before [N]; -1 where it was in none.
+        first: number of the first group that is new; the next ones follow.
+
+    Returns:
+        Number of the group of each image [N].
+
+    Example:
+        >>> points = np.array([[0.0], [0.1], [0.2], [9.0], [9.1], [9.2], [9.3]])
+        >>> groups = proposed_groups(points, np.full(7, -1), first=100)
+        >>> groups.tolist()
+        [101, 101, 101, 100, 100, 100, 100]
+        >>> proposed_groups(points[:5], groups[:5], first=102).tolist()
+        [101, 101, 101, 100, 100]
+    """
+    if not len(embeddings):
+        return before
+    labels = _parts(embeddings)
+    old = np.unique(before[before != NONE])
+    shared = (labels[:, None] == np.arange(labels.max() + 1))[:, :, None] & (before[:, None] == old)[:, None]
+    count = shared.sum(0)
+    numbers = np.full(len(count), NONE)
+    for part, group in zip(*linear_sum_assignment(count, maximize=True), strict=True):
+        if count[part, group]:
+            numbers[part] = old[group]
+    new = numbers == NONE
+    numbers[new] = first + np.arange(new.sum())
+    found: Int[np.ndarray, " n"] = numbers[labels]
+    return found
+
+
+def _parts(embeddings: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+    one, n = np.zeros(len(embeddings), dtype=np.int64), len(embeddings)
+    exact = embeddings.astype(np.float64)
+    if n < FEWEST_IMAGES or not np.ptp(exact, axis=0).any():
+        return one
+    if n > LARGEST:
+        return cluster_embeddings(embeddings, choose_num_clusters(ward(embeddings)).num_clusters, "ward")
+    choice = choose_num_clusters(ward(embeddings), "silhouette", distance=squareform(pdist(exact)))
+    if -choice.criterion[choice.num_clusters] <= NO_STRUCTURE:
+        return one
+    return cluster_embeddings(embeddings, choice.num_clusters, "bagged_ward")

@@ -1,0 +1,72 @@
+"""Images and a run in; those that neither the run nor an earlier call has seen, embedded as the run did it, out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from anomaly_clustering.data.aspect import as_batch
+from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.records import Record
+from anomaly_clustering.mic.recipe import Recipe, embed_new
+from anomaly_clustering.mic.trainer import ACCELERATOR
+from anomaly_clustering.runs.later_images import LaterImages, contents_of
+from anomaly_clustering.runs.store import StoredRun
+from anomaly_clustering.system.files import digest
+
+
+def embed_later(
+    run: StoredRun, seen: LaterImages, images: Sequence[Path], false_alarms: float
+) -> tuple[LaterImages, dict[Path, str]]:
+    """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
+
+    Args:
+        run: with embeddings.
+        seen: images that came after the run and were embedded before.
+        images: files of the images that are asked for.
+        false_alarms: share of good images that may be taken for findings, see `findings`.
+
+    Returns:
+        All later images, and the digest of each of the given ones.
+
+    Raises:
+        ValueError: an image has the path of one of the run, or seen before, but another content.
+    """
+    contents = {image: digest(image) for image in images}
+    before = contents_of(run, seen)
+    for image, content in contents.items():
+        if before.get(image, content) != content:
+            raise ValueError(
+                f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
+            )
+    now = {content: image for image, content in reversed(contents.items())}
+    places = zip(seen.paths, seen.digests, strict=True)
+    # What was moved is where it was found.
+    seen = replace(seen, paths=[path if path.is_file() else now.get(content, path) for path, content in places])
+    known = {*run.digests, *seen.digests}
+    new = {content: image for image, content in reversed(contents.items()) if content not in known}
+    if not new:
+        return seen, contents
+    paths = sorted(new.values())
+    found = embed_new(_batches(paths, run.recipe), run.recipe, run.references, center=run.center, device=ACCELERATOR)
+    return seen.and_new(run, paths, [contents[path] for path in paths], found, false_alarms), contents
+
+
+def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:
+    loader = DataLoader(images_of(images, recipe), batch_size=recipe.batch, collate_fn=as_batch)
+    for batch in track(loader, "Comparing with the run", transient=True):
+        yield batch["image"]
+
+
+def images_of(images: Sequence[Path], recipe: Recipe) -> DefectImages:
+    """The pixels of images, as a run takes them.
+
+    Args:
+        images: files.
+        recipe: of the run.
+    """
+    return DefectImages([Record(image, bits=recipe.bits) for image in images], recipe.image_size, aspect=recipe.aspect)

@@ -1,0 +1,112 @@
+"""What `watch` found, line after line, in a file that only grows; a line is there whole or not at all."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anomaly_clustering.runs.file_names import WATCHED
+from anomaly_clustering.system.lines import append_line
+
+# Arrays of an image, in the order of `Entry`.
+ARRAYS = ("weights", "embeddings", "mean_scores", "top_scores")
+
+
+class Entry(NamedTuple):
+    """A file that came.
+
+    Attributes:
+        path: of the file.
+        digest: SHA-256 of it.
+        row: of `assigned.csv`.
+        finding: whether it is more unusual than normal images are.
+        arrays: what became of embedding it, one row each; none for a copy of what was seen before.
+        told: whether the user's command was told of it.
+    """
+
+    path: Path
+    digest: str
+    row: dict[str, Any]
+    finding: bool
+    arrays: dict[str, np.ndarray]
+    told: bool
+
+
+def record(
+    folder: Path, path: Path, digest: str, row: Mapping[str, Any], finding: bool, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Add a file that came to the journal of a run.
+
+    Args:
+        folder: of the run.
+        path: of the file.
+        digest: SHA-256 of it.
+        row: of `assigned.csv`.
+        finding: see `Entry`.
+        arrays: see `Entry`.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    packed = {
+        name: [list(array.shape), base64.b64encode(array.astype(_type_of(name)).tobytes()).decode()]
+        for name, array in arrays.items()
+    }
+    content = {"path": str(path), "digest": digest, "row": dict(row), "finding": finding, "arrays": packed}
+    append_line(folder / WATCHED, json.dumps(content, default=str))
+
+
+def record_told(folder: Path, digest: str) -> None:
+    """Note that the user's command was told of an image.
+
+    Args:
+        folder: of the run.
+        digest: of the image.
+    """
+    append_line(folder / WATCHED, json.dumps({"told": digest}))
+
+
+def read_journal(folder: Path) -> list[Entry]:
+    """All files that came, in their order; a last line without its end does not count.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ValueError: a line is damaged.
+    """
+    path = folder / WATCHED
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    entries: list[Entry] = []
+    try:
+        for line in lines:
+            told = json.loads(line)
+            if "told" in told:
+                if entries:
+                    entries[-1] = entries[-1]._replace(told=True)
+                continue
+            arrays = {name: _unpacked(name, *told["arrays"][name]) for name in ARRAYS if name in told["arrays"]}
+            digest, row = str(told["digest"]), dict(told["row"])
+            entries.append(Entry(Path(told["path"]), digest, row, bool(told["finding"]), arrays, told=False))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are "
+            "assigned again"
+        ) from None
+    return entries
+
+
+def _type_of(name: str) -> type:
+    return np.float16 if name == "weights" else np.float32
+
+
+def _unpacked(name: str, shape: list[int], content: str) -> np.ndarray:
+    array = np.frombuffer(base64.b64decode(content), _type_of(name)).reshape(shape).astype(np.float32)
+    if name != "top_scores" and name != "mean_scores" and not np.isfinite(array).all():
+        raise ValueError(f"{name} holds what is no number")
+    return array

@@ -1,0 +1,61 @@
+"""A run, images that came later and what was decided on them in; those whose cluster is known, and the others, out."""
+
+import numpy as np
+from jaxtyping import Int
+
+from anomaly_clustering.runs.assign import Embedded, Fitted
+from anomaly_clustering.runs.decisions import Decisions
+from anomaly_clustering.runs.later_images import LaterImages
+from anomaly_clustering.runs.store import StoredRun
+
+
+def _held(run: StoredRun, later: LaterImages, decisions: Decisions) -> Int[np.ndarray, " all"]:
+    """Cluster of each image of the run, then of each later one, where that is decided; else -1."""
+    return np.append(decisions.labels, [decisions.later.get(content, -1) for content in later.digests]).astype(np.int64)
+
+
+def fitted_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Fitted:
+    """The images whose clusters are known, as others are assigned to these.
+
+    Args:
+        run: with embeddings.
+        later: images that came after it.
+        decisions: by which images of the run, and maybe later ones, are of a cluster.
+
+    Returns:
+        What `assign` asks for.
+    """
+    assert run.embeddings is not None
+    held = _held(run, later, decisions)
+    is_known = held >= 0
+    return Fitted(
+        run.recipe,
+        run.references,
+        [content for content, known in zip([*run.digests, *later.digests], is_known, strict=True) if known],
+        np.concatenate([run.embeddings, later.embeddings])[is_known],
+        held[is_known],
+        np.concatenate([run.top_scores, later.top_scores])[is_known],
+    )
+
+
+def new_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Embedded:
+    """The images whose clusters are not known.
+
+    Args:
+        run: with embeddings.
+        later: images that came after it.
+        decisions: see `fitted_to`.
+
+    Returns:
+        What `assign` asks for.
+    """
+    assert run.embeddings is not None
+    is_new = _held(run, later, decisions) < 0
+    digests = [content for content, new in zip([*run.digests, *later.digests], is_new, strict=True) if new]
+    return Embedded(
+        digests,
+        np.concatenate([run.embeddings, later.embeddings])[is_new],
+        np.concatenate([run.top_scores, later.top_scores])[is_new],
+        np.append(np.ones(len(run.digests), dtype=bool), later.finding)[is_new],
+        [decisions.not_in.get(content, ()) for content in digests],
+    )

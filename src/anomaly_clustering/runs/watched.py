@@ -1,0 +1,178 @@
+"""A run, and files that come one after another, in; each assigned once, whatever ends this process, out."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anomaly_clustering.data.aspect import as_batch
+from anomaly_clustering.mic.recipe import NewEmbedder, NewImages
+from anomaly_clustering.mic.trainer import ACCELERATOR
+from anomaly_clustering.runs.assign import Embedded, Fitted, assign
+from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, rows_of
+from anomaly_clustering.runs.assignments import append_assignment, write_assignments
+from anomaly_clustering.runs.decisions import Decisions, load_decisions
+from anomaly_clustering.runs.embed_later import images_of
+from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
+from anomaly_clustering.runs.journal import Entry, read_journal, record
+from anomaly_clustering.runs.known import fitted_to, new_to
+from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.mark import Mark, write_mark
+from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.store import find_store, load_run
+from anomaly_clustering.system.files import digest, remove_leftovers
+from anomaly_clustering.system.lines import mend
+from anomaly_clustering.system.locks import working_on
+
+
+class ChangingError(OSError):
+    """A file has changed while it was read."""
+
+
+class _Known(NamedTuple):
+    """What the folder of the run holds, as of its last change."""
+
+    files: tuple[object, ...]
+    decisions: Decisions
+    fitted: Fitted
+    places: dict[str, list[Path]]
+    """Where each content has been seen."""
+
+
+def signature(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written to.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: it is gone.
+    """
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+class Watcher:
+    """Assigns files to a run as they come. The network stays loaded; the folder of the run is locked for moments only.
+
+    Args:
+        folder: of the run.
+        false_alarms: see `assign`.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: the run compared images patch by patch, or a file of it is damaged.
+    """
+
+    def __init__(self, folder: Path, false_alarms: float):
+        find_store(folder)
+        self.folder = folder
+        self.false_alarms = false_alarms
+        self.digest = ""
+        """SHA-256 of the file that was looked at last."""
+        with working_on(folder):
+            remove_leftovers(folder)
+            self.run = load_run(folder)
+            if self.run.embeddings is None:
+                raise ValueError(
+                    f"run {self.run.title!r} compared images patch by patch: it has no embeddings to assign by"
+                )
+            self.store = signature(folder / STORE)
+            mend(folder / WATCHED)
+            self.known = self._read()
+        run = self.run
+        self.embedder = NewEmbedder(run.recipe, run.references, center=run.center, device=ACCELERATOR)
+
+    def last(self) -> Entry | None:
+        """The file that came last, if one did."""
+        entries = read_journal(self.folder)
+        return entries[-1] if entries else None
+
+    def take(self, path: Path) -> dict[str, Any] | None:
+        """Assign a file; the journal and the table have it when this returns.
+
+        Args:
+            path: of the file, which seems to be finished.
+
+        Returns:
+            Its row; None where it was assigned before, under this path or one that it was moved from.
+
+        Raises:
+            ChangingError: it is still being written.
+            UnreadableImageError: it is no image.
+            OSError: it is gone, or the disk is full.
+            BlockingIOError: another command works on the run.
+            ValueError: the run was replaced.
+        """
+        before = signature(path)
+        content = self.digest = digest(path)
+        found = None if content in self.known.places else self._embedded(path)
+        if signature(path) != before:
+            raise ChangingError(f"{str(path)!r} has changed while it was read")
+        with working_on(self.folder):
+            self._refresh()
+            if found is None and content not in self.known.places:
+                raise ChangingError("what is known has changed")
+            return self._recorded(path, content, found)
+
+    def _embedded(self, path: Path) -> NewImages:
+        return self.embedder(as_batch([images_of([path], self.run.recipe)[0]])["image"])
+
+    def _recorded(self, path: Path, content: str, image: NewImages | None) -> dict[str, Any] | None:
+        run, places = self.run, self.known.places
+        seen = places.get(content, [])
+        if path in seen:
+            return None
+        if seen and not any(place.exists() for place in seen):
+            seen.append(path)
+            return None
+        if seen or image is None:
+            later = load_later(self.folder, run)
+            new = new_to(run, later, self.known.decisions)
+            finding = all(usual for usual, own in zip(later.finding, later.digests, strict=True) if own == content)
+        else:
+            one = LaterImages.of_none(run).and_new(run, [path], [content], image, self.false_alarms)
+            finding = bool(one.finding[0])
+            not_in = [self.known.decisions.not_in.get(content, ())]
+            new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
+        found = assign([content], new, self.known.fitted, false_alarms=self.false_alarms)
+        asked = Asked(path, content, str(seen[0]) if seen else "", finding if len(run.normal_top_scores) else None)
+        (row,) = rows_of([asked], found, self.known.decisions)
+        record(self.folder, path, content, row, finding, {} if seen or image is None else image._asdict())
+        append_assignment(self.folder / ASSIGNED, row)
+        places.setdefault(content, []).append(path)
+        return row
+
+    def _files(self) -> tuple[object, ...]:
+        paths = (self.folder / name for name in (LATER, DECISIONS))
+        return tuple(signature(path) if path.exists() else None for path in paths)
+
+    def _refresh(self) -> None:
+        """Another command may have changed what is known."""
+        if signature(self.folder / STORE) != self.store:
+            raise ValueError(f"the run in {str(self.folder)!r} was replaced: start the command again")
+        if self._files() != self.known.files:
+            self.known = self._read()
+
+    def _read(self) -> _Known:
+        run, mark = self.run, mark_of_run(self.folder)
+        assert mark is not None
+        # Both grow while the run goes on.
+        write_mark(self.folder, Mark(mark.kind, {**mark.files, WATCHED: None, ASSIGNED: None}))
+        files = self._files()
+        decisions, later, journal = (
+            load_decisions(self.folder, run),
+            load_later(self.folder, run),
+            read_journal(self.folder),
+        )
+        new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
+        rows = all_rows(run, later, {}, new, fitted, decisions, self.false_alarms)
+        # What was recorded, and not yet written to the table, is so now.
+        copies = [entry.row for entry in journal if not entry.arrays]
+        write_assignments(self.folder / ASSIGNED, [*rows, *copies], columns=COLUMNS_OF_LATER)
+        places: dict[str, list[Path]] = {}
+        for path, content in (
+            *zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True),
+            *((entry.path, entry.digest) for entry in journal),
+        ):
+            places.setdefault(content, []).append(path)
+        return _Known(files, decisions, fitted, places)

@@ -1,0 +1,107 @@
+"""Unknown images become proposed groups, and known ones by a decision; what was known keeps its number and name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeImage
+from PIL import Image
+from test_assign import SMALL, rows
+
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.clustering.proposals import proposed_groups
+
+ALARMS = ["--false-alarms", "0.1"]
+
+
+def test_groups_keep_their_numbers_as_images_come_and_new_ones_get_new_numbers() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(10 * k, 0.5, (8, 4)) for k in range(3)])
+    first = proposed_groups(points[:16], np.full(16, -1), 100)
+    assert sorted(set(first.tolist())) == [100, 101]
+    assert (first == np.repeat(first[[0, 8]], 8)).all()
+    more = proposed_groups(points, np.append(first, np.full(8, -1)), 102)
+    assert (more[:16] == first).all()
+    assert more[16:].tolist() == [102] * 8
+
+
+def test_a_few_images_and_images_without_parts_are_one_group() -> None:
+    rng = np.random.default_rng(0)
+    for points in (rng.normal(size=(3, 4)), rng.normal(size=(40, 64)), np.zeros((9, 2)), np.zeros((1, 2))):
+        assert set(proposed_groups(points, np.full(len(points), -1), 7).tolist()) == {7}
+    assert proposed_groups(np.empty((0, 2)), np.empty(0, dtype=np.int64), 7).tolist() == []
+
+
+def make_other(path: Path, seed: int) -> None:
+    """A checked pattern, which no image of the run is like."""
+    pixels = (np.indices((64, 64)).sum(0) // 8 % 2 * 255 + np.random.default_rng(seed).normal(0, 12, (64, 64))).clip(
+        0, 255
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def run(flat_photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(flat_photos.parent)
+    main(["cluster", "flat", "--clusters", "3", *SMALL])
+    return Path("flat-clusters")
+
+
+def saved_labels(run: Path, found: list[dict[str, str]], *, name: str, not_in: str = "") -> None:
+    """As the report saves them: all images, and a name for the proposed group."""
+    lines = ["path,cluster,label,unsure,not_in"]
+    lines += [f"{row['path']},{row['cluster']},,0," for row in rows(run / "assignments.csv")]
+    for row in found:
+        lines.append(f"{row['path']},{row['cluster']},{name if int(row['cluster']) >= 100 else ''},0,{not_in}")
+    Path("labels.csv").write_text("\n".join(lines))
+
+
+def test_update_proposes_groups_that_a_name_makes_known_for_good(run: Path, make_image: MakeImage, capsys) -> None:
+    for seed in range(3):
+        make_other(Path(f"new/other{seed}.png"), seed)
+    make_image(Path("new/bar.png"), 2, seed=20)
+    main(["update", "new", "--run", str(run), *ALARMS])
+    assert "proposed groups, with so many images: 100 (3)" in capsys.readouterr().out
+    first = rows(run / "assigned.csv")
+    assert [(row["cluster"], row["unknown"]) for row in first if "other" in row["path"]] == [("100", "1")] * 3
+    page = (run / "report.html").read_text()
+    assert page.index('id="cluster-100"') < page.index('id="cluster-0"')
+    # Twice in a row nothing changes, nor without new images, nor by assign.
+    for words in (["update", "new"], ["update"], ["assign", "new"]):
+        main([*words, "--run", str(run), *ALARMS])
+        assert rows(run / "assigned.csv") == first
+    saved_labels(run, first, name="checked")
+    main(["update", "--run", str(run), "--labels", "labels.csv", *ALARMS])
+    for seed in range(3, 5):
+        make_other(Path(f"later/other{seed}.png"), seed)
+    main(["update", "later", "--run", str(run), *ALARMS])
+    found = rows(run / "assigned.csv")
+    checked = [(row["cluster"], row["label"], row["unknown"]) for row in found if "other" in row["path"]]
+    assert checked == [("100", "checked", "0")] * 5
+    # What was known is where it was.
+    (bar,), (before,) = ([row for row in table if "bar" in row["path"]] for table in (found, first))
+    assert bar["cluster"] == before["cluster"]
+
+
+def test_an_image_is_not_put_where_a_person_said_that_it_is_not(run: Path, make_image: MakeImage) -> None:
+    make_image(Path("new/bar.png"), 2, seed=20)
+    main(["assign", "new", "--run", str(run), *ALARMS])
+    (row,) = rows(run / "assigned.csv")
+    saved_labels(run, [row | {"cluster": "-1"}], name="", not_in=f"{row['cluster']};7")
+    main(["assign", "new", "--run", str(run), "--labels", "labels.csv", *ALARMS])
+    # The labels hold for later calls.
+    main(["update", "--run", str(run), *ALARMS])
+    (after,) = rows(run / "assigned.csv")
+    assert (after["cluster"], after["unknown"]) == ("100", "1")
+
+
+def test_decisions_that_are_damaged_are_named(run: Path, make_image: MakeImage, capsys) -> None:
+    make_image(Path("new/bar.png"), 2, seed=20)
+    main(["assign", "new", "--run", str(run)])
+    (run / "run.json").unlink()
+    for content in ("{", '{"labels": [0]}', "[]", "[" * 100_000):
+        (run / "decisions.json").write_text(content)
+        with pytest.raises(SystemExit):
+            main(["assign", "new", "--run", str(run)])
+        assert "decisions.json' is damaged" in capsys.readouterr().err

@@ -1,0 +1,197 @@
+"""Files come into a folder: each is assigned once, whatever becomes of it or of the command meanwhile."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import MakeImage
+from test_assign import rows
+from test_update import make_other
+
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs import journal
+from anomaly_clustering.runs.journal import read_journal
+from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.store import load_run
+
+SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
+OFTEN = ["--every", "0.02", "--false-alarms", "0.1"]
+
+
+@pytest.fixture
+def run(flat_photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(flat_photos.parent)
+    main(["cluster", "flat", "--out", "run", *SMALL])
+    Path("in").mkdir()
+    return Path("run")
+
+
+def once(capsys: pytest.CaptureFixture[str], *words: str, status: int | None = None) -> list[dict[str, object]]:
+    """The lines that are printed for what is there."""
+    capsys.readouterr()
+    argv = ["watch", "in", "--run", "run", "--once", *OFTEN, *words]
+    if status is None:
+        main(argv)
+    else:
+        with pytest.raises(SystemExit) as end:
+            main(argv)
+        assert end.value.code == status
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image: MakeImage, capsys) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    make_image(Path("in/b.png"), 2, seed=31)
+    found = once(capsys)
+    assert [row["path"] for row in found] == ["in/a.png", "in/b.png"]
+    watched = rows(run / "assigned.csv")
+    assert once(capsys) == []
+    # Moved it is the same, and a copy is told as one.
+    Path("in/a.png").rename("in/moved.png")
+    shutil.copy("in/b.png", "in/copy.png")
+    (copy,) = once(capsys)
+    assert (copy["path"], copy["same_as"], copy["cluster"]) == ("in/copy.png", "in/b.png", found[1]["cluster"])
+    assert once(capsys) == []
+    assert [row["path"] for row in rows(run / "assigned.csv")] == ["in/a.png", "in/b.png", "in/copy.png"]
+    # What was watched is known to all commands.
+    assert [path.name for path in load_later(run, load_run(run)).paths] == ["a.png", "b.png"]
+    main(["assign", "in", "--run", "run", "--false-alarms", "0.1"])
+    after = {row["path"]: row for row in rows(run / "assigned.csv")}
+    assert after["in/b.png"] == watched[1]
+    assert after["in/moved.png"]["p_value"] == watched[0]["p_value"]
+    assert once(capsys) == []
+
+
+def test_an_unknown_image_is_told_by_a_command_and_the_status(run: Path, make_image: MakeImage, capsys) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    make_other(Path("in/$(touch gone) b.png"), 1)
+    script = "import os, sys; open('told', 'a').write(sys.argv[1] + os.environ['ANOMALY_CLUSTERING_IMAGE'])"
+    Path("tell.py").write_text(script)
+    found = once(capsys, "--on-unknown", f"{sys.executable} tell.py", status=3)
+    (unknown,) = [row for row in found if row["unknown"]]
+    assert Path("told").read_text() == unknown["path"] + json.dumps(unknown)
+    assert not Path("gone").exists()
+    once(capsys, "--on-unknown", f"{sys.executable} tell.py")
+    assert Path("told").read_text() == unknown["path"] + json.dumps(unknown)
+    # Ended before the command was told, it is so now.
+    lines = (run / "watched.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if "told" not in json.loads(line) and not json.loads(line)["row"]["unknown"]]
+    last = [line for line in lines if json.loads(line).get("path") == unknown["path"]]
+    (run / "watched.jsonl").write_text("".join([*kept, *last]))
+    once(capsys, "--on-unknown", f"{sys.executable} tell.py")
+    assert Path("told").read_text() == 2 * (unknown["path"] + json.dumps(unknown))
+
+
+def test_a_file_that_stays_broken_is_named_and_taken_when_it_is_whole(run: Path, make_image: MakeImage, capsys) -> None:
+    whole = make_image(Path("whole.png"), 1, seed=30).read_bytes()
+    Path("in/a.png").write_bytes(whole[: len(whole) // 2])
+    (line,) = once(capsys, status=2)
+    assert line["path"] == "in/a.png"
+    assert "in/a.png" in str(line["error"])
+    Path("in/a.png").write_bytes(whole)
+    assert [row["path"] for row in once(capsys)] == ["in/a.png"]
+
+
+def test_a_line_that_was_cut_off_and_a_row_that_was_not_written_are_made_good(
+    run: Path, make_image: MakeImage, capsys
+) -> None:
+    for name in "ab":
+        make_image(Path(f"in/{name}.png"), 1, seed=ord(name))
+    first = once(capsys)
+    table, kept = (run / "assigned.csv").read_text(), (run / "watched.jsonl").read_text()
+    # Killed between the journal and the table, and in the middle of a line.
+    (run / "assigned.csv").write_text(table[: table.index("in/b.png")])
+    assert once(capsys) == []
+    assert (run / "assigned.csv").read_text() == table
+    (run / "watched.jsonl").write_text(kept[:-100])
+    assert once(capsys) == first[1:]
+    assert (run / "assigned.csv").read_text() == table
+    assert [entry.path.name for entry in read_journal(run)] == ["a.png", "b.png"]
+
+
+def test_a_full_disk_is_waited_for(
+    run: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    write, full = os.write, [True, True]
+
+    def some(descriptor: int, data: bytes) -> int:
+        if b"digest" in data and full:
+            full.pop()
+            return write(descriptor, data[:10])
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", some)
+    argv = ["watch", "in", "--run", "run", "--once", *OFTEN]
+    main(argv)
+    said = capsys.readouterr()
+    assert said.err.count("waiting for room") == 1
+    assert json.loads(said.out.splitlines()[-1])["path"] == "in/a.png"
+    assert len(read_journal(run)) == 1
+    assert not full
+
+
+@pytest.mark.slow
+def test_of_200_files_that_come_none_is_lost_and_none_taken_twice_through_two_kills(
+    run: Path, make_image: MakeImage
+) -> None:
+    argv = [sys.executable, "-m", "anomaly_clustering", "watch", "in", "--run", "run", *OFTEN]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+    Path("made").mkdir()
+    for i in range(200):
+        make_image(Path(f"made/{i:03}.png"), i % 3, seed=1000 + i, size=32)
+    process, printed = start(), ""
+    for i, file in enumerate(sorted(Path("made").iterdir())):
+        content, target = file.read_bytes(), Path("in") / file.name
+        if i % 5 == 0:
+            # Half of it first.
+            target.write_bytes(content[:300])
+            time.sleep(0.05)
+        target.write_bytes(content)
+        if i % 7 == 0:
+            # Under another name until it is whole.
+            target.rename(target.with_suffix(".part"))
+            target.with_suffix(".part").rename(target)
+        passing = Path("in/passing.png")
+        passing.write_bytes(content[:-1] + b"x")
+        time.sleep(0.03)
+        passing.unlink()
+        if i in (70, 140):
+            until(lambda count=i // 3: len(read_journal(run)) > count)
+            process.send_signal(signal.SIGKILL)
+            printed += process.communicate()[0]
+            process = start()
+    until(lambda: len(read_journal(run)) >= 200)
+    process.send_signal(signal.SIGTERM)
+    printed += process.communicate(timeout=30)[0]
+    assert process.returncode == 143
+    names = [f"in/{i:03}.png" for i in range(200)]
+    taken = [str(entry.path) for entry in read_journal(run) if entry.path.name != "passing.png"]
+    assert sorted(taken) == names
+    table = [row["path"] for row in rows(run / "assigned.csv") if "passing" not in row["path"]]
+    assert sorted(table) == names
+    # A kill may fall between the journal and a line that is printed.
+    assert len([line for line in printed.splitlines() if "passing" not in line]) >= 198
+
+
+def until(law: object, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not law():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_journal_that_is_damaged_is_named(run: Path) -> None:
+    for line in ("{", "[]", '{"path": 3}', '{"path": "a", "digest": "0", "row": 3, "finding": true, "arrays": {}}'):
+        (run / journal.WATCHED).write_text(f"{line}\n")
+        with pytest.raises(ValueError, match=r"watched.jsonl' is damaged"):
+            read_journal(run)
