@@ -148,7 +148,7 @@ def test_of_200_files_that_come_none_is_lost_and_none_taken_twice_through_two_ki
 
     Path("made").mkdir()
     for i in range(200):
-        make_image(Path(f"made/{i:03}.png"), i % 3, seed=1000 + i, size=32)
+        make_image(Path(f"made/{i:03}.png"), i % 3, seed=1000 + i)
     process, printed = start(), ""
     for i, file in enumerate(sorted(Path("made").iterdir())):
         content, target = file.read_bytes(), Path("in") / file.name
