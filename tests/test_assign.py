@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -167,8 +168,10 @@ def test_new_images_join_their_like_and_another_product_is_unknown(run: Path, ma
     # Those of the first call are still there, and all are in the report.
     assert [Path(row["path"]).parent.name for row in found] == ["new"] * 3 + ["other"] * 4
     page = (run / "report.html").read_text()
-    assert page.count('<span class="later">new, unlike the run</span>') == sum(row["unknown"] == "1" for row in found)
-    assert page.count(" data-later draggable") == 7
+    assert page.count('<span class="later" data-t="new_and_unlike">new, unlike the run</span>') == sum(
+        row["unknown"] == "1" for row in found
+    )
+    assert page.count(" data-later") == 7
 
 
 def test_clusters_can_be_those_that_were_corrected_in_the_report(run: Path, make_image: MakeImage) -> None:
@@ -178,6 +181,11 @@ def test_clusters_can_be_those_that_were_corrected_in_the_report(run: Path, make
     Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]))
     make_image(Path("new/bar.png"), 2, seed=30)
     main(["assign", "new", "--run", str(run), "--labels", "labels.csv"])
+    # The page says so too, in whatever browser it is opened.
+    (held,) = re.findall(r'<script type="application/json" id="run">(.*?)</script>', (run / "report.html").read_text())
+    (given,) = json.loads(held)["given"]["decisions"]
+    named = {image["label"] for image in csv.DictReader(Path("labels.csv").read_text().splitlines())} - {""}
+    assert {name for _, name in given["names"]} == named
     (row,) = rows(run / "assigned.csv")
     assert row["label"] == "bar"
     assert int(row["cluster"]) >= 10
