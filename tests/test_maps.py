@@ -1,9 +1,6 @@
 """Anomaly maps of other detectors: how they are found, read and used as weights."""
 
-import base64
-import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,8 @@ from anomaly_clustering.data.maps import UnreadableMapError, match_maps, read_ma
 from anomaly_clustering.data.synthetic_images import write_dataset
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.weights import effective_patches
+from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.runs.unusual import graded
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -270,23 +269,19 @@ def on_product(weights: str, *flags: str) -> list[str]:
     ]
 
 
-def heat(run_folder: str) -> dict[str, np.ndarray]:
-    """The heat maps of a report by the names of the images: opacity grows with the weight."""
-    page = Path(run_folder, "report.html").read_text()
-    found = re.findall(r'class="photo"[^>]*alt="([^"]+)".*?class="heat"[^>]*base64,([^"]+)"', page, flags=re.DOTALL)
-    pictures = {name: Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA") for name, data in found}
-    return {name: np.asarray(picture)[..., 3].ravel().astype(int) for name, picture in pictures.items()}
-
-
 def test_masks_as_maps_rank_patches_as_mask_weights_do(product: Path) -> None:
     main(on_product("mask"))
     main(on_product("maps", "--data.maps", "maps", "--model.effective_patches", "null", "--model.tau", "60.0"))
-    by_mask, by_map = heat("by_mask"), heat("by_maps")
-    assert len(by_mask) == len(by_map) == 28
-    assert sum(levels.any() for levels in by_map.values()) == 24  # What is good has nothing to show.
-    for name, levels in by_mask.items():
-        order = np.lexsort((by_map[name], levels))
-        assert (np.diff(by_map[name][order]) >= 0).all()
+    by_mask, by_map = load_run(Path("by_mask")), load_run(Path("by_maps"))
+    assert by_mask.scores is None
+    assert by_map.scores is not None
+    assert by_mask.paths == by_map.paths
+    assert len(by_map.paths) == 28
+    # What is good has nothing to show.
+    for hot in (graded(by_mask).heat, graded(by_map).heat):
+        assert sum(grid.any() for grid in hot) == 24
+    for weights, scores in zip(by_mask.weights.reshape(28, -1), by_map.scores.reshape(28, -1), strict=True):
+        assert (np.diff(scores[np.lexsort((scores, weights))]) >= 0).all()
     metrics = json.loads(Path("by_maps/metrics.json").read_text())
     assert metrics["localisation_auroc"] > 0.95
     assert "patches that the anomaly maps of maps mark" in Path("by_maps/report.html").read_text()

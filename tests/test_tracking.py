@@ -260,9 +260,9 @@ def test_two_processes_are_one_run(photos: Path, tmp_path: Path, method: str) ->
 def test_artefacts_on_disk(tmp_path: Path, make_image: MakeImage) -> None:
     paths = [make_image(tmp_path / f"{i}.png", kind=i % 2, seed=i) for i in range(5)]
     labels, target = np.array([0, 1, 0, 1, 0]), np.array([1, 0, 1, 0, -1])
-    weights = np.full((5, 4, 4), 1 / 16, dtype=np.float32)
-    weights[0, 1, 1] = 0.9
-    clusters = ClusteredImages(paths, labels, target, ["good", "bright"], weights)
+    heat = np.zeros((5, 4, 4), dtype=np.float32)
+    heat[0, 1, 1] = 0.9
+    clusters = ClusteredImages(paths, labels, target, ["good", "bright"], heat)
     write_artefacts(tmp_path / "artefacts", clusters, {"method": "m", **clusters.scores})
     found = {path.relative_to(tmp_path / "artefacts").as_posix() for path in (tmp_path / "artefacts").rglob("*.*")}
     assert found == {
