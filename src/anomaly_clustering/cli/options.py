@@ -302,7 +302,7 @@ def onnx_options(argv: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="labels.csv saved from the report: names of clusters, corrected",
     )
-    add("--half", action="store_true", help="keep references in half precision: a smaller file, distances to 2e-3")
+    add("--half", action="store_true", help="keep references in half precision: a smaller file, distances to .01")
     add("--overwrite", action="store_true", help="replace the file that is there")
     return parser.parse_args(argv)
 
