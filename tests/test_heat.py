@@ -104,7 +104,7 @@ def test_a_run_keeps_scores_that_tell_defective_photographs_from_good_ones(run: 
     assert table[0] == "path,cluster,class,distance_to_center,score"
     assert [float(line.rpartition(",")[2]) for line in table[1:]] == pytest.approx(found.scores, abs=1e-6)
     page = (run / "report.html").read_text()
-    assert page.count("data-score=") == 15
+    assert page.count('class="score"') == 15
     assert "One scale for all images" in page
 
 
@@ -137,7 +137,9 @@ def test_normal_images_are_scored_by_the_others_and_say_which_images_have_no_fin
     assert found.scores is not None
     assert found.sound is not None
     assert (found.sound == (found.scores <= 0)).all()
-    without = graded(replace(run, normal_scores=run.normal_scores[:5])).sound
+    without = graded(
+        replace(run, normal_scores=run.normal_scores[:5], normal_top_scores=run.normal_top_scores[:5])
+    ).sound
     assert without is not None
     assert not without[[path.parent.name == "bright" for path in run.paths]].any()
     assert without[[path.parent.name == "good" for path in run.paths]].any()
