@@ -215,7 +215,7 @@ def test_folder_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(["clutser", "photos"], capsys)
-    assert line.startswith("error: there is no command 'clutser'; choose one of cluster, export, assign, trends")
+    assert line.startswith("error: there is no command 'clutser'; choose one of cluster, export, assign, update")
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -452,7 +452,7 @@ def test_hostile_file_names(flat_photos: Path) -> None:
 
     Parser().feed(Path("flat-clusters/report.html").read_text())
     # The page's own: what it shows, and what shows it.
-    assert scripts == ["script"] * 2
+    assert scripts == ["script"] * 3
 
 
 def test_unknown_flags_fail(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

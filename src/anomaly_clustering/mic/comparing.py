@@ -43,7 +43,8 @@ def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progre
         rows["mean_scores"] = mean_scores(rows["scores"], options.reduce)
         kept = sample(shard)
         run.reference_bags = kept.bags
-        rows["top_scores"] = _top_scores(shard, kept, options)
+        keeps_all = len(shard.bags) * len(kept.bags) == pairs
+        rows["top_scores"] = top_means(rows["scores"]) if keeps_all else _top_scores(shard, kept, options)
     if options.effective_patches is not None:
         scores = torch.cat(gather(rows["scores"]))
         run.tau = choose_tau(scores, effective_number(options.effective_patches, scores.shape[1]))
