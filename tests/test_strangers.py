@@ -176,7 +176,9 @@ def test_whatever_files_a_run_lists_it_draws_those_of_given_folders_alone(run: P
         allowed = [Path.cwd()] if given is None else [folder.resolve() for folder in given]
         images = [path if draw.random() < 0.7 else anywhere(draw, place) for path in original.paths]
         meant = all(any(image.resolve().is_relative_to(folder) for folder in allowed) for image in images)
-        (run / "run.json").unlink(missing_ok=True)
+        # A run without its mark is of a version that kept no decisions.
+        for name in ("run.json", "decisions.json"):
+            (run / name).unlink(missing_ok=True)
         # A stranger does not know the digest of what is private.
         digests = [digest(path) for path in images] if meant else original.digests
         replace(original, paths=images, digests=digests).save(run)
