@@ -104,7 +104,9 @@ def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path)
         return f"{value:.0%}"
 
     chart = Chart(name, [0.1, float("nan"), 0.4], share, Stretch(2, 2, "40%", "10%"))
-    page = TrendsPage(name, "batch", ["1", name, "3"], [10, 0, 10], [chart], [[1, 0, 4]], None, None, [name], 0.02, 3)
+    page = TrendsPage(
+        name, "batch", ["1", name, "3"], [10, 0, 10], [chart], [[1, 0, 4]], None, None, None, [name], 0.02, 3
+    )
     write_trends_page(tmp_path / "trends.html", page)
     html = (tmp_path / "trends.html").read_text()
     assert "<script" not in html
@@ -167,6 +169,31 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     # They are of the run: a new one in its place takes them away.
     main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper", "--overwrite"])
     assert not (run / "trends.csv").exists()
+
+
+def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_came_later(
+    make_image: MakeImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in range(20):
+        make_image(Path(f"normal/{seed}.png"), 0, seed=100 + seed)
+    for kind in range(3):
+        for seed in range(4):
+            make_image(Path(f"photos/{kind}{seed}.png"), kind, seed=seed)
+            make_image(Path(f"new/{kind}{seed}.png"), kind, seed=50 + seed)
+    main(["cluster", "photos", "--normal", "normal", "--clusters", "3", "--image-size", "64"])
+    main(["assign", "new", "--run", "photos-clusters", "--false-alarms", "0.05"])
+    Path("made.csv").write_text(
+        "path,batch\n" + "".join(f"{f},{f.parent.name}\n" for f in [*Path("photos").iterdir(), *Path("new").iterdir()])
+    )
+    main(["trends", "--run", "photos-clusters", "--by", "batch", "--metadata", "made.csv"])
+    found = {(row["period"], row["defect"]): int(row["images"]) for row in rows(Path("photos-clusters/trends.csv"))}
+    later = [row["finding"] for row in rows(Path("photos-clusters/assigned.csv"))].count("0")
+    assert later >= 2
+    assert (found["photos", "No finding"], found["new", "No finding"]) == (4, later)
+    counted = sum(count for (_, defect), count in found.items() if defect.startswith(("Cluster", "Unknown")))
+    assert counted == 24 - 4 - later
+    assert "No finding" in Path("photos-clusters/trends.html").read_text()
 
 
 def test_what_is_wrong_is_one_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

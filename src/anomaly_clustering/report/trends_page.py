@@ -107,6 +107,7 @@ class TrendsPage:
         images: in each period.
         defects: a chart of shares each, the most frequent first.
         counts: for each defect its images in each period.
+        sound: the share of images without a finding; None where there are none.
         unknown: the share of unknown images; None where none came later.
         drift: how far images are from those of other periods; None where there are no embeddings.
         notices: what a reader should know before reading on.
@@ -120,6 +121,7 @@ class TrendsPage:
     images: Sequence[int]
     defects: Sequence[Chart]
     counts: Sequence[Sequence[int]]
+    sound: Chart | None
     unknown: Chart | None
     drift: Chart | None
     notices: Sequence[str]
@@ -129,7 +131,7 @@ class TrendsPage:
     @property
     def changed(self) -> list[Chart]:
         """Charts in which something is marked."""
-        charts = [*self.defects, *(chart for chart in (self.unknown, self.drift) if chart is not None)]
+        charts = [*self.defects, *(chart for chart in (self.sound, self.unknown, self.drift) if chart is not None)]
         return [chart for chart in charts if chart.change is not None]
 
     @property

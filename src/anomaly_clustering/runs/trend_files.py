@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.metadata import Metadata, read_metadata, times_of
 from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
 from anomaly_clustering.runs.labels import read_labels
@@ -89,7 +91,11 @@ def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, dict
     later = [row for row in later if not row.get("same_as")]
     rows = [*own, *later]
     paths = [Path(row["path"]) for row in rows]
-    cluster = {path: int(row["cluster"]) for path, row in zip(paths, rows, strict=True)}
+    # An image without a finding is in no cluster when it comes later, and as little is one of the run told by it.
+    usual = ~findings(run.top_scores, run.normal_top_scores, FALSE_ALARMS)
+    none = {path for path, is_usual in zip(run.paths, usual, strict=True) if is_usual}
+    none |= {path for path, row in zip(paths, rows, strict=True) if row["cluster"] == ""}
+    cluster = {path: -1 if path in none else int(row["cluster"]) for path, row in zip(paths, rows, strict=True)}
     unknown = {path: row.get("unknown", "0") == "1" for path, row in zip(paths, rows, strict=True)}
     names: dict[int, str] = {}
     notices = []
@@ -100,8 +106,9 @@ def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, dict
                 f"{str(labels)!r} is not of this run: {len(missing)} of its images are not in it, "
                 f"{str(missing[0])!r} for one"
             )
-        names = {image.cluster: image.label for image in decided.values() if image.cluster >= 0}
-        of_both = [decided[path] for path in paths if path in decided and decided[path].cluster >= 0]
+        decided = {path: image for path, image in decided.items() if image.cluster >= 0}
+        names = {image.cluster: image.label for image in decided.values()}
+        of_both = [decided[path] for path in paths if path in decided and path not in none]
         cluster |= {image.path: image.cluster for image in of_both}
         # Where a person put an unknown image, it is known.
         unknown |= {image.path: False for image in of_both}
@@ -138,7 +145,7 @@ def _table(path: Path) -> list[Mapping[str, str]]:
     try:
         rows = read_csv(path)
         for row in rows:
-            int(row["cluster"]), row["path"]
+            int(row["cluster"] or -1), row["path"]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{str(path)!r} is damaged: {error}; take it from a copy, or cluster the images anew"
@@ -156,7 +163,7 @@ def _metadata(folder: Path, seen: Seen, file: Path | None) -> tuple[Mapping[Path
 
 def _rows(found: Trends) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    courses = [*found.defects, *([found.unknown] if found.unknown else [])]
+    courses = [*found.defects, *(course for course in (found.sound, found.unknown) if course)]
     for t, period in enumerate(found.periods):
         drift = "" if found.drift is None else f"{found.drift[t]:.4f}"
         rows.append((period, ALL, int(found.images[t]), int(found.images[t]), 1, drift, _in(found.drift_change, t)))
@@ -183,6 +190,7 @@ def _page(title: str, found: Trends, notices: Sequence[str]) -> TrendsPage:
         images=found.images.tolist(),
         defects=[_chart(course, "of all images") for course in found.defects],
         counts=[course.counts.tolist() for course in found.defects],
+        sound=_chart(found.sound, "of all images") if found.sound else None,
         unknown=_chart(found.unknown, "of the images that came later") if found.unknown else None,
         drift=drift,
         notices=notices,

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
 from anomaly_clustering.runs.periods import Periods
 
-ALL, UNKNOWN = "All images", "Unknown"
+ALL, UNKNOWN, NO_FINDING = "All images", "Unknown", "No finding"
 
 
 class Seen(NamedTuple):
@@ -21,7 +21,7 @@ class Seen(NamedTuple):
 
     Attributes:
         paths: their files.
-        cluster: number of the cluster [N]; of an unknown image that with the nearest mean.
+        cluster: number of the cluster [N]; of an unknown image that with the nearest mean, -1 of one without a finding.
         later: whether it came after the run [N].
         unknown: whether it is like none of the run [N].
         embeddings: one vector an image [N, D]; None where the run has none.
@@ -93,6 +93,7 @@ class Trends:
         by: what the periods are.
         images: in each period [T].
         defects: the most frequent first.
+        sound: images without a finding; None where there are none.
         unknown: of the images that came later; None where none did.
         drift: of each period, see `metrics.changes.drift` [T]; None where the run has no embeddings.
         drift_change: None where none is beyond chance.
@@ -103,6 +104,7 @@ class Trends:
     by: str
     images: Int[np.ndarray, " t"]
     defects: Sequence[Course]
+    sound: Course | None
     unknown: Course | None
     drift: Float[np.ndarray, " t"] | None
     drift_change: Marked | None
@@ -138,16 +140,16 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
         ('dent', 32, Marked(first=3, last=3, within=0.5, elsewhere=0.1))
     """
     kept, count = periods.images, len(periods.names)
-    called = [names.get(int(k), "") or f"Cluster {k}" for k in seen.cluster]
-    shown = Counter(called[i] for i in kept if not seen.unknown[i])
-    defects = sorted(sorted(set(called), key=_by_number), key=lambda name: -shown[name])
+    called = [_called(int(k), names) for k in seen.cluster]
+    often = Counter(called[i] for i in kept if not seen.unknown[i])
+    defects = sorted(sorted(set(called), key=_by_number), key=lambda name: -often[name])
     number = {name: i for i, name in enumerate(defects)}
     kind = np.array([number[name] for name in called])[kept]
     later, unknown = seen.later[kept], seen.unknown[kept]
     tested = kind
     if later.any() and seen.embeddings is not None:
         moved = _as_later(seen)
-        tested = np.array([number[names.get(int(k), "") or f"Cluster {k}"] for k in moved])[kept]
+        tested = np.array([number[_called(int(k), names)] for k in moved])[kept]
     later_periods = np.unique(periods.of[later])
     with_unknown, with_drift = len(later_periods) > 1, seen.embeddings is not None
     tests = len(defects) + with_unknown + with_drift
@@ -182,7 +184,9 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
     drifted = None
     if distances is not None and beyond[-1]:
         drifted = _marked(changes[-1], distances * images, images)
-    return Trends(periods.names, periods.by, images, courses, course, distances, drifted, tests)
+    sound = next((one for one in courses if one.name == NO_FINDING), None)
+    shown = [one for one in courses if one is not sound]
+    return Trends(periods.names, periods.by, images, shown, sound, course, distances, drifted, tests)
 
 
 def _course(
@@ -201,7 +205,9 @@ def _marked(change: Change, sums: Float[np.ndarray, " t"] | Int[np.ndarray, " t"
 def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     """Clusters with the nearest mean of images of the run, an image of the run itself left out of its own."""
     assert seen.embeddings is not None
-    exact, own = seen.embeddings.astype(np.float64), ~seen.later
+    exact, own = seen.embeddings.astype(np.float64), ~seen.later & (seen.cluster >= 0)
+    if not own.any():
+        return seen.cluster
     numbers, inverse = np.unique(seen.cluster[own], return_inverse=True)
     run = exact[own]
     means = np.stack([run[inverse == k].mean(0) for k in range(len(numbers))])
@@ -210,7 +216,11 @@ def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     # Without one of n images, their mean is n / (n - 1) times as far from it; what is alone has no others.
     place = np.flatnonzero(own), inverse
     distances[place] = np.where(size > 1, distances[place] * size / np.maximum(size - 1, 1), np.inf)
-    return numbers[distances.argmin(1)]
+    return np.where(seen.cluster >= 0, numbers[distances.argmin(1)], seen.cluster)
+
+
+def _called(cluster: int, names: Mapping[int, str]) -> str:
+    return NO_FINDING if cluster < 0 else names.get(cluster, "") or f"Cluster {cluster}"
 
 
 def _by_number(name: str) -> tuple[bool, int, str]:
