@@ -13,8 +13,7 @@ from test_report import planted
 from anomaly_clustering.report.content import Given
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.page import write_report
-from anomaly_clustering.runs.labels import Labelled, read_labels
-from anomaly_clustering.runs.run_report import given_labels
+from anomaly_clustering.runs.labels import read_labels
 
 pytestmark = pytest.mark.slow
 
@@ -129,7 +128,7 @@ def test_images_that_came_later_and_are_not_in_the_labels_go_where_those_like_th
         "names": [*base.names, "new.png"],
         "labels": np.append(base.labels, 0),
         "distances": np.append(base.distances, 0.3),
-        "weights": np.concatenate([base.weights, base.weights[:1]]),
+        "heat": np.concatenate([base.heat, base.heat[:1]]),
         "target": np.append(base.target, -1),
         "places": np.concatenate([base.places, base.places[:1]]),
         "nearest": [4],
@@ -185,12 +184,6 @@ def test_page_and_commands_read_a_table_alike_whatever_a_spreadsheet_made_of_it(
     tab.get_by_text("Labels loaded in place of yours").wait_for()
     assert titles(tab) >= {"dent; deep", "scratch"}
     assert read_labels(saved(tab, "#save-csv", tmp_path / "..")) == read_labels(table)
-
-
-def test_labels_by_the_images_of_a_page():
-    labels = [Labelled(Path("b.png"), 1, "", True, (0, 2)), Labelled(Path("a.png"), 0, "dent", False)]
-    given = given_labels(labels, [Path("a.png"), Path("b.png"), Path("new.png")])
-    assert given == Given([0, 1, None], {0: "dent"}, unsure=[1], not_in={1: (0, 2)})
 
 
 def test_the_message_of_a_saved_table_says_what_it_holds_and_where_it_is(open_report, tmp_path):

@@ -343,7 +343,7 @@ def test_a_later_image_goes_where_the_one_it_resembles_goes_until_it_is_moved_it
         "names": [*base.names, "new.png", "strange.png"],
         "labels": np.append(base.labels, [0, -1]),
         "distances": np.append(base.distances, [0.3, 9.0]),
-        "weights": np.concatenate([base.weights, base.weights[:2]]),
+        "heat": np.concatenate([base.heat, base.heat[:2]]),
         "target": np.append(base.target, [-1, -1]),
         "places": np.concatenate([base.places, base.places[:2]]),
         "nearest": [4, 4],

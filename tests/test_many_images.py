@@ -28,7 +28,7 @@ def many() -> Report:
         names=[f"{i}.png" for i in range(NUM_IMAGES)],
         labels=labels,
         distances=distance_to_center(embeddings, labels),
-        weights=rng.dirichlet(np.ones(64) / 8, NUM_IMAGES).reshape(-1, 8, 8),
+        heat=rng.dirichlet(np.ones(64) / 8, NUM_IMAGES).reshape(-1, 8, 8),
         target=np.full(NUM_IMAGES, -1),
         class_names=[],
         tree=tree,

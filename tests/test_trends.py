@@ -86,6 +86,19 @@ def test_a_change_is_marked_with_the_shares_before_and_after_and_a_month_without
     assert still.drift_change is None
 
 
+def test_a_type_that_came_later_only_is_marked_itself_and_not_the_one_that_it_is_most_like() -> None:
+    seen, periods = a_month(change=False)
+    cluster, embeddings = seen.cluster.copy(), seen.embeddings.copy()
+    new = np.flatnonzero((periods.of >= 24) & ~seen.unknown)[::3]
+    cluster[new] = 5
+    embeddings[new] = 6 * np.eye(8)[1] + np.random.default_rng(1).normal(size=(len(new), 8))
+    found = trends(seen._replace(cluster=cluster, embeddings=embeddings), periods, {0: "fine", 1: "dent", 5: "burr"})
+    marks = {course.name: course.change for course in found.defects}
+    assert marks["burr"] is not None
+    assert marks["burr"].within > 0.2 > 0 == marks["burr"].elsewhere
+    assert marks["dent"] is None or marks["dent"].within < marks["dent"].elsewhere
+
+
 def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number() -> None:
     seen = Seen(IMAGES, np.array([0, 1, 2, 2, 10, 9]), np.zeros(6, bool), np.zeros(6, bool), None)
     found = trends(seen, Periods(["a"], np.zeros(6, dtype=int), np.arange(6), "batch"), {0: "dent", 2: "dent", 1: ""})
@@ -166,6 +179,15 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     # As a spreadsheet gets them, no formulas.
     assert {row["period"] for row in found} == {"'=B0", "'=B1", "'=B2", "'=B9"}
     assert {row["defect"] for row in found} >= {"'=1+0", "'=1+1", "'=1+2"}
+    # What was told of images holds when they are moved, and what `assign` was given when nothing is given here.
+    Path("new").rename("moved")
+    main(["assign", "moved", "--run", str(run)])
+    told = {Path(row["path"]): row["batch"] for row in rows(run / "metadata.csv")}
+    assert told[Path("moved/later6.png")] == "'=B9"
+    Path("moved").rename("new")
+    main(["assign", "new", "--run", str(run), "--metadata", "made.csv", "--labels", "labels.csv"])
+    main(["trends", "--run", str(run)])
+    assert {row["defect"] for row in rows(run / "trends.csv")} >= {"'=1+0", "'=1+1", "'=1+2"}
     # They are of the run: a new one in its place takes them away.
     main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper", "--overwrite"])
     assert not (run / "trends.csv").exists()

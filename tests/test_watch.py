@@ -68,6 +68,23 @@ def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image:
     assert once(capsys) == []
 
 
+def test_what_watch_keeps_of_an_image_is_what_assign_keeps(run: Path, make_image: MakeImage, capsys) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    shutil.copytree(run, "other")
+    once(capsys)
+    main(["assign", "in", "--run", "other"])
+    watched, assigned = (load_later(folder, load_run(folder)) for folder in (run, Path("other")))
+    for name in ("weights", "scores", "embeddings", "mean_scores", "top_scores"):
+        assert (getattr(watched, name) == getattr(assigned, name)).all(), name
+
+
+def test_an_image_is_told_of_whichever_came_after_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        journal.record(tmp_path, Path(f"{name}.png"), name, {}, True, {})
+    journal.record_told(tmp_path, "a")
+    assert [entry.told for entry in read_journal(tmp_path)] == [True, False]
+
+
 def test_an_unknown_image_is_told_by_a_command_and_the_status(run: Path, make_image: MakeImage, capsys) -> None:
     make_image(Path("in/a.png"), 1, seed=30)
     make_other(Path("in/$(touch gone) b.png"), 1)

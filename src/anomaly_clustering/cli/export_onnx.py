@@ -7,7 +7,8 @@ import warnings
 from rich.console import Console
 
 from anomaly_clustering.cli.console import print_plainly
-from anomaly_clustering.runs.known_clusters import known_clusters
+from anomaly_clustering.runs.decisions import decisions_on
+from anomaly_clustering.runs.known import fitted_to
 from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
 from anomaly_clustering.runs.store import load_run
 
@@ -22,13 +23,14 @@ def export_onnx(options: argparse.Namespace) -> None:
         # Of this one the user can do something.
         raise ValueError(str(error)) from None
     run = load_run(options.run)
-    known = known_clusters(run, options.labels)
-    network, console = cluster_network(run, known, half=options.half), Console()
+    later, decisions = decisions_on(options.run, run, options.labels)
+    fitted = fitted_to(run, later, decisions)
+    network, console = cluster_network(run, fitted, half=options.half), Console()
     with console.status("Exporting the network", spinner="line"), warnings.catch_warnings():
         # What the exporter says of its own parts is nothing that a user could act on.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        write_onnx(options.out, network, described(run, known))
+        write_onnx(options.out, network, described(run, fitted, decisions.names))
     side = run.recipe.image_size
     print_plainly(console, f"{len(network.numbers)} clusters; images are squeezed into {side} x {side} pixels")
     print_plainly(console, f"The model is in {options.out}, {options.out.stat().st_size / 1e6:.0f} MB")

@@ -49,8 +49,8 @@ images that come later may then join it. Without NEW_IMAGES, what came before is
 WATCH = """\
 Assign images as they come into a folder, each once, and go on until Ctrl-C. For each a line of JSON is printed, with
 the columns of assigned.csv, and a row is added to that in the folder of the run; the report shows them after the next
-`update`. A file is taken when it has not changed for --every seconds and can be read; one that stays broken is named.
-What was assigned is told by its content, so the command may be ended and started again at any time."""
+`assign` or `update`. A file is taken when it has not changed for --every seconds and can be read; one that stays broken
+is named. What was assigned is told by its content, so the command may be ended and started again at any time."""
 UNKNOWN = """\
 A new image is ranked among the N images of the run by how unusual it is: by its mean distance to the three images that
 are nearest, beside how near images are to one another there, and by its most unusual patches. Of N + 1 images so many
@@ -255,7 +255,7 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
         type=values.labels_file,
         required=True,
         metavar="FILE",
-        help="labels.csv or labels.json, saved from a report",
+        help="labels.csv, saved from a report (labels.json of earlier versions too)",
     )
     add("--layout", choices=tuple(LAYOUTS), default="folders", help="see below (default folders)")
     add(

@@ -91,6 +91,7 @@ def _data(report: Report) -> dict[str, Any]:
         "title": _valid(report.title),
         "paths": [_valid(str(path)) for path in report.paths],
         "numClusters": report.num_clusters,
+        "proposed": list(report.proposed),
         # A later image stays with the one that it is most like, so that it goes where that one is put.
         "labels": [
             *report.labels[:n].tolist(),
@@ -132,7 +133,9 @@ def _given(given: Given) -> dict[str, Any]:
         "unsure": list(given.unsure),
         "notIn": [[image, list(clusters)] for image, clusters in given.not_in.items()],
     }
-    return {"id": hashlib.sha256(json.dumps(decision).encode()).hexdigest()[:16], "decisions": [decision]}
+    # Images that come later, on which nothing is decided, leave what the browser keeps under this name where it is.
+    said = decision | {"clusters": [pair for pair in enumerate(given.clusters) if pair[1] is not None]}
+    return {"id": hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16], "decisions": [decision]}
 
 
 def run_key(paths: Sequence[Path], labels: Int[np.ndarray, " n"], tree: Float[np.ndarray, "n_minus_1 4"]) -> str:

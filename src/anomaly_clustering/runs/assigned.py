@@ -1,6 +1,7 @@
 """Assigns images to the run that lies in a folder, and leaves there what came of it: a table, the page, the images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +14,14 @@ from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, assign
 from anomaly_clustering.runs.assigned_rows import all_rows
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.decisions import Decisions, decided, labels_of, load_decisions
+from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.kept_metadata import load_metadata, write_metadata
 from anomaly_clustering.runs.known import fitted_to, new_to
-from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
+from anomaly_clustering.runs.later_images import LaterImages, contents_of
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_proposed
@@ -85,11 +86,8 @@ def assign_to_run(
         remove_leftovers(folder)
         run = load_run(folder)
         _check_there(run)
-        if run.embeddings is None:
-            raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
-        decisions, seen = load_decisions(folder, run), load_later(folder, run)
-        if labels is not None:
-            decisions = decided(run, seen, labels, decisions)
+        seen, decisions = decisions_on(folder, run, labels)
+        decisions = replace(decisions, false_alarms=false_alarms)
         drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
         check_given(drawn, folders, contents=contents_of(run, seen))
         asked = set(images)
@@ -101,7 +99,11 @@ def assign_to_run(
             decisions = proposed(later, found, decisions)
         rows = all_rows(run, later, given, new, fitted, decisions, false_alarms)
         notices = [*what_to_know(run, len(fitted.labels), false_alarms), *what_is_proposed(later, found, decisions)]
-        told = load_metadata(folder) | dict(metadata or {})
+        # Of an image that was moved is told what was told of it where it lay before.
+        places = dict(zip(later.digests, later.paths, strict=True))
+        moved = {path: places[content] for path, content in zip(seen.paths, seen.digests, strict=True)}
+        kept = {moved.get(path, path): known for path, known in load_metadata(folder).items()}
+        told = kept | dict(metadata or {})
         _write(folder, run, later, found, decisions, rows, told, progress)
         return Assigned(rows, notices)
 
@@ -121,7 +123,7 @@ def what_to_know(run: StoredRun, known: int, false_alarms: float) -> list[str]:
     if run.recipe.weights != "uniform" and np.isnan(run.top_scores).any():
         notices.append(
             "the run is of an earlier version, which did not keep how unusual the most unusual patches are: what is "
-            "unknown is told by the distance to clusters alone; cluster the images anew to tell it by patches too"
+            "unknown is told by the distance to the nearest images alone; cluster the images anew to tell it by both"
         )
     return [notice for notice in notices if notice]
 
@@ -154,8 +156,9 @@ def _write(
         decisions.save(new)
         if metadata:
             write_metadata(new, [*run.paths, *later.paths], metadata)
-        drawn, labels = _drawn(run, later, found, decisions), labels_of(run, later, decisions)
-        draw_report(new, run, drawn, home=folder, labels=labels, progress=progress)
+        shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
+        given = given_to_page(run, [*run.digests, *shown], decisions)
+        draw_report(new, run, _drawn(run, later, found, decisions), home=folder, given=given, progress=progress)
 
 
 def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Decisions) -> AssignedImages:
@@ -167,7 +170,8 @@ def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Dec
     nearest = np.where(same | ~same.any(1, keepdims=True), apart, np.inf).argmin(1)
     groups = groups_of(later, found, decisions)
     own = np.where(found.unknown, groups, found.labels)
-    follows = ~found.unknown & ~np.isin(found.labels, decisions.groups)
+    # A cluster that a person made of later images has none of the run.
+    follows = ~found.unknown & same.any(1)
     return _of(
         AssignedImages(
             paths=later.paths,

@@ -59,6 +59,18 @@ def rows_of(asked: Sequence[Asked], found: Assignment, decisions: Decisions) -> 
     return rows
 
 
+def findings_of(run: StoredRun, later: LaterImages, false_alarms: float) -> dict[str, bool]:
+    """Whether each image is a finding, by the SHA-256 of its file; later ones as it was found when they came.
+
+    Args:
+        run: with embeddings.
+        later: images that came after it.
+        false_alarms: see `findings`.
+    """
+    own = findings(run.top_scores, run.normal_top_scores, false_alarms)
+    return dict(zip([*run.digests, *later.digests], [*own.tolist(), *later.finding.tolist()], strict=True))
+
+
 def all_rows(
     run: StoredRun,
     later: LaterImages,
@@ -80,9 +92,7 @@ def all_rows(
         false_alarms: see `assign`.
     """
     of_run, tells = set(run.digests), len(run.normal_top_scores) > 0
-    usual = findings(run.top_scores, run.normal_top_scores, false_alarms)
-    contents, finding = [*run.digests, *later.digests], np.append(usual, later.finding).tolist()
-    is_finding = dict(zip(contents, finding, strict=True))
+    contents, is_finding = [*run.digests, *later.digests], findings_of(run, later, false_alarms)
     first = dict(reversed(list(zip(contents, [*run.paths, *later.paths], strict=True))))
 
     def asked(path: Path, content: str) -> Asked:

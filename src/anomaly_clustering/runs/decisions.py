@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from anomaly_clustering.report.content import Given
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 from anomaly_clustering.runs.file_names import DECISIONS
 from anomaly_clustering.runs.labels import LARGEST, Labelled, read_labels
-from anomaly_clustering.runs.later_images import LaterImages
+from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.files import whole_file
@@ -26,8 +28,9 @@ class Decisions:
         later: cluster of images that came later, which hold as those of the run do.
         not_in: clusters that images must not be put in.
         proposed: group of images that are unknown, until a person decides.
-        unsure: images that were marked as unsure.
         groups: numbers of all groups that were ever proposed, so that none means two things.
+        unsure: images that were marked as unsure.
+        false_alarms: share of known images that may be taken for unknown, as `assign` or `update` was last given it.
 
     Example:
         >>> Decisions(np.array([0, 0, 1])).known_clusters
@@ -41,6 +44,7 @@ class Decisions:
     proposed: Mapping[str, int] = field(default_factory=dict)
     groups: Sequence[int] = ()
     unsure: Sequence[str] = ()
+    false_alarms: float = FALSE_ALARMS
 
     @property
     def known_clusters(self) -> set[int]:
@@ -61,6 +65,7 @@ class Decisions:
             "proposed": dict(self.proposed),
             "groups": list(self.groups),
             "unsure": list(self.unsure),
+            "false_alarms": self.false_alarms,
         }
         with whole_file(folder / DECISIONS) as part:
             part.write_text(json.dumps(content) + "\n", encoding="utf-8")
@@ -93,6 +98,7 @@ def load_decisions(folder: Path, run: StoredRun) -> Decisions:
             {_text(content): _cluster(value) for content, value in told["proposed"].items()},
             [_cluster(value) for value in told["groups"]],
             [_text(content) for content in told["unsure"]],
+            _share(told["false_alarms"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it, and give --labels again") from None
@@ -102,7 +108,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     """The decisions in a file of labels, as the report saves it.
 
     An image that came later is where the file has it from now on, unless it is marked as unsure, is in no cluster, or
-    in a group that was proposed and got no name.
+    in a group that was proposed and got no name. What the file does not list is not decided.
 
     Args:
         run: whose report saved the file.
@@ -128,31 +134,58 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         names={row.cluster: row.label for row in rows.values() if row.label and row.cluster >= 0},
         later=held,
         not_in={content: row.not_in for content, row in of_content.items() if row.not_in},
-        proposed={content: group for content, group in before.proposed.items() if content not in held},
+        proposed=_regrouped(later_rows, held, before),
         groups=before.groups,
         unsure=[content for content, row in of_content.items() if row.unsure],
+        false_alarms=before.false_alarms,
     )
 
 
-def labels_of(run: StoredRun, later: LaterImages, decisions: Decisions) -> list[Labelled]:
-    """The decisions as a report opens with them: images whose cluster is decided.
+def _regrouped(rows: Mapping[str, Labelled], held: Mapping[str, int], before: Decisions) -> dict[str, int]:
+    """Groups of images on which nothing is decided: where the file has them, and in none that they are not in."""
+    moved = {content: row.cluster for content, row in rows.items() if row.cluster in before.groups}
+    barred = {content: row.not_in for content, row in rows.items()}
+    groups = {**before.proposed, **moved}.items()
+    return {content: k for content, k in groups if content not in held and k not in barred.get(content, ())}
+
+
+def decisions_on(folder: Path, run: StoredRun, labels: Path | None) -> tuple[LaterImages, Decisions]:
+    """The images that came after a run, and what was decided on them and on its own.
+
+    Args:
+        folder: of the run.
+        run: as it is stored there.
+        labels: a file of labels that takes the place of earlier decisions; None for these.
+
+    Raises:
+        ValueError: the run has no embeddings, the labels are those of another run, or a file is damaged.
+    """
+    if run.embeddings is None:
+        raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
+    decisions, later = load_decisions(folder, run), load_later(folder, run)
+    return later, decisions if labels is None else decided(run, later, labels, decisions)
+
+
+def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) -> Given | None:
+    """The decisions as a page opens with them.
 
     Args:
         run: as it is stored.
-        later: images that came after it.
-        decisions: none where nobody has named or moved anything.
+        digests: of the images of the page: those of the run, then later ones.
+        decisions: on these, and maybe others.
+
+    Returns:
+        None where nobody has decided anything.
     """
-    if not (decisions.names or decisions.not_in or (decisions.labels != run.labels).any()):
-        return []
-    held = [*decisions.labels.tolist(), *(decisions.later.get(content) for content in later.digests)]
-    seen = zip([*run.paths, *later.paths], [*run.digests, *later.digests], held, strict=True)
-    return [
-        Labelled(
-            path, k, decisions.names.get(k, ""), content in decisions.unsure, tuple(decisions.not_in.get(content, ()))
-        )
-        for path, content, k in seen
-        if k is not None
-    ]
+    later = [decisions.later.get(content) for content in digests[len(run.digests) :]]
+    given = Given(
+        clusters=[*decisions.labels.tolist(), *later],
+        names=decisions.names,
+        unsure=[i for i, content in enumerate(digests) if content in decisions.unsure],
+        not_in={i: decisions.not_in[content] for i, content in enumerate(digests) if content in decisions.not_in},
+    )
+    moved = bool((decisions.labels != run.labels).any()) or any(cluster is not None for cluster in later)
+    return given if moved or given.names or given.unsure or given.not_in else None
 
 
 def _holds(row: Labelled, before: Decisions) -> bool:
@@ -163,6 +196,11 @@ def _cluster(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value <= LARGEST:
         raise ValueError(f"{str(value)[:60]!r} is no number of a cluster")
     return value
+
+
+def _share(value: object) -> float:
+    check_false_alarms(value)  # type: ignore[arg-type]
+    return float(value)  # type: ignore[arg-type]
 
 
 def _text(value: object) -> str:

@@ -27,7 +27,7 @@ def check_false_alarms(share: float) -> None:
 
 
 def why_none(images: int, share: float) -> str:
-    """Why no image can be unknown among so few, see `clustering.unknown.p_values`; empty where some can be.
+    """Why no image can be unknown among so few, see `clustering.unknown.Ranking`; empty where some can be.
 
     Args:
         images: that new ones are ranked among.

@@ -12,7 +12,7 @@ from anomaly_clustering.runs.file_names import WATCHED
 from anomaly_clustering.system.lines import append_line
 
 # Arrays of an image, in the order of `Entry`.
-ARRAYS = ("weights", "embeddings", "mean_scores", "top_scores")
+ARRAYS = ("weights", "embeddings", "mean_scores", "top_scores", "scores")
 
 
 class Entry(NamedTuple):
@@ -83,12 +83,12 @@ def read_journal(folder: Path) -> list[Entry]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     entries: list[Entry] = []
+    heard: set[str] = set()
     try:
         for line in lines:
             told = json.loads(line)
             if "told" in told:
-                if entries:
-                    entries[-1] = entries[-1]._replace(told=True)
+                heard.add(told["told"])
                 continue
             arrays = {name: _unpacked(name, *told["arrays"][name]) for name in ARRAYS if name in told["arrays"]}
             digest, row = str(told["digest"]), dict(told["row"])
@@ -98,11 +98,11 @@ def read_journal(folder: Path) -> list[Entry]:
             f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are "
             "assigned again"
         ) from None
-    return entries
+    return [entry._replace(told=entry.digest in heard) for entry in entries]
 
 
 def _type_of(name: str) -> type:
-    return np.float16 if name == "weights" else np.float32
+    return np.float16 if name in ("weights", "scores") else np.float32
 
 
 def _unpacked(name: str, shape: list[int], content: str) -> np.ndarray:

@@ -28,6 +28,11 @@ def fitted_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Fitte
     assert run.embeddings is not None
     held = _held(run, later, decisions)
     is_known = held >= 0
+    if not is_known.any():
+        raise ValueError(
+            f"no image of run {run.title!r} is in a cluster any more, by the labels that it was given: put some back "
+            "in the report, and give its labels.csv with --labels"
+        )
     return Fitted(
         run.recipe,
         run.references,

@@ -147,7 +147,6 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
             [entry.digest for entry in entries],
             **arrays,
             finding=np.array([entry.finding for entry in entries]),
-            scores=_scores(run, arrays["weights"], arrays["mean_scores"]),
         )
         check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
     except (KeyError, TypeError, ValueError) as error:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from anomaly_clustering.mic.network import EmbeddingNetwork, network_of
-from anomaly_clustering.runs.known_clusters import KnownClusters
+from anomaly_clustering.runs.assign import Fitted
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.files import whole_file
 
@@ -73,40 +73,40 @@ class ClusterNetwork(nn.Module):
         return Found(self.numbers[distances.argmin(1)], distances, embeddings, scores)
 
 
-def cluster_network(run: StoredRun, known: KnownClusters, *, half: bool = False) -> ClusterNetwork:
+def cluster_network(run: StoredRun, fitted: Fitted, *, half: bool = False) -> ClusterNetwork:
     """The network that tells the clusters of a run.
 
     Args:
         run: with embeddings.
-        known: its clusters, which may have been corrected since.
+        fitted: the images whose clusters are known.
         half: whether references are held in half precision.
 
     Raises:
         ValueError: the run compared images in a way that one image alone does not allow, or kept their aspect.
     """
-    assert run.embeddings is not None
-    numbers, inverse = np.unique(known.labels, return_inverse=True)
-    exact = run.embeddings.astype(np.float64)
+    numbers, inverse = np.unique(fitted.labels, return_inverse=True)
+    exact = fitted.embeddings.astype(np.float64)
     means = np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))]).astype(np.float32)
     embedding = network_of(run.recipe, run.references, center=run.center, half=half)
     return ClusterNetwork(embedding, torch.from_numpy(means), torch.from_numpy(numbers.astype(np.int64)))
 
 
-def described(run: StoredRun, known: KnownClusters) -> dict[str, str]:
+def described(run: StoredRun, fitted: Fitted, names: Mapping[int, str]) -> dict[str, str]:
     """What the file says about itself, as its metadata: texts, or JSON.
 
     Args:
         run: as it is stored.
-        known: its clusters.
+        fitted: the images whose clusters are known.
+        names: of clusters that have one.
 
     Returns:
-        `title`, `clusters` (number, name and how many images of the run, in the order of `distances`), `image_size`,
-        `input`, and `outputs`.
+        `title`, `clusters` (number, name and how many images are known to be of it, in the order of `distances`),
+        `image_size`, `input`, and `outputs`.
     """
     side = run.recipe.image_size
     clusters = [
-        {"cluster": int(number), "name": known.names.get(int(number), ""), "images": int(count)}
-        for number, count in zip(*np.unique(known.labels, return_counts=True), strict=True)
+        {"cluster": int(number), "name": names.get(int(number), ""), "images": int(count)}
+        for number, count in zip(*np.unique(fitted.labels, return_counts=True), strict=True)
     ]
     return {
         "title": run.title,

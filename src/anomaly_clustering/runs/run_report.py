@@ -14,8 +14,8 @@ from anomaly_clustering.report.content import Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
+from anomaly_clustering.report.pictures import Outline
 from anomaly_clustering.runs.file_names import PAGE
-from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unusual import grade, scale_of_run
@@ -58,7 +58,7 @@ def draw_report(
     later: AssignedImages | None = None,
     *,
     home: Path | None = None,
-    labels: Sequence[Labelled] = (),
+    given: Given | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the report, and the thumbnails beside it where there are many.
@@ -68,7 +68,7 @@ def draw_report(
         run: as it is stored.
         later: images that are not of the run; None where there are none.
         home: of the run, from where the page leads to the files of the images; None for the folder that is written to.
-        labels: that the page opens with, of all images of the run; none where nobody has labelled yet.
+        given: decisions that the page opens with; None where nobody has decided anything.
         progress: wraps the images while they are read.
 
     Raises:
@@ -96,7 +96,7 @@ def draw_report(
         heat=found.heat,
         scores=found.scores,
         sound=found.sound,
-        outlines=[] if found.scores is None else [[region.polygon for region in regions_of(h)] for h in found.heat],
+        outlines=[] if found.scores is None else [_outlines(heat) for heat in found.heat],
         target=np.append(run.target, np.full(len(later.paths), -1)),
         class_names=run.class_names,
         tree=run.tree,
@@ -113,9 +113,17 @@ def draw_report(
         ],
         originals=[address(path, home or folder) for path in paths],
         alike=most_alike(_vectors(run, later)),
-        given=given_labels(labels, paths) if labels else None,
+        given=given,
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _outlines(heat: Float[np.ndarray, "h w"]) -> list[Outline]:
+    """None where the heat falls into pieces, as that of a pattern does, and shows no defect."""
+    try:
+        return [region.polygon for region in regions_of(heat)]
+    except ValueError:
+        return []
 
 
 def _vectors(run: StoredRun, later: AssignedImages) -> Float[np.ndarray, "n d"]:
@@ -123,31 +131,6 @@ def _vectors(run: StoredRun, later: AssignedImages) -> Float[np.ndarray, "n d"]:
     if run.embeddings is None:
         return np.concatenate([run.places, later.places])
     return run.embeddings if later.embeddings is None else np.concatenate([run.embeddings, later.embeddings])
-
-
-def given_labels(labels: Sequence[Labelled], paths: Sequence[Path]) -> Given:
-    """Labels by the images of a page.
-
-    Args:
-        labels: as `read_labels` gives them.
-        paths: of the images.
-
-    Returns:
-        What the page opens with; of images that the labels do not list it knows nothing.
-
-    Example:
-        >>> label = Labelled(Path("a.png"), 3, "dent", unsure=False)
-        >>> given_labels([label], [Path("a.png"), Path("new.png")]).clusters
-        [3, None]
-    """
-    by_path = {label.path: label for label in labels}
-    listed = [by_path.get(path) for path in paths]
-    return Given(
-        clusters=[label.cluster if label else None for label in listed],
-        names={label.cluster: label.label for label in listed if label and label.label},
-        unsure=[i for i, label in enumerate(listed) if label and label.unsure],
-        not_in={i: label.not_in for i, label in enumerate(listed) if label and label.not_in},
-    )
 
 
 def _read(image: Path, bits: int) -> Image.Image:

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.metadata import Metadata, read_metadata, times_of
 from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
-from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
-from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, TRENDS, TRENDS_PAGE
+from anomaly_clustering.runs.assign import assign
+from anomaly_clustering.runs.assigned_rows import findings_of
+from anomaly_clustering.runs.decisions import Decisions, decisions_on
+from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
-from anomaly_clustering.runs.labels import read_labels
-from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.periods import START, periods_of
@@ -23,7 +23,7 @@ from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
 from anomaly_clustering.system.locks import working_on
-from anomaly_clustering.system.tables import read_csv, write_csv
+from anomaly_clustering.system.tables import write_csv
 
 COLUMNS = ("period", "defect", "images", "of", "share", "drift", "changed")
 
@@ -49,7 +49,8 @@ def trends_of_run(
         folder: of the run.
         by: the periods, see `periods_of`.
         shifts: when shifts begin, in order.
-        labels: labels.csv or labels.json from the report, where clusters were corrected or named.
+        labels: labels.csv or labels.json from the report, where clusters were corrected or named; by default those that
+            `assign` or `update` was last given.
         metadata: CSV file in place of the one that was kept with the run.
 
     Returns:
@@ -57,14 +58,15 @@ def trends_of_run(
 
     Raises:
         FileNotFoundError: the folder holds no run.
-        ValueError: labels or metadata do not fit, a table is damaged, no image has a time, or periods are too many.
+        ValueError: labels or metadata do not fit, a file of the run is damaged, no image has a time, or periods are
+            too many.
         BlockingIOError: another process works on the run.
     """
     find_store(folder)
     with working_on(folder):
         remove_leftovers(folder)
         run = load_run(folder)
-        seen, names, notices = _seen(folder, run, labels)
+        (seen, decisions), notices = _seen(folder, run, labels), []
         known, untold = _metadata(folder, seen, metadata)
         times = times_of(seen.paths, known)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
@@ -75,7 +77,7 @@ def trends_of_run(
             notices.append(f"{left} of {len(seen.paths)} images are left out: nothing tells their {periods.by}")
         if seen.embeddings is None:
             notices.append("images of this run were compared patch by patch: there are no embeddings that could drift")
-        found = trends(seen, periods, names)
+        found = trends(seen, periods, decisions.names)
         mark = mark_of_run(folder)
         assert mark is not None
         with files_into(folder, mark, last=".html") as new:
@@ -84,73 +86,30 @@ def trends_of_run(
     return Told(found, notices)
 
 
-def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, dict[int, str], list[str]]:
-    """All images by their cluster, and the names of clusters."""
-    own, later = _table(folder / ASSIGNMENTS), _table(folder / ASSIGNED) if (folder / ASSIGNED).is_file() else []
-    # What is another image once more is counted where that one is.
-    later = [row for row in later if not row.get("same_as")]
-    rows = [*own, *later]
-    paths = [Path(row["path"]) for row in rows]
-    # An image without a finding is in no cluster when it comes later, and as little is one of the run told by it.
-    usual = ~findings(run.top_scores, run.normal_top_scores, FALSE_ALARMS)
-    none = {path for path, is_usual in zip(run.paths, usual, strict=True) if is_usual}
-    none |= {path for path, row in zip(paths, rows, strict=True) if row["cluster"] == ""}
-    cluster = {path: -1 if path in none else int(row["cluster"]) for path, row in zip(paths, rows, strict=True)}
-    unknown = {path: row.get("unknown", "0") == "1" for path, row in zip(paths, rows, strict=True)}
-    names: dict[int, str] = {}
-    notices = []
-    if labels is not None:
-        decided = {image.path: image for image in read_labels(labels)}
-        if missing := [path for path in paths[: len(own)] if path not in decided]:
-            raise ValueError(
-                f"{str(labels)!r} is not of this run: {len(missing)} of its images are not in it, "
-                f"{str(missing[0])!r} for one"
-            )
-        decided = {path: image for path, image in decided.items() if image.cluster >= 0}
-        names = {image.cluster: image.label for image in decided.values()}
-        of_both = [decided[path] for path in paths if path in decided and path not in none]
-        cluster |= {image.path: image.cluster for image in of_both}
-        # Where a person put an unknown image, it is known.
-        unknown |= {image.path: False for image in of_both}
-    elif any(row.get("label") for row in later):
-        notices.append(f"{ASSIGNED} has names of clusters: give the same --labels, so that all images go by them")
+def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Decisions]:
+    """All images by their cluster, as `assign` tells it, and what was decided on them."""
+    if run.embeddings is None:
+        if labels is not None:
+            raise ValueError(f"run {run.title!r} compared images patch by patch: leave --labels out")
+        none = np.zeros(len(run.paths), dtype=bool)
+        return Seen(run.paths, run.labels, none, none, None), Decisions(run.labels)
+    later, decisions = decisions_on(folder, run, labels)
+    digests = [*run.digests, *later.digests]
+    new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
+    found = assign(digests, new, fitted, false_alarms=decisions.false_alarms)
+    is_finding = findings_of(run, later, decisions.false_alarms)
+    # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect.
+    finding = np.array([is_finding[content] or content in decisions.later for content in digests])
     return (
         Seen(
-            paths,
-            np.array([cluster[path] for path in paths]),
-            np.arange(len(paths)) >= len(own),
-            np.array([unknown[path] for path in paths]),
-            _embeddings(folder, run, paths),
+            [*run.paths, *later.paths],
+            np.where(finding, found.labels, -1),
+            np.arange(len(digests)) >= len(run.digests),
+            found.unknown & finding,
+            np.concatenate([run.embeddings, later.embeddings]),
         ),
-        names,
-        notices,
+        decisions,
     )
-
-
-def _embeddings(folder: Path, run: StoredRun, paths: Sequence[Path]) -> np.ndarray | None:
-    if run.embeddings is None:
-        return None
-    later = load_later(folder, run)
-    rows = {path: i for i, path in enumerate([*run.paths, *later.paths])}
-    if missing := [path for path in paths if path not in rows]:
-        raise ValueError(
-            f"{ASSIGNED} and {ASSIGNMENTS} name {len(missing)} images that the run does not hold, {str(missing[0])!r} "
-            "for one; take them from a copy"
-        )
-    both = np.concatenate([run.embeddings, later.embeddings])
-    return both[[rows[path] for path in paths]]
-
-
-def _table(path: Path) -> list[Mapping[str, str]]:
-    try:
-        rows = read_csv(path)
-        for row in rows:
-            int(row["cluster"] or -1), row["path"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged: {error}; take it from a copy, or cluster the images anew"
-        ) from None
-    return list(rows)
 
 
 def _metadata(folder: Path, seen: Seen, file: Path | None) -> tuple[Mapping[Path, Metadata], list[str]]:

@@ -216,7 +216,8 @@ def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     # Without one of n images, their mean is n / (n - 1) times as far from it; what is alone has no others.
     place = np.flatnonzero(own), inverse
     distances[place] = np.where(size > 1, distances[place] * size / np.maximum(size - 1, 1), np.inf)
-    return np.where(seen.cluster >= 0, numbers[distances.argmin(1)], seen.cluster)
+    # A type that came later only is what it was found to be, as is an image without a finding.
+    return np.where(np.isin(seen.cluster, numbers), numbers[distances.argmin(1)], seen.cluster)
 
 
 def _called(cluster: int, names: Mapping[int, str]) -> str:

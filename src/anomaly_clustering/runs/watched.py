@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.mic.recipe import NewEmbedder, NewImages
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
-from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, rows_of
+from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, rows_of
 from anomaly_clustering.runs.assignments import append_assignment, write_assignments
-from anomaly_clustering.runs.decisions import Decisions, load_decisions
+from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
 from anomaly_clustering.runs.journal import Entry, read_journal, record
@@ -72,10 +74,6 @@ class Watcher:
         with working_on(folder):
             remove_leftovers(folder)
             self.run = load_run(folder)
-            if self.run.embeddings is None:
-                raise ValueError(
-                    f"run {self.run.title!r} compared images patch by patch: it has no embeddings to assign by"
-                )
             self.store = signature(folder / STORE)
             mend(folder / WATCHED)
             self.known = self._read()
@@ -128,16 +126,18 @@ class Watcher:
         if seen or image is None:
             later = load_later(self.folder, run)
             new = new_to(run, later, self.known.decisions)
-            finding = all(usual for usual, own in zip(later.finding, later.digests, strict=True) if own == content)
+            finding = findings_of(run, later, self.false_alarms)[content]
+            arrays: dict[str, np.ndarray] = {}
         else:
             one = LaterImages.of_none(run).and_new(run, [path], [content], image, self.false_alarms)
             finding = bool(one.finding[0])
+            arrays = image._asdict() if one.scores is None else image._asdict() | {"scores": one.scores}
             not_in = [self.known.decisions.not_in.get(content, ())]
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
         found = assign([content], new, self.known.fitted, false_alarms=self.false_alarms)
         asked = Asked(path, content, str(seen[0]) if seen else "", finding if len(run.normal_top_scores) else None)
         (row,) = rows_of([asked], found, self.known.decisions)
-        record(self.folder, path, content, row, finding, {} if seen or image is None else image._asdict())
+        record(self.folder, path, content, row, finding, arrays)
         append_assignment(self.folder / ASSIGNED, row)
         places.setdefault(content, []).append(path)
         return row
@@ -159,11 +159,7 @@ class Watcher:
         # Both grow while the run goes on.
         write_mark(self.folder, Mark(mark.kind, {**mark.files, WATCHED: None, ASSIGNED: None}))
         files = self._files()
-        decisions, later, journal = (
-            load_decisions(self.folder, run),
-            load_later(self.folder, run),
-            read_journal(self.folder),
-        )
+        (later, decisions), journal = decisions_on(self.folder, run, None), read_journal(self.folder)
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         rows = all_rows(run, later, {}, new, fitted, decisions, self.false_alarms)
         # What was recorded, and not yet written to the table, is so now.

@@ -37,7 +37,8 @@ const DECISIONS = {
       if (!labels.notIn.has(i)) labels.notIn.set(i, new Set());
       labels.notIn.get(i).add(cluster);
       labels.kept.add(cluster);
-      return alikeOf(i).map((other) => clusterOf(labels, other)).find((other) => !labels.notIn.get(i).has(other));
+      return alikeOf(i).map((other) => clusterOf(labels, other))
+        .find((other) => other !== UNKNOWN && !labels.notIn.get(i).has(other));
     });
     const number = freeNumber(labels);
     images.forEach((i, k) => {
@@ -47,7 +48,9 @@ const DECISIONS = {
   },
   // What a file says of the images that it lists, in place of all that was decided before.
   take(labels, { clusters, names, unsure, notIn }) {
-    labels.of = run.labels.map((own, i) => clusters[i] ?? own);
+    // A later image that is where the one is that it follows goes on to follow that one.
+    const follows = (own, i) => own === FOLLOWS && clusters[i] === clusters[run.leaves[i]];
+    labels.of = run.labels.map((own, i) => (follows(own, i) ? own : clusters[i] ?? own));
     labels.names = new Map(names);
     labels.unsure = new Set(unsure);
     labels.notIn = new Map(notIn.map(([image, from]) => [image, new Set(from)]));
@@ -118,12 +121,13 @@ function imagesByCluster(labels) {
   return images;
 }
 
-// From left to right under the dendrogram, by the mean place of their images; galleries.py does the same.
+// Proposed groups, then from left to right under the dendrogram by the mean place; galleries.py does the same.
 export function clustersOf(labels) {
   const mean = (images) => images.reduce((sum, i) => sum + leafPlaces[run.leaves[i]], 0) / images.length;
   const places = new Map([...labels.images].map(([cluster, images]) => [cluster, mean(images)]));
   const byPlace = (a, b) => places.get(a) - places.get(b);
-  return [...places.keys()].sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || byPlace(a, b) || a - b);
+  const last = (cluster) => cluster === UNKNOWN, first = (cluster) => run.proposed.includes(cluster);
+  return [...places.keys()].sort((a, b) => last(a) - last(b) || first(b) - first(a) || byPlace(a, b) || a - b);
 }
 
 export function freeNumber(labels) {

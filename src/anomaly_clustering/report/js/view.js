@@ -75,6 +75,7 @@ function useOriginal() {
 // Through all galleries in the order of the page.
 function walk(step) {
   const order = [...document.querySelectorAll(".gallery")].flatMap(shownIn).map(imageOf);
+  if (!order.length) return;  // A filter may leave none.
   show(order[(order.indexOf(imageShown) + step + order.length) % order.length]);
 }
 

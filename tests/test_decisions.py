@@ -1,0 +1,58 @@
+"""What a person decided is kept: what a page opens with, and what a file of labels makes of earlier decisions."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_stored_run import stored
+
+from anomaly_clustering.runs.decisions import Decisions, decided, given_to_page
+from anomaly_clustering.runs.known import fitted_to
+from anomaly_clustering.runs.later_images import LaterImages
+from anomaly_clustering.runs.store import StoredRun
+
+
+def came(run: StoredRun, *names: str) -> LaterImages:
+    """Images that came after a run, as far as their files are concerned."""
+    return replace(LaterImages.of_none(run), paths=[Path(f"{name}.png") for name in names], digests=list(names))
+
+
+def test_a_page_opens_with_all_that_was_decided_also_on_images_in_no_cluster() -> None:
+    run = stored()
+    digests = [*run.digests, "x", "y"]
+    assert given_to_page(run, digests, Decisions(run.labels)) is None
+    # Nobody named or moved anything, but what was marked must not be lost by the next file of labels.
+    given = given_to_page(run, digests, Decisions(run.labels, not_in={"x": [1]}, unsure=["y"]))
+    assert given.clusters == [*run.labels.tolist(), None, None]
+    assert (given.unsure, given.not_in) == ([4], {3: [1]})
+    given = given_to_page(run, digests, Decisions(run.labels, later={"y": 3}))
+    assert given.clusters == [*run.labels.tolist(), None, 3]
+
+
+@pytest.mark.parametrize(
+    ("row", "groups"),
+    [
+        ("x.png,101,,0,", {"x": 101, "y": 101}),
+        ("x.png,101,,0,100", {"x": 101, "y": 101}),
+        ("x.png,-1,,0,", {"x": 100, "y": 101}),
+        ("x.png,-1,,0,100", {"y": 101}),
+    ],
+)
+def test_a_person_moves_images_between_groups_before_these_have_names(
+    tmp_path: Path, row: str, groups: dict[str, int]
+) -> None:
+    run = replace(stored(), paths=[Path(f"{i}.png") for i in range(3)])
+    before = Decisions(run.labels, proposed={"x": 100, "y": 101}, groups=[100, 101])
+    rows = [f"{path},{k},,0," for path, k in zip(run.paths, run.labels, strict=True)]
+    file = tmp_path / "labels.csv"
+    file.write_text("\n".join(["path,cluster,label,unsure,not_in", *rows, row]))
+    found = decided(run, came(run, "x", "y"), file, before)
+    assert found.proposed == groups
+    assert found.later == {}
+
+
+def test_a_run_of_which_all_images_were_taken_out_says_what_to_do() -> None:
+    run = stored()
+    with pytest.raises(ValueError, match=r"no image of run .* is in a cluster any more.*put some back in the report"):
+        fitted_to(run, came(run), Decisions(np.full(len(run.paths), -1)))
