@@ -101,8 +101,8 @@ def make_runs() -> None:
     """
     flat_folder(Synthetic(), Path("photos"), first=1)
     flat_folder(Synthetic(per_class=2, normals=1, seed=1), Path("new_photos"), first=85)
-    anomaly_clustering(["cluster", "photos", "--method", "paper"])
-    anomaly_clustering(["cluster", "--synthetic", "--method", "paper"])
+    anomaly_clustering(["cluster", "photos", "--method", "paper", "--clusters", "8"])
+    anomaly_clustering(["cluster", "--synthetic", "--method", "paper", "--clusters", "8"])
 
 
 @contextmanager
