@@ -68,6 +68,9 @@ def test_equal_scores_have_no_heat() -> None:
     same = np.full((3, 4, 4), 0.7)
     assert not heat(same, scale_of(same)).any()
     assert not excess(same).any()
+    # Nor has what single precision makes of them.
+    noise = np.random.default_rng(0).normal(size=(1, 28, 28))
+    assert not excess((1 + 1e-6 * noise) / 784).any()
 
 
 def test_weights_of_single_precision_hold_all_scores_and_those_of_half_precision_do_not() -> None:
