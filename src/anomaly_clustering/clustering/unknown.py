@@ -18,6 +18,9 @@ TOP_COLUMN = 2
 TIGHTEST = 0.1
 # In place of zero, where numbers are divided by.
 TINY = 1e-150
+# Of scores and of distances around, against distances: of 0, 1/4, 1/2 and 3/4 for each, what flags as many unknown images
+# as distances alone do on the set where these are best (NEU-DET), and a third more on the mean of five sets.
+EXPONENT = 0.25
 # Images whose distances to all others are held at a time.
 ROWS = 1024
 
@@ -51,10 +54,10 @@ class Ranking:
 
     How unusual image i of a bag is joins two views, how unusual its patches are and how alone its embedding is:
 
-    u(i) = d(i) sqrt(s(i) / mean of d(j) over its three nearest j)
+    u(i) = d(i) (s(i) / mean of d(j) over its three nearest j)^(1/4)
 
     d is the mean distance to the three nearest images, s the mean score of the 16 most unusual of 1024 patches, in
-    which a small defect does not drown. So distance counts half as it is, and half by how far apart images are where i
+    which a small defect does not drown. So a quarter of what distance counts is by how far apart images are where i
     lies, for types of defects differ in how alike they are.
 
     Args:
@@ -104,9 +107,9 @@ class Ranking:
         its = _closest(distances[None], np.arange(n)[None], count)
         alone = np.append(nearest.distances.mean(1), its.distances.mean())
         around = alone[np.concatenate([nearest.images, its.images])].mean(1)
-        unusual = alone / np.sqrt(np.maximum(np.maximum(around, TIGHTEST * np.median(alone)), TINY))
+        unusual = alone / np.maximum(np.maximum(around, TIGHTEST * np.median(alone)), TINY) ** EXPONENT
         if self.scores is not None and not np.isnan(score):
-            unusual *= np.sqrt(np.append(self.scores, score))
+            unusual *= np.append(self.scores, score) ** EXPONENT
         return float((1 + (unusual[:-1] >= unusual[-1]).sum()) / (n + 1))
 
 
