@@ -18,8 +18,8 @@ TOP_COLUMN = 2
 TIGHTEST = 0.1
 # In place of zero, where numbers are divided by.
 TINY = 1e-150
-# Of scores and of distances around, against distances: of 0, 1/4, 1/2 and 3/4 for each, what flags as many unknown images
-# as distances alone do on the set where these are best (NEU-DET), and a third more on the mean of five sets.
+# Of scores and of distances around, against distances: of 0, 1/4, 1/2 and 3/4 for each, what flags as many unknown
+# images as distances alone where these are best (NEU-DET), and a third more on the mean of five sets.
 EXPONENT = 0.25
 # Images whose distances to all others are held at a time.
 ROWS = 1024
