@@ -98,7 +98,7 @@ SPOTS = np.kron(np.indices((512, 512)).prod(0) % 2, np.ones((2, 2)))
 def test_a_heat_map_of_a_stranger_that_falls_into_pieces_is_refused_soon(tmp_path: Path, pattern: np.ndarray) -> None:
     scores = np.zeros((3, *pattern.shape), np.float16)
     scores[0] += pattern
-    replace(stored(), weights=scores + 1, scores=scores, normal_scores=None).save(tmp_path)
+    replace(stored(), weights=scores + 1, scores=scores).save(tmp_path)
     asked = time.monotonic()
     with pytest.raises(
         ValueError, match=r"run.safetensors' holds a heat map of 'a.png' that shows no defe.*, more than"

@@ -39,7 +39,6 @@ def stored(**changes: object) -> StoredRun:
         "embeddings": rng.random((3, 5)).astype(np.float32),
         "references": rng.random((2, 4, 5)).astype(np.float16),
         "scores": rng.random((3, 2, 2)).astype(np.float16),
-        "normal_scores": rng.random(5).astype(np.float32),
     }
     return StoredRun(**(values | changes))
 

@@ -146,12 +146,32 @@ def findings(
         >>> findings(np.tile(np.array([[5.0], [37.5], [99.0]]), (1, 4)), normal, 0.05).tolist()
         [False, True, True]
     """
-    scores, normal = top_scores[:, TOP_COLUMN], np.sort(normal_top_scores[:, TOP_COLUMN])
-    count = len(normal)
-    p = (1 + count - np.searchsorted(normal, scores)) / (count + 1)
-    # Without normal images p is 1, as is the least that they could tell.
-    found: Bool[np.ndarray, " k"] = (p <= max(false_alarms, 1 / (count + 1))) | np.isnan(scores)
+    scores = top_scores[:, TOP_COLUMN]
+    found: Bool[np.ndarray, " k"] = (scores > most_usual(normal_top_scores, false_alarms)) | np.isnan(scores)
     return found
+
+
+def most_usual(normal_top_scores: Float[np.ndarray, "r 4"], false_alarms: float) -> float:
+    """How unusual the most unusual patches of an image may be for it to be no finding, see `findings`.
+
+    Args:
+        normal_top_scores: how unusual those of normal images are, each among the others [R, 4].
+        false_alarms: the share of good images that may be taken for findings.
+
+    Returns:
+        The score; minus infinity without normal images.
+
+    Example:
+        >>> most_usual(np.tile(np.arange(39.0)[:, None], (1, 4)), 0.05)
+        37.0
+    """
+    count = len(normal_top_scores)
+    if not count:
+        return -np.inf
+    ranks = np.arange(1, count + 1) / (count + 1)
+    # The most unusual one of all is a finding in any case.
+    more_unusual = max(int((ranks <= false_alarms).sum()), 1) - 1
+    return float(np.sort(normal_top_scores[:, TOP_COLUMN])[count - 1 - more_unusual])
 
 
 def _closest(distances: Float[np.ndarray, "n k"], images: Int[np.ndarray, "n k"], count: int) -> _Nearest:

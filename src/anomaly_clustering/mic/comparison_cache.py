@@ -73,7 +73,7 @@ def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[T
         return None
     how: object
     if options.streams:
-        how = [STREAMED, "normal_scores", *(getattr(options, name) for name in STREAM_OPTIONS)]
+        how = [STREAMED, "normal_top_scores", *(getattr(options, name) for name in STREAM_OPTIONS)]
     elif options.weighs_subsets:
         how = "nearest"
     elif options.scores_by_comparing:

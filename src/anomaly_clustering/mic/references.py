@@ -134,8 +134,6 @@ class CachedResults:
         reference_bags: what the earlier run compared with [R, P, D]; None where it kept none.
         normal_top_scores: of the earlier run [R, 4].
         tau: that the earlier run has chosen; None where it chose none before its images came.
-        normal_scores: how unusual the patches of each normal image are among the others [R, h, w]; None where there are
-            none.
 
     Example:
         >>> earlier = CachedResults({"mean_scores": torch.tensor([0.5, 0.7])})
@@ -147,8 +145,7 @@ class CachedResults:
         self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
         self.normal_top_scores: Float[Tensor, "r 4"] = found.get("normal_top_scores", torch.empty(0, len(TOP)))
         self.tau = float(found["tau"]) if "tau" in found else None
-        self.normal_scores: Float[Tensor, "r h w"] | None = found.get("normal_scores")
-        of_run = ("reference_bags", "tau", "normal_scores", "normal_top_scores")
+        of_run = ("reference_bags", "tau", "normal_top_scores")
         self.rows = {name: rows for name, rows in found.items() if name not in of_run}
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:

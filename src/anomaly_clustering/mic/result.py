@@ -44,8 +44,6 @@ class Grouping:
         references: bags that patches of later images are compared with [R, P, D], in half precision; or images, in 8
             bits [R, 3, height, width], or canvases [R, 4, height, width] of images that keep their aspect, where these
             are embedded anew; None where patches were not compared.
-        normal_scores: how unusual the patches of images known to be good are, each among the others [R, H, W]; None
-            where there are none, or that was not asked.
         tau: smoothness of the weights, as given or chosen; it means nothing where weights do not depend on it.
 
     Example:
@@ -70,7 +68,6 @@ class Grouping:
     tau: float = math.nan
     center: Float[np.ndarray, " all_channels"] | None = None
     channels: Sequence[int] = ()
-    normal_scores: Float[np.ndarray, "normals h w"] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
@@ -124,7 +121,6 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
         tau=run.tau,
         center=None if center is None else center.numpy(),
         channels=channels,
-        normal_scores=None if run.normal_scores is None else run.normal_scores.cpu().numpy(),
     )
 
 

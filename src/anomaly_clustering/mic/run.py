@@ -11,7 +11,7 @@ from torch import Tensor
 from anomaly_clustering.mic.comparison_cache import ComparisonCache
 from anomaly_clustering.mic.references import ComparedWith
 from anomaly_clustering.mic.row_buffer import RowBuffer
-from anomaly_clustering.mic.scores import TOP, top_means
+from anomaly_clustering.mic.scores import TOP
 from anomaly_clustering.mic.streaming import Stream
 
 
@@ -35,8 +35,6 @@ class Run:
     """A sample of what all patches were compared with, for images that come later; None where that was a sample."""
     channels: Sequence[int] = ()
     """Of each level of the network; empty where there is one."""
-    normal_scores: Float[Tensor, "r h w"] | None = None
-    """How unusual the patches of each normal image are among the others; None where there are none, or few."""
     reference_images: UInt8[Tensor, "r channels height width"] | None = None
     """What a stream compares with, for the same purpose."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
@@ -58,16 +56,15 @@ class Run:
     @property
     def normal_top_scores(self) -> Float[Tensor, "r 4"]:
         """How unusual the most unusual patches of normal images are among the others; none if there are no others."""
-        if self.normal_scores is not None:
-            return top_means(self.normal_scores.flatten(1))
+        if self.stream is not None:
+            return self.stream.normal_top_scores
         return torch.empty(0, len(TOP)) if self.compared_with is None else self.compared_with.normal_top_scores
 
     @property
     def shared(self) -> dict[str, Tensor]:
         """What is kept in the cache beside a row for each image."""
         if self.stream is not None:
-            scored = {} if self.normal_scores is None else {"normal_scores": self.normal_scores}
-            return {"tau": torch.tensor(self.tau)} | scored
+            return {"tau": torch.tensor(self.tau), "normal_top_scores": self.normal_top_scores}
         if self.references is None:
             return {}
         return {"reference_bags": self.references, "normal_top_scores": self.normal_top_scores}

@@ -50,13 +50,12 @@ def start(
         compared_with=cached,
         tau=options.tau if cached is None or cached.tau is None else cached.tau,
         channels=embedder.backbone.channels_of_levels,
-        normal_scores=None if cached is None else cached.normal_scores,
     )
     if drawn is not None and options.streams:
         run.reference_images = read_references(drawn, options, data, progress)
         if cached is None:
             run.stream = open_stream(drawn, run.reference_images, options, embedder, data, progress)
-            run.tau, run.normal_scores = run.stream.tau, run.stream.normal_scores
+            run.tau = run.stream.tau
     elif cached is None:
         run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
     return run

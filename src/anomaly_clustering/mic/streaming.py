@@ -17,7 +17,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import turn_back
 from anomaly_clustering.mic.references import SEED, draw
 from anomaly_clustering.mic.residuals import residual_average
-from anomaly_clustering.mic.scores import Reduce, novelty, rarity, top_means
+from anomaly_clustering.mic.scores import TOP, Reduce, novelty, rarity, top_means
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import choose_tau, effective_number, soften, weighted_average
 from anomaly_clustering.search.precision import Precision
@@ -136,10 +136,10 @@ class Stream:
         return torch.cat(found).view(bags.shape[:3])
 
     @property
-    def normal_scores(self) -> Float[Tensor, "r h w"] | None:
-        """How unusual the patches of each normal image are among the others, mean over the views; None if not asked."""
+    def normal_top_scores(self) -> Float[Tensor, "r 4"]:
+        """How unusual the most unusual patches of each normal image are among the others; none if that is not asked."""
         found = [view.normal_scores for view in self.references if view.normal_scores is not None]
-        return torch.stack(found).mean(0) if found else None
+        return top_means(torch.stack(found).mean(0).flatten(1)) if found else torch.empty(0, len(TOP))
 
     def choose_tau(self, batch: Mapping[str, Any], patches: float) -> None:
         """Take the tau at which so many patches count on average in some images.

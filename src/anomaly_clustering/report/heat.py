@@ -6,12 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import median_abs_deviation
 
-# The share of its patches by which an image is judged: the 10 most unusual ones of 1024.
-MOST_UNUSUAL = 0.01
+# The share of its patches by which an image is judged: the 16 most unusual ones of 1024.
+MOST_UNUSUAL = 1 / 64
 # The share of images that is taken for as quiet as good ones are, where none are known to be good.
 QUIETEST = 0.1
-# The share of images known to be good that may be taken for defective.
-FALSE_ALARMS = 0.05
 # The share of patches that are as unusual as can be shown.
 HOTTEST = 0.001
 # Weights are softmax outputs in float32: an excess over the mean smaller than this share of it is noise.
@@ -46,16 +44,16 @@ class Scale(NamedTuple):
         return graded
 
 
-def scale_of(scores: Float[np.ndarray, "n h w"], normals: Float[np.ndarray, " r"] | None = None) -> Scale:
+def scale_of(scores: Float[np.ndarray, "n h w"], usual: float | None = None) -> Scale:
     """The scale of a run, on which a good image stays dark.
 
-    What is usual ends where the quietest tenth of the images do with their most unusual patches; or, with images known
-    to be good, where 95% of these do. The scale ends at the most unusual thousandth of all patches, but no sooner than
+    What is usual ends where it is told, by images known to be good, or where the quietest tenth of the images do with
+    their most unusual patches. The scale ends at the most unusual thousandth of all patches, but no sooner than
     a spread of all patches further (by their median absolute deviation): where no image is defective, none is hot.
 
     Args:
         scores: how unusual each patch of the run is [N, H, W].
-        normals: how unusual images known to be good are [R], see `most_unusual`, each compared with the others.
+        usual: how unusual a good image may be, see `most_unusual`; None if it is not known.
 
     Returns:
         The scale, in the unit of the scores.
@@ -66,16 +64,14 @@ def scale_of(scores: Float[np.ndarray, "n h w"], normals: Float[np.ndarray, " r"
         >>> scale_of(scores).usual
         1.0
     """
-    if normals is None or len(normals) == 0:
+    if usual is None:
         usual = float(np.quantile(most_unusual(scores), QUIETEST))
-    else:
-        usual = float(np.quantile(normals, 1 - FALSE_ALARMS))
     spread = float(median_abs_deviation(scores, axis=None, scale="normal"))
     return Scale(usual, max(usual + spread, float(np.quantile(scores, 1 - HOTTEST))))
 
 
 def most_unusual(scores: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, " n"]:
-    """How unusual images are: the mean of the most unusual 1% of the patches of each, one patch at least.
+    """How unusual images are: the mean of the most unusual 1/64 of the patches of each, one patch at least.
 
     Args:
         scores: how unusual each patch is [N, H, W].

@@ -54,8 +54,7 @@ def run_regions(folder: Path, *, min_score: float = 0.0) -> dict[Path, list[Regi
     found = _outlined(folder / STORE, run.paths, graded(run).heat)
     if run.embeddings is not None:
         later = load_later(folder, run)
-        by_normals = run.normal_scores is not None
-        heat = grade(later.weights, later.scores, scale_of_run(run), by_normals=by_normals).heat
+        heat = grade(later.weights, later.scores, scale_of_run(run)).heat
         found |= _outlined(folder / LATER, later.paths, heat)
     return {path: [region for region in regions if region.score >= min_score] for path, regions in found.items()}
 

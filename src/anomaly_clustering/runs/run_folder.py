@@ -18,9 +18,9 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
-from anomaly_clustering.report.heat import most_unusual
 from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CONFIG, METRICS
 from anomaly_clustering.runs.kept_metadata import write_metadata
 from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
@@ -119,7 +119,6 @@ def _stored(
         distances=grouping.groups.distances,
         weights=grouping.weights.astype(np.float16),
         scores=None if scores is None else scores.astype(np.float16),
-        normal_scores=None if grouping.normal_scores is None else most_unusual(grouping.normal_scores),
         tree=grouping.groups.tree,
         places=places,
         mean_scores=grouping.mean_scores,
@@ -213,7 +212,7 @@ def without_a_finding(mic: MIC, datamodule: DefectDataModule) -> str:
     sound = graded_grouping(mic.grouping, mic.recipe(datamodule.image_size)).sound
     if sound is None:
         return ""
-    return f"{sound.sum()} of {len(sound)} images, no more unusual than 95% of the normal ones"
+    return f"{sound.sum()} of {len(sound)} images, no more unusual than {1 - FALSE_ALARMS:.0%} of the normal ones"
 
 
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:

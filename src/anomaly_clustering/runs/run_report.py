@@ -18,7 +18,7 @@ from anomaly_clustering.report.pictures import Outline
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
-from anomaly_clustering.runs.unusual import grade, scale_of_run
+from anomaly_clustering.runs.unusual import grade, scale_of_run, sound_of
 
 GONE_SIZE = (64, 64)
 
@@ -82,8 +82,11 @@ def draw_report(
     scores = None
     if run.scores is not None and later.scores is not None:
         scores = np.concatenate([run.scores, later.scores])
-    weights, by_normals = np.concatenate([run.weights, later.weights]), run.normal_scores is not None
-    found = grade(weights, scores, scale_of_run(run), by_normals=by_normals)
+    sound = sound_of(run.top_scores, run.normal_top_scores)
+    if sound is not None:
+        # Of those that came later only findings are shown.
+        sound = np.append(sound, np.zeros(len(later.paths), dtype=bool))
+    found = grade(np.concatenate([run.weights, later.weights]), scores, scale_of_run(run), sound)
     gone = sum(not path.is_file() for path in later.paths)
     paths = [*run.paths, *later.paths]
     report = Report(

@@ -55,8 +55,6 @@ class StoredRun:
         center: by which averages of new images are centred [D]; None where the run took no signed roots.
         scores: how unusual each patch is [N, H, W]; None where weights do not come from that. Out of the weights where
             an earlier version kept none.
-        normal_scores: how unusual each image known to be good is among the others [R], see `most_unusual`; None where
-            there are none, or where that was not asked.
     """
 
     title: str
@@ -81,7 +79,6 @@ class StoredRun:
     references: References | None
     center: Float[np.ndarray, " all_channels"] | None = None
     scores: Float16[np.ndarray, "n h w"] | None = None
-    normal_scores: Float[np.ndarray, " normals"] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.

@@ -57,9 +57,8 @@ RUN = {
     "embeddings": Layout(("n d",), FRACTIONS, optional=True),
     "references": Layout(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
     "center": Layout(("channels",), FRACTIONS, optional=True),
-    # Earlier versions kept neither; without images known to be good there are no scores of these.
+    # Earlier versions kept none.
     "scores": Layout(("n h w",), FRACTIONS, optional=True),
-    "normal_scores": Layout(("r",), FRACTIONS, optional=True),
 }
 LATER = {
     "weights": Layout(("n h w",), FRACTIONS),
