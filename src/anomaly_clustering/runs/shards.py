@@ -149,8 +149,9 @@ def by_dask(client: Any) -> Callable[..., Iterator[Mapping[str, Tensor]]]:
     def rows(mic: MIC, data: DefectDataModule, batches: Sequence[Sequence[int]]) -> Iterator[Mapping[str, Tensor]]:
         from distributed import KilledWorker, as_completed
 
+        what = told_of(mic)
         # A task of its own, so that it is there again when the worker that holds it is lost.
-        told = client.submit(_same, told_of(mic), pure=False)
+        told = client.submit(_same, what, pure=False)
         futures = [client.submit(rows_of_shard, told, shard, pure=False) for shard in shards_of(data, batches)]
         shown = bool(mic.trainer.progress_bar_callback)
         with progress_bar("Workers embed photographs", sum(map(len, batches)), shown=shown) as advance:
