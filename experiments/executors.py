@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from anomaly_clustering.system.dask_client import dask_client
+
 T = TypeVar("T")
 Name = Literal["inprocess", "processes", "dask", "submitit"]
 ATTEMPTS = 2
@@ -188,19 +190,7 @@ def open_executor(
 
 @contextmanager
 def _dask(address: str | None, workers: int) -> Iterator[tuple[Executor, int]]:
-    from distributed import Client, LocalCluster
-
-    cluster = None if address else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    with Client(address or cluster) as client:
-        # A task whose worker died is given to another one so many times; Dask's default is three.
-        client.run_on_scheduler(_allow_failures, ATTEMPTS - 1)
+    # A task whose worker died is given to another one so many times; Dask's default is three.
+    with dask_client(address, workers, failures=ATTEMPTS - 1) as client:
         threads = sum(client.nthreads().values())
-        try:
-            yield client.get_executor(pure=False), max(2 * threads, 1)
-        finally:
-            if cluster:
-                cluster.close()
-
-
-def _allow_failures(count: int, dask_scheduler: Any) -> None:
-    dask_scheduler.allowed_failures = count
+        yield client.get_executor(pure=False), max(2 * threads, 1)

@@ -2,11 +2,14 @@
 
 import argparse
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
@@ -18,14 +21,15 @@ from anomaly_clustering.cli.console import (
     print_plainly,
     print_scores,
 )
+from anomaly_clustering.cli.several import trainer_for
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.metadata import Matched, read_metadata
 from anomaly_clustering.data.sources import Folder, Synthetic
 from anomaly_clustering.metrics.counts import confusion
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import method_arguments
-from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs.file_names import PAGE
+from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.run_folder import how_many, without_a_finding, write_run
 from anomaly_clustering.system.files import real_path
@@ -39,13 +43,20 @@ def cluster(options: argparse.Namespace) -> None:
     console = Console()
     name = real_path(options.images).name if options.images else "synthetic"
     out = options.out or Path(f"{name}-clusters")
-    with reserved(out, overwrite=options.overwrite):
+    # Lightning starts the other processes of a run when the first one has looked.
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with ExitStack() as opened:
+        if first:
+            opened.enter_context(reserved(out, overwrite=options.overwrite))
         datamodule = _datamodule(options)
         known, untold = _metadata(options, datamodule)
         mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
-        trainer = plain_trainer(progress_bar=True)
+        finished = FinishedRows(out)
+        trainer = opened.enter_context(trainer_for(options, finished, say=partial(print_plainly, console)))
         with offering_to_skip():
             trainer.validate(mic, datamodule=datamodule, verbose=False)
+        if not first:
+            return
         metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
         write_run(
@@ -58,6 +69,7 @@ def cluster(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             progress=drawing_the_report,
         )
+        finished.remove()
     print_notices(console, untold)
     _print(console, mic, datamodule, metrics, out)
 

@@ -11,6 +11,7 @@ from textwrap import indent
 from typing import NoReturn
 
 from anomaly_clustering.cli import values
+from anomaly_clustering.cli.where import add_where, check_where
 from anomaly_clustering.runs.export import LAYOUTS
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 
@@ -108,13 +109,7 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("images", nargs="?", type=values.folder, metavar="IMAGES", help="folder of images (PNG, JPEG, BMP, TIFF, WebP)")
     add("--synthetic", action="store_true", help="cluster generated images of a defective product instead")
-    add(
-        "--clusters",
-        type=values.num_clusters,
-        default="auto",
-        metavar="K",
-        help="how many, or auto (default): up to 20",
-    )
+    add("--clusters", type=values.num_clusters, default="auto", metavar="K", help="how many, or auto: up to 20")
     add("--normal", type=values.folder, metavar="DIR", help="folder of images known to be free of defects")
     add("--maps", type=values.maps, metavar="DIR", help="anomaly maps of another detector, one for each image")
     add("--method", choices=METHODS, default=METHODS[0], help="signed_residuals (default), or paper: that of the paper")
@@ -142,7 +137,9 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--out", type=Path, metavar="DIR", help="output folder (default: IMAGES-clusters, in this folder)")
     add("--overwrite", action="store_true", help="replace the run that the output folder holds")
+    add_where(parser)
     options = parser.parse_args(argv)
+    check_where(options)
     if options.synthetic == (options.images is not None):
         parser.error("give a folder of images, or --synthetic for generated ones")
     if options.synthetic and (options.normal or options.maps or options.skip_unreadable or options.bits != "auto"):

@@ -68,6 +68,13 @@ def command_words(text: str) -> list[str]:
     return words
 
 
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is asked for, got {text!r}")
+    return int(text)
+
+
 def share(text: str) -> float:
     """A share between 0 and 1."""
     try:

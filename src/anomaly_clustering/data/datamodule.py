@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from anomaly_clustering.data.aspect import Aspect, as_batch, check_aspect, resized_keeping_aspect
+from anomaly_clustering.data.batches import of_batches
 from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.records import Listing, Record
@@ -224,6 +225,8 @@ class DefectDataModule(LightningDataModule):
         self.num_workers = whole_number("num_workers", num_workers, least=0)
         self.train_transform = train_transform
         self.listing: Listing | None = None
+        # Positions of the images that `val_dataloader` gives, batch by batch; None for all.
+        self.batches: Sequence[Sequence[int]] | None = None
 
     def prepare_data(self) -> None:
         """Download or generate what the source reads, if it is of that kind; Lightning calls this once on a machine."""
@@ -299,7 +302,8 @@ class DefectDataModule(LightningDataModule):
         module = self.trainer.lightning_module if self.trainer else None
         if module is not None and is_overridden("val_dataloader", module):
             return module.val_dataloader()
-        return self._loader(self.records)
+        loader = self._loader(self.records)
+        return loader if self.batches is None else of_batches(loader, self.batches)
 
     def test_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         """The images to cluster, in their order."""

@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from anomaly_clustering.system.files import remove_leftovers_below, whole_file
+from anomaly_clustering.system.files import remove_leftovers_below
+from anomaly_clustering.system.tensors import DamagedError, read_tensors, write_tensors
 
 # Is raised when the same settings come to mean other numbers.
 VERSION = 2
@@ -89,16 +87,10 @@ class Cache:
         if not path.is_file():
             return None
         try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, a file is no dict
-                checksums = file.metadata() or {}
-        except (SafetensorError, OSError) as error:
+            return read_tensors(path)
+        except DamagedError as error:
             self.notify(f"cache file {str(path)!r} is damaged ({error}) and is computed anew")
             return None
-        if any(checksums.get(name) != _checksum(tensor) for name, tensor in tensors.items()):
-            self.notify(f"cache file {str(path)!r} is damaged (its checksum is wrong) and is computed anew")
-            return None
-        return tensors
 
     def save(self, kind: str, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Write tensors to a file, whole or not at all, whenever the process ends.
@@ -108,19 +100,10 @@ class Cache:
             key: name of the file.
             tensors: by name.
         """
-        path = self._path(kind, key)
-        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        checksums = {name: _checksum(tensor) for name, tensor in kept.items()}
-        # A file that a power cut damages is noticed when it is read.
-        with whole_file(path, durable=False) as part:
-            save_file(kept, part, metadata=checksums)
+        write_tensors(self._path(kind, key), tensors)
 
     def _path(self, kind: str, key: str) -> Path:
         if not self._cleared:
             remove_leftovers_below(self.folder)
             self._cleared = True
         return self.folder / kind / key[:2] / f"{key}.safetensors"
-
-
-def _checksum(tensor: Tensor) -> str:
-    return str(zlib.crc32(tensor.contiguous().numpy().data))

@@ -134,10 +134,11 @@ class Embedder(nn.Module):
         kept = {"aspect": "keep"} if self.side is not None else {}
         more = ({} if bits is None else {"bits": bits}) | ({"view": view} if view else {})
         image = digest(path)[:DIGITS]
-        return settings_digest(image=image, size=list(size), autocast=autocast, network=self._network, **more, **kept)
+        return settings_digest(image=image, size=list(size), autocast=autocast, network=self.network, **more, **kept)
 
     @cached_property
-    def _network(self) -> str:
+    def network(self) -> str:
+        """A name for the network, its layers and weights, and the pooling."""
         weights = tensors_digest(self.backbone.state_dict())
         return settings_digest(
             name=self.backbone.name, layer=self.backbone.layer, kernel_size=self.kernel_size, weights=weights

@@ -32,6 +32,10 @@ class RowBuffer:
             held[start : self.count] = rows
             self.tensors[name] = held
 
+    def since(self, start: int) -> dict[str, Tensor]:
+        """The rows from one on, which stay in the collection."""
+        return {name: tensor[start : self.count] for name, tensor in self.tensors.items()}
+
     def taken(self) -> dict[str, Tensor]:
         """All rows so far; the collection is empty afterwards."""
         found = {name: tensor[: self.count] for name, tensor in self.tensors.items()}

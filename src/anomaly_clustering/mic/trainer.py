@@ -1,7 +1,9 @@
 """Where and how one run of MIC is computed if nobody says so: a Trainer for this machine."""
 
+from collections.abc import Sequence
+
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
@@ -18,14 +20,33 @@ class EmbeddingBar(RichProgressBar):
         return "Embedding photographs"
 
 
-def plain_trainer(*, progress_bar: bool) -> Trainer:
-    """A Trainer on one device that writes no files and says nothing of itself."""
+def plain_trainer(
+    *,
+    progress_bar: bool,
+    accelerator: str = ACCELERATOR,
+    devices: int = 1,
+    num_nodes: int = 1,
+    callbacks: Sequence[Callback] = (),
+) -> Trainer:
+    """A Trainer that writes no files and says nothing of itself; on one device, unless more are asked for.
+
+    Args:
+        progress_bar: whether one is shown.
+        accelerator: 'cpu' or 'cuda'.
+        devices: on each machine, a process each. A launcher such as torchrun or SLURM starts them, or this one does.
+        num_nodes: machines, which a launcher starts.
+        callbacks: beside the bar. With several devices one of them shares out the images.
+    """
+    alone = devices * num_nodes == 1
     return Trainer(
-        accelerator=ACCELERATOR,
-        devices=1,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy="auto" if alone else "ddp",
         # In a job of several tasks each would be taken for one process of many.
-        plugins=[LightningEnvironment()],
-        callbacks=[EmbeddingBar()] if progress_bar else [],
+        plugins=[LightningEnvironment()] if alone else [],
+        callbacks=[*([EmbeddingBar()] if progress_bar else []), *callbacks],
+        use_distributed_sampler=False,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

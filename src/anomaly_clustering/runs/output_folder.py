@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anomaly_clustering.report.pictures import MOST_IN_PAGE, THUMBNAILS
 from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
+from anomaly_clustering.runs.finished_rows import remove_if_complete
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
 from anomaly_clustering.runs.store import load_run
@@ -52,6 +53,7 @@ def reserved(out: Path, *, overwrite: bool) -> Iterator[None]:
     with working_on(out):
         remove_leftovers(place.parent, place.name, discard=discard_run)
         remove_leftovers(place)
+        remove_if_complete(out)
         _check_content(out, overwrite=overwrite)
         yield
 

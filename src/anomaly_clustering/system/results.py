@@ -5,11 +5,14 @@ the file system, by what was prepared: the result is there when the file or fold
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 # Where the result is to be, the file or folder that says that it is there, and the identity of this one.
 _coming: list[tuple[Path, Path, os.stat_result]] = []
+# Tell what an unfinished result has kept so far; nothing where that is nothing.
+_keeping: list[Callable[[], str]] = []
 
 
 def about_to_place(new: Path, place: Path, *, result: Path | None = None) -> None:
@@ -42,6 +45,22 @@ def nothing_placed() -> None:
         >>> placed()
     """
     _coming.clear()
+    _keeping.clear()
+
+
+def keeping(told: Callable[[], str]) -> None:
+    """Say how to tell what is kept if the command is interrupted from now on.
+
+    Args:
+        told: gives the end of a sentence; it is called by any thread, and gives nothing where nothing is kept yet.
+
+    Example:
+        >>> keeping(lambda: "256 of 5000 images are kept: start the command again to go on")
+        >>> what_is_kept("cluster")
+        '256 of 5000 images are kept: start the command again to go on'
+        >>> nothing_placed()
+    """
+    _keeping[:] = [told]
 
 
 def placed() -> Path | None:
@@ -65,6 +84,10 @@ def what_is_kept(command: str) -> str:
     """
     if there := placed():
         return f"all of the result is in {str(there)!r} already"
+    for told in _keeping:
+        with suppress(OSError):
+            if sentence := told():
+                return sentence
     if command == "fit":
         return "epochs that have ended are kept: go on with --ckpt_path last, if there are any"
     if command == "watch":

@@ -1,0 +1,45 @@
+"""A loader of images in; a loader of the batches that are asked for, each of the same images as ever, out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+
+def in_batches(total: int, size: int) -> list[range]:
+    """Positions of all images in their order, batch by batch.
+
+    A network may round an image's numbers otherwise beside other images. So the same batches, whoever reads them, give
+    the same numbers to the last bit.
+
+    Args:
+        total: how many images there are.
+        size: of a batch; the last one may be smaller.
+
+    Example:
+        >>> [list(batch) for batch in in_batches(5, 2)]
+        [[0, 1], [2, 3], [4]]
+    """
+    return [range(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def of_batches(
+    loader: DataLoader[Mapping[str, Any]], batches: Sequence[Sequence[int]]
+) -> DataLoader[Mapping[str, Any]]:
+    """A loader that reads as another one does, and only these batches.
+
+    Args:
+        loader: of a data set.
+        batches: positions in the data set, batch by batch.
+
+    Example:
+        >>> loader = DataLoader([0.0, 0.1, 0.2, 0.3], batch_size=2)
+        >>> [batch.tolist() for batch in of_batches(loader, [[2, 3]])]
+        [[0.2, 0.3]]
+    """
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=[list(batch) for batch in batches],
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+    )

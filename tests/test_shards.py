@@ -1,0 +1,81 @@
+"""Shards of images on workers of Dask, one of which is killed: rows and clusters are those of one process."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.sources import Folder
+from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.presets import method_arguments
+from anomaly_clustering.mic.result import Grouping
+from anomaly_clustering.mic.trainer import plain_trainer
+from anomaly_clustering.runs import shards
+from anomaly_clustering.runs.finished_rows import FinishedRows
+from anomaly_clustering.runs.going_on import Elsewhere, GoingOn
+from anomaly_clustering.system.dask_client import dask_client
+
+
+def grouping(photos: Path, tmp_path: Path, elsewhere: Elsewhere | None, **options: Any) -> Grouping:
+    data = Folder(photos, image_size=32, batch_size=2, num_workers=0)
+    mic = MIC("embedded", num_clusters=3, **method_arguments("signed_residuals", normals=False, **options))
+    callbacks = [GoingOn(FinishedRows(tmp_path / "run"), say=print, elsewhere=elsewhere)]
+    trainer = plain_trainer(progress_bar=False, accelerator="cpu", callbacks=callbacks)
+    trainer.validate(mic, data, verbose=False)
+    return mic.grouping
+
+
+def test_two_workers_one_of_which_is_killed_find_what_one_process_finds(
+    flat_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1] / "src"))
+    monkeypatch.setattr(shards.shards_of, "__defaults__", (2,))
+    killed = []
+    with dask_client(None, 2, failures=shards.FAILURES) as client:
+
+        def kills_a_worker(
+            mic: MIC, data: DefectDataModule, batches: Sequence[Sequence[int]]
+        ) -> Iterator[Mapping[str, Tensor]]:
+            for number, rows in enumerate(shards.by_dask(client)(mic, data, batches)):
+                if number == 0:
+                    killed.append(next(iter(client.run(os.getpid).values())))
+                    os.kill(killed[0], signal.SIGKILL)
+                yield rows
+
+        found = grouping(flat_photos, tmp_path, kills_a_worker)
+    alone = grouping(flat_photos, tmp_path, None)
+    assert killed
+    assert np.array_equal(found.index, np.arange(15))
+    assert np.array_equal(found.labels, alone.labels)
+    np.testing.assert_allclose(found.embeddings, alone.embeddings, atol=1e-4)
+
+
+def test_a_worker_that_does_not_find_an_image_says_so(flat_photos: Path) -> None:
+    data = Folder(flat_photos, image_size=32, batch_size=2, num_workers=0)
+    data.setup()
+    (shard,) = shards.shards_of(data, [[3, 4], [7]])
+    assert (shard.positions, shard.batches) == ([3, 4, 7], [[0, 1], [2]])
+    assert all(record.image.is_absolute() for record in shard.images.records)
+    lost = shard.images.records[2].image
+    lost.unlink()
+    told = shards.Told("", {"checkpoint": None}, None, np.zeros((0, 3, 32, 32), np.uint8), None, 0.1)
+    with pytest.raises(FileNotFoundError, match=r"worker .* does not find .*/flat/12\.png.*under the same name"):
+        shards.rows_of_shard(told, shard)
+
+
+def test_workers_are_for_what_compares_with_few(flat_photos: Path, tmp_path: Path) -> None:
+    data = Folder(flat_photos, image_size=32, batch_size=2, num_workers=0)
+    trainer = plain_trainer(
+        progress_bar=False,
+        accelerator="cpu",
+        callbacks=[GoingOn(FinishedRows(tmp_path / "run"), say=print, elsewhere=shards.by_dask(None))],
+    )
+    with pytest.raises(ValueError, match="compare each image with few others"):
+        trainer.validate(MIC("embedded", num_clusters=3), data, verbose=False)
