@@ -83,6 +83,7 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
         copies=options.copies,
         image_size=options.image_size,
         aspect=options.aspect,
+        decoding=options.decoding,
     )
 
 

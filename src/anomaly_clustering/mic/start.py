@@ -35,6 +35,7 @@ def start(
     """
     check_run(options, data, trainer)
     embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
+    embedder.reduced = getattr(data, "decoding", "exact") == "reduced"
     drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
     limits = (trainer.limit_test_batches, trainer.limit_val_batches, trainer.limit_predict_batches)
     # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
