@@ -24,6 +24,7 @@ from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.data.whole_numbers import image_side, whole_number
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.options import References
 from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.mic.recipe import embed_new
@@ -51,6 +52,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tau: smoothness of the weights: small picks single patches, large weighs all alike. By default that of the
             paper, or for signed residuals what makes 6% of the patches count.
         method: the clustering, by default that of the embedding; the tree of `children_` is Ward's whatever it is.
+        references: how many images to compare with, 'all', or 'auto': 32, or 100 normal ones; with the embedding of the
+            paper all, and of more than 2000 images 64.
         views: ways in which each image is looked at, 1, 2, 4 or 8; fewer take less time and group a little worse.
         image_size: height and width in pixels to which images are resized.
         aspect: 'square', or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
@@ -98,6 +101,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         checkpoint: Path | str | None = None,
         tau: float | None = None,
         method: Method | None = None,
+        references: References = "auto",
         views: Views | None = None,
         image_size: int = 256,
         aspect: Aspect = "square",
@@ -113,6 +117,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.checkpoint = checkpoint
         self.tau = tau
         self.method = method
+        self.references = references
         self.views = views
         self.image_size = image_size
         self.aspect = aspect
@@ -152,6 +157,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         for given in filter(None, (pixels, good)):
             given.bits = bits
         chosen = {"layer": self.layer, "tau": self.tau, "method": self.method, "views": self.views}
+        chosen["num_references"] = self.references
         mic = MIC(
             self.backbone,
             checkpoint=self.checkpoint,
@@ -174,7 +180,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.references_ = cast(np.ndarray, grouping.references)
         self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
-        self.notices_ = [*pixels.notices, *(good.notices if good else [])]
+        self.notices_ = [*pixels.notices, *(good.notices if good else []), *mic.notices]
         self.recipe_ = replace(mic.recipe(image_size), bits=bits, decoding=self.decoding)
         return self
 

@@ -68,6 +68,13 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         help="keep: as many pixels, of each image's own aspect",
     )
     add(
+        "--references",
+        type=values.references,
+        default="auto",
+        metavar="N",
+        help="images to compare with, or all (default: 32, or 100 of --normal; paper: all, beyond 2000 images 64)",
+    )
+    add(
         "--decoding",
         choices=("reduced", "exact"),
         default="reduced",
