@@ -1,15 +1,13 @@
 """Images in any form in; clusters by type of defect out: anomaly clustering as an estimator of scikit-learn."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Int
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -19,26 +17,21 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
-from anomaly_clustering.data.aspect import Aspect, as_batch
+from anomaly_clustering.data.aspect import as_batch
+from anomaly_clustering.data.decoding import Decoding
+from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.data.whole_numbers import image_side, whole_number
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.options import References
 from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
+from anomaly_clustering.runs.estimator_file import Learned, read_estimator, write_estimator
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
-from anomaly_clustering.runs.untrusted import (
-    ESTIMATOR,
-    check_estimator,
-    check_fits,
-    checked_recipe,
-    checked_texts,
-    read_arrays,
-)
-from anomaly_clustering.system.files import whole_file
 
 FITTED = (
     *("labels_", "weights_", "embeddings_", "children_", "distances_"),
@@ -59,9 +52,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tau: smoothness of the weights: small picks single patches, large weighs all alike. By default that of the
             paper, or for signed residuals what makes 6% of the patches count.
         method: the clustering, by default that of the embedding; the tree of `children_` is Ward's whatever it is.
+        references: how many images to compare with, 'all', or 'auto': 32, or 100 normal ones; with the embedding of the
+            paper all, and of more than 2000 images 64.
         views: ways in which each image is looked at, 1, 2, 4 or 8; fewer take less time and group a little worse.
         image_size: height and width in pixels to which images are resized.
         aspect: 'square', or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
+        decoding: of files, 'reduced' for large JPEG files at a size that is enough, or 'exact'.
         bits: of a value that the camera filled in images of 16 bits; 'auto' finds it by the highest value, and images
             to come are read alike.
         batch_size: images that go through the network at a time.
@@ -105,9 +101,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         checkpoint: Path | str | None = None,
         tau: float | None = None,
         method: Method | None = None,
+        references: References = "auto",
         views: Views | None = None,
         image_size: int = 256,
         aspect: Aspect = "square",
+        decoding: Decoding = "reduced",
         bits: Bits = "auto",
         batch_size: int = 32,
         random_state: int = 0,
@@ -119,9 +117,11 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.checkpoint = checkpoint
         self.tau = tau
         self.method = method
+        self.references = references
         self.views = views
         self.image_size = image_size
         self.aspect = aspect
+        self.decoding = decoding
         self.bits = bits
         self.batch_size = batch_size
         self.random_state = random_state
@@ -150,13 +150,14 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         image_size = image_side(self.image_size)
         batch_size = whole_number("batch_size", self.batch_size, least=1)
         seed = whole_number("random_state", self.random_state, least=0)
-        pixels = ImagesOfAnyForm(images, image_size, aspect=self.aspect)
-        good = None if normals is None else ImagesOfAnyForm(normals, image_size, aspect=self.aspect)
+        read = partial(ImagesOfAnyForm, size=image_size, aspect=self.aspect, decoding=self.decoding)
+        pixels, good = read(images), None if normals is None else read(normals)
         data = DataOfAnyForm(pixels, good, batch_size)
         bits = find_bits(pixels, good, self.bits)
         for given in filter(None, (pixels, good)):
             given.bits = bits
         chosen = {"layer": self.layer, "tau": self.tau, "method": self.method, "views": self.views}
+        chosen["num_references"] = self.references
         mic = MIC(
             self.backbone,
             checkpoint=self.checkpoint,
@@ -179,8 +180,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         self.references_ = cast(np.ndarray, grouping.references)
         self.center_ = np.empty(0, dtype=np.float32) if grouping.center is None else grouping.center
         self.digests_ = pixels.digests
-        self.notices_ = [*pixels.notices, *(good.notices if good else [])]
-        self.recipe_ = replace(mic.recipe(image_size), bits=bits)
+        self.notices_ = [*pixels.notices, *(good.notices if good else []), *mic.notices]
+        self.recipe_ = replace(mic.recipe(image_size), bits=bits, decoding=self.decoding)
         return self
 
     def predict(self, images: Images) -> Int[np.ndarray, " k"]:
@@ -232,7 +233,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         recipe, seen, new = self.recipe_, set(self.digests_), []
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
-        pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect)
+        pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect, recipe.decoding)
 
         def batches() -> Iterator[Tensor]:
             """Pixels of the images that were not fitted, each image once."""
@@ -281,10 +282,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             ['clusterer.safetensors']
         """
         check_is_fitted(self)
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in FITTED}
-        rest = {"params": self.get_params(), "digests": self.digests_, "recipe": vars(self.recipe_)}
-        with whole_file(Path(file)) as part:
-            save_file(arrays, part, metadata={"estimator": json.dumps(rest, default=_parameter_as_json)})
+        arrays = {name: getattr(self, name) for name in FITTED}
+        write_estimator(Path(file), Learned(self.get_params(), arrays, self.digests_, self.recipe_))
 
     @classmethod
     def load(cls, file: Path | str) -> "AnomalyClusterer":
@@ -310,23 +309,16 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             ...     AnomalyClusterer.load(Path(folder) / "clusterer.safetensors").labels_
             array([0, 0, 1])
         """
-        if Path(file).is_dir():
-            raise IsADirectoryError(f"{str(file)!r} is a folder; give the file that `save` has written")
+        learned = read_estimator(file)
         try:
-            with safe_open(file, "numpy") as content:
-                rest = json.loads((content.metadata() or {})["estimator"])
-                digests = checked_texts(rest, "digests")
-                arrays = _of_earlier_versions(len(digests)) | read_arrays(content, ESTIMATOR, len(digests))
-            check_estimator(arrays)
-            estimator = cls(**({"embedding": "paper"} | rest["params"]))
-            estimator.recipe_ = checked_recipe(rest["recipe"])
-            check_fits({name.removesuffix("_"): array for name, array in arrays.items()}, estimator.recipe_)
-        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            estimator = cls(**learned.params)
+        except TypeError as error:
             raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
-        for name, array in arrays.items():
+        for name, array in learned.arrays.items():
             setattr(estimator, name, array)
+        estimator.recipe_ = learned.recipe
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
-        estimator.digests_ = digests
+        estimator.digests_ = [*learned.digests]
         return estimator
 
     def __sklearn_tags__(self) -> Tags:
@@ -335,14 +327,3 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
-
-
-def _parameter_as_json(value: object) -> object:
-    """Parameters that JSON does not know: NumPy's numbers, and paths."""
-    return value.item() if isinstance(value, np.generic) else str(value)
-
-
-def _of_earlier_versions(images: int) -> dict[str, np.ndarray]:
-    """What they did not keep."""
-    no_scores = {"top_scores_": np.full((images, 4), np.nan), "normal_top_scores_": np.empty((0, 4))}
-    return {"center_": np.empty(0, dtype=np.float32), **no_scores}

@@ -76,7 +76,7 @@ def cluster(options: argparse.Namespace) -> None:
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Those of MIC that the method decides, and what was asked for in their place."""
-    chosen = {"layer": options.layer, "tau": options.tau, "views": options.views}
+    chosen = {"layer": options.layer, "tau": options.tau, "views": options.views, "num_references": options.references}
     if options.maps:
         # The scale of foreign maps is arbitrary, so no tau suits them all.
         chosen |= {"weights": "maps", "effective_patches": EFFECTIVE_PATCHES if options.tau is None else None}
@@ -95,6 +95,7 @@ def _datamodule(options: argparse.Namespace) -> DefectDataModule:
         copies=options.copies,
         image_size=options.image_size,
         aspect=options.aspect,
+        decoding=options.decoding,
     )
 
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from datetime import time
 from pathlib import Path
+from typing import Literal
 
 from anomaly_clustering.runs.file_names import STORE
 
@@ -26,6 +27,15 @@ def table(text: str) -> Path:
     if not Path(text).is_file():
         raise FileNotFoundError(f"metadata {text!r} does not exist; give a CSV file with a column 'path'")
     return Path(text)
+
+
+def references(text: str) -> int | Literal["auto", "all"]:
+    """How many images to compare with, 'all', or 'auto'."""
+    if text in ("auto", "all"):
+        return "auto" if text == "auto" else "all"
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"it must be a whole number of at least 2, or all, got {text!r}")
+    return int(text)
 
 
 def num_clusters(text: str) -> int | str:

@@ -11,10 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from anomaly_clustering.data.aspect import Aspect, as_batch, check_aspect
+from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import evaluation_transform
+from anomaly_clustering.data.decoding import Decoding, Needed, check_decoding, needed_for
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image
+from anomaly_clustering.data.kept_size import Aspect, check_aspect
 from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, check_bits, surveyed
@@ -35,6 +37,7 @@ class ImagesOfAnyForm(Dataset):
         size: height and width in pixels to which they are resized.
         bits: of a value that the camera filled, where images have 16; see `find_bits`.
         aspect: 'square', or 'keep' for about as many pixels of each image's own aspect.
+        decoding: of files, 'exact', or 'reduced' for large JPEG files at a size that is enough.
 
     Attributes:
         notices: on how a folder was read, such as what was left out.
@@ -52,7 +55,14 @@ class ImagesOfAnyForm(Dataset):
         (torch.Size([3, 32, 32]), True)
     """
 
-    def __init__(self, images: Images, size: int, bits: int = FULL_BITS, aspect: Aspect = "square"):
+    def __init__(
+        self,
+        images: Images,
+        size: int,
+        bits: int = FULL_BITS,
+        aspect: Aspect = "square",
+        decoding: Decoding = "exact",
+    ):
         self.images: Sequence[ImageLike] | np.ndarray | Tensor
         self.notices: list[str] = []
         if isinstance(images, Path | str):
@@ -66,6 +76,9 @@ class ImagesOfAnyForm(Dataset):
         self.size = image_side(size)
         check_aspect(aspect)
         self.aspect: Aspect = aspect
+        check_decoding(decoding)
+        self.decoding: Decoding = decoding
+        self.needed = needed_for(decoding, self.size, aspect)
         self.transform = evaluation_transform(self.size, aspect)
         self.digests = [""] * len(self.images)
 
@@ -73,7 +86,7 @@ class ImagesOfAnyForm(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        pixels = self.transform(_rgb(self.images[index], f"image {index}", self.bits))
+        pixels = self.transform(_rgb(self.images[index], f"image {index}", self.bits, self.needed))
         self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
         return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
 
@@ -130,10 +143,10 @@ def _listed(images: Iterable[ImageLike]) -> Sequence[ImageLike] | np.ndarray | T
     return images if isinstance(images, Sequence | np.ndarray | Tensor) else list(images)
 
 
-def _rgb(image: ImageLike, name: str, bits: int) -> Image.Image:
+def _rgb(image: ImageLike, name: str, bits: int, needed: Needed | None) -> Image.Image:
     """Pixels of 8 bits, whatever the form, so that an image is the same in all forms."""
     if isinstance(image, Path | str):
-        return read_image(Path(image), bits)
+        return read_image(Path(image), bits, needed)
     if isinstance(image, Image.Image):
         return as_rgb(image, name, bits)
     if isinstance(image, np.ndarray | Tensor):
@@ -157,6 +170,7 @@ class DataOfAnyForm(LightningDataModule):
         self.normal_records = normals.images if normals else []
         self.image_size = images.size
         self.aspect = images.aspect
+        self.decoding = images.decoding
         self.images = images
         self.normals = normals
         self.batch_size = batch_size

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 from PIL import Image, ImageOps
 
+from anomaly_clustering.data.decoding import Needed
 from anomaly_clustering.data.opening import UnreadableImageError, opened, read_header
 
 MIN_SIDE = 8
@@ -15,7 +16,7 @@ LOSSY = frozenset({".jpg", ".jpeg", ".jfif", ".webp"})
 FULL_BITS = 16
 
 
-def read_image(path: Path, bits: int = FULL_BITS) -> Image.Image:
+def read_image(path: Path, bits: int = FULL_BITS, needed: Needed | None = None) -> Image.Image:
     """Read the first frame of an image file as 8-bit RGB, turned upright by its EXIF tag.
 
     Of values of 16 bits the upper 8 of those that the camera filled are kept, by one scale for all files, so that
@@ -24,6 +25,7 @@ def read_image(path: Path, bits: int = FULL_BITS) -> Image.Image:
     Args:
         path: a PNG, JPEG, BMP, TIFF or WebP file.
         bits: of a value that the camera filled in a file of 16 bits, 8 to 16; files of 8 bits are read as they are.
+        needed: tells how many of its pixels are needed, see `decode`; by default all.
 
     Returns:
         An image of mode RGB.
@@ -43,7 +45,7 @@ def read_image(path: Path, bits: int = FULL_BITS) -> Image.Image:
         ('RGB', (16, 12), (255, 255, 255), (15, 15, 15))
     """
     name = repr(str(path))
-    image = as_rgb(decode(path), name, bits)
+    image = as_rgb(decode(path, needed=needed), name, bits)
     if bits < FULL_BITS and read_header(path).sixteen_bit_colours:
         return Image.fromarray(_eight_bits(_sixteen_bit_colours(path, image), bits, name))
     return image
@@ -174,12 +176,14 @@ def bits_for(value: int) -> int:
     return next((bits for bits in (8, 10, 12, 14) if value < 2**bits), FULL_BITS)
 
 
-def decode(path: Path, *, swap_bytes: bool = False) -> Image.Image:
+def decode(path: Path, *, swap_bytes: bool = False, needed: Needed | None = None) -> Image.Image:
     """Read the first frame of an image file as it was saved: its mode, its values, not turned upright.
 
     Args:
         path: a PNG, JPEG, BMP, TIFF or WebP file.
         swap_bytes: of colours of 16 bits give the lower 8, in place of the upper ones.
+        needed: tells how many pixels are needed, by the width and height of the file; of a JPEG file a half, a quarter
+            or an eighth a side is then decoded, if that is as many or more. By default all pixels are.
 
     Returns:
         The image, loaded; the file is closed.
@@ -197,6 +201,9 @@ def decode(path: Path, *, swap_bytes: bool = False) -> Image.Image:
     with opened(path) as image:
         if swap_bytes:
             image.tile = [_swapped(tile) for tile in image.tile]  # type: ignore[attr-defined]
+        if needed is not None:
+            width, height = needed(*image.size)
+            image.draft(None, (max(width, MIN_SIDE), max(height, MIN_SIDE)))
         image.load()
         if image.mode == "LAB":
             raise UnreadableImageError(f"{str(path)!r} has the colours of LAB, which are not read; save it as RGB")

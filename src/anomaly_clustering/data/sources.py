@@ -9,10 +9,11 @@ from pathlib import Path
 
 from anomaly_clustering.data import mtd, mvtec
 from anomaly_clustering.data.anomalib import list_anomalib
-from anomaly_clustering.data.aspect import Aspect
 from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule
+from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits, Copies
 from anomaly_clustering.data.synthetic import cache_folder, write_once
 from anomaly_clustering.data.whole_numbers import whole_number
@@ -32,6 +33,7 @@ class Folder(DefectDataModule):
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
+        decoding: 'exact', or 'reduced' for large JPEG files at a size that is enough, see `DefectDataModule`.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -62,6 +64,7 @@ class Folder(DefectDataModule):
         copies: Copies = "all",
         image_size: int = 256,
         aspect: Aspect = "square",
+        decoding: Decoding = "exact",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
@@ -79,6 +82,7 @@ class Folder(DefectDataModule):
             copies=copies,
             image_size=image_size,
             aspect=aspect,
+            decoding=decoding,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -207,6 +211,7 @@ class AnomalibFolder(DefectDataModule):
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
+        decoding: 'exact', or 'reduced' for large JPEG files at a size that is enough, see `DefectDataModule`.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -236,6 +241,7 @@ class AnomalibFolder(DefectDataModule):
         copies: Copies = "all",
         image_size: int = 256,
         aspect: Aspect = "square",
+        decoding: Decoding = "exact",
         batch_size: int = 32,
         num_workers: int = NUM_WORKERS,
     ):
@@ -252,6 +258,7 @@ class AnomalibFolder(DefectDataModule):
             copies=copies,
             image_size=image_size,
             aspect=aspect,
+            decoding=decoding,
             batch_size=batch_size,
             num_workers=num_workers,
         )

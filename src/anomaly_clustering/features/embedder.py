@@ -36,6 +36,9 @@ class Embedder(nn.Module):
     Images that keep their aspect come on canvases [B, 4, H, W], see `by_size`. The network sees each as it is; the
     patches of all are then brought to the grids that the square would have, so that bags have patches of equal number.
 
+    Attributes:
+        reduced: whether large images are decoded at reduced size, which their names in the cache tell.
+
     Raises:
         ValueError: `kernel_size` is not odd and positive.
 
@@ -60,6 +63,7 @@ class Embedder(nn.Module):
         check_kernel_size(self.kernel_size)
         self.cache = cache
         self.side = side
+        self.reduced = False
         self._grids_of_side: dict[int, list[tuple[int, int]]] = {}
 
     def forward(self, batch: Mapping[str, Any]) -> Float[Tensor, "b h w d"]:
@@ -131,7 +135,7 @@ class Embedder(nn.Module):
         """
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
         # What is neither scaled nor turned has the name that it had when nothing was.
-        kept = {"aspect": "keep"} if self.side is not None else {}
+        kept = ({"aspect": "keep"} if self.side is not None else {}) | ({"decoding": "reduced"} if self.reduced else {})
         more = ({} if bits is None else {"bits": bits}) | ({"view": view} if view else {})
         image = digest(path)[:DIGITS]
         return settings_digest(image=image, size=list(size), autocast=autocast, network=self.network, **more, **kept)

@@ -19,7 +19,7 @@ from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED
 from anomaly_clustering.mic.distance_names import Distance
-from anomaly_clustering.mic.options import Options, Weights
+from anomaly_clustering.mic.options import Options, References, Weights
 from anomaly_clustering.mic.processes import first_copies
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
@@ -55,7 +55,8 @@ class MIC(LightningModule):
             paper's 'average').
         reduce: how rarity summarises the distances to the other images (Eq. 10, Table 5), see `rarity`.
         num_references: compare with so many images drawn by seed in place of all (Eq. 7), or normal ones; then no bag
-            is kept. With `residual_share`, `views` or several levels 32, or 100 normal images, by default.
+            is kept; 'auto' takes 64 of more than 2000 images, else 'all'. With `residual_share`, `views` or several
+            levels 32, or 100 normal images, by default and for 'auto'.
         normal_fraction: share of the normal images that novelty uses, drawn by seed (Figure 8).
         normal_stride: novelty compares with every so-many-th row and column of the normal patches. Neighbours are much
             alike, so that 2 takes a quarter of the time for scores that are a little higher.
@@ -106,7 +107,7 @@ class MIC(LightningModule):
         distance: Distance = "weighted_average",
         weights: Weights = "rarity",
         reduce: Reduce = "mean",
-        num_references: int | None = None,
+        num_references: References | None = None,
         normal_fraction: float = 1.0,
         normal_stride: int = 1,
         tau: float = 0.02,
@@ -233,7 +234,8 @@ class MIC(LightningModule):
     def _start(self) -> Run:
         self.notices.clear()
         self.result = None
-        return start(self.options, self._data, self.trainer, self.embedder, self.cache, self._progress)
+        data, note = self._data, self.notices.append
+        return start(self.options, data, self.trainer, self.embedder, self.cache, self._progress, note)
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""

@@ -25,6 +25,8 @@ CHOICES: dict[str, Any] = {
     "views": Views,
 }
 # Whole numbers and the least of each. None, where it is allowed, is for what is not asked for.
+# How many images all are compared with: a number, as many as the size of the data set asks for, or all.
+References = int | Literal["auto", "all"]
 LEAST = {"kernel_size": 1, "num_references": 2, "normal_stride": 1, "top_k": 1, "resamples": 0, "seed": 0}
 OPTIONAL = ("kernel_size", "num_references", "top_k")
 
@@ -45,7 +47,7 @@ class Options:
     distance: Distance
     weights: Weights
     reduce: Reduce
-    num_references: int | None
+    num_references: References | None
     normal_fraction: float
     normal_stride: int
     tau: float
@@ -67,7 +69,8 @@ class Options:
             if given[name] not in get_args(known):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {given[name]!r}")
         for name, least in LEAST.items():
-            if not (given[name] is None and name in OPTIONAL) and not _is_whole(given[name], least):
+            said = (None, "auto", "all") if name == "num_references" else (None,)
+            if not (name in OPTIONAL and given[name] in said) and not _is_whole(given[name], least):
                 raise ValueError(f"{name} must be a whole number and at least {least}, got {given[name]!r}")
         # NumPy's numbers become what JSON and PyTorch take; what is none is refused below.
         for name in (*LEAST, "num_clusters"):
@@ -144,7 +147,7 @@ class Options:
     @property
     def weighs_subsets(self) -> bool:
         """Whether resampling weighs the patches of each subset anew, since weights depend on the other images."""
-        compares_all = self.weights == "rarity" and self.num_references is None and not self.streams
+        compares_all = self.weights == "rarity" and self.num_references in (None, "all") and not self.streams
         return bool(self.resamples) and self.weighs and compares_all
 
     @property

@@ -46,6 +46,8 @@ class Recipe:
         views: ways in which each image was looked at.
         bits: of a value in images of 16 bits; runs of earlier versions took the full range.
         aspect: 'square', or 'keep' where images have their own aspect and about as many pixels as the square.
+        decoding: 'reduced' where large JPEG files were decoded at a size that is enough; earlier versions decoded all
+            pixels.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
@@ -68,6 +70,7 @@ class Recipe:
     views: Views = 1
     bits: int = 16
     aspect: Literal["square", "keep"] = "square"
+    decoding: Literal["exact", "reduced"] = "exact"
 
     @property
     def streams(self) -> bool:

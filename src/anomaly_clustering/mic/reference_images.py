@@ -11,7 +11,7 @@ from anomaly_clustering.features.canvas import together
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Advance, Progress
-from anomaly_clustering.mic.references import NORMAL_IMAGES, draw
+from anomaly_clustering.mic.references import NORMAL_IMAGES, draw, number_asked
 from anomaly_clustering.mic.streaming import IMAGES, Stream
 
 
@@ -36,12 +36,17 @@ def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
             "given loaders alone"
         )
     if options.weights != "novelty":
-        return draw(len(records), options.num_references or IMAGES, options.seed)
+        return draw(len(records), _number(options, len(records), IMAGES), options.seed)
     total = len(data.normal_records)
     if total == 0:
         raise ValueError("weights 'novelty' compare with normal images, but the data has none")
     allowed = max(1, round(options.normal_fraction * total))
-    return draw(total, min(allowed, options.num_references or NORMAL_IMAGES), options.seed)
+    return draw(total, min(allowed, _number(options, total, NORMAL_IMAGES)), options.seed)
+
+
+def _number(options: Options, total: int, few: int) -> int:
+    """As many as are asked for, by default few, whatever the number of images."""
+    return few if options.num_references is None else number_asked(options, few) or total
 
 
 def read_references(

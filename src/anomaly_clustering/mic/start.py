@@ -1,6 +1,8 @@
 """Options, data and a trainer in; a run before its first batch, with what its images are compared with, out."""
 
 import math
+import time
+from collections.abc import Callable
 from typing import Any
 
 from lightning import Trainer
@@ -9,16 +11,23 @@ from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.checks import check_run
 from anomaly_clustering.mic.comparison_cache import ComparisonCache, comparison_key
+from anomaly_clustering.mic.estimate import why_references
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Progress
 from anomaly_clustering.mic.reference_images import draw_references, open_stream, read_references
-from anomaly_clustering.mic.references import CachedResults, draw_positions, embed_drawn
+from anomaly_clustering.mic.references import CachedResults, ReferenceImages, draw_positions, embed_drawn
 from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 
 
 def start(
-    options: Options, data: Any, trainer: Trainer, embedder: Embedder, cache: Cache | None, progress: Progress
+    options: Options,
+    data: Any,
+    trainer: Trainer,
+    embedder: Embedder,
+    cache: Cache | None,
+    progress: Progress,
+    note: Callable[[str], object],
 ) -> Run:
     """Check what can be checked, and embed what all images will be compared with, or find what an earlier run found.
 
@@ -29,12 +38,14 @@ def start(
         embedder: makes the bags.
         cache: of results; None where nothing is kept.
         progress: shows how many images are read.
+        note: is told what the user should know.
 
     Raises:
         ValueError: the trainer, or the data, does not allow what the options ask for.
     """
     check_run(options, data, trainer)
     embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
+    embedder.reduced = getattr(data, "decoding", "exact") == "reduced"
     drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
     limits = (trainer.limit_test_batches, trainer.limit_val_batches, trainer.limit_predict_batches)
     # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
@@ -57,5 +68,9 @@ def start(
             run.stream = open_stream(drawn, run.reference_images, options, embedder, data, progress)
             run.tau = run.stream.tau
     elif cached is None:
+        began = time.perf_counter()
         run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
+        if options.num_references == "auto" and isinstance(run.compared_with, ReferenceImages) and drawn is not None:
+            an_image = (time.perf_counter() - began) / len(drawn)
+            note(why_references(run.compared_with, len(data.records), an_image))
     return run

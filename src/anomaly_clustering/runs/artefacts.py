@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import FULL_BITS, read_image
 from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
 from anomaly_clustering.metrics.counts import confusion, match_clusters
@@ -74,7 +75,7 @@ class ClusteredImages:
         """All images, their long sides at most 128 pixels."""
         small = []
         for path in self.images:
-            image = read_image(path, self.bits).convert("RGB")
+            image = read_image(path, self.bits, partial(needed_within, side=SIDE))
             image.thumbnail((SIDE, SIDE))
             small.append(image)
         return small

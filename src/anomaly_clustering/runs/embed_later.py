@@ -69,4 +69,5 @@ def images_of(images: Sequence[Path], recipe: Recipe) -> DefectImages:
         images: files.
         recipe: of the run.
     """
-    return DefectImages([Record(image, bits=recipe.bits) for image in images], recipe.image_size, aspect=recipe.aspect)
+    records = [Record(image, bits=recipe.bits) for image in images]
+    return DefectImages(records, recipe.image_size, aspect=recipe.aspect, decoding=recipe.decoding)

@@ -101,7 +101,7 @@ def _stored(
     distance = grouping.distance
     if distance is None and grouping.embeddings is not None and len(images) <= MOST_FOR_SILHOUETTE:
         distance = euclidean(torch.from_numpy(grouping.embeddings)).numpy()
-    recipe = replace(mic.recipe(datamodule.image_size), bits=datamodule.bits_read)
+    recipe = replace(mic.recipe(datamodule.image_size), bits=datamodule.bits_read, decoding=datamodule.decoding)
     scores = scores_of(grouping, recipe)
     places, map_name = place_all(grouping.embeddings, grouping.distance, seed=mic.options.seed)
     return StoredRun(

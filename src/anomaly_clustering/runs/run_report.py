@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Float, Float16, Int
 from PIL import Image
 
+from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.report.content import Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
-from anomaly_clustering.report.pictures import Outline
+from anomaly_clustering.report.pictures import THUMBNAIL_SIDE, Outline, thumbnail
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
@@ -137,8 +138,10 @@ def _vectors(run: StoredRun, later: AssignedImages) -> Float[np.ndarray, "n d"]:
 
 
 def _read(image: Path, bits: int) -> Image.Image:
-    """Grey where an image that came later has been moved away since; those of the run are there."""
-    return read_image(image, bits) if image.is_file() else Image.new("RGB", GONE_SIZE, "grey")
+    """As small as the page shows it; grey where an image that came later has been moved away since."""
+    if not image.is_file():
+        return Image.new("RGB", GONE_SIZE, "grey")
+    return thumbnail(read_image(image, bits, partial(needed_within, side=THUMBNAIL_SIDE)))
 
 
 def short_names(images: Sequence[Path]) -> list[str]:
