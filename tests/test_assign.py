@@ -11,13 +11,14 @@ import pytest
 import torch
 from conftest import MakeImage
 from PIL import Image
+from scipy.spatial.distance import cdist, pdist, squareform
 from test_cli import configured
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.clustering.unknown import Ranking, Seen
 from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
-from anomaly_clustering.runs.assign import nearest_clusters
+from anomaly_clustering.runs.assign import most_like, nearest_clusters
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.tables import read_csv
 
@@ -82,12 +83,23 @@ def test_p_is_what_the_formulas_say_however_few_images_there_are(images: int) ->
     assert Ranking(run).p_values(new).tolist() == pytest.approx(one_by_one)
 
 
-def test_rows_of_a_run_that_are_compared_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    run, new = Seen(rng.normal(size=(9, 3)), rng.random((9, 4))), Seen(rng.normal(size=(5, 3)), rng.random((5, 4)))
-    whole = Ranking(run).p_values(new)
-    monkeypatch.setattr("anomaly_clustering.clustering.unknown.ROWS", 4)
-    assert (Ranking(run).p_values(new) == whole).all()
+def test_the_nearest_of_each_image_are_others_also_where_images_are_copies() -> None:
+    points = np.random.default_rng(0).normal(size=(40, 6)).round(1)
+    points[10:14] = points[9]
+    apart = squareform(pdist(points))
+    np.fill_diagonal(apart, np.inf)
+    nearest = Ranking(Seen(points, np.ones((40, 4)))).nearest
+    assert np.allclose(nearest.distances, np.sort(apart, axis=1)[:, :3])
+    assert (nearest.images != np.arange(40)[:, None]).all()
+
+
+def test_the_nearest_of_each_point_are_the_same_however_few_are_compared_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, others = np.random.default_rng(0).normal(size=(11, 4)), np.random.default_rng(1).normal(size=(7, 4))
+    monkeypatch.setattr("anomaly_clustering.runs.assign.MOST_DISTANCES", 15)
+    assert (most_like(points, others) == cdist(points, others).argmin(1)).all()
+    assert not len(most_like(points[:0], others))
 
 
 @pytest.mark.parametrize("images", [5, 19, 40])

@@ -10,6 +10,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 from anomaly_clustering.clustering.trees import cut
+from anomaly_clustering.clustering.weighted import weighted_linkage
 
 # With the paper's embedding NMI is .011 above one Ward's on the mean of five real data sets, two networks, with and
 # without normal images, 20 random subsets each; between .055 above (bottle) and .026 below (metal nuts).
@@ -18,12 +19,13 @@ SHARE = 0.8
 
 
 class Bags(NamedTuple):
-    """Random subsets of the images, each clustered alone.
+    """Random subsets of the images, or of centres that each stand for some of them, each clustered alone.
 
     Attributes:
         num_images: of which the subsets are drawn.
         chosen: positions of the images of each subset, in order.
         labels: cluster of each of these images.
+        counts: how many images each stands for; None where each is one.
 
     Example:
         >>> Bags(3, [np.array([0, 2])], [np.array([0, 1])]).num_images
@@ -33,6 +35,7 @@ class Bags(NamedTuple):
     num_images: int
     chosen: Sequence[Int[np.ndarray, " _"]]
     labels: Sequence[Int[np.ndarray, " _"]]
+    counts: Int[np.ndarray, " n"] | None = None
 
 
 def bagged_ward(
@@ -67,7 +70,13 @@ def bagged_ward(
 
 
 def bags_of(
-    distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int, *, bags: int = BAGS, share: float = SHARE
+    distances: Float[np.ndarray, " pairs"],
+    num_clusters: int,
+    seed: int,
+    *,
+    bags: int = BAGS,
+    share: float = SHARE,
+    counts: Int[np.ndarray, " n"] | None = None,
 ) -> Bags:
     """Random subsets of the images, and Ward's clusters of each.
 
@@ -77,6 +86,7 @@ def bags_of(
         seed: draws the bags.
         bags: how many.
         share: of the images, in each bag.
+        counts: how many images each of N centres stands for [N]; None where these are the images themselves.
 
     Returns:
         Which images each bag holds, and their clusters.
@@ -94,10 +104,12 @@ def bags_of(
     n = len(square)
     size = min(n, max(round(share * n), num_clusters, 2))
     chosen = [np.sort(np.random.default_rng([seed, bag]).permutation(n)[:size]) for bag in range(bags)]
-    labels = [
-        cut(linkage(squareform(square[np.ix_(some, some)], checks=False), "ward"), num_clusters) for some in chosen
-    ]
-    return Bags(n, chosen, labels)
+    labels = []
+    for some in chosen:
+        within = squareform(square[np.ix_(some, some)], checks=False)
+        tree = linkage(within, "ward") if counts is None else weighted_linkage(within, counts[some], "ward")
+        labels.append(cut(tree, num_clusters))
+    return Bags(n, chosen, labels, counts)
 
 
 def consensus(bags: Bags, num_clusters: int) -> Int[np.ndarray, " n"]:
@@ -121,7 +133,9 @@ def consensus(bags: Bags, num_clusters: int) -> Int[np.ndarray, " n"]:
         met[np.ix_(chosen, chosen)] += 1
     apart = 1 - together / np.maximum(met, 1)
     np.fill_diagonal(apart, 0)
-    return cut(linkage(squareform(apart, checks=False), "average"), num_clusters)
+    pairs = squareform(apart, checks=False)
+    tree = linkage(pairs, "average") if bags.counts is None else weighted_linkage(pairs, bags.counts, "average")
+    return cut(tree, num_clusters)
 
 
 def stability(bags: Bags, labels: Int[np.ndarray, " n"]) -> float:
@@ -142,5 +156,9 @@ def stability(bags: Bags, labels: Int[np.ndarray, " n"]) -> float:
         >>> stability(bags, np.array([0, 0, 0, 1, 1, 1]))
         1.0
     """
-    found = zip(bags.chosen, bags.labels, strict=True)
-    return float(np.mean([adjusted_rand_score(labels[chosen], own) for chosen, own in found]))
+    counts = np.ones(bags.num_images, dtype=np.int64) if bags.counts is None else bags.counts
+    agreements = [
+        adjusted_rand_score(labels[chosen].repeat(counts[chosen]), own.repeat(counts[chosen]))
+        for chosen, own in zip(bags.chosen, bags.labels, strict=True)
+    ]
+    return float(np.mean(agreements))

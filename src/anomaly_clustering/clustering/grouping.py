@@ -9,10 +9,12 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
 from anomaly_clustering.clustering.bagging import bags_of, consensus, stability
+from anomaly_clustering.clustering.centres import centres_of, tree_through
 from anomaly_clustering.clustering.methods import (
     LARGEST,
     Method,
     check_distance,
+    check_embeddings,
     check_one_label_an_image,
     cluster_distance,
     cluster_embeddings,
@@ -20,6 +22,7 @@ from anomaly_clustering.clustering.methods import (
     ward,
 )
 from anomaly_clustering.clustering.to_name import clusters_to_name
+from anomaly_clustering.clustering.trees import by_size, check_num_clusters, cut
 
 NumClusters = int | Literal["auto"]
 BAGGED = "bagged_ward"
@@ -32,7 +35,8 @@ class Groups(NamedTuple):
         labels: cluster of each image [N], 0 the largest.
         distances: of each image to the middle of its cluster [N]: to its mean embedding, or, where only distances are
             known, to its medoid.
-        tree: all merges of Ward's method [N - 1, 4], whatever method gave the labels, as a linkage matrix of scipy.
+        tree: all merges of Ward's method [N - 1, 4], whatever method gave the labels, as a linkage matrix of scipy;
+            beyond 4096 images through centres, see `tree_through`.
         to_name: whether their number is that of `clusters_to_name`; False where it was given.
         stability: how far random subsets agree with the clusters, from about 0 to 1, where the method asks them
             ('bagged_ward'), else NaN.
@@ -58,7 +62,8 @@ def group_embeddings(
     Args:
         embeddings: one vector an image [N, D].
         num_clusters: K, from 1 to N, or 'auto' for as many as are cheap to name, see `clusters_to_name`.
-        method: see `cluster_embeddings`; beyond 4096 images 'ward' for 'bagged_ward', which counts pairs.
+        method: see `cluster_embeddings`; beyond 4096 images 'ward' and 'bagged_ward' group 2048 centres, see
+            `centres_of`, each of which counts as the images that it stands for.
         seed: of random starts, where the method has some.
 
     Raises:
@@ -68,10 +73,11 @@ def group_embeddings(
         >>> group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0).labels.tolist()
         [0, 0, 1]
     """
-    if method == BAGGED and len(embeddings) > LARGEST:
-        method = "ward"
-    tree = ward(embeddings)
     k = clusters_to_name(len(embeddings)) if num_clusters == "auto" else num_clusters
+    if len(embeddings) > LARGEST:
+        tree, labels, stable = _through_centres(embeddings, k, method, seed)
+        return Groups(labels, distance_to_center(embeddings, labels), tree, num_clusters == "auto", stable)
+    tree = ward(embeddings)
     if method == BAGGED:
         labels, stable = _agreed(pdist(embeddings.astype(np.float64)), k, seed)
     else:
@@ -113,6 +119,23 @@ def _agreed(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int
     bags = bags_of(distances, num_clusters, seed)
     labels = consensus(bags, num_clusters)
     return labels, stability(bags, labels)
+
+
+def _through_centres(
+    embeddings: Float[np.ndarray, "n d"], num_clusters: int, method: Method, seed: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Tree, labels and stability of more images than distances between all pairs are kept of."""
+    check_embeddings(embeddings)
+    check_num_clusters(num_clusters, len(embeddings))
+    centres = centres_of(embeddings, seed)
+    tree = tree_through(centres, embeddings)
+    if method == BAGGED and num_clusters <= len(centres.counts):
+        bags = bags_of(centres.distances, num_clusters, seed, counts=centres.counts)
+        labels = consensus(bags, num_clusters)
+        return tree, by_size(labels[centres.of_image]), stability(bags, labels)
+    if method in (BAGGED, "ward"):
+        return tree, cut(tree, num_clusters), math.nan
+    return tree, cluster_embeddings(embeddings, num_clusters, method, seed=seed), math.nan
 
 
 def distance_to_medoid(distance: Float[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -23,6 +23,8 @@ Partition = Callable[[Float[np.ndarray, "..."], int, int], Int[np.ndarray, " n"]
 
 # Images up to which distances between all pairs are kept (64 MiB); beyond, Ward's method does without them.
 LARGEST = 4096
+# Images whose embeddings are held in double precision at a time.
+AT_ONCE = 4096
 # Starts of k-means and k-medoids; the best one counts.
 STARTS = 10
 
@@ -56,11 +58,11 @@ def cluster_embeddings(
         [0, 1, 0, 0]
     """
     _check_method(method)
-    _check_embeddings(embeddings)
+    check_embeddings(embeddings)
     check_num_clusters(num_clusters, len(embeddings))
-    points = embeddings.astype(np.float64)
     if method == "ward":
         return cut(ward(embeddings), num_clusters)
+    points = embeddings.astype(np.float64)
     if method in ON_EMBEDDINGS:
         return by_size(ON_EMBEDDINGS[method](points, num_clusters, seed))
     return by_size(ON_DISTANCES[method](pdist(points), num_clusters, seed))
@@ -122,7 +124,7 @@ def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4
         >>> ward(np.array([[0.0], [1.0], [8.0]])).tolist()
         [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 8.66, 3.0]]
     """
-    _check_embeddings(embeddings)
+    check_embeddings(embeddings)
     points = embeddings.astype(np.float64)
     return linkage(points, "ward") if len(points) <= LARGEST else fastcluster.linkage_vector(points, "ward")
 
@@ -204,10 +206,12 @@ def distance_to_center(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndar
     """
     check_one_label_an_image(labels, len(embeddings))
     _, clusters, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(sizes), embeddings.shape[1]))
-    np.add.at(sums, clusters, embeddings)
-    centers = sums / sizes[:, None]
-    return np.linalg.norm(embeddings - centers[clusters], axis=1)
+    distances = np.empty(len(embeddings))
+    for members in np.split(clusters.argsort(kind="stable"), sizes.cumsum()[:-1]):
+        mean = embeddings[members].mean(0, dtype=np.float64)
+        for some in np.array_split(members, -(-len(members) // AT_ONCE)):
+            distances[some] = np.linalg.norm(embeddings[some] - mean, axis=1)
+    return distances
 
 
 def check_one_label_an_image(labels: Int[np.ndarray, " n"], n: int) -> None:
@@ -230,7 +234,15 @@ def _check_method(method: str) -> None:
         raise ValueError(f"method must be one of {known}, got {method!r}")
 
 
-def _check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:
+def check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:
+    """Check that images can be grouped by embeddings.
+
+    Args:
+        embeddings: one vector an image [N, D].
+
+    Raises:
+        ValueError: they are fewer than 2, not finite, or all the same.
+    """
     _check_enough(len(embeddings))
     broken = ~np.isfinite(embeddings).all(axis=1)
     if broken.any():

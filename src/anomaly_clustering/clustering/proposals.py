@@ -5,8 +5,10 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import pdist, squareform
 
+from anomaly_clustering.clustering.centres import centres_of, tree_through
 from anomaly_clustering.clustering.methods import LARGEST, cluster_embeddings, ward
 from anomaly_clustering.clustering.num_clusters import FEWEST_IMAGES, choose_num_clusters
+from anomaly_clustering.clustering.trees import cut
 
 # A mean silhouette up to this is no structure (Kaufman and Rousseeuw 1990): the images are one group.
 NO_STRUCTURE = 0.25
@@ -60,7 +62,9 @@ def _parts(embeddings: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     if n < FEWEST_IMAGES or not np.ptp(exact, axis=0).any():
         return one
     if n > LARGEST:
-        return cluster_embeddings(embeddings, choose_num_clusters(ward(embeddings)).num_clusters, "ward")
+        # The silhouette takes distances between all pairs.
+        tree = tree_through(centres_of(embeddings, seed=0), embeddings)
+        return cut(tree, choose_num_clusters(tree).num_clusters)
     choice = choose_num_clusters(ward(embeddings), "silhouette", distance=squareform(pdist(exact)))
     if -choice.criterion[choice.num_clusters] <= NO_STRUCTURE:
         return one

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
 
 NEIGHBOURS = 3
 # Of the four columns of `top_scores`: the mean of 16 patches of 1024.
@@ -21,8 +22,6 @@ TINY = 1e-150
 # Of scores and of distances around, against distances: of 0, 1/4, 1/2 and 3/4 for each, what flags as many unknown
 # images as distances alone where these are best (NEU-DET), and a third more on the mean of five sets.
 EXPONENT = 0.25
-# Images whose distances to all others are held at a time.
-ROWS = 1024
 
 
 class Seen(NamedTuple):
@@ -73,8 +72,7 @@ class Ranking:
         self.embeddings = run.embeddings.astype(np.float64)
         scores = run.top_scores[:, TOP_COLUMN].astype(np.float64)
         self.scores = None if np.isnan(scores).any() else scores
-        parts = [_nearest_others(self.embeddings, i) for i in range(0, len(self.embeddings), ROWS)]
-        self.nearest = _Nearest(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        self.nearest = _nearest_others(self.embeddings)
 
     def p_values(self, new: Seen) -> Float[np.ndarray, " k"]:
         """How probable it is that an image from where those of the run came is as unusual as each new one.
@@ -113,13 +111,15 @@ class Ranking:
         return float((1 + (unusual[:-1] >= unusual[-1]).sum()) / (n + 1))
 
 
-def _nearest_others(embeddings: Float[np.ndarray, "n d"], first: int) -> _Nearest:
-    """Of `ROWS` images from the first on; none is its own neighbour."""
-    distances = cdist(embeddings[first : first + ROWS], embeddings)
-    rows = np.arange(len(distances))
-    distances[rows, first + rows] = np.inf
+def _nearest_others(embeddings: Float[np.ndarray, "n d"]) -> _Nearest:
+    """None is its own neighbour; found by matrix products, some rows at a time, and measured exactly."""
     count = min(NEIGHBOURS, len(embeddings) - 1)
-    return _closest(distances, np.broadcast_to(np.arange(len(embeddings)), distances.shape), count)
+    if not count:
+        return _Nearest(np.empty((len(embeddings), 0)), np.empty((len(embeddings), 0), dtype=np.int64))
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(embeddings)
+    found: Int[np.ndarray, "n k"] = search.kneighbors(return_distance=False)
+    apart = [np.linalg.norm(embeddings[column] - embeddings, axis=1) for column in found.T]
+    return _closest(np.column_stack(apart), found, count)
 
 
 def findings(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float16, Int, UInt8
 from torch import Tensor
 
+from anomaly_clustering.clustering.centres import CENTRES
 from anomaly_clustering.clustering.grouping import Groups, NumClusters, group_distance, group_embeddings
 from anomaly_clustering.clustering.methods import LARGEST
 from anomaly_clustering.mic.distance_names import join
@@ -145,14 +146,15 @@ def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[
     index = rows["index"]
     if "embeddings" in rows and len(index) > LARGEST:
         note(
-            f"{len(index)} images: Ward's method does without distances between all pairs, which takes longer, and "
-            "random subsets are not asked ('bagged_ward')"
+            f"{len(index)} images: those that are nearly alike were first joined to {CENTRES} centres by k-means, and "
+            "Ward's method then joined the centres, each counting as many images as it stands for"
         )
     empty = index[~rows["marked"]] if "marked" in rows else []
     if data is None:
         names = [f"image {i}" for i in empty]
     else:
-        names = [str(data.records[i].image) for i in empty if data.records[i].mask]
+        records = data.records
+        names = [str(records[i].image) for i in empty if records[i].mask]
     if "marked" in rows and not rows["marked"].any():
         raise ValueError(
             f"all masks are empty, that of {(names or ['each image'])[0]!r} for one: a pixel is marked where it is "

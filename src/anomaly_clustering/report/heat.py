@@ -14,6 +14,10 @@ QUIETEST = 0.1
 HOTTEST = 0.001
 # Weights are softmax outputs in float32: an excess over the mean smaller than this share of it is noise.
 SMALLEST_EXCESS = 1e-3
+# Patches that the scale is found by; of more, those of a sample of evenly spaced images.
+MOST_PATCHES = 2**22
+# Images whose heat is computed at a time.
+AT_ONCE = 1024
 # Where all scores are equal, there is still a scale.
 SHORTEST = 1e-9
 
@@ -49,7 +53,8 @@ def scale_of(scores: Float[np.ndarray, "n h w"], usual: float | None = None) -> 
 
     What is usual ends where it is told, by images known to be good, or where the quietest tenth of the images do with
     their most unusual patches. The scale ends at the most unusual thousandth of all patches, but no sooner than
-    a spread of all patches further (by their median absolute deviation): where no image is defective, none is hot.
+    a spread of all patches further (by their median absolute deviation): where no image is defective, none is hot. Of
+    more than four million patches, those of a sample of evenly spaced images count.
 
     Args:
         scores: how unusual each patch of the run is [N, H, W].
@@ -66,8 +71,10 @@ def scale_of(scores: Float[np.ndarray, "n h w"], usual: float | None = None) -> 
     """
     if usual is None:
         usual = float(np.quantile(most_unusual(scores), QUIETEST))
-    spread = float(median_abs_deviation(scores, axis=None, scale="normal"))
-    return Scale(usual, max(usual + spread, float(np.quantile(scores, 1 - HOTTEST))))
+    sample = scores[:: max(1, -(-scores.size // MOST_PATCHES))]
+    sample = sample.astype(np.promote_types(sample.dtype, np.float32), copy=False)
+    spread = float(median_abs_deviation(sample, axis=None, scale="normal"))
+    return Scale(usual, max(usual + spread, float(np.quantile(sample, 1 - HOTTEST))))
 
 
 def most_unusual(scores: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, " n"]:
@@ -83,10 +90,11 @@ def most_unusual(scores: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, " n"]:
         >>> most_unusual(np.array([[[1.0, 2.0], [7.0, 3.0]]])).tolist()
         [7.0]
     """
-    flat = scores.reshape(len(scores), scores.shape[1] * scores.shape[2])
+    flat, means = scores.reshape(len(scores), scores.shape[1] * scores.shape[2]), np.empty(len(scores))
     count = max(1, round(MOST_UNUSUAL * flat.shape[1]))
-    highest = np.partition(flat, flat.shape[1] - count, axis=1)[:, flat.shape[1] - count :]
-    means: Float[np.ndarray, " n"] = highest.mean(1, dtype=np.float64)
+    for i in range(0, len(flat), AT_ONCE):
+        some = flat[i : i + AT_ONCE]
+        means[i : i + AT_ONCE] = np.partition(some, -count, axis=1)[:, -count:].mean(1, dtype=np.float64)
     return means
 
 

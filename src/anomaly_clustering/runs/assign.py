@@ -13,6 +13,9 @@ from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 
+# Distances that are held at a time, 32 MiB.
+MOST_DISTANCES = 2**22
+
 
 class Fitted(NamedTuple):
     """What images that come later are assigned by; entry i of each sequence of N is image i of the run.
@@ -123,6 +126,22 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarm
     return Assignment(*(column[np.array(row, dtype=np.int64)] for column in both))
 
 
+def most_like(points: Float[np.ndarray, "k d"], others: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " k"]:
+    """For each point the nearest of some others, as few distances at a time as memory is not short of.
+
+    Args:
+        points: one vector each [K, D].
+        others: one vector each [N, D], one at least.
+
+    Example:
+        >>> most_like(np.array([[1.0], [7.0]]), np.array([[0.0], [9.0]])).tolist()
+        [0, 1]
+    """
+    exact, rows = others.astype(np.float64), max(1, MOST_DISTANCES // len(others))
+    parts = [cdist(points[i : i + rows], exact).argmin(1) for i in range(0, len(points), rows)]
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+
 def nearest_clusters(
     new: Seen, run: Seen, labels: Int[np.ndarray, " n"], *, false_alarms: float = FALSE_ALARMS
 ) -> Assignment:
@@ -158,9 +177,13 @@ def nearest_clusters(
     """
     check_false_alarms(false_alarms)
     numbers, inverse = np.unique(labels, return_inverse=True)
-    exact, points = run.embeddings.astype(np.float64), new.embeddings.astype(np.float64)
-    to_means = cdist(points, np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))]))
+    points = new.embeddings.astype(np.float64)
+    members = [np.flatnonzero(inverse == k) for k in range(len(numbers))]
+    to_means = cdist(points, np.stack([run.embeddings[of].mean(0, dtype=np.float64) for of in members]))
     cluster, distances = to_means.argmin(1), to_means.min(1)
-    nearest = np.where(inverse == cluster[:, None], cdist(points, exact), np.inf).argmin(1)
+    nearest = np.empty(len(points), dtype=np.int64)
+    for k in np.unique(cluster):
+        own = cluster == k
+        nearest[own] = members[k][most_like(points[own], run.embeddings[members[k]])]
     p = Ranking(run).p_values(new)
     return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
-from scipy.spatial.distance import cdist
 
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.places import place_among
-from anomaly_clustering.runs.assign import Assignment, assign
+from anomaly_clustering.runs.assign import Assignment, assign, most_like
 from anomaly_clustering.runs.assigned_rows import all_rows
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page
@@ -165,13 +164,16 @@ def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Dec
     """The later images as the report shows them, but for those without a finding."""
     assert run.embeddings is not None
     # Each goes with the image of the run that it is most like, of its own cluster if that has any.
-    apart = cdist(later.embeddings.astype(np.float64), run.embeddings.astype(np.float64))
-    same = decisions.labels == found.labels[:, None]
-    nearest = np.where(same | ~same.any(1, keepdims=True), apart, np.inf).argmin(1)
+    nearest = np.empty(len(found.labels), dtype=np.int64)
+    has_some = np.isin(found.labels, decisions.labels)
+    for label in np.unique(found.labels):
+        asked = found.labels == label
+        among = np.flatnonzero(decisions.labels == label) if has_some[asked][0] else np.arange(len(run.paths))
+        nearest[asked] = among[most_like(later.embeddings[asked], run.embeddings[among])]
     groups = groups_of(later, found, decisions)
     own = np.where(found.unknown, groups, found.labels)
     # A cluster that a person made of later images has none of the run.
-    follows = ~found.unknown & same.any(1)
+    follows = ~found.unknown & has_some
     return _of(
         AssignedImages(
             paths=later.paths,

@@ -97,7 +97,8 @@ def _stored(
     title: str, mic: MIC, datamodule: DefectDataModule, *, facts: dict[str, str], notices: Sequence[str]
 ) -> StoredRun:
     grouping = mic.grouping
-    images = [datamodule.records[i].image for i in grouping.index]
+    records = datamodule.records
+    images = [records[i].image for i in grouping.index]
     distance = grouping.distance
     if distance is None and grouping.embeddings is not None and len(images) <= MOST_FOR_SILHOUETTE:
         distance = euclidean(torch.from_numpy(grouping.embeddings)).numpy()

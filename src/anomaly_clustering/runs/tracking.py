@@ -251,9 +251,9 @@ def _data(trainer: Trainer) -> DefectDataModule:
 
 
 def _of_mic(mic: MIC, data: DefectDataModule) -> ClusteredImages:
-    grouping = mic.grouping
+    grouping, records = mic.grouping, data.records
     return ClusteredImages(
-        images=[data.records[i].image for i in grouping.index],
+        images=[records[i].image for i in grouping.index],
         labels=grouping.labels,
         target=grouping.target,
         class_names=data.class_names,
@@ -268,7 +268,8 @@ def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModul
         raise ValueError(f"clusters are numbers from 0 on, but predict_step gave {labels.min()}")
     # A distributed sampler repeats images to fill up.
     index, first = np.unique(index, return_index=True)
-    records = [data.records[i] for i in index]
+    everything = data.records
+    records = [everything[i] for i in index]
     target = np.array([-1 if record.label is None else record.label for record in records])
     images = [record.image for record in records]
     return ClusteredImages(images, labels[first], target, data.class_names, bits=data.bits_read)

@@ -15,6 +15,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.records import Record
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.checkpoints import is_of_training
 from anomaly_clustering.runs.epochs import Epoch
@@ -248,7 +249,10 @@ def write_training(
         with whole_file(out / name) as part:
             part.write_text(text)
     if table is not None:
-        write_assignments(out / ASSIGNMENTS, [_assignment(row, datamodule) for row in table])
+        data = datamodule if isinstance(datamodule, DefectDataModule) else None
+        records = data.records if data else []
+        names = data.class_names if data else []
+        write_assignments(out / ASSIGNMENTS, [_assignment(row, records, names) for row in table])
     about_to_place(out / METRICS, out / METRICS, result=out)
     _write_digests(out)
 
@@ -259,12 +263,12 @@ def _write_digests(out: Path) -> None:
     write_mark(out, Mark("training", {name: digest(out / name) for name in there}))
 
 
-def _assignment(row: Mapping[str, Any], datamodule: LightningDataModule | None) -> dict[str, Any]:
+def _assignment(row: Mapping[str, Any], records: Sequence[Record], class_names: Sequence[str]) -> dict[str, Any]:
     known = {name: value for name, value in row.items() if name not in ("index", "label")} | {"cluster": row["label"]}
-    if not isinstance(datamodule, DefectDataModule):
+    if not records:
         return known | {"index": row["index"]}
-    record = datamodule.records[row["index"]]
+    record = records[row["index"]]
     return known | {
         "path": record.image,
-        "class": "" if record.label is None else datamodule.class_names[record.label],
+        "class": "" if record.label is None else class_names[record.label],
     }
