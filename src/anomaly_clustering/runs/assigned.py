@@ -180,7 +180,7 @@ def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Dec
             distances=found.distances,
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
-            proposed=np.unique(groups[groups >= 0]).tolist(),
+            groups=decisions.groups,
             notices=what_is_proposed(later, found, decisions),
             embeddings=later.embeddings,
             scores=later.scores,

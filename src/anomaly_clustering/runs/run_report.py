@@ -36,7 +36,7 @@ class AssignedImages(NamedTuple):
         places: on the map of the run [K, 2].
         embeddings: one vector an image [K, D]; None where the run has none.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
-        proposed: numbers of groups of unknown images, about which a person is to decide.
+        groups: numbers of all groups of unknown images that were ever proposed.
         notices: what is to be said of them.
     """
 
@@ -48,7 +48,7 @@ class AssignedImages(NamedTuple):
     places: Float[np.ndarray, "k 2"]
     embeddings: Float[np.ndarray, "k d"] | None = None
     scores: Float[np.ndarray, "k h w"] | None = None
-    proposed: Sequence[int] = ()
+    groups: Sequence[int] = ()
     notices: Sequence[str] = ()
 
 
@@ -96,7 +96,7 @@ def draw_report(
         heat=found.heat,
         scores=found.scores,
         sound=found.sound,
-        outlines=[] if found.scores is None else [_outlines(heat) for heat in found.heat],
+        outlines=_no_outlines if found.scores is None else lambda i: _outlines(found.heat[i]),
         target=np.append(run.target, np.full(len(later.paths), -1)),
         class_names=run.class_names,
         tree=run.tree,
@@ -105,7 +105,7 @@ def draw_report(
         curves=run.curves,
         nearest=later.nearest.tolist(),
         facts=run.facts,
-        proposed=later.proposed,
+        groups=later.groups,
         notices=[
             *run.notices,
             *([f"{gone} of the images that came later are no longer there"] if gone else []),
@@ -116,6 +116,10 @@ def draw_report(
         given=given,
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _no_outlines(image: int) -> list[Outline]:
+    return []
 
 
 def _outlines(heat: Float[np.ndarray, "h w"]) -> list[Outline]:
