@@ -24,7 +24,7 @@ def overlay(image: Image.Image, heat: Float[np.ndarray, "h w"]) -> Image.Image:
     Example:
         >>> grey, heat = Image.new("L", (2, 2), 128), np.array([[0.0, 0.0], [0.0, 1.0]])
         >>> overlay(grey, heat).getpixel((0, 0)), overlay(grey, heat).getpixel((1, 1))
-        ((128, 128, 128), (219, 217, 119))
+        ((128, 128, 128), (230, 228, 118))
     """
     large = Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
     rgba = coloured(np.clip(np.asarray(large), 0, 1))

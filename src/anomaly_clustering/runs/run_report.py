@@ -1,6 +1,6 @@
 """A stored run and images that came later in; its report, drawn, out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +10,14 @@ from jaxtyping import Float, Float16, Int
 from PIL import Image
 
 from anomaly_clustering.data.images import read_image
+from anomaly_clustering.data.metadata import TIME, Metadata
 from anomaly_clustering.report.content import Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
 from anomaly_clustering.report.pictures import Outline
 from anomaly_clustering.runs.file_names import PAGE
+from anomaly_clustering.runs.kept_metadata import columns_of
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unusual import grade, scale_of_run
@@ -59,6 +61,7 @@ def draw_report(
     *,
     home: Path | None = None,
     given: Given | None = None,
+    known: Mapping[Path, Metadata] | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the report, and the thumbnails beside it where there are many.
@@ -69,6 +72,7 @@ def draw_report(
         later: images that are not of the run; None where there are none.
         home: of the run, from where the page leads to the files of the images; None for the folder that is written to.
         given: decisions that the page opens with; None where nobody has decided anything.
+        known: metadata of the images, where there is any.
         progress: wraps the images while they are read.
 
     Raises:
@@ -114,8 +118,17 @@ def draw_report(
         originals=[address(path, home or folder) for path in paths],
         alike=most_alike(_vectors(run, later)),
         given=given,
+        metadata=_columns(paths, known or {}),
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _columns(paths: Sequence[Path], known: Mapping[Path, Metadata]) -> dict[str, list[str]]:
+    """Time, where any image has one, and the other columns of the metadata, with a text for each image."""
+    told = [known.get(path, Metadata(None, {})) for path in paths]
+    times = ["" if one.time is None else one.time.isoformat() for one in told]
+    first = {TIME: times} if any(times) else {}
+    return first | {name: [one.values.get(name, "") for one in told] for name in columns_of(known)}
 
 
 def _no_outlines(image: int) -> list[Outline]:
