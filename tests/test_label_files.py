@@ -152,7 +152,10 @@ ROWS = [f"{i}.png,{k},,0\n" for i, k in enumerate([2, 0, 2, 2, 0, 2, 3])]
         (HEAD + "".join([*ROWS[:6], "6.png,3,,yes\n"]), "unsure of image 7 must be a whole number from 0 to 1"),
         ("path,cluster,label,unsure,not_in\n" + "".join([*ROWS[:6], "6.png,3,,0,x\n"]), "not_in of image 7 must be"),
         ("path,cluster,label\n" + "".join(ROWS), "it has no column 'unsure'"),
-        (HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 1001},0\n"]), "decision 1, take: names cannot be what it is"),
+        (
+            HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 1001},0\n"]),
+            "the label of image 7 has 1001 characters",
+        ),
         ("", "it has no column 'path'"),
     ],
 )

@@ -10,6 +10,8 @@ from PIL import Image
 from test_report import planted
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.report.content import Given
+from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.page import write_report
 from anomaly_clustering.runs.labels import read_labels
 
@@ -317,6 +319,43 @@ def test_decisions_on_unknown_images_outlast_them(open_report):
     tab.reload()
     assert section(tab, 2).locator(".title").text_content() == "scratch"
     assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4}, 3: {6}}
+
+
+def test_decisions_on_a_proposed_group_outlast_it(open_report):
+    tab = open_report(planted(groups=[100, 101]))
+    decisions = '[{"do": "name", "cluster": 2, "name": "scratch"}, {"do": "merge", "from": 101, "into": 2}]'
+    name(tab, 2, "x")
+    tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", decisions)
+    tab.reload()
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+
+
+def test_wrong_labels_in_the_page_do_not_stop_it(open_report):
+    tab = open_report(planted(given=Given([0] * 7, {0: "x" * 1001})))
+    tab.get_by_text("it opens without them: decision 1, take: names cannot be what it is").wait_for()
+    name(tab, 2, "scratch")
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+
+
+def test_scores_that_are_no_numbers_do_not_stop_it(open_report):
+    tab = open_report(planted(scores=np.array([np.inf, -np.inf, np.nan, 1, 2, 3, 4])))
+    name(tab, 2, "scratch")
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+
+
+def test_more_like_this_one_keeps_the_focus_and_leads_back(open_report):
+    tab = open_report(planted(alike=most_alike(planted().places)))
+    tile(tab, 5).press("Enter")
+    tab.locator("#view-like").click()
+    tab.wait_for_timeout(200)
+    assert tab.evaluate("document.activeElement.dataset.like") == "5"
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("document.activeElement.closest('figure').dataset.index") == "5"
+
+
+def test_proposed_groups_are_counted_from_one(open_report):
+    tab = open_report(planted(groups=[3]))
+    assert section(tab, 3).locator(".title").text_content() == "Proposed 1"
 
 
 def test_names_that_a_spreadsheet_would_compute_are_saved_as_text_and_read_back(open_report, tmp_path):

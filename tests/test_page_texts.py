@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from test_report import page, planted
 
-from anomaly_clustering.report.page import TEMPLATE
+from anomaly_clustering.report.page import FACTS, TEMPLATE
 from anomaly_clustering.report.scripts import SCRIPTS
 from anomaly_clustering.report.texts import LANGUAGES, text, texts
 
@@ -28,7 +28,7 @@ def used() -> set[str]:
     found |= set(re.findall(r': "(curve_\w+)"', code))
     code = (SCRIPTS / "summary.js").read_text(encoding="utf-8")
     (columns,) = re.findall(r"for \(const name of \[([^\]]*)\]\) head", code)
-    return found | set(re.findall(r'"(\w+)"', columns)) | {"unknown", "cluster_number"}
+    return found | set(re.findall(r'"(\w+)"', columns)) | {"unknown", "cluster_number"} | set(FACTS.values())
 
 
 def test_every_text_is_in_all_languages_and_used_and_every_used_one_is_there():

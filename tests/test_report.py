@@ -20,7 +20,7 @@ from anomaly_clustering.report.galleries import order_of_leaves
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
-from anomaly_clustering.report.pictures import Pictures, coarse, heat_map, thumbnail
+from anomaly_clustering.report.pictures import coarse, heat_map, in_page, thumbnail
 from anomaly_clustering.report.scripts import SCRIPTS
 
 HOSTILE_NAMES = [
@@ -147,12 +147,12 @@ def many(embeddings: np.ndarray, labels: np.ndarray, tree: np.ndarray) -> Report
     )
 
 
-def test_only_the_most_typical_images_of_a_cluster_are_shown_before_all_are_asked_for(tmp_path):
+def test_only_the_most_typical_images_of_a_cluster_and_its_edge_are_shown_before_all_are_asked_for(tmp_path):
     embeddings = np.arange(30.0)[:, None] * [1, 0]
     report = many(embeddings, np.zeros(30, dtype=int), ward(embeddings))
     read = replace(report, read=lambda path: Image.new("RGB", (8, 8)))
     figures = [a for tag, a in page(tmp_path, read).elements if tag == "figure"]
-    assert [int(a["data-index"]) for a in figures if "hidden" not in a] == list(range(12))
+    assert [int(a["data-index"]) for a in figures if "hidden" not in a] == [*range(12), 27, 28, 29]
 
 
 def test_a_thumbnail_leads_to_its_file_whatever_that_is_called(tmp_path):
@@ -270,23 +270,12 @@ def test_every_image_is_read_once_and_progress_sees_it(tmp_path):
 
     counted = replace(report, read=lambda path: read.append(path) or report.read(path))
     write_report(tmp_path / "report.html", counted, progress=progress)
-    assert read == seen == report.paths
+    assert sorted(read) == seen == report.paths
 
 
 def test_thumbnails_keep_the_aspect_and_never_grow():
     assert thumbnail(Image.new("RGB", (400, 200))).size == (256, 128)
     assert thumbnail(Image.new("RGB", (30, 40))).size == (30, 40)
-
-
-def test_pictures_are_in_the_page_up_to_500_and_beside_it_beyond(tmp_path):
-    image, weights = Image.new("RGB", (400, 200)), np.eye(8) / 8
-    inside, beside = (Pictures(tmp_path / str(count), count=count) for count in (500, 501))
-    assert decoded(inside.photo(7, image).uri).size == (256, 128)
-    assert decoded(inside.heat(7, weights)).size == (8, 8)
-    assert not inside.folder.exists()
-    assert beside.photo(7, image) == ("thumbnails/7.jpg", 2)
-    assert beside.heat(7, weights) == "thumbnails/7.png"
-    assert Image.open(tmp_path / "501/thumbnails/7.jpg").size == (256, 128)
 
 
 def test_coarse_heat_is_the_mean_of_four_patches_to_a_255th():
@@ -316,17 +305,17 @@ def test_scores_and_a_legend_are_shown_where_one_scale_holds_for_all_images(tmp_
 
 
 def test_regions_are_outlined_in_the_heat_map(tmp_path):
-    outlines = [[]] * 6 + [[[(0.25, 0.0), (0.5, 0.0), (0.5, 1.0)]]]
-    shown = page(tmp_path, planted(outlines=outlines))
+    region = [(0.25, 0.0), (0.5, 0.0), (0.5, 1.0)]
+    shown = page(tmp_path, planted(outlines=lambda i: [region] if i == 6 else []))
     kinds = {uri.partition(";")[0] for uri in shown.attributes("img", "src")}
     assert kinds == {"data:image/jpeg", "data:image/png", "data:image/svg+xml"}
     (drawn,) = (uri for uri in shown.attributes("img", "src") if uri.startswith("data:image/svg"))
     assert "M250 0L500 0L500 1000Z" in b64decode(drawn.partition("base64,")[2]).decode()
 
 
-def test_a_heat_map_of_32_by_32_patches_takes_at_most_2_kb(tmp_path):
+def test_a_heat_map_of_32_by_32_patches_takes_at_most_2_kb():
     weights = np.random.default_rng(0).dirichlet(np.ones(32 * 32)).reshape(32, 32)
-    assert len(Pictures(tmp_path, count=1).heat(0, weights)) < 2048
+    assert len(in_page(Image.new("RGB", (8, 8)), weights).heat) < 2048
 
 
 @pytest.mark.parametrize(

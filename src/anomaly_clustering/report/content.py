@@ -53,6 +53,10 @@ class Given(NamedTuple):
     not_in: Mapping[int, Sequence[int]] = MappingProxyType({})
 
 
+def _none(image: int) -> Sequence[Outline]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Report:
     """What the page is made of; entry i of each array and sequence is image i.
@@ -62,7 +66,7 @@ class Report:
     Attributes:
         title: heading of the page.
         paths: files of the images, as the saved labels name them.
-        read: opens one of them as an RGB image.
+        read: opens one of them as an RGB image; several threads may ask at once.
         names: how the page calls each image.
         labels: cluster of each image; -1 for a later image that is like none of the run.
         distances: from each image to the centre of its cluster.
@@ -76,15 +80,18 @@ class Report:
         curves: by which to choose the number of clusters.
         nearest: for each later image the image of the run that it is most like. It goes with that one in all that is
             decided, where both are in one cluster.
-        proposed: numbers of groups of later images that are unlike the run, which come first.
+        groups: numbers of all groups of later images that were ever proposed, of which those that are there come first;
+            decisions on others are void, and no reason to forget the rest.
         notices: what a reader should know before reading on.
         originals: address of each image's file, from where the page lies; empty where no file is reached.
         scores: how far each image is from what is usual [n], on the scale of the heat, which is then one for all, NaN
             where that is not known; None where each image has a scale of its own.
         sound: whether each image is without a finding [n]; None where no image is known to be good.
-        outlines: for each image the corners of its regions of defects, see `outlined`; empty to draw none.
+        outlines: gives the corners of the regions of defects of an image, by its number; threads may ask at once.
         alike: the other images that are most like each one, the most alike first [n, k]; None where that is not known.
         given: labels that the page opens with; None where nobody has labelled yet.
+        metadata: other things that are known of the images, by the name of each: a text for each image, '' where it is
+            not told. What is under 'time' is the beginning of a time as ISO 8601 writes it.
 
     Raises:
         ValueError: there are no images, a field has more or fewer entries than there are images, the tree is none, or
@@ -124,23 +131,23 @@ class Report:
     map_name: str = ""
     curves: Sequence[Curve] = ()
     nearest: Sequence[int] = ()
-    proposed: Sequence[int] = ()
+    groups: Sequence[int] = ()
     notices: Sequence[str] = field(default=())
     originals: Sequence[str] = ()
     scores: Float[np.ndarray, " n"] | None = None
     sound: Bool[np.ndarray, " n"] | None = None
-    outlines: Sequence[Sequence[Outline]] = ()
+    outlines: Callable[[int], Sequence[Outline]] = _none
     alike: Int[np.ndarray, "n k"] | None = None
     given: Given | None = None
+    metadata: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         per_image = ("paths", "names", "labels", "distances", "heat", "target", "places")
         lengths = {field: len(getattr(self, field)) for field in per_image}
-        not_always = ("originals", "scores", "sound", "outlines", "alike")
+        not_always = ("originals", "scores", "sound", "alike")
         lengths |= {field: len(values) for field in not_always if (values := getattr(self, field)) is not None}
-        lengths = {
-            field: number for field, number in lengths.items() if number or field not in ("originals", "outlines")
-        }
+        lengths |= {f"metadata {name!r}": len(texts) for name, texts in self.metadata.items()}
+        lengths = {field: number for field, number in lengths.items() if number or field != "originals"}
         if len(set(lengths.values())) > 1 or not len(self.labels):
             raise ValueError(f"a report needs at least one image and one entry an image in each field, got {lengths}")
         if len(self.labels) != len(self.tree) + 1 + len(self.nearest):

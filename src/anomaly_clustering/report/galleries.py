@@ -1,15 +1,16 @@
 """A report and the pictures of its images in; its galleries, siblings of the dendrogram side by side, out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 from scipy.cluster.hierarchy import leaves_list
 
 from anomaly_clustering.report.confusion import Confusion
 from anomaly_clustering.report.content import Report
-from anomaly_clustering.report.pictures import Picture
+from anomaly_clustering.report.pictures import Shown
 from anomaly_clustering.report.texts import text
 
 UNKNOWN = -1
@@ -29,8 +30,7 @@ class Card:
         later: whether it is not of the run.
         original: address of its file; empty where none is reached.
         score: how far it is from what is usual; None where that is not known.
-        picture: its thumbnail.
-        heat: address of its heat map.
+        shown: its thumbnail and its heat map.
     """
 
     index: int
@@ -42,8 +42,7 @@ class Card:
     later: bool
     original: str
     score: float | None
-    picture: Picture
-    heat: str
+    shown: Shown
 
 
 @dataclass(frozen=True)
@@ -52,68 +51,77 @@ class Cluster:
 
     Attributes:
         number: of the cluster; -1 for later images that are like none of the run.
-        cards: one an image.
+        title: heading of the gallery.
+        cards: one an image; of a page with sheets those that are seen first alone.
+        size: how many images it has.
         majority: name of the class that most of its images are of; None where no class is known.
         purity: share of the majority, from 0 to 1; None where no class is known.
         unknown: how many of its images are of unknown class.
 
     Example:
-        >>> picture = Picture("thumbnails/0.jpg", 1.5)
-        >>> card = Card(0, "a.png", 0.5, "dent", False, False, False, "../a.png", None, picture, "thumbnails/0.png")
-        >>> cluster = Cluster(3, [card], "dent", 1.0, 0)
-        >>> cluster.title, cluster.size
-        ('Cluster 3', 1)
+        >>> shown = Shown("thumbnails/0.jpg", "thumbnails/0.svg", 1.5)
+        >>> card = Card(0, "a.png", 0.5, "dent", False, False, False, "../a.png", None, shown)
+        >>> Cluster(3, "Cluster 3", [card], 1, "dent", 1.0, 0).cards[0].name
+        'a.png'
     """
 
     number: int
+    title: str
     cards: Sequence[Card]
+    size: int
     majority: str | None
     purity: float | None
     unknown: int
 
-    @property
-    def size(self) -> int:
-        """How many images it has."""
-        return len(self.cards)
 
-    @property
-    def title(self) -> str:
-        """Heading of the gallery."""
-        return text("unknown") if self.number == UNKNOWN else text("cluster_number", number=self.number)
-
-
-def galleries(report: Report, shown: Sequence[tuple[Picture, str]], confusion: Confusion | None) -> list[Cluster]:
+def galleries(
+    report: Report,
+    members: Mapping[int, Int[np.ndarray, " members"]],
+    shown: Mapping[int, Shown],
+    confusion: Confusion | None,
+) -> list[Cluster]:
     """Put the images of each cluster together.
 
     Args:
         report: whose images they are.
-        shown: thumbnail of each image and the address of its heat map.
+        members: of each cluster, see `central_first`.
+        shown: the pictures of those that have a card.
         confusion: of clusters and classes; None where no class is known.
 
     Returns:
-        Proposed groups first, then clusters in the order of the leaves of the dendrogram, the unknown images last;
-        numbers that no image has are left out.
+        A gallery for each cluster.
     """
     rows = {row.number: row for row in confusion.rows} if confusion else {}
 
-    def gallery(number: int) -> Cluster:
-        members = np.flatnonzero(report.labels == number)
-        central_first = members[np.argsort(report.distances[members], kind="stable")]
+    def gallery(number: int, images: Sequence[int]) -> Cluster:
         row = rows.get(number)
         majority = row.majority if row else None
         return Cluster(
             number=number,
-            cards=[_card(report, int(i), shown[i], majority) for i in central_first],
+            title=title_of(report, number),
+            cards=[_card(report, i, shown[i], majority) for i in images if i in shown],
+            size=len(images),
             majority=None if majority is None else report.class_names[majority],
             purity=row.purity if row else None,
-            unknown=row.unknown if row else len(members),
+            unknown=row.unknown if row else len(images),
         )
 
-    return [gallery(number) for number in order_of_leaves(report)]
+    return [gallery(number, images.tolist()) for number, images in members.items()]
 
 
-def _card(report: Report, i: int, shown: tuple[Picture, str], majority: int | None) -> Card:
-    picture, heat = shown
+def title_of(report: Report, number: int) -> str:
+    """What a cluster without a name is called; js/words.js does the same.
+
+    Args:
+        report: that has the cluster.
+        number: of the cluster.
+    """
+    if number in report.groups:
+        return text("proposed_number", number=sorted(report.groups).index(number) + 1)
+    return text("unknown") if number == UNKNOWN else text("cluster_number", number=number)
+
+
+def _card(report: Report, i: int, shown: Shown, majority: int | None) -> Card:
     known = int(report.target[i])
     score = math.nan if report.scores is None else float(report.scores[i])
     return Card(
@@ -125,10 +133,24 @@ def _card(report: Report, i: int, shown: tuple[Picture, str], majority: int | No
         sound=report.sound is not None and bool(report.sound[i]),
         later=i >= report.num_leaves,
         original=report.originals[i] if report.originals else "",
-        score=None if math.isnan(score) else score,
-        picture=picture,
-        heat=heat,
+        score=score if math.isfinite(score) else None,
+        shown=shown,
     )
+
+
+def central_first(report: Report) -> dict[int, Int[np.ndarray, " members"]]:
+    """The images of each cluster, the most central one first.
+
+    Args:
+        report: of the run.
+
+    Returns:
+        Proposed groups first, then clusters in the order of the leaves of the dendrogram, the unknown images last;
+        numbers that no image has are left out.
+    """
+    by_distance = np.argsort(report.distances, kind="stable")
+    labels = report.labels[by_distance]
+    return {number: by_distance[labels == number] for number in order_of_leaves(report)}
 
 
 def order_of_leaves(report: Report) -> list[int]:
@@ -144,4 +166,4 @@ def order_of_leaves(report: Report) -> list[int]:
     places[leaves_list(report.tree) if len(report.tree) else [0]] = np.arange(report.num_leaves)
     below = places[[*range(report.num_leaves), *report.nearest]]
     mean = {int(k): below[report.labels == k].mean() for k in np.unique(report.labels)}
-    return sorted(mean, key=lambda k: (k == UNKNOWN, k not in report.proposed, mean[k], k))
+    return sorted(mean, key=lambda k: (k == UNKNOWN, k not in report.groups, mean[k], k))

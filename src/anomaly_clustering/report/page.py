@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,38 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from anomaly_clustering.report.confusion import against_classes
 from anomaly_clustering.report.content import Given, Report
-from anomaly_clustering.report.galleries import galleries
+from anomaly_clustering.report.drawing import AT_EDGE, IN_STRIP, ON_PAPER, Drawn, Progress, draw
+from anomaly_clustering.report.galleries import Card, central_first, galleries
 from anomaly_clustering.report.likeness import packed
-from anomaly_clustering.report.pictures import PALETTE, Pictures, coarse
+from anomaly_clustering.report.palette import PALETTE
+from anomaly_clustering.report.pictures import Shown, coarse
 from anomaly_clustering.report.scripts import hash_of, script
+from anomaly_clustering.report.sprites import THUMBNAILS, Grid
 from anomaly_clustering.report.texts import LANGUAGES, in_english, text, texts
 
 # The slider over the number of clusters ends here; any number can be typed.
 MOST_CLUSTERS = 150
-# Photographs of a cluster that are shown before all of them are asked for; js/gallery.js takes it from the page.
-IN_STRIP = 12
 # The cluster of a later image that goes where the one is put that it is most like.
 FOLLOWS = -2
-# Photographs of a cluster that fit a printed page; page.css hides what is beyond.
-ON_PAPER = 30
+# A figure with all that one may have, from which a script makes the figures of other images.
+PATTERN = Card(0, "/", 0.0, "class", False, True, True, "#", 0.0, Shown("", "", 1.0, (0, 0)))
+# Texts of what every run tells, by the name that it has there; others stay as they are.
+FACTS = {
+    "Network": "fact_network",
+    "Image size": "fact_size",
+    "Images compared by": "fact_compared",
+    "Nearest patches": "fact_nearest",
+    "Clustering": "fact_clustering",
+    "Number of clusters": "fact_number",
+    "Without a finding": "fact_sound",
+    "Stability of the clusters": "fact_stability",
+}
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-STYLE = Path(__file__).with_name("page.css")
+COLOURS, STYLE = Path(__file__).with_name("colours.css"), Path(__file__).with_name("page.css")
 
 
-def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Path]], Iterable[Path]] = iter) -> None:
-    """Write the page, and beside it a folder of thumbnails where there are too many for the page to hold.
+def write_report(path: Path, report: Report, *, progress: Progress = iter) -> None:
+    """Write the page, and beside it sheets of thumbnails where there are too many for the page to hold.
 
     Args:
         path: of the page; its folder must be there.
@@ -42,17 +54,11 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     Raises:
         OSError: the page cannot be written.
     """
-    pictures = Pictures(path.parent, count=len(report.paths))
-    shown = [
-        (
-            pictures.photo(i, report.read(image)),
-            pictures.heat(i, report.heat[i], report.outlines[i] if report.outlines else ()),
-        )
-        for i, image in enumerate(progress(report.paths))
-    ]
-    template, style = (file.read_text(encoding="utf-8") for file in (TEMPLATE, STYLE))
+    members = central_first(report)
+    drawn = draw(path.parent, report, members.values(), progress=progress)
+    template, colours, style = (file.read_text(encoding="utf-8") for file in (TEMPLATE, COLOURS, STYLE))
     environment = Environment(
-        loader=DictLoader({"page": in_english(template), "page.css": style}),
+        loader=DictLoader({"page": in_english(template), "colours.css": colours, "page.css": style}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -64,15 +70,19 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     html = environment.get_template("page").render(
         report=report,
         confusion=confusion,
-        clusters=galleries(report, shown, confusion),
+        clusters=galleries(report, members, {i: drawn.of[i] for i in drawn.seen_first}, confusion),
+        grid=drawn.grid,
+        pattern=PATTERN,
+        fact_texts=FACTS,
         text=text,
         texts=texts(),
         languages=LANGUAGES,
         in_strip=IN_STRIP,
+        at_edge=AT_EDGE,
         palette=PALETTE,
         most=min(report.num_leaves, MOST_CLUSTERS),
         num_leaves=report.num_leaves,
-        data=_data(report),
+        data=_data(report, drawn),
         script=code,
         script_hash=hash_of(code),
     )
@@ -80,7 +90,7 @@ def write_report(path: Path, report: Report, *, progress: Callable[[Iterable[Pat
     path.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
-def _data(report: Report) -> dict[str, Any]:
+def _data(report: Report, drawn: Drawn) -> dict[str, Any]:
     """What the scripts of the page start from."""
     n, later = report.num_leaves, report.labels[report.num_leaves :]
     levels = coarse(report.heat)
@@ -91,7 +101,9 @@ def _data(report: Report) -> dict[str, Any]:
         "title": _valid(report.title),
         "paths": [_valid(str(path)) for path in report.paths],
         "numClusters": report.num_clusters,
-        "proposed": list(report.proposed),
+        "names": [_end_of(path, name) for path, name in zip(report.paths, report.names, strict=True)],
+        "distances": [_rounded(distance) for distance in report.distances.tolist()],
+        "groups": sorted(report.groups),
         # A later image stays with the one that it is most like, so that it goes where that one is put.
         "labels": [
             *report.labels[:n].tolist(),
@@ -104,7 +116,7 @@ def _data(report: Report) -> dict[str, Any]:
         "curves": [
             {
                 "title": curve.title,
-                "points": [[k, float(f"{value:.5g}")] for k, value in curve.points.items()],
+                "points": [[k, float(f"{value:.5g}")] for k, value in curve.points.items() if math.isfinite(value)],
                 **({} if curve.best is None else {"best": curve.best}),
             }
             for curve in report.curves
@@ -113,15 +125,44 @@ def _data(report: Report) -> dict[str, Any]:
         "mean": {"side": levels.side, "levels": levels.base64},
         "palette": PALETTE,
         "inStrip": IN_STRIP,
+        "atEdge": AT_EDGE,
         "onPaper": ON_PAPER,
         **({} if report.alike is None else {"alike": packed(report.alike)._asdict()}),
         **({} if report.scores is None else {"scores": [_rounded(score) for score in report.scores.tolist()]}),
         **({} if report.given is None else {"given": _given(report.given)}),
+        **({} if not report.metadata else {"metadata": [_column(*column) for column in report.metadata.items()]}),
+        **({} if drawn.grid is None else {"sheets": _sheets(report, drawn, drawn.grid)}),
     }
 
 
-def _rounded(score: float) -> float | None:
-    return None if math.isnan(score) else float(f"{score:.4g}")
+def _sheets(report: Report, drawn: Drawn, grid: Grid) -> dict[str, Any]:
+    """What figures are made from of which the page holds none when it opens."""
+    return {
+        "folder": THUMBNAILS,
+        "columns": grid.columns,
+        "positions": drawn.position.tolist(),
+        "ratios": [_rounded(drawn.of[i].ratio) for i in range(len(report.paths))],
+        "originals": [_valid(address) for address in report.originals],
+        "sound": [] if report.sound is None else report.sound.astype(int).tolist(),
+    }
+
+
+def _end_of(path: Path, name: str) -> int | str:
+    """A name as the number of characters at the end of the path, as scripts count them, where it is there."""
+    whole, text = _valid(str(path)), _valid(name)
+    return len(text.encode("utf-16-le")) // 2 if text and whole.endswith(text) else text
+
+
+def _column(name: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Each text once, and which of them is that of each image."""
+    found = sorted(set(texts))
+    number = {text: k for k, text in enumerate(found)}
+    return {"name": _valid(name), "texts": [_valid(text) for text in found], "of": [number[text] for text in texts]}
+
+
+def _rounded(value: float) -> float | None:
+    """None, too, for what JSON has no word for."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def _given(given: Given) -> dict[str, Any]:

@@ -1,24 +1,20 @@
-"""An image -> its thumbnail, the heat of its patches -> its heat map; in the page, or, if there are many, beside it."""
+"""An image -> its thumbnail, the heat of its patches -> its heat map, as a page holds them in itself."""
 
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib import colormaps
 from PIL import Image
+
+from anomaly_clustering.report.palette import COLOURS, LEVELS
 
 # What the network sees by default, so a lens shows as much as it had.
 THUMBNAIL_SIDE = 256
-# More images than that make a page slow to open.
-MOST_IN_PAGE = 500
-THUMBNAILS = "thumbnails"
-HEAT_LEVELS = 64
-# Rows and columns of the heat from which the page draws the mean of a cluster.
-COARSE_SIDE = 16
+# Rows and columns of the heat from which the page draws the mean of a cluster; of more images than FEW they are half.
+COARSE_SIDE, FEW = 16, 5_000
 # Units of an SVG, of which its lines are whole numbers, and how these look: light with a dark rim, on any product.
 SVG_SIDE = 1000
 LINE = (
@@ -29,20 +25,24 @@ LINE = (
 Outline = Sequence[tuple[float, float]]
 
 
-class Picture(NamedTuple):
-    """A thumbnail, as the page shows it.
+class Shown(NamedTuple):
+    """A photograph and its heat map, as the page shows them.
 
     Attributes:
-        uri: its address, relative to the page, or the picture itself as a `data:` URL.
-        ratio: its width over its height.
+        photo: address of the thumbnail, or of the sheet that it is in.
+        heat: address of the heat map, or of the sheet that it is in.
+        ratio: width of the image over its height.
+        cell: column and row in the sheets; None where the addresses are of the pictures alone.
 
     Example:
-        >>> Picture("thumbnails/0.jpg", 1.5).ratio
+        >>> Shown("thumbnails/0.jpg", "thumbnails/0.svg", 1.5, (7, 0)).ratio
         1.5
     """
 
-    uri: str
+    photo: str
+    heat: str
     ratio: float
+    cell: tuple[int, int] | None = None
 
 
 class Levels(NamedTuple):
@@ -62,57 +62,29 @@ class Levels(NamedTuple):
     base64: str
 
 
-class Pictures:
-    """Makes the pictures of a page of `count` images, and puts them where the page finds them.
+def in_page(image: Image.Image, heat: Float[np.ndarray, "h w"], outlines: Sequence[Outline] = ()) -> Shown:
+    """The pictures of an image, each of them as an address that holds it.
 
     Args:
-        folder: of the page.
-        count: images of the page; up to 500 the page holds the pictures itself, beyond they are files beside it.
+        image: in any mode and size.
+        heat: of its patches [H, W], from 0 (usual) to 1.
+        outlines: corners of each region in which it shows a defect.
 
     Example:
-        >>> Pictures(Path("run"), count=2).photo(0, Image.new("RGB", (512, 256))).ratio
-        2.0
+        >>> in_page(Image.new("RGB", (512, 256)), np.zeros((2, 2))).heat[:22]
+        'data:image/png;base64,'
     """
+    small = thumbnail(image)
+    photo = _address("jpeg", encoded(small, "JPEG"))
+    if outlines:
+        drawn = _address("svg+xml", outlined(heat, outlines).encode())
+    else:
+        drawn = _address("png", encoded(heat_map(heat), "PNG"))
+    return Shown(photo, drawn, small.width / small.height)
 
-    def __init__(self, folder: Path, *, count: int):
-        self.folder = folder / THUMBNAILS
-        self.beside = count > MOST_IN_PAGE
-        if self.beside:
-            self.folder.mkdir(parents=True, exist_ok=True)
 
-    def photo(self, index: int, image: Image.Image) -> Picture:
-        """Make the thumbnail of an image.
-
-        Args:
-            index: of the image in the page, which names its file.
-            image: in any mode and size.
-
-        Returns:
-            The thumbnail, as the page shows it.
-        """
-        small = thumbnail(image)
-        return Picture(self._uri(f"{index}.jpg", "jpeg", _encoded(small, "JPEG")), small.width / small.height)
-
-    def heat(self, index: int, heat: Float[np.ndarray, "h w"], outlines: Sequence[Outline] = ()) -> str:
-        """Make the heat map of an image.
-
-        Args:
-            index: of the image in the page, which names its file.
-            heat: of its patches [H, W], from 0 (usual) to 1.
-            outlines: corners of each region in which it shows a defect.
-
-        Returns:
-            The address of the heat map, or the map itself as a `data:` URL.
-        """
-        if outlines:
-            return self._uri(f"{index}.svg", "svg+xml", outlined(heat, outlines).encode())
-        return self._uri(f"{index}.png", "png", _encoded(heat_map(heat), "PNG"))
-
-    def _uri(self, name: str, kind: str, encoded: bytes) -> str:
-        if not self.beside:
-            return f"data:image/{kind};base64,{b64encode(encoded).decode()}"
-        (self.folder / name).write_bytes(encoded)
-        return f"{THUMBNAILS}/{name}"
+def _address(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 
 def thumbnail(image: Image.Image) -> Image.Image:
@@ -147,8 +119,8 @@ def heat_map(heat: Float[np.ndarray, "h w"]) -> Image.Image:
         [[0, 0, 230]]
     """
     # A palette takes a quarter of the bytes of RGBA pixels, and 64 levels are more than the eye tells apart here.
-    image = Image.fromarray(np.round(heat * (HEAT_LEVELS - 1)).astype(np.uint8))
-    image.putpalette(np.round(_COLOURS * 255).astype(np.uint8).tobytes(), "RGBA")
+    image = Image.fromarray(np.round(heat * (LEVELS - 1)).astype(np.uint8))
+    image.putpalette(np.round(COLOURS * 255).astype(np.uint8).tobytes(), "RGBA")
     return image
 
 
@@ -166,21 +138,51 @@ def outlined(heat: Float[np.ndarray, "h w"], outlines: Sequence[Outline]) -> str
         >>> outlined(np.zeros((2, 2)), [[(0.0, 0.0), (0.5, 0.0), (0.5, 0.25)]]).partition("<path ")[2]
         'class="b" d="M0 0L500 0L500 250Z"/><path d="M0 0L500 0L500 250Z"/></svg>'
     """
-    png = b64encode(_encoded(heat_map(heat), "PNG")).decode()
+    drawn = lined([(corners, (0.0, 0.0)) for corners in outlines])
+    return svg(heat_map(heat), (float(SVG_SIDE), float(SVG_SIDE)), drawn)
+
+
+def lined(outlines: Sequence[tuple[Outline, tuple[float, float]]]) -> str:
+    """Lines around regions, for an SVG: light ones with a dark rim.
+
+    Args:
+        outlines: corners of each, from 0 to 1 of its image, and where this begins in the SVG (left, top).
+
+    Example:
+        >>> lined([])
+        ''
+    """
     lines = "".join(
-        f"M{'L'.join(f'{round(SVG_SIDE * x)} {round(SVG_SIDE * y)}' for x, y in corners)}Z" for corners in outlines
+        f"M{'L'.join(f'{round(left + SVG_SIDE * x)} {round(top + SVG_SIDE * y)}' for x, y in corners)}Z"
+        for corners, (left, top) in outlines
     )
-    drawn = f'<path class="b" d="{lines}"/><path d="{lines}"/>' if lines else ""
+    return f'<path class="b" d="{lines}"/><path d="{lines}"/>' if lines else ""
+
+
+def svg(image: Image.Image, size: tuple[float, float], drawn: str) -> str:
+    """A picture with something drawn over it, as an SVG that is stretched to whatever box it is put into.
+
+    Args:
+        image: stretched over all of it.
+        size: its width and height in units of an SVG.
+        drawn: elements of the SVG.
+
+    Example:
+        >>> svg(Image.new("L", (1, 1)), (10, 5), "")[:49]
+        '<svg xmlns="http://www.w3.org/2000/svg" width="10'
+    """
+    width, height = (f"{side:.7g}" for side in size)
+    png = b64encode(encoded(image, "PNG")).decode()
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{SVG_SIDE}" height="{SVG_SIDE}" '
-        f'viewBox="0 0 {SVG_SIDE} {SVG_SIDE}" preserveAspectRatio="none"><style>{LINE}</style>'
-        f'<image width="{SVG_SIDE}" height="{SVG_SIDE}" preserveAspectRatio="none" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" preserveAspectRatio="none"><style>{LINE}</style>'
+        f'<image width="{width}" height="{height}" preserveAspectRatio="none" '
         f'href="data:image/png;base64,{png}"/>{drawn}</svg>'
     )
 
 
 def coarse(heat: Float[np.ndarray, "n h w"]) -> Levels:
-    """Heat on a grid of 16 x 16 patches, in 255 levels.
+    """Heat on a grid of 16 x 16 patches, in 255 levels; of more than 5,000 images on one of 8 x 8.
 
     Args:
         heat: of the patches of each image [N, H, W], from 0 to 1.
@@ -194,26 +196,25 @@ def coarse(heat: Float[np.ndarray, "n h w"]) -> Levels:
         >>> levels.side, max(b64decode(levels.base64))
         (16, 255)
     """
-    size = (COARSE_SIDE, COARSE_SIDE)
-    grids = np.stack(
-        [np.asarray(Image.fromarray(h.astype(np.float32)).resize(size, Image.Resampling.BOX)) for h in heat]
-    )
-    return Levels(COARSE_SIDE, b64encode(np.round(255 * grids.clip(0, 1)).astype(np.uint8).tobytes()).decode())
+    side = COARSE_SIDE if len(heat) <= FEW else COARSE_SIDE // 2
+    grids = np.empty((len(heat), side, side), dtype=np.uint8)
+    for grid, one in zip(grids, heat, strict=True):
+        small = Image.fromarray(one.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
+        grid[:] = np.round(255 * np.asarray(small).clip(0, 1))
+    return Levels(side, b64encode(grids.tobytes()).decode())
 
 
-def _colours() -> Float[np.ndarray, "levels 4"]:
-    level = np.linspace(0, 1, HEAT_LEVELS)
-    rgba = colormaps["inferno"](0.3 + 0.65 * level)  # The darkest third would read as a shadow in the image.
-    rgba[:, 3] = 0.9 * np.sqrt(level)
-    return rgba
+def encoded(image: Image.Image, kind: Literal["JPEG", "PNG"]) -> bytes:
+    """The bytes of a file of a picture.
 
+    Args:
+        image: to encode.
+        kind: of file.
 
-_COLOURS = _colours()
-# The same for the page's own drawings, as CSS.
-PALETTE = [f"rgb({' '.join(str(round(255 * c)) for c in rgb)} / {alpha:.2f})" for *rgb, alpha in _COLOURS.tolist()]
-
-
-def _encoded(image: Image.Image, kind: Literal["JPEG", "PNG"]) -> bytes:
+    Example:
+        >>> encoded(Image.new("L", (1, 1)), "PNG")[1:4]
+        b'PNG'
+    """
     buffer = BytesIO()
     image.save(buffer, kind, optimize=True, quality=80)  # PNG has no quality and ignores it.
     return buffer.getvalue()

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib import colormaps
 from PIL import Image, ImageOps
+
+from anomaly_clustering.report.palette import coloured
 
 FRAME = 0.04  # of the side of an image
 
@@ -23,12 +24,11 @@ def overlay(image: Image.Image, heat: Float[np.ndarray, "h w"]) -> Image.Image:
     Example:
         >>> grey, heat = Image.new("L", (2, 2), 128), np.array([[0.0, 0.0], [0.0, 1.0]])
         >>> overlay(grey, heat).getpixel((0, 0)), overlay(grey, heat).getpixel((1, 1))
-        ((128, 128, 128), (219, 217, 119))
+        ((128, 128, 128), (230, 228, 118))
     """
     large = Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
-    level = np.clip(np.asarray(large), 0, 1)
-    colours = colormaps["inferno"](0.3 + 0.65 * level)[..., :3] * 255
-    opacity = 0.8 * np.sqrt(level)[..., None]
+    rgba = coloured(np.clip(np.asarray(large), 0, 1))
+    colours, opacity = rgba[..., :3] * 255, rgba[..., 3:]
     blended = np.asarray(image.convert("RGB")) * (1 - opacity) + colours * opacity
     return Image.fromarray(np.round(blended).astype(np.uint8))
 

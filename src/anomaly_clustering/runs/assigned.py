@@ -157,7 +157,8 @@ def _write(
             write_metadata(new, [*run.paths, *later.paths], metadata)
         shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
         given = given_to_page(run, [*run.digests, *shown], decisions)
-        draw_report(new, run, _drawn(run, later, found, decisions), home=folder, given=given, progress=progress)
+        drawn = _drawn(run, later, found, decisions)
+        draw_report(new, run, drawn, home=folder, given=given, known=metadata, progress=progress)
 
 
 def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Decisions) -> AssignedImages:
@@ -182,7 +183,7 @@ def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Dec
             distances=found.distances,
             weights=later.weights.astype(np.float16),
             places=place_among(later.embeddings, run.embeddings, run.places),
-            proposed=np.unique(groups[groups >= 0]).tolist(),
+            groups=decisions.groups,
             notices=what_is_proposed(later, found, decisions),
             embeddings=later.embeddings,
             scores=later.scores,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anomaly_clustering.report.pictures import MOST_IN_PAGE, THUMBNAILS
+from anomaly_clustering.report.sprites import MOST_IN_PAGE, THUMBNAILS
 from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
 from anomaly_clustering.runs.finished_rows import remove_if_complete
 from anomaly_clustering.runs.later_images import load_later

@@ -69,7 +69,7 @@ def write_run(
         run.save(folder)
         if known:
             write_metadata(folder, run.paths, known)
-        draw_report(folder, run, home=out, progress=progress)
+        draw_report(folder, run, home=out, known=known, progress=progress)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A stored run and images that came later in; its report, drawn, out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +11,14 @@ from PIL import Image
 
 from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import read_image
+from anomaly_clustering.data.metadata import TIME, Metadata
 from anomaly_clustering.report.content import Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
 from anomaly_clustering.report.pictures import THUMBNAIL_SIDE, Outline, thumbnail
 from anomaly_clustering.runs.file_names import PAGE
+from anomaly_clustering.runs.kept_metadata import columns_of
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unusual import grade, scale_of_run, sound_of
@@ -37,7 +39,7 @@ class AssignedImages(NamedTuple):
         places: on the map of the run [K, 2].
         embeddings: one vector an image [K, D]; None where the run has none.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
-        proposed: numbers of groups of unknown images, about which a person is to decide.
+        groups: numbers of all groups of unknown images that were ever proposed.
         notices: what is to be said of them.
     """
 
@@ -49,7 +51,7 @@ class AssignedImages(NamedTuple):
     places: Float[np.ndarray, "k 2"]
     embeddings: Float[np.ndarray, "k d"] | None = None
     scores: Float[np.ndarray, "k h w"] | None = None
-    proposed: Sequence[int] = ()
+    groups: Sequence[int] = ()
     notices: Sequence[str] = ()
 
 
@@ -60,6 +62,7 @@ def draw_report(
     *,
     home: Path | None = None,
     given: Given | None = None,
+    known: Mapping[Path, Metadata] | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the report, and the thumbnails beside it where there are many.
@@ -70,6 +73,7 @@ def draw_report(
         later: images that are not of the run; None where there are none.
         home: of the run, from where the page leads to the files of the images; None for the folder that is written to.
         given: decisions that the page opens with; None where nobody has decided anything.
+        known: metadata of the images, where there is any.
         progress: wraps the images while they are read.
 
     Raises:
@@ -100,7 +104,7 @@ def draw_report(
         heat=found.heat,
         scores=found.scores,
         sound=found.sound,
-        outlines=[] if found.scores is None else [_outlines(heat) for heat in found.heat],
+        outlines=_no_outlines if found.scores is None else lambda i: _outlines(found.heat[i]),
         target=np.append(run.target, np.full(len(later.paths), -1)),
         class_names=run.class_names,
         tree=run.tree,
@@ -109,7 +113,7 @@ def draw_report(
         curves=run.curves,
         nearest=later.nearest.tolist(),
         facts=run.facts,
-        proposed=later.proposed,
+        groups=later.groups,
         notices=[
             *run.notices,
             *([f"{gone} of the images that came later are no longer there"] if gone else []),
@@ -118,8 +122,21 @@ def draw_report(
         originals=[address(path, home or folder) for path in paths],
         alike=most_alike(_vectors(run, later)),
         given=given,
+        metadata=_columns(paths, known or {}),
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _columns(paths: Sequence[Path], known: Mapping[Path, Metadata]) -> dict[str, list[str]]:
+    """Time, where any image has one, and the other columns of the metadata, with a text for each image."""
+    told = [known.get(path, Metadata(None, {})) for path in paths]
+    times = ["" if one.time is None else one.time.isoformat() for one in told]
+    first = {TIME: times} if any(times) else {}
+    return first | {name: [one.values.get(name, "") for one in told] for name in columns_of(known)}
+
+
+def _no_outlines(image: int) -> list[Outline]:
+    return []
 
 
 def _outlines(heat: Float[np.ndarray, "h w"]) -> list[Outline]:

@@ -1,9 +1,10 @@
 // The images that are most like each one, the most alike first, out of the bytes that the page holds.
 
+import { bytesOf } from "report/bytes.js";
 import { run } from "report/run.js";
 
 const { width, bytes, base64 } = run.alike ?? { width: 0, bytes: 2, base64: "" };
-const packed = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+const packed = bytesOf(base64);
 
 export const hasAlike = width > 0;
 

@@ -12,7 +12,7 @@ const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
 const isWhole = (value, least, most) => Number.isInteger(value) && value >= least && value <= most;
 const isNumber = (value) => isWhole(value, UNKNOWN, LARGEST);
 // Which later images are unlike those of the run, if any, may change when more come.
-const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, Infinity) && labels.of.includes(value));
+const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, LARGEST) && (labels.of.includes(value) || run.groups.includes(value)));
 const isImage = (value) => isWhole(value, 0, run.paths.length - 1);
 const isSet = (value, isRight) => Array.isArray(value) && new Set(value).size === value.length && value.every(isRight);
 const isImages = (value) => isSet(value, isImage) && value.length > 0;

@@ -40,6 +40,7 @@ export function drawDendrogram(k) {
   const cutLine = y((undone + next) / 2);
   plot.append(svg("line", { class: "here", x1: 0, x2: WIDTH, y1: cutLine, y2: cutLine }));
   place.replaceChildren(plot, links);
+  document.getElementById("dendrogram-sample").textContent = k > MOST_LEAVES ? t("dendrogram_sample", { n: MOST_LEAVES, all: k }) : "";
 }
 
 function linkTo(images) {

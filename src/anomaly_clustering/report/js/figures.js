@@ -1,20 +1,38 @@
-// One figure an image: the page comes with them, and they only ever move from gallery to gallery.
+// One figure an image: those that the page comes with, and others, made when they are looked at and then forgotten.
+
+import { madeFigure } from "report/made-figure.js";
+import { run } from "report/run.js";
+import { fillFrame } from "report/sheets.js";
+import { onLanguage, translate } from "report/texts.js";
 
 export const imageOf = (figure) => Number(figure.dataset.index);
-export const imagesIn = (gallery) => [...gallery.children].map(imageOf);
-export const shownIn = (gallery) => [...gallery.children].filter((figure) => !figure.hidden);
 
-export const figures = [];
-for (const figure of document.querySelectorAll("figure[data-index]")) figures[imageOf(figure)] = figure;
+const figures = new Map();
+for (const figure of document.querySelectorAll("figure[data-index]")) figures.set(imageOf(figure), figure);
+// Those that are not on the page now, too.
+onLanguage(() => figures.forEach(translate));
+
+export function figureOf(image) {
+  if (!figures.has(image)) figures.set(image, madeFigure(image));
+  return figures.get(image);
+}
+
+// Nothing where it is not made.
+export const figureThere = (image) => figures.get(image);
+
+// What the page could not make again stays.
+export function forgetAway(gone) {
+  if (!run.sheets) return;
+  for (const figure of gone) if (!figure.isConnected) figures.delete(imageOf(figure));
+}
 
 let lastFocused = null;
 document.querySelector("main").addEventListener("focusin", ({ target }) => {
-  lastFocused = target.closest("figure") ?? lastFocused;
+  const figure = target.closest("figure");
+  if (figure) lastFocused = imageOf(figure);
 });
 
-export const lastFocusedFigure = () => lastFocused;
-const names = figures.map((figure) => figure.querySelector(".name").title);
-export const nameOf = (image) => names[image];
+export const lastFocusedImage = () => lastFocused;
 
 export const tileOf = (figure) => figure.firstElementChild;
 
@@ -22,9 +40,21 @@ export function focusTile(figure) {
   tileOf(figure).focus({ preventScroll: true });
 }
 
-// A photograph as it may stand elsewhere on the page, with no heat map over it.
+// The picture of an image with its heat map, as it may stand elsewhere on the page.
+export function frameOf(image) {
+  const [first] = figures.values();
+  const frame = (figures.get(image) ?? first).querySelector(".frame").cloneNode(true);
+  for (const picture of frame.children) picture.loading = "eager";
+  return run.sheets ? fillFrame(frame, image) : frame;
+}
+
+// The photograph alone; out of a sheet in its frame.
 export function photoOf(image) {
-  const photo = figures[image].querySelector(".photo").cloneNode();
-  photo.loading = "eager";
-  return photo;
+  const frame = frameOf(image);
+  if (!run.sheets) return frame.querySelector(".photo");
+  frame.querySelector(".heat").remove();
+  const around = document.createElement("span");
+  around.className = "photograph";
+  around.append(frame);
+  return around;
 }

@@ -3,6 +3,7 @@
 import { clusterOptions } from "report/cluster-options.js";
 import { isFiltered, scoreOf, wanted } from "report/filter.js";
 import { showAll, sortAll } from "report/gallery.js";
+import { offerColumns, valuesAsked } from "report/metadata-filter.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
 
@@ -22,6 +23,7 @@ function open(isOpen) {
 }
 
 export function showFilter() {
+  offerColumns();
   const before = clusters.value;
   clusters.replaceChildren(new Option(t("all_clusters"), ""), ...clusterOptions(null));
   clusters.value = before;
@@ -47,12 +49,15 @@ function ask() {
   for (const name of ["cluster", "names", "unsure"]) wanted[name] = field(name).value;
   wanted.least = numberIn("least");
   wanted.most = numberIn("most");
+  Object.assign(wanted, valuesAsked());
   const count = showAll();
   tell(isFiltered() ? count : null);
 }
 
 function clear() {
-  for (const element of bar.querySelectorAll("input, select")) if (element !== field("sort")) element.value = "";
+  for (const element of bar.querySelectorAll("input, select")) {
+    if (element !== field("sort") && element !== field("column")) element.value = "";
+  }
   ask();
   field("text").focus();
 }

@@ -1,14 +1,17 @@
-// Galleries follow the labels: one section a cluster, a strip of its most typical images until all are asked for.
+// Galleries follow the labels: one section a cluster, its most typical images and its edge until all are asked for.
 
-import { figures, imagesIn, tileOf } from "report/figures.js";
-import { inOrder, isWanted } from "report/filter.js";
-import { describe } from "report/heading.js";
+import { figureOf, figureThere, forgetAway, imageOf, tileOf } from "report/figures.js";
+import { inOrder, isWanted, wanted } from "report/filter.js";
+import { describe, differs } from "report/heading.js";
 import { currentLabels } from "report/history.js";
 import { clustersOf, members } from "report/labels.js";
 import { followScrolling } from "report/navigation.js";
+import { bringRow, closeRows, needsRows, openRows } from "report/rows.js";
 import { run } from "report/run.js";
+import { isSelected } from "report/selection.js";
 import { t, translate } from "report/texts.js";
 
+const STRIP = run.inStrip + run.atEdge;
 const sections = new Map();
 for (const section of document.querySelectorAll("section[data-cluster]")) {
   sections.set(Number(section.dataset.cluster), section);
@@ -17,15 +20,21 @@ for (const section of document.querySelectorAll("section[data-cluster]")) {
 const pattern = [...sections.values()][0].cloneNode(true);
 pattern.querySelector(".gallery").replaceChildren();
 
+// Of each section all its images in their order, and those that are shown now.
+const images = new WeakMap(), shown = new WeakMap();
+
 // Of a gallery, of anything in it, and of a link of the navigation.
 export const clusterOf = (element) => Number(element.closest("[data-cluster]").dataset.cluster);
 export const sectionOf = (cluster) => sections.get(cluster);
 export const isOpen = (section) => section.classList.contains("open");
+export const imagesOf = (section) => images.get(section);
+export const shownIn = (section) => (section.hidden ? [] : shown.get(section));
 
 export function arrange(decision) {
-  const labels = currentLabels(), clusters = clustersOf(labels);
+  const labels = currentLabels(), clusters = new Set(clustersOf(labels));
   for (const [cluster, section] of sections) {
-    if (clusters.includes(cluster)) continue;
+    if (clusters.has(cluster)) continue;
+    closeRows(section.querySelector(".gallery"));
     section.remove();
     sections.delete(cluster);
   }
@@ -38,8 +47,8 @@ export function arrange(decision) {
     const before = decision.do === "split" ? sections.get(decision.cluster) : last;
     if (isAnew || !section.isConnected) before.after(section);
     last = section;
-    fill(section, members(labels, cluster));
     describe(section, labels, cluster);
+    fill(section, members(labels, cluster));
   }
 }
 
@@ -54,34 +63,74 @@ function newSection(cluster) {
   return section;
 }
 
-function fill(section, images) {
-  const { unsure } = currentLabels(), gallery = section.querySelector(".gallery");
-  const sorted = inOrder(images), present = imagesIn(gallery);
-  if (sorted.length !== present.length || sorted.some((image, k) => image !== present[k])) {
-    gallery.replaceChildren(...sorted.map((i) => figures[i]));
-  }
-  for (const i of sorted) figures[i].toggleAttribute("data-unsure", unsure.has(i));
-  show(section, sorted);
+function fill(section, unordered) {
+  images.set(section, inOrder(unordered));
+  show(section);
 }
 
 // Those of its images that are asked for: all of them, or as many as a strip holds.
-function show(section, images = imagesIn(section.querySelector(".gallery"))) {
-  const labels = currentLabels(), asked = images.filter((i) => isWanted(i, labels));
-  const shown = new Set(isOpen(section) ? asked : asked.slice(0, run.inStrip));
-  for (const i of images) {
-    const isHidden = !shown.has(i), tile = tileOf(figures[i]), stop = i === asked[0] ? 0 : -1;
-    if (figures[i].hidden !== isHidden) figures[i].hidden = isHidden;
-    // One stop of the Tab key a gallery; arrow keys do the rest.
-    if (tile.tabIndex !== stop) tile.tabIndex = stop;
-  }
+function show(section) {
+  const labels = currentLabels(), all = images.get(section), asked = all.filter((i) => isWanted(i, labels));
+  const gallery = section.querySelector(".gallery"), seen = isOpen(section) ? asked : stripOf(asked);
+  shown.set(section, seen);
   section.hidden = !asked.length;
+  const edge = seen.length < asked.length && !wanted.sort ? seen[run.inStrip] : null;
+  const place = (present) => put(gallery, present, { seen: new Set(seen), stop: seen[0], edge });
+  if (isOpen(section) && needsRows(seen)) openRows(gallery, seen, place);
+  else {
+    closeRows(gallery);
+    const paper = all.slice(0, run.onPaper), onPaper = new Set(paper);
+    place([...paper, ...seen.filter((i) => !onPaper.has(i))]);
+  }
   const button = section.querySelector("[data-do='open']");
-  button.hidden = asked.length <= run.inStrip;
+  button.hidden = asked.length <= STRIP;
   button.textContent = isOpen(section) ? t("show_fewer") : t("show_all", { n: asked.length });
   button.setAttribute("aria-expanded", String(isOpen(section)));
-  const left = images.length - run.onPaper;
+  const left = all.length - run.onPaper;
   section.querySelector(".more").textContent = left > 0 ? t("more", { n: left }) : "";
   return asked.length;
+}
+
+// In the order by centre the most typical ones and the edge; in any other those that come first.
+function stripOf(asked) {
+  if (asked.length <= STRIP || wanted.sort) return asked.slice(0, STRIP);
+  return [...asked.slice(0, run.inStrip), ...asked.slice(-run.atEdge)];
+}
+
+function put(gallery, present, { seen, stop, edge }) {
+  const before = [...gallery.children], held = document.activeElement.closest("figure");
+  // What has the focus keeps it when it is scrolled out of sight.
+  if (held?.parentElement === gallery && seen.has(imageOf(held)) && !present.includes(imageOf(held))) {
+    present.push(imageOf(held));
+    held.classList.add("held");
+  } else held?.classList.remove("held");
+  if (present.length !== before.length || present.some((image, k) => image !== imageOf(before[k]))) {
+    replace(gallery, present.map(figureOf));
+    forgetAway(before);
+  }
+  const labels = currentLabels();
+  for (const i of present) {
+    const figure = figureOf(i), tile = tileOf(figure), isHidden = !seen.has(i), tab = i === stop ? 0 : -1;
+    if (figure.hidden !== isHidden) figure.hidden = isHidden;
+    // One stop of the Tab key a gallery; arrow keys do the rest.
+    if (tile.tabIndex !== tab) tile.tabIndex = tab;
+    figure.toggleAttribute("data-unsure", labels.unsure.has(i));
+    figure.toggleAttribute("data-differs", differs(labels, i));
+    figure.toggleAttribute("data-edge", i === edge);
+    figure.classList.toggle("selected", isSelected(i));
+    figure.querySelector(".pick").checked = isSelected(i);
+  }
+}
+
+// Figures that stay are not taken out, which would take the focus from them.
+function replace(gallery, figures) {
+  const stay = new Set(figures);
+  for (const figure of [...gallery.children]) if (!stay.has(figure)) figure.remove();
+  let next = gallery.firstElementChild;
+  for (const figure of figures) {
+    if (figure === next) next = next.nextElementSibling;
+    else gallery.insertBefore(figure, next);
+  }
 }
 
 export function showAll() {
@@ -99,4 +148,26 @@ export function toggleOpen(section) {
 export function sortAll() {
   const labels = currentLabels();
   for (const [cluster, section] of sections) fill(section, members(labels, cluster));
+}
+
+// The figure of an image, brought onto the page where its gallery shows it; else null.
+export function bring(image) {
+  const section = sections.get(currentLabels().of[image]), at = shownIn(section).indexOf(image);
+  if (at < 0) return null;
+  bringRow(section.querySelector(".gallery"), at);
+  return figureThere(image) ?? null;
+}
+
+// On paper all galleries are as long as a page.
+export function showForPaper(isPaper) {
+  const open = [...sections.values()].filter(isOpen);
+  for (const section of open) {
+    const gallery = section.querySelector(".gallery");
+    if (!isPaper) show(section);
+    else if (needsRows(shown.get(section))) {
+      closeRows(gallery);
+      const first = images.get(section).slice(0, run.onPaper);
+      put(gallery, first, { seen: new Set(first), stop: first[0], edge: null });
+    }
+  }
 }

@@ -1,6 +1,5 @@
 // The heading of a gallery: what its cluster is called, how large and how pure it is, and which tools can be used.
 
-import { figures } from "report/figures.js";
 import { hueOf } from "report/hue.js";
 import { members } from "report/labels.js";
 import { drawMeanHeat } from "report/mean-heat.js";
@@ -19,17 +18,22 @@ export function describe(section, labels, cluster) {
   if (naming !== document.activeElement) naming.value = labels.names.get(cluster) ?? "";
   naming.setAttribute("aria-label", t("name_of", { title }));
   section.querySelector("[data-do='split']").disabled = !hasParts(images);
-  describeClasses(section, images);
+  describeClasses(section, cluster, images);
   drawMeanHeat(section.querySelector(".mean"), images);
 }
 
-// The known classes: which is that of most images, and which images differ from it.
-function describeClasses(section, images) {
-  const counts = run.classNames.map((_, c) => images.filter((i) => run.target[i] === c).length);
+// The class of most images of each cluster, and whether an image is of another.
+const majority = new Map();
+
+export const differs = (labels, image) => run.target[image] >= 0 && run.target[image] !== majority.get(labels.of[image]);
+
+function describeClasses(section, cluster, images) {
+  const counts = run.classNames.map(() => 0);
+  for (const i of images) if (run.target[i] >= 0) counts[run.target[i]] += 1;
   const known = counts.reduce((a, b) => a + b, 0);
   const most = counts.indexOf(Math.max(...counts));
+  majority.set(cluster, most);
   const purity = { purity: (counts[most] / known).toFixed(3), n: known };
   section.querySelector(".majority").textContent = known ? t("mostly", { name: run.classNames[most] }) : "";
   section.querySelector(".purity").textContent = known ? t(known < images.length ? "purity_among" : "purity_is", purity) : "";
-  for (const i of images) figures[i].toggleAttribute("data-differs", run.target[i] >= 0 && run.target[i] !== most);
 }

@@ -105,7 +105,17 @@ function remembered() {
   } catch (error) {
     if (kept !== null) setAside(kept, error);
   }
-  return run.given ? checkedDecisions(run.given.decisions) : [];
+  return given();
+}
+
+// What labels in the page a person cannot mend here: the page opens without them, and says why.
+function given() {
+  try {
+    return run.given ? checkedDecisions(run.given.decisions) : [];
+  } catch (error) {
+    say(t("given_wrong", { why: error.message }));
+    return [];
+  }
 }
 
 // To open a page with labels is to load these: Undo leads to what this browser has kept of the page without them.

@@ -1,6 +1,7 @@
 // Decisions on single images: to move them to a cluster, to mark them as unsure.
 
-import { figures, focusTile, imageOf, lastFocusedFigure, shownIn } from "report/figures.js";
+import { focusTile, lastFocusedImage } from "report/figures.js";
+import { bring, sectionOf, shownIn } from "report/gallery.js";
 import { currentLabels, decide } from "report/history.js";
 import { UNKNOWN } from "report/labels.js";
 import { say } from "report/message.js";
@@ -16,18 +17,24 @@ export function moveTo(chosen, into) {
     say(t("already_in", { title: titleOf(labels, into) }));
     return;
   }
-  const focused = lastFocusedFigure();
-  const next = focused && staysNearest(focused, images);
+  const next = staysNearest(images);
   unselect();
   decide({ do: "move", images, into }, t("moved", { n: images.length }));
-  focusTile(next ?? figures[images[0]]);
+  focusOn(next ?? images[0]);
 }
 
 // Where the focus goes when images leave a gallery: to the next one that stays.
-function staysNearest(figure, leaving) {
-  const all = shownIn(figure.parentElement), at = all.indexOf(figure);
-  const stays = (other) => !leaving.includes(imageOf(other));
-  return all.slice(at).find(stays) ?? all.slice(0, at).reverse().find(stays);
+function staysNearest(images) {
+  const focused = lastFocusedImage();
+  if (focused === null) return null;
+  const all = shownIn(sectionOf(currentLabels().of[focused])), at = Math.max(0, all.indexOf(focused));
+  const leaving = new Set(images), stays = (other) => !leaving.has(other);
+  return all.slice(at).find(stays) ?? all.slice(0, at).reverse().find(stays) ?? null;
+}
+
+function focusOn(image) {
+  const figure = bring(image);
+  if (figure) focusTile(figure);
 }
 
 export function toggleUnsure(images) {
@@ -38,12 +45,12 @@ export function toggleUnsure(images) {
 
 // Not in the cluster that each of them is in: they go where the images are that are most like them.
 export function exclude(chosen) {
-  const before = currentLabels(), focused = lastFocusedFigure();
+  const before = currentLabels();
   const images = chosen.filter((i) => before.of[i] !== UNKNOWN);
   if (!images.length) return;
-  const next = focused && staysNearest(focused, images);
+  const next = staysNearest(images);
   const from = [...new Set(images.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
   unselect();
   decide({ do: "exclude", images }, t("excluded", { n: images.length, title: from }));
-  focusTile(next ?? figures[images[0]]);
+  focusOn(next ?? images[0]);
 }

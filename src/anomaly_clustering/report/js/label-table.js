@@ -6,6 +6,7 @@ import { t } from "report/texts.js";
 import { numLeaves } from "report/tree.js";
 
 const COLUMNS = ["path", "cluster", "label", "unsure"];
+const LONGEST = 1000;  // Label, as the fields of names on the page allow.
 const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
 
 export function tableOf(labels) {
@@ -31,6 +32,7 @@ export function decisionOf(rows) {
     if (clusters[image] !== null) throw new Error(t("listed_twice", { path: row.path.slice(0, 100) }));
     clusters[image] = whole(row.cluster, "cluster", line, UNKNOWN, LARGEST);
     labels[image] = row.label.trim();
+    if (labels[image].length > LONGEST) throw new Error(t("label_too_long", { line, n: labels[image].length, most: LONGEST }));
     if (whole(row.unsure, "unsure", line, 0, 1)) unsure.push(image);
     const not = (row.not_in ?? "").split(";").filter((part) => part.trim() !== "");
     if (not.length) notIn.push([image, [...new Set(not.map((part) => whole(part, "not_in", line, UNKNOWN, LARGEST)))]]);
@@ -61,6 +63,7 @@ function namesOf(clusters, labels) {
     const [first, ...others] = [...byLabel].sort(([, a], [, b]) => b - a).map(([label]) => label);
     if (first) names.push([cluster, first]);
     for (const label of others) {
+      if (free > LARGEST) throw new Error(t("no_number_left", { cluster, label, most: LARGEST }));
       clusters.forEach((own, i) => { if (own === cluster && labels[i] === label) clusters[i] = free; });
       if (label) names.push([free, label]);
       free += 1;

@@ -84,12 +84,35 @@ const DECISIONS = {
   },
 };
 
+// The labels after each decision so far, so that one more, or one less, is quick. Of those before the latest ones some.
+const LATEST = 20;
+const after = [];
+
 export function labelsAfter(decisions) {
-  const labels = labelsOfTheRun();
-  for (const decision of decisions) follow(labels, decision);
-  labels.of.forEach((_, i) => { labels.of[i] = clusterOf(labels, i); });
+  let same = 0;
+  while (same < after.length && after[same].decision === decisions[same]) same += 1;
+  after.length = same;
+  while (same && !after[same - 1].labels) same -= 1;
+  let labels = same ? after[same - 1].labels : labelsOfTheRun();
+  for (let k = same; k < decisions.length; k += 1) {
+    labels = copyOf(labels);
+    follow(labels, decisions[k]);
+    after[k] = { decision: decisions[k], labels };
+    if (k >= LATEST && k % LATEST) after[k - LATEST].labels = null;
+  }
   // From here on nothing changes.
-  return { ...labels, images: imagesByCluster(labels) };
+  const found = copyOf(labels);
+  found.of.forEach((_, i) => { found.of[i] = clusterOf(found, i); });
+  found.images = imagesByCluster(found);
+  found.clusters = inTheirOrder(found);
+  return found;
+}
+
+function copyOf({ of, names, kept, unsure, notIn }) {
+  return {
+    of: of.slice(), names: new Map(names), kept: new Set(kept), unsure: new Set(unsure),
+    notIn: new Map([...notIn].map(([image, clusters]) => [image, new Set(clusters)])),
+  };
 }
 
 // Between two decisions, too, when later images still wait for those that they follow.
@@ -121,12 +144,14 @@ function imagesByCluster(labels) {
   return images;
 }
 
+export const clustersOf = (labels) => labels.clusters;
+
 // Proposed groups, then from left to right under the dendrogram by the mean place; galleries.py does the same.
-export function clustersOf(labels) {
+function inTheirOrder(labels) {
   const mean = (images) => images.reduce((sum, i) => sum + leafPlaces[run.leaves[i]], 0) / images.length;
   const places = new Map([...labels.images].map(([cluster, images]) => [cluster, mean(images)]));
   const byPlace = (a, b) => places.get(a) - places.get(b);
-  const last = (cluster) => cluster === UNKNOWN, first = (cluster) => run.proposed.includes(cluster);
+  const last = (cluster) => cluster === UNKNOWN, first = (cluster) => run.groups.includes(cluster);
   return [...places.keys()].sort((a, b) => last(a) - last(b) || first(b) - first(a) || byPlace(a, b) || a - b);
 }
 

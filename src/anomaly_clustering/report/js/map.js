@@ -5,14 +5,40 @@ import { currentLabels } from "report/history.js";
 import { hueOf } from "report/hue.js";
 import { UNKNOWN } from "report/labels.js";
 import { run } from "report/run.js";
-import { isSelected, select, unselect } from "report/selection.js";
+import { isSelected, select, selectedImages, unselect } from "report/selection.js";
+import { t } from "report/texts.js";
 import { openView } from "report/view.js";
 import { titleOf } from "report/words.js";
 
 const { places } = run.map;  // Of each image, from 0 to 1 in both directions.
+// Of more images than that a sample is drawn. A frame selects all images in it.
+const MOST_POINTS = 5000;
 const MARGIN = 12;
 const canvas = document.getElementById("map"), tip = document.getElementById("map-tip");
 let frame = null;  // What the mouse draws to select the images in it.
+
+// By chance, so that the sample has no pattern, and always the same.
+const sample = places.length <= MOST_POINTS ? [...places.keys()] : sampleOf(MOST_POINTS);
+let drawn = sample;
+
+function sampleOf(count) {
+  const images = [...places.keys()];
+  let seed = 1;
+  for (let k = 0; k < count; k += 1) {
+    seed = (seed * 48271) % 2147483647;
+    const other = k + (seed % (images.length - k));
+    [images[k], images[other]] = [images[other], images[k]];
+  }
+  return images.slice(0, count);
+}
+
+// The sample, and of what is selected as many again.
+function chooseDrawn() {
+  if (sample.length === places.length) return;
+  const chosen = selectedImages().slice(0, MOST_POINTS);
+  drawn = chosen.length ? [...new Set([...sample, ...chosen])] : sample;
+  document.getElementById("map-sample").textContent = t("map_sample", { n: sample.length, all: places.length });
+}
 
 // A place in pixels of the canvas.
 function pointAt([x, y]) {
@@ -22,14 +48,15 @@ function pointAt([x, y]) {
 export function drawMap() {
   const ratio = devicePixelRatio, width = canvas.clientWidth, height = canvas.clientHeight;
   if (!width) return;
+  chooseDrawn();
   canvas.width = width * ratio;
   canvas.height = height * ratio;
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
   const ink = getComputedStyle(canvas).color;
   const labels = currentLabels();
-  places.forEach((place, i) => {
-    const [x, y] = pointAt(place);
+  for (const i of drawn) {
+    const [x, y] = pointAt(places[i]);
     pen.beginPath();
     pen.arc(x, y, isSelected(i) ? 6 : 4, 0, 7);
     pen.fillStyle = labels.of[i] === UNKNOWN ? "transparent" : `hsl(${hueOf(labels.of[i])} 62% 50% / .85)`;
@@ -38,7 +65,7 @@ export function drawMap() {
       pen.strokeStyle = ink;
       pen.stroke();
     }
-  });
+  }
   if (frame) {
     pen.strokeStyle = ink;
     pen.setLineDash([4, 3]);
@@ -48,10 +75,10 @@ export function drawMap() {
 
 function nearest(x, y) {
   let best = null, least = 14;
-  places.forEach((place, i) => {
-    const [px, py] = pointAt(place), distance = Math.hypot(px - x, py - y);
+  for (const i of drawn) {
+    const [px, py] = pointAt(places[i]), distance = Math.hypot(px - x, py - y);
     if (distance < least) [best, least] = [i, distance];
-  });
+  }
   return best;
 }
 

@@ -1,10 +1,11 @@
 // The mean heat map of a cluster: each patch's mean heat over the images, on a coarse grid, in an image's colours.
 
+import { bytesOf } from "report/bytes.js";
 import { run } from "report/run.js";
 
 const { side } = run.mean;
 const cells = side ** 2;
-const levels = Uint8Array.from(atob(run.mean.levels), (byte) => byte.charCodeAt(0));
+const levels = bytesOf(run.mean.levels);
 
 export function drawMeanHeat(canvas, images) {
   const sums = new Float64Array(cells);

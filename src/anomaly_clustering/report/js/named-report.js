@@ -14,8 +14,7 @@ const RUN = '<script type="application/json" id="run">';
 document.getElementById("save-named").addEventListener("click", () => {
   const decisions = currentDecisions(), { labelled } = progressOf(currentLabels(), decisions);
   saveFile(FILE, pageWith({ id: `named ${Date.now()}`, decisions }), "text/html");
-  const beside = Boolean(document.querySelector(".photo[src^='thumbnails/']"));
-  say(t(beside ? "saved_named_beside" : "saved_named", { file: FILE, n: run.paths.length, labelled }));
+  say(t(run.sheets ? "saved_named_beside" : "saved_named", { file: FILE, n: run.paths.length, labelled }));
 });
 
 function pageWith(given) {

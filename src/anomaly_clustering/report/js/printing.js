@@ -1,5 +1,6 @@
 // On paper the summary comes first, then a page for each cluster.
 
+import { showForPaper } from "report/gallery.js";
 import { drawSummary } from "report/summary.js";
 
 const summary = document.getElementById("summary"), first = document.getElementById("before-clusters");
@@ -10,10 +11,12 @@ addEventListener("beforeprint", () => {
   back = () => {
     parentElement.insertBefore(summary, nextSibling);
     summary.open = open;
+    showForPaper(false);
   };
   first.before(summary);
   summary.open = true;
   drawSummary();
+  showForPaper(true);
 });
 addEventListener("afterprint", () => back?.());
 document.getElementById("print").addEventListener("click", () => print());

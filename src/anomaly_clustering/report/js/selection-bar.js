@@ -2,7 +2,8 @@
 
 import { hasAlike } from "report/alike.js";
 import { clusterOptions } from "report/cluster-options.js";
-import { focusTile, lastFocusedFigure } from "report/figures.js";
+import { focusTile, lastFocusedImage } from "report/figures.js";
+import { bring } from "report/gallery.js";
 import { exclude, moveTo, toggleUnsure } from "report/image-decisions.js";
 import { selectedImages, unselect } from "report/selection.js";
 import { showSimilar } from "report/similar.js";
@@ -28,7 +29,7 @@ export function offerTargets() {
 // The bar goes away with the focus in it.
 function leave() {
   unselect();
-  const figure = lastFocusedFigure();
+  const image = lastFocusedImage(), figure = image === null ? null : bring(image);
   if (figure) focusTile(figure);
 }
 

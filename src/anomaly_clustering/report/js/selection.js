@@ -1,6 +1,6 @@
 // Which images are selected, and the marks on their figures that say so.
 
-import { figures } from "report/figures.js";
+import { figureThere } from "report/figures.js";
 
 const selected = new Set();
 const listeners = [];
@@ -16,8 +16,10 @@ export function select(images, on) {
   for (const i of images) {
     if (on) selected.add(i);
     else selected.delete(i);
-    figures[i].classList.toggle("selected", on);
-    figures[i].querySelector(".pick").checked = on;
+    const figure = figureThere(i);
+    if (!figure) continue;  // It is marked when it is made.
+    figure.classList.toggle("selected", on);
+    figure.querySelector(".pick").checked = on;
   }
   for (const listener of listeners) listener();
 }

@@ -1,8 +1,10 @@
 // More like this one: the images of the whole run that are most like it, to look at and to select, wherever they are.
 
 import { alikeOf } from "report/alike.js";
-import { figures, focusTile, nameOf, photoOf } from "report/figures.js";
+import { photoOf, tileOf } from "report/figures.js";
+import { bring } from "report/gallery.js";
 import { currentLabels } from "report/history.js";
+import { nameOf } from "report/image-names.js";
 import { isSelected, select } from "report/selection.js";
 import { t } from "report/texts.js";
 import { titleOf } from "report/words.js";
@@ -42,7 +44,9 @@ export function markSimilar() {
 
 function close() {
   shelf.hidden = true;
-  if (!figures[shown].hidden) focusTile(figures[shown]);
+  // Back to where it was asked for.
+  const figure = bring(shown);
+  if (figure) tileOf(figure).focus();
 }
 
 shelf.addEventListener("click", ({ target }) => {

@@ -17,6 +17,7 @@ import { showFilter } from "report/filter-bar.js";
 import { arrange } from "report/gallery.js";
 import { currentDecisions, onChange } from "report/history.js";
 import { drawMap } from "report/map.js";
+import { drawCounts } from "report/metadata-fold.js";
 import { showNavigation } from "report/navigation.js";
 import { showProgress } from "report/progress.js";
 import { onSelect } from "report/selection.js";
@@ -28,7 +29,7 @@ import { showUndo } from "report/undo.js";
 
 const shows = [
   ...[arrange, showNavigation, showFilter, offerTargets, offerNames, showProgress, showUndo, showCut, drawMap],
-  ...[drawSimilar, drawSummary, showSelectionBar],
+  ...[drawSimilar, drawSummary, drawCounts, showSelectionBar],
 ];
 startTranslated();
 drawCurves();

@@ -56,8 +56,11 @@ function copy() {
   const lines = [table.caption.textContent, ...[...table.rows].map((own) => (
     [...own.cells].slice(0, 4).map((one) => one.textContent).join("\t")
   ))];
+  const pasted = table.cloneNode(true);
+  // Sheets of photographs stay here.
+  for (const photo of pasted.querySelectorAll(".photograph")) photo.remove();
   const put = (event) => {
-    event.clipboardData.setData("text/html", table.outerHTML);
+    event.clipboardData.setData("text/html", pasted.outerHTML);
     event.clipboardData.setData("text/plain", `${lines.join("\n")}\n`);
     event.preventDefault();
   };

@@ -1,18 +1,20 @@
 // Mouse and keys on single images: looking at them, walking through a gallery, selecting, marking as unsure.
 
-import { imageOf, shownIn } from "report/figures.js";
-import { isOpen, toggleOpen } from "report/gallery.js";
+import { figureThere, imageOf, tileOf } from "report/figures.js";
+import { bring, isOpen, sectionOf, shownIn, toggleOpen } from "report/gallery.js";
+import { currentLabels } from "report/history.js";
 import { exclude, toggleUnsure } from "report/image-decisions.js";
+import { run } from "report/run.js";
 import { isSelected, select, selectedImages, unselect } from "report/selection.js";
 import { showSimilar } from "report/similar.js";
 import { openView } from "report/view.js";
 
 const main = document.querySelector("main");
-let rangeStart = null;  // The figure from which Shift-click selects.
+let rangeStart = null;  // The image from which Shift-click selects.
 
 main.addEventListener("focusin", ({ target }) => {
   const figure = target.closest("figure");
-  if (figure && !selectedImages().length) rangeStart = figure;
+  if (figure && !selectedImages().length) rangeStart = imageOf(figure);
 });
 
 main.addEventListener("change", ({ target }) => {
@@ -23,7 +25,7 @@ main.addEventListener("click", (event) => {
   const tile = event.target.closest(".tile");
   if (!tile) return;
   const figure = tile.closest("figure"), i = imageOf(figure);
-  if (event.shiftKey) selectRange(figure);
+  if (event.shiftKey) selectRange(i);
   else if (event.ctrlKey || event.metaKey) select([i], !isSelected(i));
   else openView(i);
 });
@@ -36,10 +38,10 @@ main.addEventListener("keydown", (event) => {
   const keys = {
     " ": () => select([i], !isSelected(i)),
     x: () => select([i], !isSelected(i)),
-    a: () => select(shownIn(figure.parentElement).map(imageOf), true),
+    a: () => select(shownIn(figure.closest("section")), true),
     u: () => {
       toggleUnsure(isSelected(i) ? selectedImages() : [i]);
-      tile.focus();
+      focusOn(i);
     },
     r: () => exclude(isSelected(i) ? selectedImages() : [i]),
     s: () => showSimilar(i),
@@ -50,8 +52,10 @@ main.addEventListener("keydown", (event) => {
     n: () => figure.closest("section").querySelector(".naming").focus(),
     Enter: () => openView(i),
     Escape: unselect,
+    Home: () => walk(i, -Infinity),
+    End: () => walk(i, Infinity),
   };
-  if (step) walk(figure, step);
+  if (step) walk(i, step);
   else if (keys[event.key]) keys[event.key]();
   else return;
   event.preventDefault();
@@ -62,23 +66,29 @@ function columns(figure) {
   return getComputedStyle(figure.parentElement).gridTemplateColumns.split(" ").length;
 }
 
-function walk(figure, step) {
-  const section = figure.closest("section");
-  const toNext = () => {
-    const all = shownIn(figure.parentElement);
-    return all[all.indexOf(figure) + step];
-  };
-  // Beyond the last one of a strip are the others.
-  if (!toNext() && step > 0 && !isOpen(section) && !section.querySelector("[data-do='open']").hidden) toggleOpen(section);
-  const next = toNext()?.querySelector(".tile");
-  if (!next) return;
-  figure.querySelector(".tile").tabIndex = -1;
-  next.tabIndex = 0;
-  next.focus();
+function walk(image, step) {
+  const section = sectionOf(currentLabels().of[image]);
+  // After the most typical ones of a strip come the others, before the edge.
+  const leaves = !isOpen(section) && step > 0 && shownIn(section).indexOf(image) + step >= run.inStrip;
+  const isBefore = shownIn(section).indexOf(image) < run.inStrip && Number.isFinite(step);
+  if (leaves && isBefore && !section.querySelector("[data-do='open']").hidden) toggleOpen(section);
+  const all = shownIn(section), at = all.indexOf(image) + step;
+  const next = Number.isFinite(step) ? all[at] : all.at(step < 0 ? 0 : -1);
+  if (next === undefined) return;
+  focusOn(next, image);
 }
 
-function selectRange(figure) {
-  const all = shownIn(figure.parentElement);
-  const [first, last] = [all.indexOf(rangeStart), all.indexOf(figure)].sort((a, b) => a - b);
-  select(all.slice(Math.max(0, first), last + 1).map(imageOf), true);
+function focusOn(image, before = null) {
+  const figure = bring(image);
+  if (!figure) return;
+  const left = figureThere(before);
+  if (left) tileOf(left).tabIndex = -1;
+  tileOf(figure).tabIndex = 0;
+  tileOf(figure).focus();
+}
+
+function selectRange(image) {
+  const all = shownIn(sectionOf(currentLabels().of[image]));
+  const [first, last] = [all.indexOf(rangeStart), all.indexOf(image)].sort((a, b) => a - b);
+  select(all.slice(Math.max(0, first), last + 1), true);
 }

@@ -1,10 +1,15 @@
 // One image at a time, larger: the image beside its heat map, both under the same lens.
 
 import { hasAlike } from "report/alike.js";
-import { figures, imageOf, nameOf, shownIn } from "report/figures.js";
+import { figureOf, frameOf, tileOf } from "report/figures.js";
 import { scoreOf } from "report/filter.js";
+import { bring, imagesOf, sectionOf, shownIn } from "report/gallery.js";
+import { differs } from "report/heading.js";
 import { currentLabels } from "report/history.js";
 import { exclude, toggleUnsure } from "report/image-decisions.js";
+import { nameOf } from "report/image-names.js";
+import { columns, textOf } from "report/metadata.js";
+import { run } from "report/run.js";
 import { showSimilar } from "report/similar.js";
 import { t } from "report/texts.js";
 import { fullTitleOf, titleOf } from "report/words.js";
@@ -13,7 +18,7 @@ const view = document.getElementById("view");
 const zoomSlider = document.getElementById("zoom");
 document.getElementById("view-like").hidden = !hasAlike;
 const panes = [...view.querySelectorAll(".pane")];
-let imageShown = 0;
+let imageShown = 0, leaves = false;
 
 export function openView(image) {
   show(image);
@@ -23,33 +28,32 @@ export function openView(image) {
 function show(image) {
   imageShown = image;
   const labels = currentLabels();
-  const figure = figures[image];
-  const plain = figure.querySelector(".frame").cloneNode(true);
-  for (const picture of plain.querySelectorAll("img")) picture.loading = "eager";
-  const heated = plain.cloneNode(true);
+  const plain = frameOf(image), heated = plain.cloneNode(true);
   plain.querySelector(".heat").remove();
   heated.querySelector(".photo").alt = t("with_heat_map");
   panes[0].replaceChildren(plain);
   panes[1].replaceChildren(heated);
 
-  const known = figure.querySelector(".class span")?.textContent, score = scoreOf(image);
+  const figure = figureOf(image), score = scoreOf(image), cluster = labels.of[image];
+  const known = run.classNames[run.target[image]];
   const notIn = [...(labels.notIn.get(image) ?? [])].map((cluster) => titleOf(labels, cluster)).join(", ");
   document.getElementById("view-name").textContent = nameOf(image);
   document.getElementById("view-about").textContent = [
-    fullTitleOf(labels, labels.of[image]),
-    placeInGallery(figure),
-    t("distance", { distance: figure.dataset.distance }),
+    fullTitleOf(labels, cluster),
+    placeInGallery(image, sectionOf(cluster)),
+    t("distance", { distance: run.distances[image] ?? "∞" }),
     ...(score === null ? [] : [t("score", { score })]),
-    ...(known ? [`${known}${"differs" in figure.dataset ? ` ${t("differs")}` : ""}`] : []),
+    ...(known ? [`${known}${differs(labels, image) ? ` ${t("differs")}` : ""}`] : []),
     ...(labels.unsure.has(image) ? [t("unsure")] : []),
     ...(notIn ? [t("is_not_in", { title: notIn })] : []),
+    ...columns.filter((column) => textOf(column, image)).map((column) => `${column.name} ${textOf(column, image)}`),
   ].join(" · ");
   showOriginal(figure.querySelector(".original"));
 }
 
-function placeInGallery(figure) {
-  const others = [...figure.parentElement.children];
-  return t("place", { place: others.indexOf(figure) + 1, n: others.length });
+function placeInGallery(image, section) {
+  const others = imagesOf(section);
+  return t("place", { place: others.indexOf(image) + 1, n: others.length });
 }
 
 function showOriginal(link) {
@@ -57,24 +61,28 @@ function showOriginal(link) {
   shownLink.hidden = !link;
   if (link) shownLink.href = link.href;
   view.classList.remove("full");
+  if (run.sheets) useOriginal();  // In a sheet it is small.
 }
 
 // Under the lens stands the file itself where the browser can show it, and else the thumbnail, enlarged.
 function useOriginal() {
-  const link = figures[imageShown].querySelector(".original");
+  const link = figureOf(imageShown).querySelector(".original");
   if (!link || view.classList.contains("full")) return;
   view.classList.add("full");
   const image = imageShown, file = new Image();
   file.addEventListener("load", () => {
     if (image !== imageShown) return;
-    for (const photo of view.querySelectorAll(".photo")) photo.src = file.src;
+    for (const photo of view.querySelectorAll(".photo")) {
+      photo.classList.add("whole");
+      photo.src = file.src;
+    }
   });
   file.src = link.href;
 }
 
 // Through all galleries in the order of the page.
 function walk(step) {
-  const order = [...document.querySelectorAll(".gallery")].flatMap(shownIn).map(imageOf);
+  const order = [...document.querySelectorAll("section[data-cluster]")].flatMap(shownIn);
   if (!order.length) return;  // A filter may leave none.
   show(order[(order.indexOf(imageShown) + step + order.length) % order.length]);
 }
@@ -94,7 +102,9 @@ function zoom(value) {
   for (const both of panes) both.scrollTo(left, top);
 }
 
+// What is done there says where the focus goes.
 function leaveTo(act) {
+  leaves = true;
   view.close();
   act(imageShown);
 }
@@ -134,5 +144,7 @@ for (const pane of panes) {
 }
 view.addEventListener("close", () => {
   zoom(1);
-  figures[imageShown].querySelector(".tile").focus();
+  const figure = leaves ? null : bring(imageShown);
+  leaves = false;
+  if (figure) tileOf(figure).focus();
 });
