@@ -3,11 +3,12 @@
 First functions, then torchmetrics classes. Section 4.4, Figures 4 and 13, Table 3.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -48,17 +49,34 @@ def purity_curve(tree: Tree, target: Labels) -> PurityOfCuts:
     known = (target >= 0).cpu().numpy()
     if not known.any():
         raise ValueError("metrics need at least one labelled sample, got none")
-    classes, inverse = np.unique(target.cpu().numpy()[known], return_inverse=True)
-    left, right = tree[:, :2].astype(int).T
-    # Merge number i makes node n + i.
-    counts = np.zeros((2 * n - 1, len(classes)), dtype=np.int64)
-    counts[np.flatnonzero(known), inverse] = 1
-    for i in range(n - 1):
-        counts[n + i] = counts[left[i]] + counts[right[i]]
-    majority = counts.max(1)
-    lost = majority[left] + majority[right] - majority[n:]
+    inverse = np.unique(target.cpu().numpy()[known], return_inverse=True)[1]
+    lost = _lost(
+        tree[:, :2].astype(int).tolist(), dict(zip(np.flatnonzero(known).tolist(), inverse.tolist(), strict=True))
+    )
     hits = known.sum() - np.append(0, lost.cumsum())  # of N, N - 1, ..., 1 clusters
     return (torch.from_numpy(hits).double() / known.sum()).flip(0).to(target.device)
+
+
+def _lost(merges: list[list[int]], class_of: dict[int, int]) -> Int[np.ndarray, " n_minus_1"]:
+    """How many images each merge takes out of the majority of their cluster.
+
+    Of each node, only the classes that it holds are counted, and the fewer are added to the more.
+    """
+    n = len(merges) + 1
+    counts: list[Counter[int]] = [Counter([class_of[i]]) if i in class_of else Counter() for i in range(n)]
+    majority, lost = [max(held.values(), default=0) for held in counts], np.empty(n - 1, dtype=np.int64)
+    for i, (left, right) in enumerate(merges):
+        fewer, more = sorted((counts[left], counts[right]), key=len)
+        # What was joined is not asked for again.
+        counts[left] = counts[right] = Counter()
+        largest = max(majority[left], majority[right])
+        for name, count in fewer.items():
+            more[name] += count
+            largest = max(largest, more[name])
+        counts.append(more)
+        majority.append(largest)
+        lost[i] = majority[left] + majority[right] - largest
+    return lost
 
 
 def _check_tree(tree: Tree, n: int) -> None:

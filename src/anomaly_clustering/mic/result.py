@@ -16,7 +16,7 @@ from anomaly_clustering.clustering.methods import LARGEST
 from anomaly_clustering.mic.distance_names import join
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather, on_first
-from anomaly_clustering.mic.residuals import signed_root
+from anomaly_clustering.mic.residuals import mean_of, signed_root
 from anomaly_clustering.mic.run import Run
 
 # Bags in half precision, or images in 8 bits.
@@ -86,9 +86,15 @@ class Grouping:
 
 def gathered(own: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     """The rows of all processes, in the order of the data set."""
-    everything = {name: torch.cat(gather(tensor)) for name, tensor in own.items()}
-    order = everything["index"].argsort()
-    return {name: tensor[order].cpu().numpy() for name, tensor in everything.items()}
+    order = torch.cat(gather(own["index"])).argsort()
+    sorted_already = bool((order.diff() == 1).all())
+
+    def rows(tensor: Tensor) -> np.ndarray:
+        parts = gather(tensor)
+        everything = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return (everything if sorted_already else everything[order]).cpu().numpy()
+
+    return {name: rows(tensor) for name, tensor in own.items()}
 
 
 def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_clusters: NumClusters) -> Grouping:
@@ -101,8 +107,7 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
     channels: Sequence[int] = ()
     if options.signed_root and embeddings is not None:
         averages, channels = torch.from_numpy(embeddings), run.channels if options.streams else (embeddings.shape[1],)
-        # In float64 the mean is the same however many processes the images come from.
-        center = averages.double().mean(0).float()
+        center = mean_of(averages)
         embeddings = signed_root(averages, center, channels).numpy()
     if "distance" in rows:
         distance = join(options.distance, torch.from_numpy(rows["distance"])).numpy()

@@ -10,6 +10,8 @@ from sklearn.neighbors import KNeighborsRegressor
 # Fewer images have no neighbourhoods that UMAP could keep.
 FEWEST_FOR_UMAP = 10
 NEIGHBOURS = 3
+# Images of which the covariance of embeddings is well known.
+MANY = 4096
 
 
 def place_all(
@@ -46,9 +48,16 @@ def place_all(
         reducer = UMAP(n_neighbors=min(15, len(known) - 1), metric=metric, random_state=seed, n_jobs=1)
         return reducer.fit_transform(known.astype(np.float32)).astype(np.float64), "UMAP"
     if embeddings is not None:
-        points = PCA(min(2, embeddings.shape[1]), svd_solver="full").fit_transform(embeddings.astype(np.float64))
+        points = _principal(embeddings.astype(np.float64))
         return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), "PCA"
     return _classical_scaling(known.astype(np.float64)), "classical scaling"
+
+
+def _principal(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n _"]:
+    """By the covariance where images are many, which takes no copy of all embeddings."""
+    solver = "full" if len(embeddings) <= MANY else "covariance_eigh"
+    found: Float[np.ndarray, "n _"] = PCA(min(2, embeddings.shape[1]), svd_solver=solver).fit_transform(embeddings)
+    return found
 
 
 def _classical_scaling(distance: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n 2"]:

@@ -10,6 +10,8 @@ from anomaly_clustering.mic.result import Grouping
 
 # Weights that say where the network, or another detector, finds a defect.
 SHOW_DEFECTS = ("rarity", "novelty", "maps")
+# Images that are computed in double precision at a time.
+AT_ONCE = 1024
 
 
 def shows_defects(recipe: Recipe) -> bool:
@@ -61,6 +63,9 @@ def patch_scores(
     """
     kind = np.float16 if weights.dtype == np.float16 else np.float32
     least = float(np.finfo(kind).smallest_subnormal)
-    logs = tau * np.log(np.maximum(weights.astype(np.float64), least))
-    centred: Float[np.ndarray, "n h w"] = logs - logs.mean((1, 2), keepdims=True)
-    return centred + np.nan_to_num(mean_scores.astype(np.float64))[:, None, None]
+    scores = np.empty(weights.shape, dtype=np.promote_types(weights.dtype, np.float32))
+    for i in range(0, len(weights), AT_ONCE):
+        logs = tau * np.log(np.maximum(weights[i : i + AT_ONCE].astype(np.float64), least))
+        means = np.nan_to_num(mean_scores[i : i + AT_ONCE].astype(np.float64))
+        scores[i : i + AT_ONCE] = logs - logs.mean((1, 2), keepdims=True) + means[:, None, None]
+    return scores
