@@ -5,7 +5,7 @@ import js from "@eslint/js";
 // What the scripts use of a browser. A longer list would also allow `name`, `top` and `event`, which are often slips.
 const BROWSER = [
   ...["addEventListener", "atob", "devicePixelRatio", "document", "getComputedStyle", "localStorage", "navigator"],
-  ...["clearTimeout", "print", "setTimeout"],
+  ...["clearTimeout", "innerHeight", "print", "requestAnimationFrame", "setTimeout"],
   ...["Blob", "Image", "IntersectionObserver", "Option", "ResizeObserver", "URL"],
 ];
 

@@ -71,6 +71,7 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
     out = Path("photos-clusters")
     assert sorted(path.name for path in out.iterdir()) == [
         "assignments.csv",
+        "assignments.parquet",
         "config.yaml",
         "metrics.json",
         "report.html",

@@ -152,3 +152,22 @@ def test_normal_images_are_scored_by_the_others_and_say_which_images_have_no_fin
     page = Path("run/report.html").read_text()
     assert page.count('class="sound"') == found.sound.sum() > 0
     assert f"Without a finding: {found.sound.sum()} of 15 images" in capsys.readouterr().out
+
+
+def test_scores_are_the_same_however_few_images_are_computed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = np.random.default_rng(0).random((7, 3, 3), dtype=np.float32)
+    mean = np.arange(7, dtype=np.float32)
+    whole, unusual = patch_scores(weights, mean, tau=0.02), most_unusual(weights)
+    monkeypatch.setattr("anomaly_clustering.runs.patch_scores.AT_ONCE", 3)
+    monkeypatch.setattr("anomaly_clustering.report.heat.AT_ONCE", 3)
+    assert (patch_scores(weights, mean, tau=0.02) == whole).all()
+    assert (most_unusual(weights) == unusual).all()
+
+
+def test_of_very_many_patches_a_sample_says_where_the_scale_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = scores_of_run(60, 60)
+    whole = scale_of(scores)
+    monkeypatch.setattr("anomaly_clustering.report.heat.MOST_PATCHES", scores.size // 4)
+    sample = scale_of(scores)
+    assert sample.usual == whole.usual
+    assert sample.unusual == pytest.approx(whole.unusual, rel=0.02)

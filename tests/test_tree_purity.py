@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,17 @@ def curve_is_that_of_one_process(rank: int, world: int) -> None:
 
 def test_two_processes_find_the_curve_of_one(tmp_path: Path) -> None:
     run(curve_is_that_of_one_process, 2, tmp_path)
+
+
+def test_many_classes_take_no_table_of_all_nodes_and_classes() -> None:
+    n = 4000
+    tree = linkage(np.random.default_rng(0).normal(size=(n, 2)), "single")
+    target = torch.arange(n) // 2
+    tracemalloc.start()
+    curve = purity_curve(tree, target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A table of numbers in 64 bits would take 128 MB.
+    assert peak < 2**24
+    assert curve[-1] == 1
+    assert curve[0] == 2 / n

@@ -1,6 +1,8 @@
 """The names of the files that a run or a training leaves in its folder."""
 
 ASSIGNMENTS = "assignments.csv"
+# The same for tools that read large tables.
+ASSIGNMENTS_PARQUET = "assignments.parquet"
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 STORE = "run.safetensors"

@@ -21,10 +21,11 @@ from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
 from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
-from anomaly_clustering.runs.file_names import ASSIGNMENTS, CONFIG, METRICS
+from anomaly_clustering.runs.file_names import ASSIGNMENTS, ASSIGNMENTS_PARQUET, CONFIG, METRICS
 from anomaly_clustering.runs.kept_metadata import write_metadata
 from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run, reserved
+from anomaly_clustering.runs.parquet import write_parquet
 from anomaly_clustering.runs.patch_scores import scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
@@ -65,7 +66,9 @@ def write_run(
         (folder / CONFIG).write_text(config)
         _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=_facts(mic, datamodule, metrics), notices=notices)
-        write_assignments(folder / ASSIGNMENTS, _assignments(run))
+        rows = _assignments(run)
+        write_assignments(folder / ASSIGNMENTS, rows)
+        write_parquet(folder / ASSIGNMENTS_PARQUET, rows)
         run.save(folder)
         if known:
             write_metadata(folder, run.paths, known)

@@ -36,7 +36,7 @@ function show(image) {
 
   const figure = figureOf(image), score = scoreOf(image), cluster = labels.of[image];
   const known = run.classNames[run.target[image]];
-  const notIn = [...(labels.notIn.get(image) ?? [])].map((cluster) => titleOf(labels, cluster)).join(", ");
+  const notIn = [...(labels.notIn.get(image) ?? [])].map((other) => titleOf(labels, other)).join(", ");
   document.getElementById("view-name").textContent = nameOf(image);
   document.getElementById("view-about").textContent = [
     fullTitleOf(labels, cluster),
