@@ -3,11 +3,11 @@
     python benchmarks/streaming.py
     python benchmarks/streaming.py --images 2000 5000 --exact 500
 
-A few hundred distinct images of 96 pixels are drawn once, and linked into folders of as many files as are asked for; each
-file is read, decoded and embedded as any other. `cluster` runs as a user runs it, in a process of its own, and is
-watched from outside. A row is printed as soon as it is known, so that nothing is lost when the benchmark is stopped. NMI
-of the first images, as they were grouped among all, stands beside that of these images alone when each is compared with
-all others (Eq. 5).
+A few hundred distinct images of 96 pixels are drawn once, and linked into folders of as many files as are asked for;
+each file is read, decoded and embedded as any other. `cluster` runs as a user runs it, in a process of its own, and is
+watched from outside. A row is printed as soon as it is known, so that nothing is lost when the benchmark is stopped.
+NMI of the first images, as they were grouped among all, stands beside that of these images alone when each is compared
+with all others (Eq. 5).
 """
 
 import argparse
@@ -109,7 +109,7 @@ def row(folder: Path, count: int, distinct: int, first: int) -> tuple[Seen, floa
 
 
 def exact(folder: Path, count: int, distinct: int) -> tuple[float, float]:
-    """NMI of some images alone where each is compared with all others (Eq. 5): by the default method, and the paper's."""
+    """NMI of some images alone, each compared with all others (Eq. 5): by the default method, and the paper's."""
     photos, found = images(folder, count, distinct), []
     for name, chosen in (("signed_residuals", {"num_references": count}), ("paper", {})):
         data = Folder(photos, image_size=SIZE)

@@ -1,4 +1,4 @@
-"""Beside the CSV table there is the same one as Parquet, where pyarrow is installed, and no word of it where it is not."""
+"""Beside the CSV table is the same one as Parquet, where pyarrow is installed, and no word of it where it is not."""
 
 from pathlib import Path
 
