@@ -79,8 +79,9 @@ function show(section) {
   if (isOpen(section) && needsRows(seen)) openRows(gallery, seen, place);
   else {
     closeRows(gallery);
-    const paper = all.slice(0, run.onPaper), onPaper = new Set(paper);
-    place([...paper, ...seen.filter((i) => !onPaper.has(i))]);
+    // A page that came with all figures keeps them.
+    const kept = run.sheets ? all.slice(0, run.onPaper) : all, isKept = new Set(kept);
+    place([...kept, ...seen.filter((i) => !isKept.has(i))]);
   }
   const button = section.querySelector("[data-do='open']");
   button.hidden = asked.length <= STRIP;
