@@ -3,11 +3,11 @@
     python benchmarks/streaming.py
     python benchmarks/streaming.py --images 2000 5000 --exact 500
 
-A few hundred distinct images of 96 pixels are drawn once, and linked into folders of as many files as are asked for; each
-file is read, decoded and embedded as any other. `cluster` runs as a user runs it, in a process of its own, and is
-watched from outside. A row is printed as soon as it is known, so that nothing is lost when the benchmark is stopped. NMI
-of the first images, as they were grouped among all, stands beside that of these images alone when each is compared with
-all others (Eq. 5).
+A few hundred distinct images of 96 pixels are drawn once, and linked into folders of as many files as are asked for;
+each file is read, decoded and embedded as any other. `cluster` runs as a user runs it, in a process of its own, and is
+watched from outside. A row is printed as soon as it is known, so that nothing is lost when the benchmark is stopped.
+NMI of the first images, as they were grouped among all, stands beside that of these images alone when each is compared
+with all others (Eq. 5).
 """
 
 import argparse
@@ -35,7 +35,7 @@ from anomaly_clustering.mic.trainer import plain_trainer
 SIZE, CLASSES = 96, 7
 # The network, and all that is loaded with it, without many images.
 FEW = 200
-SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_BETWEEN_LOOKS = 0.25
 ROW = "{:>9} {:>9} {:>14} {:>11} {:>14} {:>13} {:>7} {:>13}"
 
 
@@ -75,7 +75,7 @@ def watched(command: list[str], log: Path) -> Seen:
         while running.poll() is None:
             try:
                 process = max(process, own.memory_info().rss)
-                workers = max(workers, sum(_unshared(child) for child in own.children(recursive=True)))
+                workers = max(workers, sum(_own(child) for child in own.children(recursive=True)))
             except psutil.Error:
                 # It, or a worker, has just ended.
                 pass
@@ -85,10 +85,10 @@ def watched(command: list[str], log: Path) -> Seen:
     return Seen(time.perf_counter() - start, process / 2**20, workers / 2**20)
 
 
-def _unshared(worker: psutil.Process) -> int:
-    """Memory of a worker that it does not share with the process that it was forked from."""
-    known = worker.memory_info()
-    return known.rss - getattr(known, "shared", 0)
+def _own(worker: psutil.Process) -> int:
+    """Memory of a worker; what it shares with the process that it was forked from counts in part, on Linux."""
+    known = worker.memory_full_info()
+    return int(getattr(known, "pss", known.uss))
 
 
 def row(folder: Path, count: int, distinct: int, first: int) -> tuple[Seen, float, float]:
@@ -109,7 +109,7 @@ def row(folder: Path, count: int, distinct: int, first: int) -> tuple[Seen, floa
 
 
 def exact(folder: Path, count: int, distinct: int) -> tuple[float, float]:
-    """NMI of some images alone where each is compared with all others (Eq. 5): by the default method, and the paper's."""
+    """NMI of some images alone, each compared with all others (Eq. 5): by the default method, and the paper's."""
     photos, found = images(folder, count, distinct), []
     for name, chosen in (("signed_residuals", {"num_references": count}), ("paper", {})):
         data = Folder(photos, image_size=SIZE)
