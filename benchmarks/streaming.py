@@ -35,7 +35,7 @@ from anomaly_clustering.mic.trainer import plain_trainer
 SIZE, CLASSES = 96, 7
 # The network, and all that is loaded with it, without many images.
 FEW = 200
-SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_BETWEEN_LOOKS = 0.25
 ROW = "{:>9} {:>9} {:>14} {:>11} {:>14} {:>13} {:>7} {:>13}"
 
 
@@ -75,7 +75,7 @@ def watched(command: list[str], log: Path) -> Seen:
         while running.poll() is None:
             try:
                 process = max(process, own.memory_info().rss)
-                workers = max(workers, sum(_unshared(child) for child in own.children(recursive=True)))
+                workers = max(workers, sum(_own(child) for child in own.children(recursive=True)))
             except psutil.Error:
                 # It, or a worker, has just ended.
                 pass
@@ -85,10 +85,10 @@ def watched(command: list[str], log: Path) -> Seen:
     return Seen(time.perf_counter() - start, process / 2**20, workers / 2**20)
 
 
-def _unshared(worker: psutil.Process) -> int:
-    """Memory of a worker that it does not share with the process that it was forked from."""
-    known = worker.memory_info()
-    return known.rss - getattr(known, "shared", 0)
+def _own(worker: psutil.Process) -> int:
+    """Memory of a worker; what it shares with the process that it was forked from counts in part, on Linux."""
+    known = worker.memory_full_info()
+    return int(getattr(known, "pss", known.uss))
 
 
 def row(folder: Path, count: int, distinct: int, first: int) -> tuple[Seen, float, float]:

@@ -1,4 +1,4 @@
-"""Beside the CSV table is the same one as Parquet, where pyarrow is installed, and no word of it where it is not."""
+"""Beside the CSV table there is the same one as Parquet, where pyarrow is installed, and no word where it is not."""
 
 from pathlib import Path
 
@@ -18,9 +18,8 @@ def test_the_table_is_that_of_the_csv_file_with_numbers_as_numbers(tmp_path: Pat
     table, rows = read_table(out / "assignments.parquet"), read_csv(out / "assignments.csv")
     assert table.column_names == list(rows[0])
     for row, found in zip(rows, table.to_pylist(), strict=True):
-        assert {
-            name: f"{value:.6f}" if isinstance(value, float) else str(value) for name, value in found.items()
-        } == row
+        written = {name: f"{cell:.6f}" if isinstance(cell, float) else str(cell) for name, cell in found.items()}
+        assert written == row
 
 
 def test_names_are_kept_as_far_as_they_are_text(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ class Scale(NamedTuple):
             scores: of patches or images, any shape.
         """
         length = max(self.unusual - self.usual, SHORTEST)
-        graded: Float[np.ndarray, "*any"] = (scores - self.usual) / length
+        graded: Float[np.ndarray, "*any"] = scores - self.usual
+        graded /= length
         return graded
 
 
@@ -112,7 +113,8 @@ def heat(scores: Float[np.ndarray, "n h w"], scale: Scale) -> Float[np.ndarray, 
         >>> heat(np.array([[[1.0, 3.0, 9.0]]]), Scale(2.0, 4.0)).tolist()
         [[[0.0, 0.5, 1.0]]]
     """
-    return np.clip(scale.grade(scores), 0, 1)
+    graded = scale.grade(scores)
+    return np.clip(graded, 0, 1, out=graded)
 
 
 def excess(weights: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:

@@ -29,7 +29,7 @@ from anomaly_clustering.runs.parquet import write_parquet
 from anomaly_clustering.runs.patch_scores import scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
-from anomaly_clustering.runs.unusual import graded, graded_grouping
+from anomaly_clustering.runs.unusual import graded_grouping, scores_of_images
 from anomaly_clustering.search.precision import resolve
 from anomaly_clustering.system.files import digest, whole_folder
 
@@ -231,7 +231,7 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
 
 
 def _assignments(run: StoredRun) -> list[dict[str, object]]:
-    scores = graded(run).scores
+    scores = scores_of_images(run)
     return [
         {
             "path": image,

@@ -55,6 +55,19 @@ def graded(run: StoredRun) -> Unusual:
     return grade(run.weights, run.scores, scale_of_run(run), sound_of(run.top_scores, run.normal_top_scores))
 
 
+def scores_of_images(run: StoredRun) -> Float[np.ndarray, " n"] | None:
+    """How far the images of a run are from what is usual, without the heat of their patches.
+
+    Args:
+        run: as it is stored.
+
+    Returns:
+        One score an image [N]; None where weights do not come from how unusual patches are.
+    """
+    scale = scale_of_run(run)
+    return None if scale is None or run.scores is None else scale.grade(most_unusual(run.scores))
+
+
 def scale_of_run(run: StoredRun) -> Scale | None:
     """The scale of a run, see `report.heat`.
 
