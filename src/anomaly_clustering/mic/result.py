@@ -151,8 +151,8 @@ def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[
     index = rows["index"]
     if "embeddings" in rows and len(index) > LARGEST:
         note(
-            f"{len(index)} images: those that are nearly alike were first joined to {CENTRES} centres by k-means, and "
-            "Ward's method then joined the centres, each counting as many images as it stands for"
+            f"{len(index)} images: those that are nearly alike were first joined to {CENTRES} centres, or fewer, by "
+            "k-means, and Ward's method then joined the centres, each counting as many images as it stands for"
         )
     empty = index[~rows["marked"]] if "marked" in rows else []
     if data is None:
