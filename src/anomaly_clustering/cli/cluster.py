@@ -118,7 +118,7 @@ def _print(console: Console, mic: MIC, datamodule: DefectDataModule, metrics: Ma
         table.add_row(str(k), str(sizes[k]), *(known if metrics else ()))
     print_plainly(console, f"Number of clusters: {how_many(grouping)}")
     console.print(table)
-    if sound := without_a_finding(mic, datamodule):
+    if sound := without_a_finding(mic.grouping):
         print_plainly(console, f"Without a finding: {sound}")
     if metrics:
         print_scores(console, metrics)

@@ -29,7 +29,7 @@ from anomaly_clustering.runs.parquet import write_parquet
 from anomaly_clustering.runs.patch_scores import scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
-from anomaly_clustering.runs.unusual import graded_grouping, scores_of_images
+from anomaly_clustering.runs.unusual import scores_of_images, sound_of
 from anomaly_clustering.search.precision import resolve
 from anomaly_clustering.system.files import digest, whole_folder
 
@@ -158,7 +158,7 @@ def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float])
         "Nearest patches": _search(options, mic.device),
         "Clustering": options.method,
         "Number of clusters": how_many(mic.grouping),
-        **({"Without a finding": sound} if (sound := without_a_finding(mic, datamodule)) else {}),
+        **({"Without a finding": sound} if (sound := without_a_finding(mic.grouping)) else {}),
         **({} if math.isnan(stable) else {"Stability of the clusters": f"{stable:.2f}, of at most 1"}),
         **{title: f"{metrics[name]:.3f}" for name, title in TITLES.items() if name in metrics},
     }
@@ -203,17 +203,16 @@ def how_many(grouping: Grouping) -> str:
     return f"{grouping.num_clusters}, so that each is mostly of one type; give the same name to those that are alike"
 
 
-def without_a_finding(mic: MIC, datamodule: DefectDataModule) -> str:
+def without_a_finding(grouping: Grouping) -> str:
     """How many images show no more than images known to be good do.
 
     Args:
-        mic: holds the result of a run.
-        datamodule: holds the images.
+        grouping: the result of a run.
 
     Returns:
         Words for a person to read; none where no image is known to be good.
     """
-    sound = graded_grouping(mic.grouping, mic.recipe(datamodule.image_size)).sound
+    sound = sound_of(grouping.top_scores, grouping.normal_top_scores)
     if sound is None:
         return ""
     return f"{sound.sum()} of {len(sound)} images, no more unusual than {1 - FALSE_ALARMS:.0%} of the normal ones"

@@ -82,7 +82,7 @@ def scale_of_run(run: StoredRun) -> Scale | None:
 
 def _scale(scores: Float[np.ndarray, "n h w"] | None, normal_top_scores: Float[np.ndarray, "r 4"]) -> Scale | None:
     usual = most_usual(normal_top_scores, FALSE_ALARMS) if len(normal_top_scores) else None
-    return None if scores is None else scale_of(scores.astype(np.float32), usual)
+    return None if scores is None else scale_of(scores, usual)
 
 
 def sound_of(
