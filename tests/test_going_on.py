@@ -25,7 +25,7 @@ from anomaly_clustering.runs import going_on
 from anomaly_clustering.runs.finished_rows import CARD, FinishedRows, remove_if_complete
 from anomaly_clustering.runs.going_on import GoingOn
 from anomaly_clustering.runs.store import StoredRun, load_run
-from anomaly_clustering.system.results import what_is_kept
+from anomaly_clustering.system.results import nothing_placed, what_is_kept
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
@@ -58,6 +58,8 @@ class Attempt:
         method: Preset = "signed_residuals",
         **options: Any,
     ) -> None:
+        # As a command begins, whatever this process has done before.
+        nothing_placed()
         self.said: list[str] = []
         self.finished = FinishedRows(out)
         data = Folder(photos, image_size=32, batch_size=2, num_workers=0)
@@ -132,7 +134,8 @@ def test_what_changes_rows_begins_anew_and_what_comes_afterwards_does_not(flat_p
 def test_a_damaged_part_costs_its_own_images(flat_photos: Path, tmp_path: Path) -> None:
     Attempt(flat_photos, tmp_path / "run", dies=5)
     part = next(Attempt(flat_photos, tmp_path / "run", dies=0).finished.folder.glob("4-images-*"))
-    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert len(Attempt(flat_photos, tmp_path / "run").read) == 15 - 4
     assert not part.exists()
 
