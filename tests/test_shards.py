@@ -58,6 +58,7 @@ def test_two_workers_one_of_which_is_killed_find_what_one_process_finds(
 
 
 def test_a_worker_that_does_not_find_an_image_says_so(flat_photos: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
     data = Folder(flat_photos, image_size=32, batch_size=2, num_workers=0)
     data.setup()
     (shard,) = shards.shards_of(data, [[3, 4], [7]])
@@ -71,6 +72,7 @@ def test_a_worker_that_does_not_find_an_image_says_so(flat_photos: Path) -> None
 
 
 def test_workers_are_for_what_compares_with_few(flat_photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
     data = Folder(flat_photos, image_size=32, batch_size=2, num_workers=0)
     trainer = plain_trainer(
         progress_bar=False,

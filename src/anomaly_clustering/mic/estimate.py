@@ -17,7 +17,7 @@ def in_words(seconds: float) -> str:
         seconds: the time.
 
     Example:
-        >>> in_words(48.2), in_words(200), in_words(9000)
+        >>> in_words(48.2), in_words(200.0), in_words(9000.0)
         ('48 s', '3 min', '2.5 h')
     """
     if seconds < 100:

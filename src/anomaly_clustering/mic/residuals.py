@@ -174,9 +174,5 @@ def signed_root(
     """
     if sum(channels) != averages.shape[1]:
         raise ValueError(f"levels of {list(channels)} channels do not make vectors of {averages.shape[1]}")
-    found = torch.empty_like(averages)
-    for some, roots in zip(averages.split(AT_ONCE), found.split(AT_ONCE), strict=True):
-        levels = (some - center).split(list(channels), dim=1)
-        for level, root in zip(levels, roots.split(list(channels), dim=1), strict=True):
-            root.copy_(F.normalize(level.sign() * level.abs().sqrt(), dim=1))
-    return found
+    levels = (averages - center).split(list(channels), dim=1)
+    return torch.cat([F.normalize(level.sign() * level.abs().sqrt(), dim=1) for level in levels], dim=1)

@@ -16,7 +16,7 @@ from anomaly_clustering.clustering.methods import LARGEST
 from anomaly_clustering.mic.distance_names import join
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather, on_first
-from anomaly_clustering.mic.residuals import mean_of, signed_root
+from anomaly_clustering.mic.residuals import AT_ONCE, mean_of, signed_root
 from anomaly_clustering.mic.run import Run
 
 # Bags in half precision, or images in 8 bits.
@@ -108,7 +108,7 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
     if options.signed_root and embeddings is not None:
         averages, channels = torch.from_numpy(embeddings), run.channels if options.streams else (embeddings.shape[1],)
         center = mean_of(averages)
-        embeddings = signed_root(averages, center, channels).numpy()
+        embeddings = torch.cat([signed_root(some, center, channels) for some in averages.split(AT_ONCE)]).numpy()
     if "distance" in rows:
         distance = join(options.distance, torch.from_numpy(rows["distance"])).numpy()
     total, (height, width) = len(rows["index"]), run.grid

@@ -14,7 +14,7 @@ QUIETEST = 0.1
 HOTTEST = 0.001
 # Weights are softmax outputs in float32: an excess over the mean smaller than this share of it is noise.
 SMALLEST_EXCESS = 1e-3
-# Patches that the scale is found by; of more, those of a sample of evenly spaced images.
+# Patches that the scale is found by; of more, evenly spaced ones.
 MOST_PATCHES = 2**22
 # Images whose heat is computed at a time.
 AT_ONCE = 1024
@@ -55,7 +55,7 @@ def scale_of(scores: Float[np.ndarray, "n h w"], usual: float | None = None) -> 
     What is usual ends where it is told, by images known to be good, or where the quietest tenth of the images do with
     their most unusual patches. The scale ends at the most unusual thousandth of all patches, but no sooner than
     a spread of all patches further (by their median absolute deviation): where no image is defective, none is hot. Of
-    more than four million patches, those of a sample of evenly spaced images count.
+    more than four million patches, evenly spaced ones count.
 
     Args:
         scores: how unusual each patch of the run is [N, H, W].
@@ -72,7 +72,8 @@ def scale_of(scores: Float[np.ndarray, "n h w"], usual: float | None = None) -> 
     """
     if usual is None:
         usual = float(np.quantile(most_unusual(scores), QUIETEST))
-    sample = scores[:: max(1, -(-scores.size // MOST_PATCHES))]
+    # By an odd number, so that no column of a grid is left out.
+    sample = scores.reshape(-1)[:: -(-scores.size // MOST_PATCHES) | 1]
     sample = sample.astype(np.promote_types(sample.dtype, np.float32), copy=False)
     spread = float(median_abs_deviation(sample, axis=None, scale="normal"))
     return Scale(usual, max(usual + spread, float(np.quantile(sample, 1 - HOTTEST))))

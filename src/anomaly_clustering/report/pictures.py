@@ -168,7 +168,7 @@ def svg(image: Image.Image, size: tuple[float, float], drawn: str) -> str:
         drawn: elements of the SVG.
 
     Example:
-        >>> svg(Image.new("L", (1, 1)), (10, 5), "")[:49]
+        >>> svg(Image.new("L", (1, 1)), (10.0, 5.0), "")[:49]
         '<svg xmlns="http://www.w3.org/2000/svg" width="10'
     """
     width, height = (f"{side:.7g}" for side in size)
