@@ -5,7 +5,6 @@ from rich.console import Console
 
 from anomaly_clustering.cli.console import print_scores
 from anomaly_clustering.metrics.titles import TITLES
-from anomaly_clustering.mic.trainer import EmbeddingBar, plain_trainer
 
 
 def test_all_scores_take_two_lines_of_80_columns_and_none_is_torn_from_its_name(
@@ -22,9 +21,3 @@ def test_all_scores_take_two_lines_of_80_columns_and_none_is_torn_from_its_name(
 def test_what_was_resampled_stands_below_with_its_error(capsys: pytest.CaptureFixture[str]) -> None:
     print_scores(Console(width=80), {"nmi": 0.5, "nmi_mean": 0.48, "nmi_se": 0.012, "ari": 0.25})
     assert capsys.readouterr().out.splitlines() == ["NMI 0.500  ARI 0.250", "Resampled:  NMI 0.480 ± 0.012"]
-
-
-def test_the_bar_says_that_photographs_are_embedded() -> None:
-    (bar,) = (bar for bar in plain_trainer(progress_bar=True).callbacks if isinstance(bar, EmbeddingBar))
-    assert bar.validation_description == "Embedding photographs"
-    assert plain_trainer(progress_bar=False).progress_bar_callback is None

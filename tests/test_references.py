@@ -32,10 +32,10 @@ def test_signed_residuals_compare_with_32_unless_asked(asked: Any, expected: int
     assert len(draw_references(options, SimpleNamespace(records=range(500)))) == expected
 
 
-def test_a_sample_is_said_to_be_one_with_the_time_it_takes(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_is_said_to_be_one(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anomaly_clustering.mic.references.ALL_PAIRS", 10)
     monkeypatch.setattr("anomaly_clustering.mic.references.REFERENCES", 6)
     mic, _ = run_mic(folder(photos), num_references="auto")
     (notice,) = mic.notices
-    assert notice.startswith("15 images are compared with 6 of them, in place of all (Eq. 7), which takes some ")
-    assert notice.endswith("; --references all compares all")
+    said = "15 images are compared with 6 of them, in place of all (Eq. 7); --references all compares all"
+    assert notice == said

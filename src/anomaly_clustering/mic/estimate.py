@@ -1,11 +1,21 @@
-"""A few images that were embedded and compared in; how long all of them will take on this machine, out."""
+"""A run and the speed of its first batches in; how long all its images will take on this machine, out."""
 
 import time
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from anomaly_clustering.mic.distance_names import PATCHWISE
+from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.references import ReferenceImages
+from anomaly_clustering.mic.run import Run
+from anomaly_clustering.mic.scores import rarity
+from anomaly_clustering.mic.shard import Shard
+from anomaly_clustering.search.precision import Precision
 
+# A work that takes less than so many seconds is over before one has read how long it takes.
+SHORT = 30.0
 # Images that are compared to measure it.
 SOME = 4
 
@@ -25,29 +35,48 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def why_references(references: ReferenceImages, total: int, seconds_an_image: float) -> str:
-    """Say that a sample of images is compared with, and how long that and comparing with all would take.
+def how_long(run: Run, options: Options, images: int, left: int, rate: float, processes: int = 1) -> str:
+    """Say how long embedding the images takes, and comparing them, where that begins when all are embedded.
 
     Args:
-        references: the sample.
-        total: how many images there are.
-        seconds_an_image: that reading and embedding one takes.
+        run: that has embedded some images.
+        options: of the run.
+        images: how many there are.
+        left: how many this run embeds; others are finished.
+        rate: images that are embedded in a second, and compared with a sample, where they are.
+        processes: that share comparing.
 
     Returns:
-        A sentence for the user.
+        A sentence for the user; empty where all of it is short.
     """
-    bags = references.shard.bags[:SOME]
-    nobody = torch.full((len(bags),), -1, device=bags.device)
+    seconds, compared = left / rate, run.compared_with
+    how = ""
+    if isinstance(compared, ReferenceImages):
+        sample, kept = compared.shard.bags, len(compared.kept.bags)
+        one = seconds_a_pair(sample, options.precision)
+        # What is kept for later images is compared with too; of all pairs each is looked at once, for both images.
+        every = seconds - left * one * (len(sample) + kept) + images**2 * one / 2 / processes
+        how = f", each compared with {len(sample)} of them (with all of them {in_words(every)})"
+    elif compared is None and (options.scores_by_comparing or options.distance in PATCHWISE) and not options.streams:
+        one = seconds_a_pair(run.rows.since(0)["bags"], options.precision)
+        seconds += images**2 * one / 2 / processes
+        how = ", and comparing all with all,"
+    return "" if seconds < SHORT else f"Embedding {left} photographs{how} takes about {in_words(seconds)} here"
+
+
+def seconds_a_pair(bags: Float[Tensor, "n m d"], precision: Precision) -> float:
+    """How long comparing the patches of an image with those of another one takes, as measured.
+
+    Args:
+        bags: of some images [N, M, D].
+        precision: of the search, see `nearest_blocks`.
+    """
+    some, nobody = bags[:SOME], torch.full((len(bags),), -1, device=bags.device)
+    others = [Shard(bags, torch.arange(len(bags), device=bags.device))]
+    took = 0.0
     # What is compiled when it is first used is not measured.
-    references(bags, nobody)
-    start = time.perf_counter()
-    references(bags, nobody)
-    took = (time.perf_counter() - start) / len(bags)
-    drawn = len(references.shard.bags)
-    # What is kept for later images is compared with too; of all pairs each is looked at once, for both images.
-    a_pair = took / (drawn + len(references.kept.bags)) / 2
-    few, every = (total * (seconds_an_image + more) for more in (took, total * a_pair))
-    return (
-        f"{total} images are compared with {drawn} of them, in place of all (Eq. 7), which takes some {in_words(few)} "
-        f"here, in place of {in_words(every)}; --references all compares all"
-    )
+    for _ in range(2):
+        start = time.perf_counter()
+        rarity(some, positions=nobody[:SOME], references=others, precision=precision).sum().item()
+        took = time.perf_counter() - start
+    return took / (len(some) * len(bags))

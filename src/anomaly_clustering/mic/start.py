@@ -1,7 +1,6 @@
 """Options, data and a trainer in; a run before its first batch, with what its images are compared with, out."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.checks import check_run
 from anomaly_clustering.mic.comparison_cache import ComparisonCache, comparison_key
-from anomaly_clustering.mic.estimate import why_references
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Progress
 from anomaly_clustering.mic.reference_images import draw_references, open_stream, read_references
@@ -68,9 +66,10 @@ def start(
             run.stream = open_stream(drawn, run.reference_images, options, embedder, data, progress)
             run.tau = run.stream.tau
     elif cached is None:
-        began = time.perf_counter()
         run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
         if options.num_references == "auto" and isinstance(run.compared_with, ReferenceImages) and drawn is not None:
-            an_image = (time.perf_counter() - began) / len(drawn)
-            note(why_references(run.compared_with, len(data.records), an_image))
+            note(
+                f"{len(data.records)} images are compared with {len(drawn)} of them, in place of all (Eq. 7); "
+                "--references all compares all"
+            )
     return run

@@ -4,20 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.plugins.environments import LightningEnvironment
+
+from anomaly_clustering.mic.embedding_bar import EmbeddingBar
 
 # Not 'auto': Apple's MPS has no float64, which sums and scores need.
 ACCELERATOR = "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class EmbeddingBar(RichProgressBar):
-    """Says what a pass over the images is, which Lightning calls a validation."""
-
-    @property
-    def validation_description(self) -> str:
-        """What stands before the bar."""
-        return "Embedding photographs"
 
 
 def plain_trainer(
