@@ -105,7 +105,7 @@ def data_of(options: argparse.Namespace) -> DefectDataModule:
 @torch.inference_mode()
 def embedded(data: DefectDataModule, layer: str | None, views: int) -> tuple[Kept, Int[np.ndarray, " n"]]:
     """Bags of all images, and their classes."""
-    embedder = Embedder(Backbone("embedded", layer=layer))
+    embedder = Embedder(Backbone("embedded", layer=layer).folded())
     found: list[list[list[Tensor]]] = [[] for _ in range(views)]
     target = []
     for batch in track(data.test_dataloader(), "Embedding", transient=True):

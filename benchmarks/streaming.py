@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -36,13 +37,18 @@ SIZE, CLASSES = 96, 7
 # The network, and all that is loaded with it, without many images.
 FEW = 200
 SECONDS_BETWEEN_LOOKS = 0.25
-ROW = "{:>9} {:>9} {:>14} {:>11} {:>14} {:>13} {:>7} {:>13}"
+COLUMNS = (
+    *("images", "seconds", "s per thousand", "processor s", "MiB at most", "MiB beyond it", "workers, MiB", "NMI"),
+    "of the first",
+)
+ROW = "{:>9} {:>9} {:>14} {:>11} {:>11} {:>14} {:>13} {:>7} {:>13}"
 
 
 class Seen(NamedTuple):
-    """What a run took: seconds, and MiB at most of its process and of its workers together."""
+    """What a run took: seconds, those of all processors, and MiB at most of its process and of its workers together."""
 
     seconds: float
+    processors: float
     process: float
     workers: float
 
@@ -69,7 +75,7 @@ def images(folder: Path, count: int, distinct: int) -> Path:
 
 def watched(command: list[str], log: Path) -> Seen:
     """Run a command to its end, and look at its memory all the time."""
-    start, process, workers = time.perf_counter(), 0, 0
+    start, before, process, workers = time.perf_counter(), _used(), 0, 0
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as running:
         own = psutil.Process(running.pid)
         while running.poll() is None:
@@ -82,7 +88,13 @@ def watched(command: list[str], log: Path) -> Seen:
             time.sleep(SECONDS_BETWEEN_LOOKS)
     if running.returncode:
         raise SystemExit(f"{' '.join(command)!r} ended with {running.returncode}: see {str(log)!r}")
-    return Seen(time.perf_counter() - start, process / 2**20, workers / 2**20)
+    return Seen(time.perf_counter() - start, _used() - before, process / 2**20, workers / 2**20)
+
+
+def _used() -> float:
+    """Seconds of processors that the processes took which this one has started and which have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _own(worker: psutil.Process) -> int:
@@ -130,16 +142,12 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     few, *_ = row(options.folder, FEW, options.distinct, FEW)
     print(f"{os.cpu_count()} cores; with {FEW} images, that is the network, the process takes {few.process:.0f} MiB")
-    print(
-        ROW.format(
-            "images", "seconds", "s per thousand", "MiB at most", "MiB beyond it", "workers, MiB", "NMI", "of the first"
-        ),
-        flush=True,
-    )
+    print(ROW.format(*COLUMNS), flush=True)
     for count in options.images:
         seen, nmi, of_first = row(options.folder, count, options.distinct, options.exact)
-        per_thousand, beyond = 1000 * seen.seconds / count, seen.process - few.process
-        numbers = (count, seen.seconds, per_thousand, seen.process, beyond, seen.workers)
+        per_thousand, beyond = 1000 / count, seen.process - few.process
+        times = (seen.seconds, seen.seconds * per_thousand, seen.processors * per_thousand)
+        numbers = (count, *times, seen.process, beyond, seen.workers)
         print(ROW.format(*(f"{number:.0f}" for number in numbers), f"{nmi:.3f}", f"{of_first:.3f}"), flush=True)
     by_default, by_paper = exact(options.folder, options.exact, options.distinct)
     print(

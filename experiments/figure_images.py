@@ -55,7 +55,7 @@ def _deciding(found: Found, method: str, category: Category, chosen: list[int]) 
         return None
     options = cell.config["model"]["init_args"]
     checkpoint = Path(options["checkpoint"]) if options.get("checkpoint") else None
-    backbone = Backbone(options["backbone"], layer=options.get("layer"), checkpoint=checkpoint)
+    backbone = Backbone(options["backbone"], layer=options.get("layer"), checkpoint=checkpoint).folded()
     data = found.data(category)
     dataset = data.test_dataloader().dataset
     feature_maps = backbone(torch.stack([dataset[i]["image"] for i in chosen]))

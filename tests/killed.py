@@ -4,12 +4,14 @@ A process that has imported everything is forked for each command, since imports
 lines of JSON on standard input and output.
 """
 
+import _thread
 import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -32,16 +34,19 @@ CHANGES = {
 class FileOperations:
     """Counts what this process does to files below a folder, and ends it before the operation of a number.
 
-    It is killed, or interrupted as Python does it at Ctrl-C.
+    It is killed, or interrupted as Python does it at Ctrl-C, in its main thread. Workers that it forks are left alone.
     """
 
     def __init__(self, below: Path, kill_at: int | None, *, interrupt: bool):
         self.below = str(below)
         self.kill_at = kill_at
         self.interrupt = interrupt
+        self.process = os.getpid()
         self.seen: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if os.getpid() != self.process:
+            return
         if event == "open":
             path, mode, flags = arguments
             changes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool((flags or 0) & WRITING)
@@ -57,7 +62,10 @@ class FileOperations:
         self.seen.append(f"{event} {arguments}")
         if len(self.seen) == self.kill_at:
             if self.interrupt:
-                raise KeyboardInterrupt
+                if threading.current_thread() is threading.main_thread():
+                    raise KeyboardInterrupt
+                _thread.interrupt_main()
+                return
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _is_below(self, path: Any) -> bool:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from anomaly_clustering.features.folding import fold
 from anomaly_clustering.features.pretrained import EMBEDDED, load_into, weights_of
 
 LAST = "last"
@@ -91,6 +92,12 @@ class Backbone(nn.Module):
     def channels_of_levels(self) -> list[int]:
         """Channels of the feature map of each level."""
         return [sum(self.network.feature_info[i]["num_chs"] for i in level) for level in self.levels]
+
+    def folded(self) -> "Backbone":
+        """This network, frozen for good, with fewer steps: the same maps but for rounding, in less time, see `fold`."""
+        assert self.frozen, "a network that is trained keeps its normalisation"
+        fold(self.network)
+        return self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "Backbone":
         """A frozen network stays in evaluation mode: its batch normalisation is part of the pretrained weights."""

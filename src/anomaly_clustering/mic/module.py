@@ -151,7 +151,7 @@ class MIC(LightningModule):
         self.save_hyperparameters()
         self.notices: list[str] = []
         self.cache = Cache(cache, self.notices.append) if cache else None
-        self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
+        self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None).folded()
         self.embedder = Embedder(self.backbone, self.options.kernel_size, self.cache)
         self.scorer = Scorer()
         self.run: Run | None = None

@@ -178,7 +178,7 @@ def network_of(
             "with --aspect square"
         )
     checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
-    backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint)
+    backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).folded()
     embedder = Embedder(backbone, recipe.kernel_size)
     kept = torch.zeros(0, 0, backbone.channels) if references is None else torch.from_numpy(references)
     if recipe.streams and references is not None:

@@ -139,7 +139,7 @@ class NewEmbedder:
         self.recipe = recipe
         self.device = device
         checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
-        self.backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).to(device)
+        self.backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).folded().to(device)
         side = recipe.image_size if recipe.aspect == "keep" else None
         self.embedder = Embedder(self.backbone, recipe.kernel_size, side=side)
         self.kept = None if references is None else torch.from_numpy(references).to(device)
