@@ -103,10 +103,11 @@ def _own(worker: psutil.Process) -> int:
     return int(getattr(known, "pss", known.uss))
 
 
-def row(folder: Path, count: int, distinct: int, first: int) -> tuple[Seen, float, float]:
+def row(folder: Path, count: int, distinct: int, first: int, views: int) -> tuple[Seen, float, float]:
     """What clustering so many images took, NMI of all of them, and of the first of each class."""
     photos, out = images(folder, count, distinct), folder / f"run-{count}"
     options = ["--out", str(out), "--overwrite", "--clusters", str(CLASSES), "--image-size", str(SIZE)]
+    options += ["--views", str(views)]
     seen = watched(
         [sys.executable, "-m", "anomaly_clustering", "cluster", str(photos), *options], out.with_suffix(".log")
     )
@@ -120,10 +121,10 @@ def row(folder: Path, count: int, distinct: int, first: int) -> tuple[Seen, floa
     return seen, found["nmi"], float(normalized_mutual_information(torch.tensor(labels), torch.tensor(target)))
 
 
-def exact(folder: Path, count: int, distinct: int) -> tuple[float, float]:
+def exact(folder: Path, count: int, distinct: int, views: int) -> tuple[float, float]:
     """NMI of some images alone, each compared with all others (Eq. 5): by the default method, and the paper's."""
     photos, found = images(folder, count, distinct), []
-    for name, chosen in (("signed_residuals", {"num_references": count}), ("paper", {})):
+    for name, chosen in (("signed_residuals", {"num_references": count, "views": views}), ("paper", {})):
         data = Folder(photos, image_size=SIZE)
         mic = MIC("embedded", num_clusters=CLASSES, **method_arguments(name, normals=False, **chosen))  # type: ignore[arg-type]
         trainer = plain_trainer(progress_bar=False)
@@ -137,19 +138,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 30_000, 100_000])
     parser.add_argument("--distinct", type=int, default=700, help="files that the others are links to")
     parser.add_argument("--exact", type=int, default=2000, help="images that are compared with all others")
+    parser.add_argument("--views", type=int, default=4, help="of each image; time grows with them")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "anomaly-clustering-benchmark")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    few, *_ = row(options.folder, FEW, options.distinct, FEW)
+    few, *_ = row(options.folder, FEW, options.distinct, FEW, options.views)
     print(f"{os.cpu_count()} cores; with {FEW} images, that is the network, the process takes {few.process:.0f} MiB")
     print(ROW.format(*COLUMNS), flush=True)
     for count in options.images:
-        seen, nmi, of_first = row(options.folder, count, options.distinct, options.exact)
+        seen, nmi, of_first = row(options.folder, count, options.distinct, options.exact, options.views)
         per_thousand, beyond = 1000 / count, seen.process - few.process
         times = (seen.seconds, seen.seconds * per_thousand, seen.processors * per_thousand)
         numbers = (count, *times, seen.process, beyond, seen.workers)
         print(ROW.format(*(f"{number:.0f}" for number in numbers), f"{nmi:.3f}", f"{of_first:.3f}"), flush=True)
-    by_default, by_paper = exact(options.folder, options.exact, options.distinct)
+    by_default, by_paper = exact(options.folder, options.exact, options.distinct, options.views)
     print(
         f"the first {options.exact} images alone, each compared with all others: NMI {by_default:.3f}, "
         f"by the paper's method {by_paper:.3f}"
