@@ -184,6 +184,85 @@ def test_without_pyarrow_the_way_to_it_is_told(tmp_path: Path, monkeypatch: pyte
         MetadataFolder(tmp_path).setup()
 
 
+# Parquet files that hold the images.
+
+
+def write_parquet(path: Path, rows: list[dict[str, object]], names: list[str] | None = None) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    table = pyarrow.Table.from_pylist(rows)
+    if names:
+        told = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(told)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, path)
+    return path
+
+
+def held(path: Path, name: str | None = "a/../b.png") -> dict[str, object]:
+    return {"bytes": photograph(path).read_bytes(), "path": name}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def prepared(root: Path, **options: object) -> MetadataFolder:
+    data = MetadataFolder(root, image_size=64, num_workers=0, **options)  # type: ignore[arg-type]
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tmp_path: Path, cache: Path) -> None:
+    images = [held(tmp_path / "from" / name) for name in ("0.png", "1.jpg", "2.png", "3.png")]
+    rows = [{"image": image, "label": label} for image, label in zip(images, [1, 0, 2, 1], strict=True)]
+    names = ["dent", "scratch", "ok"]
+    write_parquet(tmp_path / "data/test-00000-of-00002.parquet", rows[:3], names)
+    write_parquet(tmp_path / "data/test-00001-of-00002.parquet", rows[3:], names)
+    data = prepared(tmp_path / "data")
+    assert list(data.class_names) == ["ok", "dent", "scratch"]
+    assert [data.class_names[record.label or 0] for record in data.records] == ["scratch", "dent", "ok", "scratch"]
+    assert [record.image.read_bytes() for record in data.records] == [image["bytes"] for image in images]
+    assert all(record.image.is_relative_to(cache) for record in data.records)
+    (batch,) = data.test_dataloader()
+    assert len(batch["image"]) == 4
+    # One file of them, and again, which writes nothing.
+    for _ in range(2):
+        assert len(prepared(tmp_path / "data/test-00001-of-00002.parquet").records) == 1
+    assert len(prepared(tmp_path / "data", label=None).records) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"text": "a", "label": 1}], r"has no column of images with 'bytes' and 'path'; it has \['text', 'label'\]"),
+        ([{"image": {"bytes": b"x", "path": "a"}}], r"has no column 'label'; it has 'image'"),
+        ([{"image": {"bytes": b"%!PS", "path": "a.png"}, "label": 1}], r"image 0 of '.*' is none that can be read"),
+        ([{"image": {"bytes": None, "path": "/etc/passwd"}, "label": 1}], r"has a row without an image"),
+    ],
+)
+def test_parquet_without_images_says_what_it_has(
+    rows: list[dict[str, object]], told: str, tmp_path: Path, cache: Path
+) -> None:
+    if "without an image" in told:
+        rows = [{"image": held(tmp_path / "0.png"), "label": 1}, *rows]
+    write_parquet(tmp_path / "data.parquet", rows)
+    with pytest.raises(ValueError, match=told):
+        prepared(tmp_path / "data.parquet")
+    assert not list(cache.glob("**/*.png"))
+
+
+def test_parquet_that_is_cut_off_is_named(tmp_path: Path, cache: Path) -> None:
+    file = write_parquet(tmp_path / "a.parquet", [{"image": held(tmp_path / "0.png"), "label": 1}])
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"a\.parquet' is no Parquet"):
+        prepared(file)
+
+
 # COCO.
 
 

@@ -2,16 +2,20 @@
 
 import json
 import os
+import pickle
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny_copies import CATEGORY, DRAW, mask, photograph
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import PublicDataset
+from anomaly_clustering.data.images import read_mask
 from anomaly_clustering.data.sets.known import DATA_SETS, Name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,8 +101,6 @@ def test_a_tiny_copy_is_read_with_its_types(name: Name, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_archive_of_a_tiny_copy_is_read_alike(name: Name, tmp_path: Path) -> None:
-    import shutil
-
     DRAW[name](tmp_path / "copy")
     archive = shutil.make_archive(str(tmp_path / "mine"), "tar", tmp_path / "copy")
     assert counted(opened(name, Path(archive))) == EXPECTED[name][0]
@@ -364,11 +366,20 @@ def test_images_without_boxes_or_one_mask_are_left_out_with_a_notice(tmp_path: P
     DRAW["aitex"](tmp_path / "aitex")
     (notice,) = (n for n in opened("aitex", tmp_path / "aitex").notices if "mask" in n)
     assert notice.startswith("left out: 2 images without one mask each, ")
+    # Where there are none, nothing is said.
+    for image in (
+        "gc10/7/f.jpg",
+        "gc10/8/c.jpg",
+        "aitex/Defect_images/0044_019_04.png",
+        "aitex/Defect_images/0100_025_08.png",
+    ):
+        (tmp_path / image).unlink()
+    for name in ("gc10", "aitex"):
+        found = opened("gc10_det" if name == "gc10" else "aitex", tmp_path / name).notices
+        assert not [n for n in found if "without" in n]
 
 
 def test_a_folder_that_a_data_set_of_folders_lacks_is_named(tmp_path: Path) -> None:
-    import shutil
-
     DRAW["x_sdd"](tmp_path / "x")
     shutil.rmtree(tmp_path / "x/X-SDD/datas/red iron")
     with pytest.raises(FileNotFoundError, match=r"datas' is not X-SDD: it has no folder 'red iron'"):
@@ -380,8 +391,6 @@ def test_a_folder_that_a_data_set_of_folders_lacks_is_named(tmp_path: Path) -> N
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
-    import pickle
-
     class Harm:
         def __reduce__(self) -> tuple[object, ...]:
             return (os.mkdir, (str(tmp_path / "harmed"),))
@@ -394,8 +403,6 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
 
 
 def test_cut_outs_show_each_defect_in_the_middle_and_lie_within_the_board(tmp_path: Path) -> None:
-    from PIL import Image
-
     DRAW["deep_pcb"](tmp_path / "copy")
     data = opened("deep_pcb", tmp_path / "copy")
     with Image.open(tmp_path / "copy/DeepPCB-master/PCBData/group00041/00041/00041000_test.jpg") as board:
@@ -419,8 +426,6 @@ def test_cut_outs_show_each_defect_in_the_middle_and_lie_within_the_board(tmp_pa
 
 
 def test_a_mask_of_numbers_marks_all_but_the_background(tmp_path: Path) -> None:
-    from anomaly_clustering.data.images import read_mask
-
     # As VisA has them: 3 and 1 would both be below half of white.
     marked = read_mask(mask(tmp_path / "numbers.png", 1, 3), (48, 48))
     assert marked.sum() == 64

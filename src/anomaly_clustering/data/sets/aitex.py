@@ -62,7 +62,8 @@ def list_aitex(root: Path) -> Listing:
         else:
             without.append(image)
     notices = [
-        f"left out: {len(without)} images without one mask each, {str(without[0])!r} for one, since they would count "
-        "as free of defects"
-    ] * bool(without)
+        f"left out: {len(without)} images without one mask each, {str(image)!r} for one, since they would count as "
+        "free of defects"
+        for image in without[:1]
+    ]
     return listing_of(seen + [Seen(image, is_normal_train=True) for image in image_files(normals)], notices=notices)

@@ -3,12 +3,11 @@
 For data sets whose images show many defects at once, of which each has one type.
 """
 
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.console import Console
 from rich.progress import track
 
 from anomaly_clustering.data.images import decode
@@ -33,7 +32,7 @@ def write_once(folder: Path, cuts: Sequence[Cut], *, side: int) -> None:
     """Write all cut-outs, unless their folder is there; it appears only when it is whole.
 
     Args:
-        folder: where to write; the caller names it by what is cut, see `place_of`.
+        folder: where to write; the caller names it by what is cut, see `cache_place`.
         cuts: cut-outs of an image one after the other, since each image is read once.
         side: of the squares in pixels; at the rim they move into the image.
 
@@ -55,7 +54,7 @@ def write_once(folder: Path, cuts: Sequence[Cut], *, side: int) -> None:
         return
     with whole_folder(folder, keep=True) as new:
         last, image = None, None
-        for cut in track(cuts, "Cutting out the defects", transient=True):
+        for cut in track(cuts, "Cutting out the defects", transient=True, console=Console(stderr=True)):
             if image is None or cut.image != last:
                 last, image = cut.image, decode(cut.image)
             left, top = (
@@ -63,27 +62,3 @@ def write_once(folder: Path, cuts: Sequence[Cut], *, side: int) -> None:
             )
             (new / cut.name).parent.mkdir(parents=True, exist_ok=True)
             image.crop((left, top, left + side, top + side)).save(new / cut.name)
-
-
-def place_of(title: str, root: Path, told: Iterable[Path], *, side: int) -> Path:
-    """Name the folder in the user's cache for cut-outs of a data set as it is now.
-
-    Args:
-        title: of the data set.
-        root: its folder.
-        told: the files that say where to cut.
-        side: of the squares in pixels.
-
-    Returns:
-        A path below `$XDG_CACHE_HOME/anomaly-clustering`, or `~/.cache` where that is not set.
-
-    Example:
-        >>> place_of("deep_pcb", Path("PCBData"), [], side=128).parent.name
-        'cut-outs'
-    """
-    state = hashlib.sha256(os.path.realpath(root).encode(errors="surrogateescape"))
-    for file in told:
-        look = file.stat()
-        state.update(f"{file.name} {look.st_size} {look.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "anomaly-clustering" / "cut-outs" / f"{title}-{side}px-{state.hexdigest()[:16]}"

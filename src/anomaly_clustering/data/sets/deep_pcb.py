@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anomaly_clustering.data.records import Listing
-from anomaly_clustering.data.sets.cut_outs import Cut, place_of, write_once
+from anomaly_clustering.data.sets.cache_place import place_of
+from anomaly_clustering.data.sets.cut_outs import Cut, write_once
 from anomaly_clustering.data.sets.index_files import LARGEST_OF_ONE, check_there
 from anomaly_clustering.data.sets.one_type import Seen, listing_of
 from anomaly_clustering.data.walk import image_files
@@ -40,7 +41,7 @@ def cut_out(root: Path) -> None:
     cuts = [cut for file in told for cut in _cuts(file)]
     images = sorted({cut.image for cut in cuts})
     check_there(images, root)
-    write_once(_place(root, told), cuts, side=SIDE)
+    write_once(_place(told), cuts, side=SIDE)
 
 
 def list_deep_pcb(root: Path) -> Listing:
@@ -62,7 +63,7 @@ def list_deep_pcb(root: Path) -> Listing:
         Traceback (most recent call last):
         FileNotFoundError: 'absent' is not DeepPCB: it has no annotations such as ...
     """
-    place = _place(root, _told(root))
+    place = _place(_told(root))
     defects = [Seen(image, [name]) for name in TYPES for image in image_files(place / name)]
     return listing_of(defects + [Seen(image, is_normal_train=True) for image in image_files(place / NORMALS)])
 
@@ -100,8 +101,8 @@ def _told(root: Path) -> list[Path]:
     return files
 
 
-def _place(root: Path, told: list[Path]) -> Path:
-    return place_of("deep_pcb", root, told, side=SIDE)
+def _place(told: list[Path]) -> Path:
+    return place_of(f"deep_pcb-{SIDE}px", told)
 
 
 def _cuts(file: Path) -> Iterator[Cut]:

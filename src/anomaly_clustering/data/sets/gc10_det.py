@@ -59,7 +59,7 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
             seen.append(Seen(image, types))
         else:
             without.append(image)
-    notices = [f"left out: {len(without)} images without boxes, {str(without[0])!r} for one"] * bool(without)
+    notices = [f"left out: {len(without)} images without boxes, {str(image)!r} for one" for image in without[:1]]
     return listing_of(seen, several=several, notices=notices)
 
 

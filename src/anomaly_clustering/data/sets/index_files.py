@@ -6,7 +6,7 @@ lead nowhere else than below the folder that the user gave.
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
@@ -106,7 +106,7 @@ def read_rows(file: Path, what: str, columns: Sequence[str]) -> list[Mapping[str
     return rows
 
 
-def check_columns(there: Any, wanted: Sequence[str], file: Path, what: str) -> None:
+def check_columns(there: Collection[str], wanted: Sequence[str], file: Path, what: str) -> None:
     """See that an index has the columns that are needed.
 
     Args:

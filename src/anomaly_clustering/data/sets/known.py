@@ -40,9 +40,10 @@ class DataSet(NamedTuple):
         title: what it is called, and who made it.
         licence: a sentence on what its owner allows, which is shown before a download.
         page: where its owner offers it.
-        lister: from its folder, and from `category` and `several` where it `takes` them, to its listing.
-        takes: options that the lister has beside the folder.
+        lister: from its folder to its listing. It takes a category where there are some, and `several` where an image
+            may show several types.
         categories: products, of which one is clustered at a time; none where there is one alone.
+        several: whether an image may show several types.
         url: of an archive that may be downloaded; None where the owner gives it by hand alone.
         sha256: checksum of that archive, where one is known.
         check: raises where a downloaded folder is not whole.
@@ -53,8 +54,8 @@ class DataSet(NamedTuple):
     licence: str
     page: str
     lister: Callable[..., Listing]
-    takes: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    several: bool = False
     url: str | None = None
     sha256: str | None = None
     check: Callable[[Path], None] = lambda folder: None
@@ -77,8 +78,8 @@ DATA_SETS: Mapping[Name, DataSet] = {
         f"CC BY 4.0, {BY}: share and change it, and name its authors",
         "https://github.com/amazon-science/spot-diff",
         visa.list_visa,
-        ("category", "several"),
         visa.CATEGORIES,
+        several=True,
         url="https://amazon-visual-anomaly.s3.us-west-2.amazonaws.com/VisA_20220922.tar",
         sha256="2eb8690c803ab37de0324772964100169ec8ba1fa3f7e94291c9ca673f40f362",
     ),
@@ -87,8 +88,8 @@ DATA_SETS: Mapping[Name, DataSet] = {
         f"CC BY-NC-SA 4.0, {BY_NC_SA}: no commercial use; share what you make of it alike, and name its authors",
         "https://www.mvtec.com/company/research/datasets/mvtec-loco",
         mvtec_loco.list_loco,
-        ("category", "several"),
         mvtec_loco.CATEGORIES,
+        several=True,
         url="https://www.mydrive.ch/shares/48237/1b9106ccdfbb09a0c414bd49fe44a14a/download/430647091-1646842701/"
         "mvtec_loco_anomaly_detection.tar.xz",
         sha256="9e7c84dba550fd2e59d8e9e231c929c45ba737b6b6a6d3814100f54d63aae687",
@@ -98,7 +99,6 @@ DATA_SETS: Mapping[Name, DataSet] = {
         f"CC BY-NC-SA 4.0, {BY_NC_SA}: no commercial use; share what you make of it alike, and name its authors",
         "https://github.com/stepanje/MPDD",
         list_category,
-        ("category",),
         ("bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes"),
     ),
     "real_iad": DataSet(
@@ -106,7 +106,6 @@ DATA_SETS: Mapping[Name, DataSet] = {
         f"CC BY-NC-SA 4.0, {BY_NC_SA}: no commercial use; its authors give it on request",
         "https://realiad4ad.github.io/Real-IAD",
         real_iad.list_real_iad,
-        ("category",),
         real_iad.CATEGORIES,
     ),
     "real_iad_from_above": DataSet(
@@ -114,7 +113,6 @@ DATA_SETS: Mapping[Name, DataSet] = {
         f"CC BY-NC-SA 4.0, {BY_NC_SA}: no commercial use; its authors give it on request",
         "https://realiad4ad.github.io/Real-IAD",
         partial(real_iad.list_real_iad, indices=real_iad.VIEW_FROM_ABOVE),
-        ("category",),
         real_iad.CATEGORIES,
     ),
     "neu_det": DataSet(
@@ -128,7 +126,7 @@ DATA_SETS: Mapping[Name, DataSet] = {
         f"its authors welcome its use and ask to be cited; it {UNNAMED}",
         "https://github.com/lvxiaoming2019/GC10-DET-Metallic-Surface-Defect-Datasets",
         list_gc10_det,
-        ("several",),
+        several=True,
     ),
     "x_sdd": DataSet(
         "X-SDD (Feng, Gao and Luo, Symmetry 2021)",
@@ -178,8 +176,8 @@ def known(name: str) -> DataSet:
         ValueError: there is none of that name; the message lists those that there are.
 
     Example:
-        >>> known("mvtec_loco").takes
-        ('category', 'several')
+        >>> known("mvtec_loco").categories[:2]
+        ('breakfast_box', 'juice_bottle')
         >>> known("imagenet")
         Traceback (most recent call last):
         ValueError: name must be one of aitex, deep_pcb, ..., got 'imagenet'

@@ -1,6 +1,7 @@
 """Lists a folder of images with a table of what they show, as data sets of Hugging Face have it.
 
 metadata.csv, metadata.jsonl or metadata.parquet, with a column `file_name`, beside the images
+test-00000-of-00001.parquet, which holds the images too; `prepare` writes them to files before
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from anomaly_clustering.data.sets.index_files import (
     read_rows,
 )
 from anomaly_clustering.data.sets.one_type import Seen, Several, listing_of
+from anomaly_clustering.data.sets.parquet_images import folder_of_parquet, parquet_files, write_images
 
 FILE = "file_name"
 WHAT = "the table of the images"
@@ -30,7 +32,8 @@ def list_metadata_folder(
     """List the images that the table names.
 
     Args:
-        root: the folder of the table and the images: where there are parts such as `train` and `test`, one of them.
+        root: the folder of the table and the images: where there are parts such as `train` and `test`, one of them. Or
+            a Parquet file that holds images, or a folder of such files.
         label: the column of the types: text, or a list of texts in JSON lines and Parquet, where an empty one is a good
             image. None where no types are known.
         mask: a column of paths of masks, empty for images without; none by default.
@@ -54,6 +57,8 @@ def list_metadata_folder(
     """
     file = next((path for name in READERS if (path := root / name).is_file()), None)
     if file is None:
+        if files := parquet_files(root):
+            return list_metadata_folder(folder_of_parquet(files, label), label=label, several=several)
         inside = sorted(path.parent.name for name in READERS for path in root.glob(f"*/{name}"))
         hint = f"; give one of its folders {', '.join(map(repr, inside))}, which have one" if inside else ""
         raise FileNotFoundError(f"{str(root)!r} has no {', '.join(READERS)}{hint}")
@@ -72,6 +77,24 @@ def list_metadata_folder(
     if label is not None:
         return listing
     return Listing([record._replace(label=None) for record in listing.records], [], listing.notices)
+
+
+def prepare(root: Path, *, label: str | None = "label") -> None:
+    """Write images that lie within Parquet files into the user's cache, unless that was done; else do nothing.
+
+    Args:
+        root: as for `list_metadata_folder`.
+        label: as for `list_metadata_folder`.
+
+    Raises:
+        ValueError: as `write_images` says.
+        ModuleNotFoundError: pyarrow is not installed.
+
+    Example:
+        >>> prepare(Path("absent"))
+    """
+    if not any((root / name).is_file() for name in READERS) and (files := parquet_files(root)):
+        write_images(files, label)
 
 
 def _types(told: Any, file: Path) -> list[str]:

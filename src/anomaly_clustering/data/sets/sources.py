@@ -10,7 +10,7 @@ from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.coco import list_coco
 from anomaly_clustering.data.sets.known import DataSet, Name, known
-from anomaly_clustering.data.sets.metadata_folder import list_metadata_folder
+from anomaly_clustering.data.sets.metadata_folder import list_metadata_folder, prepare
 from anomaly_clustering.data.sets.one_type import Several
 from anomaly_clustering.data.survey import Bits, Copies
 
@@ -130,7 +130,8 @@ class MetadataFolder(DefectDataModule):
     """Images with `metadata.csv`, `.jsonl` or `.parquet` beside them, as data sets of Hugging Face have it.
 
     Args:
-        root: the folder of the table and the images; where there are parts such as `train` and `test`, one of them.
+        root: the folder of the table and the images; where there are parts such as `train` and `test`, one of them. Or
+            a Parquet file that holds the images too, or a folder of such files, which are written out once.
         label: the column of the types of defects; None where there is none.
         mask: a column of paths of masks; none by default.
         several: whether images with a list of several types are left out, or kept, each list as a class of its own.
@@ -168,6 +169,7 @@ class MetadataFolder(DefectDataModule):
     ):
         super().__init__(
             partial(list_metadata_folder, Path(root), label=label, mask=mask, several=several),
+            prepare=partial(prepare, Path(root), label=label),
             maps=maps,
             bits=bits,
             copies=copies,
@@ -186,15 +188,15 @@ def _check(found: DataSet, name: str, *, category: str | None, several: Several,
         )
     if category and not found.categories:
         raise ValueError(f"{name} has no categories; leave data.category {category!r} out")
-    if several == "keep" and "several" not in found.takes:
+    if several == "keep" and not found.several:
         raise ValueError(f"an image of {name} has one type alone; leave data.several out")
     if download and found.url is None:
         raise ValueError(f"the owner of {name} offers no download without a browser. {found.by_hand}")
 
 
 def _listed(found: DataSet, root: Path, *, category: str | None, several: Several) -> Listing:
-    given = {"category": category, "several": several}
-    return found.lister(unpacked(root), **{option: given[option] for option in found.takes})
+    options = {"category": category} if found.categories else {}
+    return found.lister(unpacked(root), **options, **({"several": several} if found.several else {}))
 
 
 def _prepare(found: DataSet, root: Path, *, download: bool) -> None:
