@@ -234,6 +234,8 @@ def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tm
     for _ in range(2):
         assert len(prepared(tmp_path / "data/test-00001-of-00002.parquet").records) == 1
     assert len(prepared(tmp_path / "data", label=None).records) == 4
+    with pytest.raises(ValueError, match=r"masks within '.*' are not read; leave data\.mask 'mask' out"):
+        prepared(tmp_path / "data", mask="mask")
 
 
 @pytest.mark.parametrize(

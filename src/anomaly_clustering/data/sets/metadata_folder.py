@@ -58,6 +58,8 @@ def list_metadata_folder(
     file = next((path for name in READERS if (path := root / name).is_file()), None)
     if file is None:
         if files := parquet_files(root):
+            if mask is not None:
+                raise ValueError(f"masks within {str(files[0])!r} are not read; leave data.mask {mask!r} out")
             return list_metadata_folder(folder_of_parquet(files, label), label=label, several=several)
         inside = sorted(path.parent.name for name in READERS for path in root.glob(f"*/{name}"))
         hint = f"; give one of its folders {', '.join(map(repr, inside))}, which have one" if inside else ""

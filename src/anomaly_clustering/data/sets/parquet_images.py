@@ -41,10 +41,11 @@ def folder_of_parquet(files: Sequence[Path], label: str | None) -> Path:
         label: the column of the types, or None.
 
     Example:
-        >>> folder_of_parquet([], "label").name[:13]
-        'parquet-label'
+        >>> folder_of_parquet([], "label") == folder_of_parquet([], None)
+        False
     """
-    return place_of(f"parquet-{'' if label is None else label.encode().hex() if not label.isalnum() else label}", files)
+    # Names of columns may hold what names of folders may not.
+    return place_of(f"parquet-{repr(label).encode().hex()}", files)
 
 
 def write_images(files: Sequence[Path], label: str | None) -> Path:
@@ -92,7 +93,7 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
     return folder
 
 
-def _rows(file: Path, label: str | None) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+def _rows(file: Path, label: str | None) -> Iterator[tuple[bytes, dict[str, Any]]]:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
