@@ -49,6 +49,7 @@ def list_aitex(root: Path) -> Listing:
     if defects is None or masks is None or normals is None:
         absent = [name for name in (DEFECTS, MASKS, NORMALS) if find(root, name) is None]
         raise FileNotFoundError(f"{str(root)!r} is not AITEX's data: it has no {', '.join(absent)}; unpack them there")
+    mask_of = {mask.stem: mask for mask in image_files(masks)}
     seen, without = [], []
     for image in image_files(defects):
         name = NAME.fullmatch(image.stem)
@@ -56,8 +57,7 @@ def list_aitex(root: Path) -> Listing:
             raise ValueError(
                 f"{str(image)!r} is not named as AITEX's images are, NUMBER_TYPE_FABRIC.png, such as 0001_002_00.png"
             )
-        mask = masks / f"{image.stem}_mask.png"
-        if mask.is_file():
+        if mask := mask_of.get(f"{image.stem}_mask"):
             seen.append(Seen(image, [TYPES.get(name[1], f"type {name[1]}")], mask))
         else:
             without.append(image)
