@@ -7,6 +7,7 @@ import re
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def counted(data: PublicDataset) -> dict[str, int]:
 
 def test_each_data_set_has_a_tiny_copy_a_config_and_a_line_in_the_docs() -> None:
     page = (ROOT / "docs" / "data_sets.md").read_text()
-    assert DATA_SETS.keys() == DRAW.keys() == EXPECTED.keys()
+    assert DATA_SETS.keys() == DRAW.keys() == EXPECTED.keys() == set(get_args(Name))
     for name, known in DATA_SETS.items():
         config = (ROOT / "configs" / "data" / f"{name}.yaml").read_text()
         assert f"-c configs/data/{name}.yaml --data.root DIR" in config
