@@ -14,8 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src" / "anomaly_clustering"
 PAGE = Path(__file__).with_suffix(".md")
 HEADER = "| file | what it is for | what it defines |\n|---|---|---|\n"
-# A room is a heading with a slash, and what stands beside the rooms is a room of its own.
-ROOM = re.compile(r"^## (?:(\w+)/|Beside the rooms)$", re.MULTILINE)
+# A room, or a folder in one, is a heading with a slash; what stands beside the rooms is a room of its own.
+ROOM = re.compile(r"^##+ (?:([\w/]+)/|Beside the rooms)$", re.MULTILINE)
 TABLE = re.compile(r"^\| file \|.*\n(?:\|.*\n)*", re.MULTILINE)
 
 

@@ -43,10 +43,14 @@ def make_zip(path: Path, names: tuple[str, ...] = ("set/a.txt", "set/b.txt")) ->
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_download_checks_unpacks_and_leaves_the_folder_alone(server: str, tmp_path: Path) -> None:
+def test_download_tells_the_licence_checks_unpacks_and_leaves_the_folder_alone(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sha256 = make_zip(tmp_path / "served" / "data.zip")
     root = tmp_path / "data"
-    provide(root, url=f"{server}/data.zip", sha256=sha256, allowed=True, by_hand="")
+    provide(root, url=f"{server}/data.zip", sha256=sha256, allowed=True, by_hand="", licence="these data: CC BY 4.0")
+    # Before the progress bar.
+    assert capsys.readouterr().err.startswith("Downloading these data: CC BY 4.0\n")
     assert (root / "set" / "a.txt").read_text() == "set/a.txt"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "served"]
 
@@ -54,7 +58,14 @@ def test_download_checks_unpacks_and_leaves_the_folder_alone(server: str, tmp_pa
 def test_wrong_checksum_keeps_nothing(server: str, tmp_path: Path) -> None:
     make_zip(tmp_path / "served" / "data.zip")
     with pytest.raises(ValueError, match=r"wrong checksum.*Get it there"):
-        provide(tmp_path / "data", url=f"{server}/data.zip", sha256="0" * 64, allowed=True, by_hand="Get it there.")
+        provide(
+            tmp_path / "data",
+            url=f"{server}/data.zip",
+            sha256="0" * 64,
+            allowed=True,
+            by_hand="Get it there.",
+            licence="",
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["served"]
 
 
@@ -64,13 +75,13 @@ def test_wrong_content_keeps_nothing(server: str, tmp_path: Path) -> None:
 
     make_zip(tmp_path / "served" / "data.zip")
     with pytest.raises(ValueError, match="wrong content"):
-        provide(tmp_path / "data", url=f"{server}/data.zip", allowed=True, by_hand="", check=check)
+        provide(tmp_path / "data", url=f"{server}/data.zip", allowed=True, by_hand="", licence="", check=check)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["served"]
 
 
 def test_unreachable_server_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=r"could not download.*Get it there"):
-        provide(tmp_path / "data", url="http://127.0.0.1:9/data.zip", allowed=True, by_hand="Get it there.")
+        provide(tmp_path / "data", url="http://127.0.0.1:9/data.zip", allowed=True, by_hand="Get it there.", licence="")
     assert not list(tmp_path.iterdir())
 
 
@@ -80,9 +91,15 @@ def test_nothing_is_downloaded_unasked(module: type[MTD | MVTecAD], tmp_path: Pa
         module(tmp_path / "absent").prepare_data()
 
 
+def test_the_licence_is_told_before_the_download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConnectionError):
+        provide(tmp_path / "data", url="http://127.0.0.1:9/a.zip", allowed=True, by_hand="", licence="for research")
+    assert capsys.readouterr().err.startswith("Downloading for research\n")
+
+
 def test_an_archive_at_hand_is_used_as_it_is(tmp_path: Path) -> None:
     make_zip(tmp_path / "mine.zip")
-    provide(tmp_path / "mine.zip", url="http://127.0.0.1:9/", allowed=False, by_hand="")
+    provide(tmp_path / "mine.zip", url="http://127.0.0.1:9/", allowed=False, by_hand="", licence="")
     assert unpacked(tmp_path / "mine.zip") == tmp_path / "mine"
     assert (tmp_path / "mine" / "set" / "b.txt").is_file()
 
@@ -272,4 +289,4 @@ def test_a_folder_that_merely_bears_the_name_is_not_taken_for_the_content(tmp_pa
     if note is not None:
         (tmp_path / "mine" / ".unpacked-from.json").write_text(note)
     with pytest.raises(FileExistsError, match="give the folder to use what it holds, or move it away"):
-        provide(tmp_path / "mine.zip", url="http://127.0.0.1:9/", allowed=False, by_hand="")
+        provide(tmp_path / "mine.zip", url="http://127.0.0.1:9/", allowed=False, by_hand="", licence="")

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from conftest import MakeImage
 from PIL import Image
+from tiny_copies import mvtec_loco, visa
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.folder import list_folder
-from anomaly_clustering.data.layouts import recognise
+from anomaly_clustering.data.layouts import INDICES, recognise
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.system.tables import read_csv
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "data"
 
 
 @pytest.fixture
@@ -125,3 +128,34 @@ def test_a_defect_type_called_test_is_one(tmp_path: Path, make_image: MakeImage)
     for name in ("test", "crack"):
         make_image(tmp_path / name / "0.png")
     assert list_folder(tmp_path).class_names == ["crack", "test"]
+
+
+def test_of_a_product_of_mvtec_ad_2_the_public_test_images_are_clustered(
+    tmp_path: Path, make_image: MakeImage, make_mask
+) -> None:
+    for name in ("good", "bad"):
+        make_image(tmp_path / "can/test_public" / name / "000_regular.png")
+    make_mask(tmp_path / "can/test_public/ground_truth/bad/000_regular_mask.png")
+    for name in ("train/good", "validation/good", "test_private", "test_private_mixed"):
+        make_image(tmp_path / "can" / name / "000_regular.png")
+    layout = recognise(tmp_path / "can")
+    assert layout.images == tmp_path / "can/test_public"
+    assert layout.normals == tmp_path / "can/train/good"
+    listing = list_folder(tmp_path / "can")
+    assert [record.image.parent.name for record in listing.records] == ["bad", "good"]
+
+
+def test_a_file_that_tells_types_is_pointed_out(tmp_path: Path) -> None:
+    visa(tmp_path / "visa")
+    assert (
+        "image_anno.csv' tells types of defects that folders do not: `test -c configs/data/visa.yaml` reads it"
+        in (recognise(tmp_path / "visa" / "pcb1").notices[-1])
+    )
+    mvtec_loco(tmp_path / "loco")
+    assert "configs/data/mvtec_loco.yaml" in recognise(tmp_path / "loco" / "pushpins").notices[-1]
+    # A table is one of images if it names files: what `--metadata` takes has the same name.
+    for columns, notices in (("file_name,label", 1), ("path,batch", 0)):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / "metadata.csv").write_text(f"{columns}\n")
+        assert len(recognise(tmp_path / "photos").notices) == notices
+    assert {f"{config}.yaml" for config in INDICES.values()} <= {path.name for path in CONFIGS.iterdir()}

@@ -1,6 +1,7 @@
 """Downloads data sets into folders, which appear whole and checked or not at all."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -12,9 +13,10 @@ from anomaly_clustering.system.files import digest
 def provide(
     root: Path,
     *,
-    url: str,
+    url: str | None,
     allowed: bool,
     by_hand: str,
+    licence: str,
     sha256: str | None = None,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> None:
@@ -22,9 +24,10 @@ def provide(
 
     Args:
         root: a folder, used as it is; an archive, unpacked beside itself; or where to put the download.
-        url: the archive, fetched if `root` does not exist and `allowed`.
+        url: the archive, fetched if `root` does not exist and `allowed`; None where the owner offers none.
         allowed: whether the user asked for the download.
         by_hand: a sentence for the error messages: how the user gets the data without this download.
+        licence: what the owner of the data allows, which is printed before a download begins.
         sha256: checksum of the archive; None where the publisher may repack it.
         check: raises if the downloaded and unpacked folder is not what it should be; by default any will do.
 
@@ -38,15 +41,17 @@ def provide(
         >>> import shutil, tempfile
         >>> with tempfile.TemporaryDirectory() as place:
         ...     _ = shutil.make_archive(f"{place}/mine", "zip", place)
-        ...     provide(Path(place) / "mine.zip", url="https://example.org", allowed=False, by_hand="")
+        ...     provide(Path(place) / "mine.zip", url=None, allowed=False, by_hand="", licence="")
         ...     print(sorted(path.name for path in Path(place).iterdir()))
         ['mine', 'mine.zip']
     """
     if is_archive(root):
         unpack(root, unpacked(root))
     elif not root.exists():
-        if not allowed:
-            raise FileNotFoundError(f"{str(root)!r} does not exist. {by_hand}, or set data.download to true")
+        if url is None or not allowed:
+            way_out = "" if url is None else ", or set data.download to true"
+            raise FileNotFoundError(f"{str(root)!r} does not exist. {by_hand}{way_out}")
+        print(f"Downloading {licence}", file=sys.stderr, flush=True)
         archive = download(url, root.with_name(f"{root.name}{ending_of(url)}"), sha256=sha256, by_hand=by_hand)
         # What is wrong is not kept, or the next try would stumble over it; what is right is not kept twice.
         try:

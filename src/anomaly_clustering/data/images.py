@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from anomaly_clustering.data.decoding import Needed
 from anomaly_clustering.data.opening import UnreadableImageError, opened, read_header
+from anomaly_clustering.data.walk import image_files
 
 MIN_SIDE = 8
 LOSSY = frozenset({".jpg", ".jpeg", ".jfif", ".webp"})
@@ -128,11 +129,13 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
     """Read a mask: 1 where a pixel is marked, else 0.
 
     A mask of two levels marks by the brighter one, whatever it is: 1 beside 0, red beside black, a palette's second
-    colour. Of more levels those above half of the full range mark, and so it is in formats that lose, whose noise could
-    be a second level. In files of 16 bits the range is that of the bits which the highest value needs, see `bits_for`.
+    colour. Of more levels those above half of the full range mark, or, where there are none, all but the darkest, as
+    where levels are numbers of types. In formats that lose, whose noise could be a level, half of the range is always
+    the limit. In files of 16 bits the range is that of the bits which the highest value needs, see `bits_for`.
 
     Args:
-        path: an image file; colours are turned into grey first.
+        path: an image file, whose colours are turned into grey first; or a folder of some, where a pixel is marked that
+            one of them marks.
         size: (width, height) of the image that the mask belongs to, in pixels.
 
     Returns:
@@ -150,6 +153,11 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
         ...     print(read_mask(Path(folder) / "mask.png", (16, 12)).sum())
         12.0
     """
+    if path.is_dir():
+        parts = [read_mask(part, size) for part in image_files(path)]
+        if not parts:
+            raise UnreadableImageError(f"{str(path)!r} holds no masks")
+        return np.maximum.reduce(parts)
     mask = ImageOps.exif_transpose(decode(path))
     if mask.size != size:
         raise UnreadableImageError(
@@ -159,7 +167,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
     darkest, brightest = levels.min(), levels.max()
     full = 2 ** (bits_for(int(brightest)) if mask.mode.startswith("I") else 8) - 1
     two_levels = darkest < brightest and bool(((levels == darkest) | (levels == brightest)).all())
-    threshold = darkest if two_levels and path.suffix.lower() not in LOSSY else full / 2
+    by_darkest = (two_levels or brightest <= full / 2) and path.suffix.lower() not in LOSSY
+    threshold = darkest if by_darkest else full / 2
     return (levels > threshold).astype(np.float32)
 
 

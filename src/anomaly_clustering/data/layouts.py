@@ -1,7 +1,7 @@
 """A folder that a user gave in; the part of it that holds the images to cluster, and what else lies there, out.
 
-Known are a category of MVTec AD (`train`, `test`, `ground_truth`), one of VisA (`Data/Images`, `Data/Masks`), and
-folders of masks beside those of images, as anomalib's `Folder` has them.
+Known are a category of MVTec AD (`train`, `test`, `ground_truth`), one of MVTec AD 2 (`test_public`), one of VisA
+(`Data/Images`, `Data/Masks`), and folders of masks beside those of images, as anomalib's `Folder` has them.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,16 @@ DEFECT_FREE = frozenset({"good", "normal", "ok"})
 MASKS = frozenset({"ground_truth", "groundtruth", "ground truth", "gt", "mask", "masks"})
 # Parts of a data set that is made to train and to test on.
 PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+# Files that tell the types of defects in the images beside them, and the config that reads them.
+INDICES = {
+    "image_anno.csv": "visa",
+    "defects_config.json": "mvtec_loco",
+    "module_metadata.json": "infrared_solar_modules",
+    "metadata.csv": "metadata_folder",
+    "metadata.jsonl": "metadata_folder",
+    "metadata.parquet": "metadata_folder",
+    "_annotations.coco.json": "coco",
+}
 # Masks that are looked at before a folder is taken for one of masks.
 LOOKED_AT = 8
 
@@ -57,6 +67,11 @@ def recognise(root: Path, known: Sequence[Path] = ()) -> Layout:
         ...     recognise(Path(root)).images.name
         'test'
     """
+    layout = _recognise(root, known)
+    return layout._replace(notices=[*layout.notices, *_told_elsewhere(root)])
+
+
+def _recognise(root: Path, known: Sequence[Path]) -> Layout:
     inside = _folders(root)
     if set(inside) == {"data"} and _is_split(_folders(inside["data"])):
         root, inside = inside["data"], _folders(inside["data"])
@@ -66,6 +81,11 @@ def recognise(root: Path, known: Sequence[Path] = ()) -> Layout:
     if _is_category(inside, known):
         train = _folders(inside["train"]) if "train" in inside else {}
         return _part(root, inside["test"], [folder for name, folder in train.items() if name in DEFECT_FREE])
+    if "test_public" in inside and "train" in inside:
+        good = [folder for name, folder in _folders(inside["train"]).items() if name in DEFECT_FREE]
+        layout = _part(root, inside["test_public"], good)
+        masks = [folder for name, folder in _folders(inside["test_public"]).items() if name in MASKS]
+        return layout._replace(masks=masks)
     parts = [folder.name for name, folder in inside.items() if name in PARTS and not _holds_any(folder, known)]
     if len(parts) > 1:
         raise ValueError(
@@ -83,6 +103,28 @@ def recognise(root: Path, known: Sequence[Path] = ()) -> Layout:
         names = ", ".join(str(folder) for folder in masks)
         return Layout(root, masks, None, [f"left out: {names}, where masks are"])
     return Layout(root, [], None, [])
+
+
+def _told_elsewhere(root: Path) -> list[str]:
+    """Say where types of defects are told that folders do not tell."""
+    if not root.is_dir() or why_left_out(root) == NOT_TO_BE_READ:
+        return []
+    files = [root / name for name in INDICES if (root / name).is_file()]
+    # Other tables are called so too.
+    files = [file for file in files if not file.name.startswith("metadata.") or _names_files(file)]
+    return [
+        f"{str(file)!r} tells types of defects that folders do not: `test -c configs/data/{INDICES[file.name]}.yaml` "
+        "reads it"
+        for file in files
+    ]
+
+
+def _names_files(table: Path) -> bool:
+    try:
+        with table.open("rb") as file:
+            return b"file_name" in file.read(1000) or table.suffix == ".parquet"
+    except OSError:
+        return False
 
 
 def _folders(folder: Path) -> dict[str, Path]:

@@ -19,6 +19,10 @@ TYPES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
 URL = "https://github.com/abin24/Magnetic-tile-defect-datasets./archive/refs/heads/master.zip"
 # Of the 2,688 files themselves: GitHub may repack the archive at any time.
 DIGEST = "ddb589ef5b9f6282cb6d071bba5b3c0461215f37eb84c321ce663f39c64e096d"
+LICENCE = (
+    "Magnetic Tile Defects (Huang, Qiu and Yuan 2020): its authors welcome its use and ask to be cited; it names no "
+    "licence that we know of, so ask them before any use but research"
+)
 BY_HAND = (
     "Get the data from https://github.com/abin24/Magnetic-tile-defect-datasets. and give the path of the folder "
     "that holds MT_Free, or of the archive, as data.root"

@@ -22,6 +22,10 @@ URL = (
     "mvtec_anomaly_detection.tar.xz"
 )
 SHA256 = "cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d"
+LICENCE = (
+    "MVTec AD (Bergmann et al., CVPR 2019): CC BY-NC-SA 4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/: no "
+    "commercial use; share what you make of it alike, and name its authors"
+)
 BY_HAND = (
     "Get the archive from https://www.mvtec.com/company/research/datasets/mvtec-ad and give its path, "
     "or that of the unpacked folder, as data.root"

@@ -11,7 +11,8 @@ class Record(NamedTuple):
     Args:
         image: the image file.
         label: position of its defect type in the listing's `class_names`; None where it is unknown.
-        mask: an image of the same size that is bright where the defect is; None where nobody drew one.
+        mask: an image of the same size that is bright where the defect is, or a folder of such that count together;
+            None where nobody drew one.
         is_normal_train: the image is known to be free of defects and stands beside those that are clustered.
         map: the anomaly map that another detector wrote for the image; see `anomaly_clustering.data.maps`.
         bits: how many bits of a value the camera filled, where the file has 16; None where it has 8, or nobody looked.

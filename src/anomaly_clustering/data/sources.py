@@ -1,7 +1,7 @@
 """The sources that a user names on the command line: each turns a folder and options into batches for Lightning.
 
 What the folders of a source look like stands in the file of its layout, which lists them without torch: `folder`,
-`mvtec`, `mtd`, `anomalib`, `synthetic`.
+`mvtec`, `mtd`, `anomalib`, `synthetic`. More public data sets, and folders with an index file, are in `sets.sources`.
 """
 
 from functools import partial
@@ -134,7 +134,13 @@ class MVTecAD(DefectDataModule):
         super().__init__(
             partial(mvtec.list_category, Path(root), category, include_combined=include_combined),
             prepare=partial(
-                provide, Path(root), url=mvtec.URL, sha256=mvtec.SHA256, allowed=download, by_hand=mvtec.BY_HAND
+                provide,
+                Path(root),
+                url=mvtec.URL,
+                sha256=mvtec.SHA256,
+                allowed=download,
+                by_hand=mvtec.BY_HAND,
+                licence=mvtec.LICENCE,
             ),
             maps=maps,
             image_size=image_size,
@@ -188,7 +194,13 @@ class MTD(DefectDataModule):
         super().__init__(
             partial(mtd.list_mtd, Path(root), split=split, normal_fraction=normal_fraction, seed=seed),
             prepare=partial(
-                provide, Path(root), url=mtd.URL, allowed=download, by_hand=mtd.BY_HAND, check=mtd.check_content
+                provide,
+                Path(root),
+                url=mtd.URL,
+                allowed=download,
+                by_hand=mtd.BY_HAND,
+                licence=mtd.LICENCE,
+                check=mtd.check_content,
             ),
             maps=maps,
             image_size=image_size,

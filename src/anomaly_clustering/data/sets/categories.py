@@ -1,0 +1,35 @@
+"""The folder of a data set and the name of a category in; the category's folder out, or which categories there are."""
+
+from pathlib import Path
+
+from anomaly_clustering.data.download import find
+
+
+def folder_of(root: Path, category: str, sign: str) -> Path:
+    """Find a category.
+
+    Args:
+        root: the data set's folder, or one that holds it.
+        category: the name of a folder in it.
+        sign: a file or folder that each category has, by which the others are found.
+
+    Returns:
+        The category's folder.
+
+    Raises:
+        FileNotFoundError: there is none; the message names those that are there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     (Path(root) / "pcb1" / "test").mkdir(parents=True)
+        ...     print(folder_of(Path(root), "pcb1", "test").name)
+        pcb1
+    """
+    folder = find(root, category) if category else None
+    if folder is None or not (folder / sign).exists():
+        there = sorted({path.parent.name for depth in ("*", "*/*") for path in root.glob(f"{depth}/{sign}")})
+        raise FileNotFoundError(
+            f"{str(root)!r} has no category {category!r} with {sign!r} in it; it has {there or 'none'}"
+        )
+    return folder

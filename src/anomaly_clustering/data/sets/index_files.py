@@ -1,0 +1,244 @@
+"""An index file that says what images show in; its content, once its size and form are as they should be, out.
+
+Index files come with images from somebody else. No more of them is read than memory has room for, and the paths in them
+lead nowhere else than below the folder that the user gave.
+"""
+
+import csv
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree import ElementTree
+
+from anomaly_clustering.system.tables import read_csv
+
+# Bytes: the annotations of COCO itself have 470 million, and Python takes some ten times as much to hold them.
+LARGEST = 2**29
+# Bytes of what is told of a single image.
+LARGEST_OF_ONE = 2**20
+MOST_NAMED = 3
+
+
+def read_json(file: Path, what: str) -> Any:
+    """Read an index in JSON.
+
+    Args:
+        file: its path.
+        what: what it should be, for the error messages, such as "the index of Real-IAD".
+
+    Returns:
+        What JSON holds, of whatever type.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is too large, or not JSON.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "index.json").write_text('{"test": []}')
+        ...     read_json(Path(folder) / "index.json", "the index")
+        {'test': []}
+    """
+    return _json(_text(file, what, LARGEST), file, what)
+
+
+def read_json_lines(file: Path, what: str) -> list[Any]:
+    """Read an index that holds JSON in each line.
+
+    Args:
+        file: its path.
+        what: as for `read_json`.
+
+    Returns:
+        What each line holds; empty lines are passed over.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is too large, or a line is not JSON.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "index.jsonl").write_text('{"file_name": "0.png"}\\n')
+        ...     read_json_lines(Path(folder) / "index.jsonl", "the index")
+        [{'file_name': '0.png'}]
+    """
+    lines = _text(file, what, LARGEST).splitlines()
+    return [_json(line, file, what, f"line {i} of ") for i, line in enumerate(lines, start=1) if line.strip()]
+
+
+def read_rows(file: Path, what: str, columns: Sequence[str]) -> list[Mapping[str, str]]:
+    """Read an index in CSV.
+
+    Args:
+        file: its path.
+        what: as for `read_json`.
+        columns: that it must have, and each row a value of, in small letters.
+
+    Returns:
+        Its rows by the names of the columns.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is too large, no CSV in UTF-8, has no rows or lacks a column, or a row has none of the values.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "index.csv").write_text("image,label\\n0.png,crack\\n")
+        ...     read_rows(Path(folder) / "index.csv", "the index", ["image"])
+        [{'image': '0.png', 'label': 'crack'}]
+    """
+    _check(file, what, LARGEST)
+    try:
+        rows = read_csv(file)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{_name(file, what)} is no CSV in UTF-8: {error}; unpack or download it again") from None
+    check_columns(rows[0].keys() if rows else (), columns, file, what)
+    for line, row in enumerate(rows, start=2):
+        if None in row or not all(row[column] for column in columns):
+            raise ValueError(
+                f"line {line} of {_name(file, what)} has no {' or no '.join(columns)}, or more cells than there are "
+                "columns; unpack or download it again"
+            )
+    return rows
+
+
+def check_columns(there: Collection[str], wanted: Sequence[str], file: Path, what: str) -> None:
+    """See that an index has the columns that are needed.
+
+    Args:
+        there: names of its columns.
+        wanted: those that are needed.
+        file: the index.
+        what: as for `read_json`.
+
+    Raises:
+        ValueError: one is not there.
+
+    Example:
+        >>> check_columns(["file_name"], ["file_name", "label"], Path("metadata.csv"), "the index")
+        Traceback (most recent call last):
+        ValueError: the index, 'metadata.csv', has no column 'label'; it has 'file_name'
+    """
+    missing = [column for column in wanted if column not in there]
+    if missing:
+        raise ValueError(
+            f"{_name(file, what)} has no column {', '.join(map(repr, missing))}; it has "
+            f"{', '.join(repr(str(column)) for column in there) or 'no rows'}"
+        )
+
+
+def read_boxes(file: Path) -> list[str]:
+    """Read the types of the boxes that Pascal VOC's XML draws in an image.
+
+    Args:
+        file: of one image.
+
+    Returns:
+        The name of each box, in the order of the file.
+
+    Raises:
+        ValueError: it is too large or no such XML.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "0.xml").write_text("<annotation><object><name>dent</name></object></annotation>")
+        ...     read_boxes(Path(folder) / "0.xml")
+        ['dent']
+    """
+    what = "an annotation"
+    text = _text(file, what, LARGEST_OF_ONE)
+    # Annotations need no definitions; entities that name one another would fill the memory.
+    if "<!" in text.replace("<!--", ""):
+        raise ValueError(f"{_name(file, what)} defines a type of document, which annotations have no need of")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{_name(file, what)} is no XML ({error}); unpack or download it again") from None
+    names = [(box.findtext("name") or "").strip() for box in root.iter("object")]
+    if "" in names:
+        raise ValueError(f"{_name(file, what)} has a box without a name; unpack or download it again")
+    return names
+
+
+def below(root: Path, text: Any, file: Path) -> Path:
+    """The file that an index names, below the folder that the user gave.
+
+    Args:
+        root: that folder.
+        text: a path from there, as the index has it.
+        file: the index, for the error message.
+
+    Returns:
+        The path, whether or not it is there.
+
+    Raises:
+        ValueError: it is no path, or leads elsewhere.
+
+    Example:
+        >>> below(Path("photos"), "crack/0.png", Path("index.csv")).as_posix()
+        'photos/crack/0.png'
+        >>> below(Path("photos"), "../secret.png", Path("index.csv"))
+        Traceback (most recent call last):
+        ValueError: 'index.csv' names '../secret.png', which is no path below 'photos'
+    """
+    path = PurePosixPath(text.replace("\\", "/")) if isinstance(text, str) else PurePosixPath()
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in str(path):
+        raise ValueError(f"{str(file)!r} names {text!r:.200}, which is no path below {str(root)!r}")
+    return root / path
+
+
+def check_there(files: Sequence[Path], file: Path) -> None:
+    """See that all files are there that an index names.
+
+    Args:
+        files: images and masks.
+        file: the index.
+
+    Raises:
+        FileNotFoundError: some are missing; the message names one, and how many there are.
+
+    Example:
+        >>> check_there([Path("absent.png")], Path("index.csv"))
+        Traceback (most recent call last):
+        FileNotFoundError: 1 of the 1 files that 'index.csv' names are missing, 'absent.png' for one; ...
+    """
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(files)} files that {str(file)!r} names are missing, {str(missing[0])!r} for "
+            "one; the copy is not complete: unpack or copy it again"
+        )
+
+
+def _name(file: Path, what: str) -> str:
+    return f"{what}, {str(file)!r},"
+
+
+def _check(file: Path, what: str, largest: int) -> None:
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no {str(file)!r}, {what}; the copy is not complete: unpack or copy it again")
+    if file.stat().st_size > largest:
+        raise ValueError(
+            f"{_name(file, what)} has {file.stat().st_size / 1e6:.0f} MB, more than the {largest / 1e6:.0f} MB that "
+            "are read"
+        )
+
+
+def _text(file: Path, what: str, largest: int) -> str:
+    _check(file, what, largest)
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{_name(file, what)} is not UTF-8 ({error}); unpack or download it again") from None
+
+
+def _json(text: str, file: Path, what: str, where: str = "") -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}{_name(file, what)} is no JSON ({error}); unpack or download it again") from None

@@ -1,0 +1,77 @@
+"""Images that show no, one or several types of defects in; a listing in which each has one class out."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from anomaly_clustering.data.layouts import DEFECT_FREE
+from anomaly_clustering.data.records import Listing, Record
+
+GOOD = "good"
+# What becomes of an image that shows several types of defects.
+Several = Literal["leave_out", "keep"]
+
+
+class Seen(NamedTuple):
+    """What is known of an image.
+
+    Attributes:
+        image: its file.
+        types: of the defects that it shows, in any order, also more than once; none where it is good.
+        mask: as for `Record`.
+        is_normal_train: as for `Record`; of such an image types do not matter.
+
+    Example:
+        >>> Seen(Path("0.png"), ["scratch"]).mask is None
+        True
+    """
+
+    image: Path
+    types: Sequence[str] = ()
+    mask: Path | None = None
+    is_normal_train: bool = False
+
+
+def listing_of(seen: Iterable[Seen], *, several: Several = "leave_out", notices: Sequence[str] = ()) -> Listing:
+    """List images of one class each.
+
+    Args:
+        seen: the images.
+        several: images of several types are left out, with a notice, as MVTec AD's 'combined' are in the paper; or
+            kept, where each set of types is a class of its own.
+        notices: for the user, on what was left out before.
+
+    Returns:
+        The records in the order of the images, first those to cluster. Classes of good images come first, the others by
+        name.
+
+    Raises:
+        ValueError: there are no images to cluster, or none is left.
+
+    Example:
+        >>> images = [Seen(Path("0.png")), Seen(Path("1.png"), ["dent"]), Seen(Path("2.png"), ["scratch", "dent"])]
+        >>> listing = listing_of(images)
+        >>> listing.class_names, len(listing.records), len(listing.notices)
+        (['good', 'dent'], 2, 1)
+        >>> listing_of(images, several="keep").class_names
+        ['good', 'dent', 'dent + scratch']
+    """
+    everything = list(seen)
+    to_cluster = [(one, sorted(set(one.types))) for one in everything if not one.is_normal_train]
+    notices = list(notices)
+    if not to_cluster:
+        raise ValueError("there are no images to cluster")
+    if several == "leave_out" and (mixed := [one for one, types in to_cluster if len(types) > 1]):
+        to_cluster = [(one, types) for one, types in to_cluster if len(types) <= 1]
+        notices.append(
+            f"left out: {len(mixed)} images that show several types of defects at once, {str(mixed[0].image)!r} for "
+            "one (--data.several keep)"
+        )
+    if not to_cluster:
+        raise ValueError("no image shows one type of defect; with --data.several keep those of several types stay")
+    names = [" + ".join(types) or GOOD for _, types in to_cluster]
+    class_names = sorted(set(names), key=lambda name: (name.lower() not in DEFECT_FREE, name))
+    position = {name: i for i, name in enumerate(class_names)}
+    records = [Record(one.image, position[name], one.mask) for (one, _), name in zip(to_cluster, names, strict=True)]
+    normals = [Record(one.image, is_normal_train=True) for one in everything if one.is_normal_train]
+    return Listing(records + normals, class_names, notices)

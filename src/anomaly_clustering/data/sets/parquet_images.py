@@ -1,0 +1,138 @@
+"""Parquet files that hold images, as data sets of Hugging Face are published, in; a folder of the images out.
+
+The folder has a table `metadata.jsonl` beside the images, as `metadata_folder` reads it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from anomaly_clustering.data.opening import looks_like
+from anomaly_clustering.data.sets.cache_place import place_of
+from anomaly_clustering.system.files import whole_folder
+
+ENDINGS = {"a PNG image": ".png", "a JPEG image": ".jpg", "a TIFF image": ".tif", "a WebP image": ".webp"}
+# Rows that are in memory at once.
+AT_ONCE = 32
+
+
+def parquet_files(root: Path) -> list[Path]:
+    """The Parquet files of a data set: the one that is given, or those in a folder, but none called `metadata`.
+
+    Args:
+        root: a file or a folder.
+
+    Example:
+        >>> parquet_files(Path("absent"))
+        []
+    """
+    if root.suffix == ".parquet" and root.is_file():
+        return [root]
+    return sorted(path for path in root.glob("*.parquet") if path.stem != "metadata")
+
+
+def folder_of_parquet(files: Sequence[Path], label: str | None) -> Path:
+    """Name the folder in the user's cache where the images of files are.
+
+    Args:
+        files: as `parquet_files` lists them.
+        label: the column of the types, or None.
+
+    Example:
+        >>> folder_of_parquet([], "label") == folder_of_parquet([], None)
+        False
+    """
+    # Names of columns may hold what names of folders may not.
+    return place_of(f"parquet-{repr(label).encode().hex()}", files)
+
+
+def write_images(files: Sequence[Path], label: str | None) -> Path:
+    """Write all images into the folder of `folder_of_parquet`, unless it is there; it appears only when it is whole.
+
+    Args:
+        files: as `parquet_files` lists them.
+        label: the column of the types, or None. Numbers become names where the files tell them.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModuleNotFoundError: pyarrow is not installed.
+        ValueError: a file is no Parquet, has no column of images or of the types, or a row has no image.
+
+    Example:
+        >>> import io, tempfile
+        >>> from PIL import Image
+        >>> pyarrow = __import__("pyarrow.parquet")
+        >>> buffer = io.BytesIO()
+        >>> Image.new("L", (8, 8)).save(buffer, "PNG")
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     row = {"image": {"bytes": buffer.getvalue(), "path": "a.png"}, "label": "dent"}
+        ...     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), f"{place}/test.parquet")
+        ...     folder = write_images([Path(place) / "test.parquet"], "label")
+        ...     print((folder / "metadata.jsonl").read_text(), end="")
+        {"file_name": "0000000.png", "label": "dent"}
+    """
+    if not find_spec("pyarrow"):
+        raise ModuleNotFoundError(
+            f"{str(files[0])!r} is read with pyarrow, which is not installed: pip install 'anomaly-clustering[parquet]'"
+        )
+    folder = folder_of_parquet(files, label)
+    if folder.exists():
+        return folder
+    with whole_folder(folder, keep=True) as new, (new / "metadata.jsonl").open("w", encoding="utf-8") as table:
+        for number, (content, row) in enumerate(row for file in files for row in _rows(file, label)):
+            part = new / f"{number:07d}"
+            part.write_bytes(content)
+            ending = ENDINGS.get(looks_like(part))
+            if ending is None:
+                raise ValueError(f"image {number} of {str(files[0].parent)!r} is none that can be read")
+            table.write(json.dumps({"file_name": part.rename(part.with_suffix(ending)).name} | row) + "\n")
+    return folder
+
+
+def _rows(file: Path, label: str | None) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        table = ParquetFile(file)
+        schema = table.schema_arrow
+        image = next((field.name for field in schema if _holds_images(field.type)), None)
+        if image is None:
+            raise ValueError(f"{str(file)!r} has no column of images with 'bytes' and 'path'; it has {schema.names}")
+        if label is not None and label not in schema.names:
+            raise ValueError(f"{str(file)!r} has no column {label!r}; it has {', '.join(map(repr, schema.names))}")
+        names = _class_names(schema.metadata or {}, label)
+        columns = [f"{image}.bytes", *([label] if label is not None else [])]
+        for batch in table.iter_batches(batch_size=AT_ONCE, columns=columns):
+            for row in batch.to_pylist():
+                content = (row[image] or {}).get("bytes")
+                if not content:
+                    raise ValueError(f"{str(file)!r} has a row without an image: it may name a file that is elsewhere")
+                yield content, {} if label is None else {label: _name(row[label], names)}
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{str(file)!r} is no Parquet ({error}); copy or download it again") from None
+
+
+def _holds_images(kind: Any) -> bool:
+    from pyarrow.types import is_struct
+
+    return is_struct(kind) and {field.name for field in kind} >= {"bytes", "path"}
+
+
+def _class_names(metadata: Mapping[bytes, bytes], label: str | None) -> Sequence[str]:
+    """Names of the numbers of a column, which stand beside the table."""
+    try:
+        names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
+        return names if isinstance(names, list) else []
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+
+
+def _name(told: Any, names: Sequence[str]) -> Any:
+    if isinstance(told, list):
+        return [_name(one, names) for one in told]
+    return names[told] if isinstance(told, int) and 0 <= told < len(names) else told
