@@ -9,9 +9,11 @@ representation learning', ICLR 2020), and the target of an image is predicted fr
 new classes Fini et al.: 'A Unified Objective for Novel Class Discovery', ICCV 2021). The two views of SwAV are here an
 image and one of those whose embeddings are nearest, since the embeddings are frozen.
 
-Nothing was tuned: temperature and epsilon are SwAV's, all else is that of TEMI's preset for small data.
+Nothing was tuned: temperature and epsilon are SwAV's, and the number of heads that of UNO's commands (commit 026fc0a);
+the heads themselves and all else are those of our preset of TEMI for small data.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -34,8 +36,8 @@ from baselines.regions import region_embeddings
 
 
 def balanced(
-    scores: Float[Tensor, "n k"], *, epsilon: float = 0.05, tolerance: float = 1e-4, most: int = 1000
-) -> Float[Tensor, "n k"]:
+    scores: Float[Tensor, "*heads n k"], *, epsilon: float = 0.05, tolerance: float = 1e-4, most: int = 1000
+) -> Float[Tensor, "*heads n k"]:
     """Targets that follow the scores and in which all clusters are equally large.
 
     They maximise sum(Q * scores) + epsilon * entropy(Q), where each image has a mass of one and each cluster of n / k
@@ -43,7 +45,7 @@ def balanced(
     epsilon makes them sharp. SwAV takes three rounds; here they go on until the marginals are right.
 
     Args:
-        scores: cosines, or others.
+        scores: cosines, or others; each head by itself.
         epsilon: how much entropy counts.
         tolerance: by which share the mass of a cluster may be off.
         most: rounds.
@@ -51,31 +53,35 @@ def balanced(
     Returns:
         Probabilities of clusters; rows sum to one.
     """
-    n, k = scores.shape
+    n, k = scores.shape[-2:]
     log_q = scores / epsilon
     for _ in range(most):
-        log_q = log_q - log_q.logsumexp(0) + torch.tensor(n / k).log()
-        log_q = log_q - log_q.logsumexp(1, keepdim=True)
-        if (log_q.logsumexp(0).exp() * k / n - 1).abs().max() < tolerance:
+        log_q = log_q - log_q.logsumexp(-2, keepdim=True) + math.log(n / k)
+        log_q = log_q - log_q.logsumexp(-1, keepdim=True)
+        if (log_q.logsumexp(-2).exp() * k / n - 1).abs().max() < tolerance:
             break
     return log_q.exp()
 
 
 def swapped_loss(
-    first: Float[Tensor, "n k"], second: Float[Tensor, "n k"], *, temperature: float = 0.1, epsilon: float = 0.05
-) -> Float[Tensor, ""]:
+    first: Float[Tensor, "*heads n k"],
+    second: Float[Tensor, "*heads n k"],
+    *,
+    temperature: float = 0.1,
+    epsilon: float = 0.05,
+) -> Float[Tensor, "*heads"]:
     """Cross-entropy between the target of each image and what its partner predicts, both ways (SwAV, Eq. 1 and 2).
 
     Args:
-        first: cosines of images and clusters.
+        first: cosines of images and clusters, of each head.
         second: the same of their partners.
         temperature: of the predictions.
         epsilon: of the targets, which have no gradient.
     """
-    pairs = torch.stack([first, second])  # [2, N, K]
-    targets = torch.stack([balanced(scores.detach(), epsilon=epsilon) for scores in pairs])  # [2, N, K]
-    predicted = (pairs / temperature).log_softmax(2)  # [2, N, K]
-    return -(targets * predicted.flip(0)).sum(2).mean()
+    pairs = torch.stack([first, second])  # [2, ..., N, K]
+    targets = balanced(pairs.detach(), epsilon=epsilon)  # [2, ..., N, K]
+    predicted = (pairs / temperature).log_softmax(-1)  # [2, ..., N, K]
+    return -(targets * predicted.flip(0)).sum(-1).mean(-1).mean(0)
 
 
 class Prototypes(LightningModule):
@@ -111,7 +117,7 @@ class Prototypes(LightningModule):
         seed: int = 0,
         features: str | None = None,
         num_clusters: int | None = None,
-        heads: int = 16,
+        heads: int = 4,
         neighbours: int | Literal["auto"] = "auto",
         temperature: float = 0.1,
         epsilon: float = 0.05,
@@ -186,13 +192,8 @@ class Prototypes(LightningModule):
     def training_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         options = self.options
         pair = with_neighbour(self.training_seed, self.current_epoch, batch["index"], self.neighbours)
-        first, second = (self._cosines(index).unbind(1) for index in pair)  # [B, K] of each head
-        losses = torch.stack(
-            [
-                swapped_loss(*each, temperature=options.temperature, epsilon=options.epsilon)
-                for each in zip(first, second, strict=True)
-            ]
-        )
+        first, second = (self._cosines(index).transpose(0, 1) for index in pair)  # [heads, B, K] each
+        losses = swapped_loss(first, second, temperature=options.temperature, epsilon=options.epsilon)  # [heads]
         self.epoch_losses.append(losses.detach())
         self.log("train_loss", losses.mean().detach())
         return losses.mean()

@@ -25,6 +25,12 @@ def test_all_clusters_are_equally_large_and_every_image_counts_once(n: int, k: i
     assert (targets.sum(0) * k / n - 1).abs().max() < 2e-4
 
 
+def test_heads_are_balanced_each_by_itself() -> None:
+    scores = torch.rand(3, 30, 4)
+    together = balanced(scores, tolerance=1e-6)
+    assert all(torch.allclose(together[head], balanced(scores[head], tolerance=1e-6), atol=1e-4) for head in range(3))
+
+
 def test_targets_are_those_of_optimal_transport() -> None:
     """For a small epsilon, the assignment of equally many images to each cluster whose scores sum up highest."""
     from scipy.optimize import linear_sum_assignment
