@@ -14,6 +14,7 @@ class Hub(ThreadingHTTPServer):
 
     Attributes:
         files: content by OWNER/NAME and the name of the file.
+        commit: of all repositories.
         gated: repositories that want an account.
         asked: what was asked for: method, path, and the byte from which on.
         changed: serve other content than the SHA-256 tells.
@@ -26,6 +27,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.files: dict[tuple[str, str], bytes] = {}
+        self.commit = COMMIT
         self.gated: set[str] = set()
         self.asked: list[tuple[str, str, int]] = []
         self.changed = False
@@ -75,7 +77,11 @@ class Answer(BaseHTTPRequestHandler):
             sha256 = hashlib.sha256(content).hexdigest()
             # Of another name, so that the client takes it for another machine.
             where = f"http://localhost:{self.server.server_port}/elsewhere/{repository}/{file}"
-            tells = {"X-Repo-Commit": COMMIT, "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content))}
+            tells = {
+                "X-Repo-Commit": self.server.commit,
+                "X-Linked-Etag": f'"{sha256}"',
+                "X-Linked-Size": str(len(content)),
+            }
             self.head(302, {**tells, "Location": where})
         elif any(known == repository for known, _ in self.server.files):
             self.head(404, {"X-Error-Code": "EntryNotFound"})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.hub import is_whole
+from anomaly_clustering.features.hub import fetch, is_whole, look_up
 
 NETWORK, REPOSITORY = "test_resnet", "timm/test_resnet.r160_in1k"
 FILE = f"hub/models--timm--test_resnet.r160_in1k/snapshots/{COMMIT}/model.safetensors"
@@ -140,6 +141,29 @@ def test_what_the_hub_does_not_have_is_not_kept(hub: Hub, capsys: pytest.Capture
     assert "has the SHA-256" in said
     assert "nothing was kept" in said
     assert [path for path in Path("stick").rglob("*") if path.is_file()] == []
+
+
+def test_a_part_that_is_too_long_is_begun_anew(hub: Hub, content: bytes) -> None:
+    part = Path("stick") / PART.format(hashlib.sha256(content).hexdigest())
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content + b"more")
+    main(["weights", "fetch", NETWORK, "--folder", "stick"])
+    assert (Path("stick") / FILE).read_bytes() == content
+
+
+def test_an_answer_cannot_write_elsewhere(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.commit = "../../../../elsewhere"
+    said = error(["weights", "fetch", NETWORK, "--folder", "stick"], capsys)
+    assert "does not answer as the Hugging Face Hub does" in said
+    assert not Path("stick").exists()
+
+
+def test_processes_of_one_run_download_once(hub: Hub, tmp_path: Path) -> None:
+    offered = look_up(REPOSITORY)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda _: fetch(offered, tmp_path / "hub", called=NETWORK), range(3)))
+    assert len(set(found)) == 1
+    assert hub.downloads == [0]
 
 
 def test_half_a_file_is_named_and_fetched_again(

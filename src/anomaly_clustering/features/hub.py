@@ -7,8 +7,10 @@ a download goes on, and what came is compared with the checksum.
 """
 
 import errno
+import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +30,10 @@ FILE = "model.safetensors"
 # Seconds to wait for an answer: of a machine without a network nobody wants to wait for longer.
 ANSWER = 10
 SHA256 = re.compile("[0-9a-f]{64}")
+# What becomes a name of a file or folder.
+COMMIT, TAG = re.compile("[0-9a-f]{40}"), re.compile(r"[\w-]{1,100}")
+# Seconds between two looks whether another process has ended.
+LOOK = 0.2
 
 
 class Offered(NamedTuple):
@@ -129,9 +135,9 @@ def look_up(repository: str) -> Offered:
         raise ConnectionError(f"HF_HUB_OFFLINE is set, so that {repository} is not downloaded; unset it to download it")
     with _saying_why(repository):
         told = get_hf_file_metadata(hf_hub_url(repository, FILE), timeout=ANSWER)
-    if told.commit_hash is None or told.etag is None:
+    if not (COMMIT.fullmatch(told.commit_hash or "") and TAG.fullmatch(told.etag or "")):
         raise ConnectionError(f"{constants.ENDPOINT} does not answer as the Hugging Face Hub does; look at HF_ENDPOINT")
-    return Offered(repository, told.commit_hash, told.etag, told.size)
+    return Offered(repository, str(told.commit_hash), str(told.etag), told.size)
 
 
 def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
@@ -148,7 +154,7 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
     Raises:
         ConnectionError: the hub was lost; what has come is kept.
         ValueError: what has come is not what the hub has, and is removed.
-        OSError: the disk is too small, or another process fetches the same.
+        OSError: the disk is too small.
 
     Example:
         >>> fetch(look_up("timm/resnet18.a1_in1k"), Path("weights/hub"), called="resnet18").name  # doctest: +SKIP
@@ -157,9 +163,7 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
     folder = cache / f"models--{offered.repository.replace('/', '--')}"
     file = folder / "snapshots" / offered.commit / FILE
     part = folder / "blobs" / f"{offered.tag}.incomplete"
-    with naming_a_full_disk(cache), held(folder / "blobs" / f"{offered.tag}.lock") as lock:
-        if lock == "busy":
-            raise OSError(f"another process fetches {offered.repository} to {str(cache)!r}; wait until it has")
+    with naming_a_full_disk(cache), _alone(folder / "blobs" / f"{offered.tag}.lock"):
         if not (file.is_file() and is_whole(file)):
             _download(offered, part, called)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -171,11 +175,26 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
     return file
 
 
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait for another process that fetches the same, as those of one run do."""
+    while True:
+        with held(lock) as state:
+            if state != "busy":
+                yield
+                return
+        time.sleep(LOOK)
+
+
 def _download(offered: Offered, part: Path, called: str) -> None:
     """Fill the part that is there until it is the whole file."""
     url = hf_hub_url(offered.repository, FILE, revision=offered.commit)
     part.touch()
     has = part.stat().st_size
+    if offered.size is not None and has > offered.size:
+        # Whatever it is, it is not the beginning of the file.
+        part.write_bytes(b"")
+        has = 0
     free = shutil.disk_usage(part.parent).free
     if offered.size is not None and offered.size - has > free:
         raise OSError(
@@ -192,6 +211,9 @@ def _download(offered: Offered, part: Path, called: str) -> None:
             expected_size=offered.size,
             displayed_filename=called,
         )
+        # A stick may be pulled out, and the name must not be there before the content.
+        file.flush()
+        os.fsync(file.fileno())
     if SHA256.fullmatch(offered.tag) and (found := digest(part)) != offered.tag:
         part.unlink()
         raise ValueError(
