@@ -22,6 +22,7 @@ from baselines.draws import Draws
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
 from baselines.global_batch import precise, whole_batch
+from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
 
 Probabilities = Float[Tensor, "n k"]
@@ -51,29 +52,19 @@ def temi_loss(
     return -(weight * (information[0] + information[1]) / 2).mean()
 
 
-class Heads(nn.Module):
-    """Heads side by side, each a layer, GELU, a bottleneck of unit length, and clusters as directions in it.
+class Heads(UnitHeads):
+    """Heads side by side, whose clusters are directions of the bottleneck.
 
     The weight of each cluster is a direction and a length, as in DINO's head; lengths begin at one.
     """
 
-    def __init__(self, channels: int, num_clusters: int, count: int, *, hidden: int = 512, bottleneck: int = 256):
-        super().__init__()
-        self.into = nn.ModuleList(
-            nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)) for _ in range(count)
-        )
-        for module in self.into.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
-        self.direction = nn.Parameter(torch.randn(count, num_clusters, bottleneck))
+    def __init__(self, channels: int, num_clusters: int, count: int):
+        super().__init__(channels, num_clusters, count)
         self.length = nn.Parameter(torch.ones(count, num_clusters))
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
         """Logits."""
-        points = nn.functional.normalize(torch.stack([into(features) for into in self.into], 1), dim=2)
-        clusters = nn.functional.normalize(self.direction, dim=2) * self.length[:, :, None]
-        return torch.einsum("bhd,hkd->bhk", points, clusters)
+        return super().forward(features) * self.length
 
 
 class TEMI(LightningModule):

@@ -19,6 +19,7 @@ import yaml
 
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.system.files import whole_file
+from baselines import Prototypes
 from experiments.categories import Category, fingerprint, load, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
@@ -101,16 +102,19 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
 
 
 def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
-    """Arguments of MIC; modules of other classes have their own."""
-    if not is_mic(class_path):
-        return _given(class_path, _parameters(class_path), settings)
+    """Arguments of MIC, and of what is trained on its regions; modules of other classes have their own."""
+    given = {} if is_mic(class_path) else _given(class_path, _parameters(class_path), settings)
+    if not (is_mic(class_path) or locate(class_path) is Prototypes):
+        return given
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
         options["checkpoint"] = str(settings.checkpoint)
-    if settings.tau is not None:
-        options["tau"] = settings.tau
     if settings.cache:
         options["cache"] = str(settings.cache)
+    if not is_mic(class_path):
+        return options | given
+    if settings.tau is not None:
+        options["tau"] = settings.tau
     if settings.resamples:
         options["resamples"] = settings.resamples
     return options

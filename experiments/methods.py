@@ -73,6 +73,16 @@ DEEP = {
     "SCAN (best epoch)": Method("configs/baselines/scan.yaml", prefix="best_"),
 }
 
+PROTOTYPES = Method("configs/baselines/prototypes.yaml")
+# What is trained on our own localisation, beside clustering of the same embeddings.
+RIVALS = {
+    "Signed residuals, bagged Ward": Method(MIC + "signed_residuals.yaml"),
+    "Signed residuals, prototypes": PROTOTYPES,
+    "Weighted averages, Ward": WEIGHTED,
+    "Weighted averages, bagged Ward": with_options(WEIGHTED, method="bagged_ward"),
+    "Weighted averages, prototypes": with_options(PROTOTYPES, embedding="paper"),
+}
+
 # Section 5.1: the last layer, its patches as they are, without the average pooling.
 LAST_LAYER = {
     "Holistic": Method(MIC + "holistic.yaml", {"layer": "last"}),

@@ -119,7 +119,7 @@ def options_of_commands(capsys: pytest.CaptureFixture[str]) -> dict[str, set[str
         for name in signature(one).parameters
     }
     known = dict.fromkeys(("test", "validate", "predict", "fit"), research)
-    for command in ("cluster", "export", "assign", "update", "watch", "trends", "export-onnx"):
+    for command in ("cluster", "export", "assign", "update", "watch", "trends", "export-onnx", "weights"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known[command] = options_in_help(capsys.readouterr().out)

@@ -72,3 +72,16 @@ Count the images of each defect, and its share, by hour, day, shift or batch: th
 has added. trends.csv and trends.html in the folder of the run hold the counts, a Pareto chart, shares over time, the
 share of unknown images, and how far embeddings drift. Marked is what has changed beyond chance: of 100 sets of images
 in which nothing changes, something is marked in 2. Times are those of the metadata, else of EXIF, else of the files."""
+WEIGHTS = """\
+Download the weights of networks for a machine that has no network connection. Licence, size and origin are printed
+before anything is downloaded. What is there is not downloaded again, what was interrupted goes on, and what came is
+compared with the checksum of the Hugging Face Hub. The folder is laid out like the one that HF_HOME names, so that timm
+and other programs find the weights too."""
+WEIGHTS_EXAMPLES = """\
+examples:
+  anomaly-clustering weights fetch wide_resnet50_2 --folder stick/weights
+  anomaly-clustering weights show vit_small_patch16_dinov3.lvd1689m
+  anomaly-clustering weights list --folder stick/weights
+
+On the machine without a network:
+  HF_HOME=stick/weights HF_HUB_OFFLINE=1 anomaly-clustering cluster photos --backbone wide_resnet50_2"""

@@ -33,6 +33,7 @@ for a folder of images:
   watch FOLDER --run DIR       assign images as they come into a folder
   trends --run DIR             counts and shares of defects over time or by batch, with what has changed
   export-onnx --run DIR        a run as one ONNX file, which tells clusters without this package
+  weights fetch NAME           weights of a network, to carry to a machine without a network connection
 
 for research, each with a method and data (-c CONFIG, --model, --data; see configs/):
   test                         the paper's method and its variants, with all scores
@@ -48,7 +49,7 @@ examples:
   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml --data.root DIR
   anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml --data.root DIR"""
 COMMANDS = (
-    *("cluster", "export", "assign", "update", "watch", "trends", "export-onnx"),
+    *("cluster", "export", "assign", "update", "watch", "trends", "export-onnx", "weights"),
     *("test", "validate", "predict", "fit"),
 )
 # Set to anything, it shows where in the code an error was raised.
@@ -151,6 +152,10 @@ def _command(words: list[str]) -> Callable[[], object]:
             from anomaly_clustering.cli.export_onnx import export_onnx
 
             return partial(export_onnx, options)
+        case ["weights", *rest]:
+            from anomaly_clustering.cli.weights import weights, weights_options
+
+            return partial(weights, weights_options(rest))
         case [word, *_] if word not in COMMANDS and not word.startswith("-"):
             raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
         case _:

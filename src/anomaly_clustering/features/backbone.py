@@ -5,7 +5,6 @@ The one place that knows what a network of timm expects of its input, and where 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from anomaly_clustering.features.folding import fold
-from anomaly_clustering.features.pretrained import EMBEDDED, load_into, weights_of
+from anomaly_clustering.features.pretrained import load_into, weights_of
+from anomaly_clustering.features.published import EMBEDDED, check_name
 
 LAST = "last"
 PYRAMID = "pyramid"
@@ -170,11 +170,7 @@ def _joined(maps: list[Tensor]) -> Tensor:
 
 
 def _create(name: str) -> Network:
-    if not timm.is_model(name):
-        close = get_close_matches(name.split(".")[0], timm.list_models(), n=5)
-        raise ValueError(
-            f"timm has no network {name!r}; {f'similar are {close}' if close else 'see timm.list_models()'}"
-        )
+    check_name(name)
     network = timm.create_model(name)
     if _is_transformer(network):
         network = timm.create_model(name, dynamic_img_size=True)

@@ -8,15 +8,17 @@ import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
-from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
-from timm.models import get_pretrained_cfg, load_state_dict
+from timm.models import load_state_dict
 from torch import Tensor
 
-EMBEDDED = "embedded"
+from anomaly_clustering.features.hub import cache_of, cached, fetch, look_up
+from anomaly_clustering.features.published import EMBEDDED, published
+
 _OFFLINE = f"Give a local checkpoint (.safetensors, .pth), or use the network that needs none: backbone {EMBEDDED!r}"
+
+# What safetensors and PyTorch say of a file without its end.
+CUT_OFF = ("not fully covered", "failed finding central directory")
 
 
 def weights_of(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], str]:
@@ -59,6 +61,11 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise ValueError(
                 f"checkpoint {str(path)!r} holds no weights but text, such as a web page that a download left in their "
                 f"place: it begins with {start.decode(errors='replace')!r}; download the file itself"
+            ) from None
+        if any(sign in str(error) for sign in CUT_OFF):
+            raise ValueError(
+                f"checkpoint {str(path)!r} was cut off, often in a copy that was interrupted; copy it again, or have "
+                "it downloaded again by `anomaly-clustering weights fetch`"
             ) from None
         if isinstance(error.__cause__ or error, pickle.UnpicklingError):
             raise ValueError(
@@ -122,21 +129,15 @@ def _below_prefix(state: dict[str, Tensor], own: dict[str, Tensor], source: str)
 
 def _timm_weights(name: str) -> Path:
     """timm's weights from the local cache, or downloaded once."""
-    config = get_pretrained_cfg(name)
-    if config is None or not config.hf_hub_id:
-        raise ValueError(f"timm has no downloadable weights for {name!r}. {_OFFLINE}")
-    file = "model.safetensors"
-    cached = try_to_load_from_cache(config.hf_hub_id, file)
-    if isinstance(cached, str):
-        return Path(cached)
+    found, cache = published(name), cache_of(None)
+    if file := cached(found.repository, cache):
+        return file
     try:
-        # One short try, since the hub's own client takes most of a minute to give up.
-        urlopen(Request(hf_hub_url(config.hf_hub_id, file), method="HEAD"), timeout=10).close()
-        return Path(hf_hub_download(config.hf_hub_id, file))
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
+        return fetch(look_up(found.repository), cache, called=found.network)
+    except ConnectionError as error:
         raise ConnectionError(
-            f"the weights of {name!r} are not on this machine and could not be downloaded ({reason}). {_OFFLINE}"
+            f"the weights of {name!r} are not in {str(cache)!r} and could not be downloaded: {error}. {_OFFLINE}, or "
+            f"carry them here: `anomaly-clustering weights fetch {name}` on a machine with a network"
         ) from None
 
 

@@ -1,0 +1,151 @@
+"""Names of networks in; their weights, in a folder to carry to an offline machine, out: the command `weights`."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from anomaly_clustering.cli.descriptions import WEIGHTS, WEIGHTS_EXAMPLES
+from anomaly_clustering.cli.options import Parser
+
+# Imports of timm take seconds, and --help needs none.
+if TYPE_CHECKING:
+    from anomaly_clustering.features.hub import Offered
+    from anomaly_clustering.features.published import Published
+
+
+class Wanted(NamedTuple):
+    """The weights of a network that the user has named.
+
+    Attributes:
+        published: where.
+        there: the file, if it is in the folder already; whole or not.
+        whole: whether it is.
+        offered: by the hub; None where the hub need not be asked, or did not answer.
+        why: the hub did not answer.
+    """
+
+    published: "Published"
+    there: Path | None
+    whole: bool
+    offered: "Offered | None"
+    why: str
+
+
+def weights_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering weights`."""
+    parser = Parser(
+        prog="anomaly-clustering weights",
+        description=WEIGHTS,
+        epilog=WEIGHTS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("action", choices=tuple(ACTIONS), help="fetch: download; show: licence and size alone; list: what is there")
+    add("names", nargs="*", metavar="NAME", help="networks by their names in timm, such as wide_resnet50_2")
+    add("--folder", type=Path, metavar="DIR", help="to carry (default: this machine's cache, which HF_HOME may name)")
+    options = parser.parse_args(argv)
+    if options.action == "list" and options.names:
+        parser.error(f"weights list shows all that is there; to look {options.names[0]!r} up take: weights show")
+    if options.action != "list" and not options.names:
+        parser.error(f"name a network of timm, such as: weights {options.action} wide_resnet50_2")
+    return options
+
+
+def weights(options: argparse.Namespace) -> None:
+    """Run the command; for the options see `weights_options`."""
+    ACTIONS[options.action](options)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from anomaly_clustering.features.hub import cache_of, fetch, look_up
+    from anomaly_clustering.system.results import keeping
+
+    cache = cache_of(options.folder)
+    # What is spelt wrong, or cannot be had, is told before anything is downloaded.
+    wanted = _wanted(options, ask=look_up)
+    _print(wanted)
+    keeping(lambda: "what has come is kept: start the command again to go on")
+    for one in wanted:
+        if one.offered:
+            fetch(one.offered, cache, called=one.published.network)
+    _say(f"All of it is in {str(options.folder or cache)!r}.")
+    if options.folder:
+        _say("On a machine without a network, to which you carry that folder:")
+        _say(f"  HF_HOME=DIR HF_HUB_OFFLINE=1 anomaly-clustering cluster photos --backbone {options.names[0]}")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from anomaly_clustering.features.hub import look_up
+
+    def ask(repository: str) -> "Offered | str":
+        try:
+            return look_up(repository)
+        except OSError as error:
+            return str(error)
+
+    _print(_wanted(options, ask=ask))
+
+
+def _list(options: argparse.Namespace) -> None:
+    from anomaly_clustering.features.hub import cache_of, repositories
+    from anomaly_clustering.features.published import of_repository
+
+    cache = cache_of(options.folder)
+    found = [known for repository in repositories(cache) if (known := of_repository(repository))]
+    _print([_look(known, cache) for known in found])
+    if not found:
+        _say(f"No weights of timm are in {str(options.folder or cache)!r}.")
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"fetch": _fetch, "show": _show, "list": _list}
+
+
+def _wanted(options: argparse.Namespace, *, ask: "Callable[[str], Offered | str]") -> list[Wanted]:
+    from anomaly_clustering.features.hub import cache_of
+    from anomaly_clustering.features.published import published
+
+    known = dict.fromkeys(published(name) for name in options.names)
+    looked = [_look(one, cache_of(options.folder)) for one in known]
+    asked = []
+    for one in looked:
+        answer = "" if one.whole else ask(one.published.repository)
+        asked.append(one._replace(why=answer) if isinstance(answer, str) else one._replace(offered=answer))
+    return asked
+
+
+def _look(published: "Published", cache: Path) -> Wanted:
+    from anomaly_clustering.features.hub import cached, is_whole
+
+    there = cached(published.repository, cache)
+    return Wanted(published, there, bool(there and is_whole(there)), None, "")
+
+
+def _print(wanted: Sequence[Wanted]) -> None:
+    for one in wanted:
+        _say(one.published.network)
+        _say(f"  licence  {one.published.licence or 'not stated'} ({one.published.terms})")
+        _say(f"  size     {_size(one)}")
+        _say(f"  from     {one.published.page}")
+
+
+def _size(one: Wanted) -> str:
+    if one.there and one.whole:
+        return f"{_megabytes(one.there.stat().st_size)}, is there"
+    before = "what is there was cut off; " if one.there else ""
+    if one.offered is None:
+        return f"{before}not known: {one.why}" if one.why else f"{before}fetch it again"
+    return f"{before}{_megabytes(one.offered.size)} to download"
+
+
+def _megabytes(size: int | None) -> str:
+    return "an unknown number of MB" if size is None else f"{size / 1e6:,.{0 if size > 1e7 else 1}f} MB"
+
+
+def _say(line: str) -> None:
+    # Rich takes a twentieth of a second to import.
+    from rich.console import Console
+
+    from anomaly_clustering.cli.console import print_plainly
+
+    print_plainly(Console(), line)
