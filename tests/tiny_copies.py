@@ -11,7 +11,9 @@ from PIL import Image
 
 def photograph(path: Path, seed: int = 0, size: tuple[int, int] = (48, 48)) -> Path:
     """Noise, so that no two images have the same content."""
-    pixels = np.random.default_rng([seed, *path.name.encode()]).integers(90, 160, (size[1], size[0], 3), dtype=np.uint8)
+    pixels = np.random.default_rng([seed, *"/".join(path.parts[-3:]).encode()]).integers(
+        90, 160, (size[1], size[0], 3), dtype=np.uint8
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path

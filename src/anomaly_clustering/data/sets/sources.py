@@ -28,6 +28,7 @@ class PublicDataset(DefectDataModule):
         download: fetch the archive if `root` does not exist, where its owner offers one; the licence is printed before.
             By default nothing comes from the internet.
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
+        copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
         batch_size: images in a batch; 32 fit the memory of a laptop.
@@ -57,6 +58,7 @@ class PublicDataset(DefectDataModule):
         several: Several = "leave_out",
         download: bool = False,
         maps: Path | str | None = None,
+        copies: Copies = "all",
         image_size: int = 256,
         aspect: Aspect = "square",
         batch_size: int = 32,
@@ -68,6 +70,7 @@ class PublicDataset(DefectDataModule):
             partial(_listed, found, place, category=category, several=several),
             prepare=partial(_prepare, found, place, download=download),
             maps=maps,
+            copies=copies,
             image_size=image_size,
             aspect=aspect,
             batch_size=batch_size,
