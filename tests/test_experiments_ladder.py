@@ -98,7 +98,7 @@ def test_the_cells_of_the_papers_tables_keep_their_names() -> None:
     for name, table in TABLES.items():
         keys = {method: cell(method, of, SYNTHETIC, 0, settings).key for method, of in table.methods.items()}
         found[name] = hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:12]
-    del found["ladder"]
+    del found["ladder"], found["rival"]
     assert found == KEYS
 
 

@@ -13,6 +13,9 @@ from anomaly_clustering.data import Folder
 from baselines import Prototypes
 from baselines.prototypes import balanced, swapped_loss
 from baselines.regions import region_embeddings
+from experiments.categories import SYNTHETIC
+from experiments.cells import Settings, cell
+from experiments.methods import RIVALS
 
 
 @pytest.mark.parametrize(("n", "k"), [(6, 2), (128, 6), (500, 20)])
@@ -128,6 +131,17 @@ def test_it_stands_on_the_embeddings_that_we_cluster(photos: Path, embedding: st
     assert torch.allclose(module.clean, torch.from_numpy(ours.grouping.embeddings).float(), atol=1e-5)
     # The trainer goes on with the data as before.
     assert data.trainer.lightning_module is module
+
+
+def test_in_a_table_prototypes_stand_on_what_the_row_above_clusters() -> None:
+    settings = Settings(synthetic=True, backbone="resnet18", cache=Path("cache"), trained={"Prototypes.heads": 2})
+    for_us, for_them = (
+        cell(name, RIVALS[name], SYNTHETIC, 2, settings).config["model"]["init_args"]
+        for name in ("Signed residuals, bagged Ward", "Signed residuals, prototypes")
+    )
+    shared = ("backbone", "cache", "seed")
+    assert [for_them[name] for name in shared] == [for_us[name] for name in shared] == ["resnet18", "cache", 2]
+    assert for_them["heads"] == 2
 
 
 def test_regions_do_not_look_at_classes(photos: Path) -> None:

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.hub import fetch, is_whole, look_up
+from anomaly_clustering.features.published import published
 
 NETWORK, REPOSITORY = "test_resnet", "timm/test_resnet.r160_in1k"
 FILE = f"hub/models--timm--test_resnet.r160_in1k/snapshots/{COMMIT}/model.safetensors"
@@ -59,8 +60,11 @@ def error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_carried_folder_works_offline(hub: Hub, tmp_path: Path, flat_photos: Path) -> None:
-    main(["weights", "fetch", NETWORK, "--folder", "stick"])
+@pytest.mark.parametrize("network", [NETWORK, pytest.param("wide_resnet50_2", marks=pytest.mark.slow)])
+def test_a_carried_folder_works_offline(network: str, hub: Hub, tmp_path: Path, flat_photos: Path) -> None:
+    weights = save(timm.create_model(network).state_dict())
+    hub.files[published(network).repository, "model.safetensors"] = weights
+    main(["weights", "fetch", network, "--folder", "stick"])
     # To another file system, as one copies to a stick that knows no links.
     assert not [path for path in Path("stick").rglob("*") if path.is_symlink()]
     shutil.copytree("stick", "laptop")
@@ -68,11 +72,11 @@ def test_a_carried_folder_works_offline(hub: Hub, tmp_path: Path, flat_photos: P
     hub.asked.clear()
     environment = {**os.environ, "HF_HOME": "laptop", "HF_HUB_OFFLINE": "1"}
     program = [sys.executable, "-m", "anomaly_clustering"]
-    words = ["cluster", str(flat_photos), "--backbone", NETWORK, "--image-size", "64", "--views", "1", "--out", "out"]
+    words = ["cluster", str(flat_photos), "--backbone", network, "--image-size", "64", "--views", "1", "--out", "out"]
     done = subprocess.run([*program, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
-    of_timm = "import timm; timm.create_model('test_resnet', pretrained=True)"
+    of_timm = f"import timm; timm.create_model('{network}', pretrained=True)"
     subprocess.run([sys.executable, "-c", of_timm], env=environment, check=True)
     assert hub.asked == []
 
