@@ -10,7 +10,9 @@ from anomaly_clustering.mic.embedding_bar import EmbeddingBar
 from anomaly_clustering.mic.estimate import SHORT
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.pace import Pace
+from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.trainer import plain_trainer
+from anomaly_clustering.system.progress import tracked
 
 
 class Clock:
@@ -108,3 +110,10 @@ def test_a_bar_of_images_is_shown_and_its_end_says_how_fast_they_were(
     assert line.split()[-3].endswith("/s")
     assert line.split()[-2:] == ["0:00:00", "left"]
     assert plain_trainer(progress_bar=False).progress_bar_callback is None
+
+
+def test_a_bar_that_goes_away_leaves_nothing_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(tracked("abc", "Reading letters")) == ["a", "b", "c"]
+    with progress_bar("Comparing images", 3, shown=True) as advance:
+        advance(3)
+    assert capsys.readouterr() == ("", "")

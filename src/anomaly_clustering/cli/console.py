@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.system.messages import LONGEST_NAME, shortened
+from anomaly_clustering.system.progress import tracked
 
 WIDTH = 80
 
@@ -48,7 +48,7 @@ def offering_to_skip() -> Iterator[None]:
 
 def drawing_the_report(images: Iterable[Path]) -> Iterable[Path]:
     """A bar that shows how far the report is."""
-    return track(images, "Drawing the report", transient=True)
+    return tracked(images, "Drawing the report")
 
 
 def print_scores(console: Console, metrics: Mapping[str, float]) -> None:

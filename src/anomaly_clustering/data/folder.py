@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from rich.progress import track
-
 from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
@@ -16,6 +14,7 @@ from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, lo
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, Found, look, why_left_out
 from anomaly_clustering.system.files import real_path
+from anomaly_clustering.system.progress import tracked
 
 
 def list_folder(
@@ -176,7 +175,7 @@ def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """The images that can be read, and what is wrong with each of the others."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         checked = threads.map(_what_is_wrong, images)
-        wrong = [*track(checked, "Checking the images", total=len(images), transient=True)]
+        wrong = [*tracked(checked, "Checking the images", total=len(images))]
     return [image for image, message in zip(images, wrong, strict=True) if not message], [*filter(None, wrong)]
 
 

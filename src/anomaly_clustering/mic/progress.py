@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
+from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
@@ -44,6 +45,8 @@ def bars(*, shown: bool, transient: bool) -> Bars:
         transient: whether they go away when the work is done.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(), Left())
+    # What goes away would leave an empty line in a file.
+    shown = shown and (not transient or get_console().is_terminal)
     return Bars(*columns, disable=not shown, transient=transient)
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -17,6 +16,7 @@ from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.later_images import LaterImages, contents_of
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.progress import tracked
 
 
 def embed_later(
@@ -58,7 +58,7 @@ def embed_later(
 
 def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:
     loader = DataLoader(images_of(images, recipe), batch_size=recipe.batch, collate_fn=as_batch)
-    for batch in track(loader, "Comparing with the run", transient=True):
+    for batch in tracked(loader, "Comparing with the run"):
         yield batch["image"]
 
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.progress import track
-
 from anomaly_clustering.data.images import decode
 from anomaly_clustering.system.files import whole_folder
+from anomaly_clustering.system.progress import tracked
 
 
 class Cut(NamedTuple):
@@ -54,7 +52,7 @@ def write_once(folder: Path, cuts: Sequence[Cut], *, side: int) -> None:
         return
     with whole_folder(folder, keep=True) as new:
         last, image = None, None
-        for cut in track(cuts, "Cutting out the defects", transient=True, console=Console(stderr=True)):
+        for cut in tracked(cuts, "Cutting out the defects"):
             if image is None or cut.image != last:
                 last, image = cut.image, decode(cut.image)
             left, top = (
