@@ -20,14 +20,14 @@ from experiments.found import Found
 from experiments.methods import REPOSITORY, Method
 from experiments.output import absent, figure_as_text, per_category, table_as_text, write_figure, write_table
 from experiments.plan import Plan, estimate, make_plan
-from experiments.reproduction import write_reproduction
+from experiments.reproduction import Part, write_reproduction
 from experiments.run import run
-from experiments.tables import TABLES
+from experiments.tables import RESAMPLES, TABLES
 
 REPRODUCTION = "reproduction"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Command:
     """What was asked for."""
 
@@ -41,6 +41,8 @@ class Command:
     only: Sequence[str] = ()
     categories: Sequence[Category] = ()
     dry_run: bool = False
+    finished: bool = False
+    """Compute nothing, and write what is finished."""
     executor: Name = "inprocess"
     workers: int = 1
     address: str | None = None
@@ -63,30 +65,58 @@ def make(command: Command) -> int:
         remove_leftovers_below(command.out)
     failed: dict[str, str] = {}
     for name in command.names:
-        if name == REPRODUCTION:
-            if not command.dry_run:
-                _reproduce(store, command)
-            continue
-        plan = plan_of(name, command)
-        missing = [cell for cell in _chosen(plan, command) if not store.read(cell) and cell.key not in failed]
+        parts = _parts(command) if name == REPRODUCTION else [(name, command)]
         if command.dry_run:
-            _list(name, missing, plan, store)
+            _list(name, parts, store)
             continue
-        failed |= _compute(name, _with_weights(missing, plan), store, command)
-        found = Found(plan, store, settings_of(name, command))
-        print(write(name, found, command, failed), flush=True)
+        found = {part: _measured(*part, store, failed) for part in parts}
+        if name == REPRODUCTION:
+            _reproduce(found, failed)
+            continue
+        print(write(name, found[name, command], command, failed), flush=True)
         if command.wandb != "off":
-            log_summary(
-                _followed(name, "summary", name, 0, f"{name}-{found.settings.name}", command), *per_category(found)
-            )
+            summary = _followed(name, "summary", name, 0, f"{name}-{found[name, command].settings.name}", command)
+            log_summary(summary, *per_category(found[name, command]))
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0
 
 
+def _parts(command: Command) -> list[tuple[str, Command]]:
+    """Every table and figure, with each network that was named; those that compare networks once."""
+    each = [_with_network(command, network) for network in command.networks] or [command]
+    return [(name, of) for name in (*TABLES, *FIGURES) for of in ([command] if _compares_networks(name) else each)]
+
+
+def _with_network(command: Command, network: Network) -> Command:
+    checkpoint = Path(network.checkpoint) if network.checkpoint else None
+    settings = replace(command.settings, backbone=network.name, checkpoint=checkpoint, last_layer=network.last_layer)
+    flags = ["--backbone", network.name]
+    flags += ["--checkpoint", network.checkpoint] if network.checkpoint else []
+    flags += ["--last-layer", network.last_layer] if network.last_layer != "last" else []
+    return replace(command, settings=settings, flags=f"{command.flags} {shlex.join(flags)}".lstrip())
+
+
+def _compares_networks(name: str) -> bool:
+    return name in FIGURES and bool(FIGURES[name].networks)
+
+
+def _missing(name: str, plan: Plan, command: Command, store: Store) -> list[Cell]:
+    """The cells to compute."""
+    return [] if command.finished else [cell for cell in _chosen(plan, command) if not store.read(cell)]
+
+
+def _measured(name: str, command: Command, store: Store, failed: dict[str, str]) -> Found:
+    """Compute what is missing of a table or figure; those that fail are put down, and not tried again."""
+    plan = plan_of(name, command)
+    missing = [cell for cell in _missing(name, plan, command, store) if cell.key not in failed]
+    failed |= _compute(name, _with_weights(missing, plan), store, command)
+    return Found(plan, store, settings_of(name, command))
+
+
 def _check(command: Command) -> None:
     """Fail before any work: an option that nothing follows would go unnoticed for hours."""
-    names = [name for name in command.names if name != REPRODUCTION]
+    names = [name for asked in command.names for name in ((*TABLES, *FIGURES) if asked == REPRODUCTION else (asked,))]
     methods = list(dict.fromkeys(method for name in names for method in methods_of(name, command)))
     for begin in command.only:
         if not any(method.lower().startswith(begin.lower()) for method in methods):
@@ -106,18 +136,30 @@ def _check(command: Command) -> None:
             raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
 
 
-def _reproduce(store: Store, command: Command) -> None:
+def _reproduce(found: Mapping[tuple[str, Command], Found], failed: Mapping[str, str]) -> None:
+    """Write all tables and figures, and one report on them; what was finished before is not drawn anew."""
+    (command, *_) = (command for _, command in found)
+    if not command.finished:
+        for (name, of), measured in found.items():
+            write(name, measured, of, failed)
     write_reproduction(
-        lambda name: Found(plan_of(name, command), store, settings_of(name, command)),
-        lambda name, found: text_of(name, found, command),
-        flags=lambda name: f"{command.flags} {_network_flags(name, command)}".rstrip(),
+        [
+            Part(
+                name,
+                measured,
+                text_of(name, measured, of),
+                f"{of.flags} {_network_flags(name, of)}".rstrip(),
+                of.settings.backbone if command.networks and not _compares_networks(name) else "",
+            )
+            for (name, of), measured in found.items()
+        ],
         out=command.report,
     )
     print(f"Written to {command.report}")
 
 
 def _network_flags(name: str, command: Command) -> str:
-    if not command.networks or name not in FIGURES or not FIGURES[name].networks:
+    if not command.networks or not _compares_networks(name):
         return ""
     return shlex.join(["--backbones", *map(str, command.networks)])
 
@@ -149,9 +191,8 @@ def plan_of(name: str, command: Command) -> Plan:
 
 def settings_of(name: str, command: Command) -> Settings:
     """Those of the command, with as many random subsets as a table or figure takes."""
-    usual = TABLES[name].resamples if name in TABLES else 0
-    asked = usual if command.resamples is None else command.resamples
-    return replace(command.settings, resamples=asked if usual else 0)
+    usual = TABLES[name].resamples if name in TABLES else RESAMPLES
+    return replace(command.settings, resamples=usual if command.resamples is None else command.resamples)
 
 
 def methods_of(name: str, command: Command) -> Mapping[str, Method]:
@@ -174,14 +215,23 @@ def _chosen(plan: Plan, command: Command) -> list[Cell]:
     return [cell for cell in plan.once() if cell.key in wanted]
 
 
-def _list(name: str, missing: Sequence[Cell], plan: Plan, store: Store) -> None:
-    for cell in missing:
+def _list(name: str, parts: Sequence[tuple[str, Command]], store: Store) -> None:
+    """Print the runs that are missing, each once, and how long they take."""
+    all_cells: dict[str, Cell] = {}
+    missing: dict[str, Cell] = {}
+    absences: dict[str, str] = {}
+    for part, command in parts:
+        plan = plan_of(part, command)
+        all_cells |= {cell.key: cell for cell in plan.once()}
+        missing |= {cell.key: cell for cell in _missing(part, plan, command, store)}
+        absences |= absent(plan)
+    for cell in missing.values():
         print(f"  {cell}")
-    for what, why in absent(plan).items():
+    for what, why in absences.items():
         print(f"  missing: {what}: {why}")
-    seconds = estimate(missing, store)
+    seconds = estimate(list(missing.values()), store)
     took = "unknown, since nothing was measured yet" if seconds is None else str(timedelta(seconds=round(seconds)))
-    print(f"{name}: {len(missing)} of {len(plan.once())} runs to compute; one after the other they take {took}")
+    print(f"{name}: {len(missing)} of {len(all_cells)} runs to compute; one after the other they take {took}")
 
 
 def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
