@@ -99,6 +99,13 @@ def _folders(category: Category, root: Path | None) -> list[Path]:
     return found if complete else []
 
 
+def has_masks(category: Category, root: Path | None) -> bool:
+    """Whether somebody has marked the defects of a category that is there."""
+    if category.dataset != MVTEC[0].dataset:
+        return category.folder is None
+    return any((folder / "ground_truth").is_dir() for folder in _folders(category, root))
+
+
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
     """A digest of the names and contents of all files of a category: what was measured, wherever it lies."""

@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any, get_args
 
+from experiments.asked import REPRODUCTION, Command
 from experiments.categories import DEFECTIVE_MTD, MTD, MVTEC, SYNTHETIC, by_name, own_categories
 from experiments.cells import Settings
-from experiments.command import REPRODUCTION, Command
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
 from experiments.follow import Mode

@@ -150,6 +150,6 @@ def absent(plan: Plan) -> dict[str, str]:
     reasons: dict[str, list[str]] = {}
     whole = set(MVTEC) <= plan.missing.keys()
     categories = {category.dataset if whole else str(category): why for category, why in plan.missing.items()}
-    for what, why in (categories | plan.unavailable).items():
+    for what, why in (categories | plan.unavailable | plan.lacking).items():
         reasons.setdefault(why, []).append(what)
     return {", ".join(names): why for why, names in reasons.items()}

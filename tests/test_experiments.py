@@ -93,7 +93,13 @@ def test_a_cell_tells_how_it_came_about(root: Path, out: Path) -> None:
     assert len(record["commit"]) in (40, 41)
     assert record["duration_s"] > 0
     arrays = Store(out / "cells").arrays(
-        cell("", DISTANCES[record["method"]], MVTEC[0], 0, Settings(root, backbone="embedded", image_size=64))
+        cell(
+            "",
+            DISTANCES[record["method"]],
+            MVTEC[0],
+            0,
+            Settings(root, backbone="embedded", image_size=64, resamples=2),
+        )
     )
     assert arrays["weights"].shape == (9, 8, 8)
     assert len(arrays["tree"]) == 8
@@ -194,11 +200,22 @@ def test_numbers_have_a_spread_and_a_table_of_how_they_depend_on_tau(
     for method in ("Average", "Weighted Average", "Weighted Average (semi)"):
         assert " ± " in next(line for line in scores.splitlines() if line.startswith(f"| {method} "))
     # Uniform weights do not depend on tau.
-    assert [line.split("|")[1].strip() for line in over_tau.splitlines() if " ± " in line] == [
+    block = over_tau.partition("###")[0]
+    assert [line.split("|")[1].strip() for line in block.splitlines() if " ± " in line] == [
         *("Weighted Average", "Weighted Average (semi)"),
     ]
     (record,) = [record for record in records(out) if record["method"] == "Weighted Average"]
     assert [len(record["spreads"]["nmi"][over]) for over in ("subsets", "taus")] == [2, 5]
+
+
+def test_masks_that_a_category_lacks_are_missing_and_no_failure(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(root / "mvtec" / "tile" / "ground_truth")
+    flags = ("--categories", "bottle", "tile", "--only", "weighted average (mask")
+    assert run(root, out, *flags, table="table7") == 0
+    assert "Missing: Weighted Average (mask) on tile (no masks)." in capsys.readouterr().out
+    assert [record["category"] for record in records(out)] == ["bottle"]
 
 
 def test_what_is_finished_is_written_and_nothing_computed(
