@@ -60,7 +60,7 @@ def spread_of(results: Results, method: str, members: Sequence[Category], metric
 def _mean(rows: Sequence[Sequence[float]] | Sequence[np.ndarray]) -> np.ndarray:
     """Over rows, as far as the shortest goes."""
     shortest = min(map(len, rows))
-    return np.mean([row[:shortest] for row in rows], axis=0) if shortest else np.zeros(0)
+    return np.array([row[:shortest] for row in rows]).mean(axis=0)
 
 
 def leads(rows: Mapping[str, Spread]) -> dict[str, str]:

@@ -130,8 +130,13 @@ TABLES: dict[str, Table] = {
     ),
     "localisation": Table(
         "Do weights that localise defects better group better? (section 4.3)",
-        {name: method for name, method in {**DISTANCES, "Weighted Average (mask)": MASK}.items() if "Weighted" in name},
+        {
+            **{name: method for name, method in DISTANCES.items() if "Weighted" in name},
+            "Weighted Average (mask)": MASK,
+            **RESIDUALS,
+        },
         metrics=("localisation_auroc", "nmi"),
+        groups=(*GROUPS, *map(single, RECORDED)),
         note="Masks as weights localise perfectly. The NMI of the other weights is that of Table 1.",
     ),
     "later": Table(

@@ -63,3 +63,13 @@ def test_results_are_those_of_the_ladder(name: str) -> None:
                 assert number == found.split()[0], f"{file}: {place}, {row}{suffix} with {network}"
                 checked += 1
     assert checked >= 10
+
+
+def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
+    told = " ".join((ROOT / "docs/quickstart.md").read_text().split())
+    rows = block(LADDER, LITE)
+    for name, column in (("Magnetic Tile Defects", "MTD"), *((name, name) for name in ("metal_nut", "pill", "bottle"))):
+        with_normals, without = (rows[DEFAULT + suffix][column].split()[0] for suffix in (" (semi)", ""))
+        assert f"{with_normals} in place of {without} on {name}" in told
+    with_normals, without = (rows[PAPER + suffix]["MTD"].split()[0] for suffix in (" (semi)", ""))
+    assert f"the tiles more: {with_normals} in place of {without}." in told

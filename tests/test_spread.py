@@ -73,6 +73,12 @@ def test_where_no_weight_depends_on_tau_there_is_no_band(photos: Path, options: 
     assert mic.spreads["nmi"].taus == []
 
 
+def test_subsets_are_the_same_whatever_the_seed_of_a_run(photos: Path) -> None:
+    # Ward draws nothing, so that only other subsets could give other scores.
+    first, second = (run_mic(folder(photos), resamples=4, tau=1.0, seed=seed)[0].spreads for seed in (0, 1))
+    assert first == second
+
+
 def test_a_run_without_subsets_has_no_spread(photos: Path) -> None:
     assert run_mic(folder(photos))[0].spreads == {}
 
