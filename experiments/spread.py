@@ -75,8 +75,8 @@ def leads(rows: Mapping[str, Spread]) -> dict[str, str]:
         of. Nothing where all share it, for the others, and for one number alone, which may be any.
     """
     marks: dict[str, str] = {}
-    for kind in {_kind(name) for name in rows}:
-        values = {name: spread.values for name, spread in rows.items() if _kind(name) == kind}
+    for kind in {kind_of(name) for name in rows}:
+        values = {name: spread.values for name, spread in rows.items() if kind_of(name) == kind}
         if len(values) < 2:
             continue
         best = max(values, key=lambda name: values[name].mean())
@@ -90,7 +90,8 @@ def leads(rows: Mapping[str, Spread]) -> dict[str, str]:
     return marks
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """What a method knows beside the images; empty for nothing."""
     return next((kind for kind in KINDS if kind in name), "")
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from experiments.categories import Category, Group
 from experiments.methods import Method
 from experiments.published import Key, Number, of_group, of_members
-from experiments.spread import Results, Spread, leads, spread_of
+from experiments.spread import Results, Spread, kind_of, leads, spread_of
 from experiments.tables import Table
 
 
@@ -81,9 +81,13 @@ def _entry(
 
 
 def _with_leads(column: Sequence[Entry]) -> list[Entry]:
-    """Methods that were measured on as many categories as any are compared."""
-    most = max(entry.measured for entry in column)
-    marks = leads({entry.method: entry.spread for entry in column if entry.spread and entry.measured == most})
+    """Methods are compared on the same categories: where one of a kind lacks some, none of this kind leads."""
+    counts: dict[str, set[int]] = {}
+    for entry in column:
+        if entry.ours:
+            counts.setdefault(kind_of(entry.method), set()).add(entry.measured)
+    even = [entry for entry in column if len(counts.get(kind_of(entry.method), ())) == 1]
+    marks = leads({entry.method: entry.spread for entry in even if entry.spread})
     return [entry._replace(lead=marks.get(entry.method, "")) for entry in column]
 
 

@@ -109,6 +109,14 @@ def test_a_mean_of_some_categories_is_labelled_so_and_beside_the_papers_mean_of_
     assert b == ".500"
 
 
+def test_means_over_other_categories_are_not_compared() -> None:
+    group = Group("mean of 2", "all", "all", (BOTTLE, CABLE))
+    high, low = record(0.6, [0.6, 0.62]), record(0.5, [0.5, 0.52])
+    results = {("a", BOTTLE): [high], ("b", BOTTLE): [low], ("a", CABLE): [high]}
+    assert not any("*" in text for text in shown(results, group))
+    assert shown(results | {("b", CABLE): [low]}, group)[2].startswith("**")
+
+
 def test_a_mean_that_was_printed_of_other_categories_is_said_to_be_and_not_compared() -> None:
     group = Group("mean of 2", "all", "all", (CABLE, BOTTLE))
     results = {("a", CABLE): [record(0.5)]}
