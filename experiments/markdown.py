@@ -54,7 +54,10 @@ def markdown(table: Table, found: Sequence[Entry]) -> str:
 
 
 def _block(table: Table, found: Sequence[Entry], *, tau: bool = False) -> str:
-    methods = list(dict.fromkeys(entry.method for entry in found))
+    # What was only published, and not by this metric, has no row.
+    methods = [
+        name for name in dict.fromkeys(entry.method for entry in found) if name in table.methods or _told(name, found)
+    ]
     there = {entry.group.name for entry in found}
     groups = [group.name for group in table.groups if group.name in there]
     labels = {name: _label([entry for entry in found if entry.group.name == name]) for name in groups}
@@ -69,6 +72,11 @@ def _block(table: Table, found: Sequence[Entry], *, tau: bool = False) -> str:
         head = ["", *labels.values()]
         rows = [[method, *(texts.get((method, group), "-") for group in groups)] for method in methods]
     return _pipes(head, rows)
+
+
+def _told(method: str, found: Sequence[Entry]) -> bool:
+    """Whether there is any number of a method."""
+    return any(entry.ours or entry.paper for entry in found if entry.method == method)
 
 
 def _label(column: Sequence[Entry]) -> str:
@@ -97,7 +105,9 @@ def _text(entry: Entry, label: str) -> str:
         parts.append(f"({entry.measured}/{len(entry.group.members)})")
     if entry.paper:
         error = entry.paper.standard_error
-        of = f"of {entry.paper_of}: " if entry.ours and entry.paper_of != entry.measured else ""
+        # In a column that is said to be of some categories, and beside a number that is.
+        partial = label != entry.group.name or entry.ours
+        of = f"of {entry.paper_of}: " if partial and entry.paper_of != entry.measured else ""
         parts.append(f"[{of}{_short(entry.paper.value)}{f' ± {_short(error)}' if error is not None else ''}]")
     if entry.difference is not None:
         parts.append(f"{'-' if round(entry.difference, 3) < 0 else '+'}{_short(abs(entry.difference))}")

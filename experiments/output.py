@@ -25,7 +25,8 @@ def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, st
         table = replace(table, groups=(single(SYNTHETIC),))
     if not table.groups:
         table = replace(table, groups=_each(found.plan))
-    singles = {} if synthetic else published("table7")
+    # Means over subsets are not those on all images.
+    singles = {} if synthetic or table.of_subsets else published("table7")
     numbers = entries(table, {} if synthetic else published(name), found.results, singles)
     parts = [
         _title(name, table.title, found),

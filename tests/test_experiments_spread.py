@@ -109,6 +109,15 @@ def test_a_mean_of_some_categories_is_labelled_so_and_beside_the_papers_mean_of_
     assert b == ".500"
 
 
+def test_a_row_that_was_published_alone_says_of_how_many_categories_and_is_left_out_where_it_has_no_number() -> None:
+    group = Group("mean of 2", "all", "all", (CABLE, BOTTLE))
+    table = Table("", {"a": WEIGHTED}, metrics=("nmi", "f1"), groups=(group,))
+    results = {("a", CABLE): [{"metrics": {"nmi": 0.5, "f1": 0.6}}]}
+    blocks = markdown(table, entries(table, {Key("later", "all", "all", "nmi"): Number(0.7)}, results)).split("### ")
+    assert "| later | - [of 2: .700] |" in blocks[1]
+    assert "later" not in blocks[2]
+
+
 def test_means_over_other_categories_are_not_compared() -> None:
     group = Group("mean of 2", "all", "all", (BOTTLE, CABLE))
     high, low = record(0.6, [0.6, 0.62]), record(0.5, [0.5, 0.52])
