@@ -65,6 +65,20 @@ def test_results_are_those_of_the_ladder(name: str) -> None:
     assert checked >= 10
 
 
+def test_what_each_part_brings_is_the_mean_over_the_sets() -> None:
+    text = (ROOT / "docs/method.md").read_text()
+    names = {"paper": PAPER, "two views": "+ 2 views", "four views, the default": DEFAULT}
+    names |= {"$\\tau$ by 6% of the patches": "+ tau by 6% of the patches"}
+    sources = [(LITE, ""), (RESNET, ""), (LITE, " (semi)"), (RESNET, " (semi)")]
+    for name, *told in rows_of(text[text.index("\n| | Lite0 | ResNet-18 | Lite0, normals |") :])[1:]:
+        for number, (network, suffix) in zip(told, sources, strict=True):
+            begin = f"Default {name}" if name.startswith("with") else names.get(name, f"+ {name}")
+            if name.startswith("32 references"):
+                begin = "+ 100 normal images" if suffix else "+ 32 references"
+            if number:
+                assert number == block(LADDER, network)[begin + suffix]["mean of 5"].split()[0], (name, network, suffix)
+
+
 def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
     told = " ".join((ROOT / "docs/quickstart.md").read_text().split())
     rows = block(LADDER, LITE)
