@@ -79,6 +79,24 @@ def test_what_each_part_brings_is_the_mean_over_the_sets() -> None:
                 assert number == block(LADDER, network)[begin + suffix]["mean of 5"].split()[0], (name, network, suffix)
 
 
+def test_categories_of_mvtec_stand_beside_the_papers_as_in_table_7() -> None:
+    methods = {
+        "uniform ('average')": "Average",
+        "maximum Hausdorff distance": "Maximum Hausdorff",
+        "unsupervised (Eq. 5)": PAPER,
+        "semi-supervised (Eq. 6)": f"{PAPER} (semi)",
+        "ground-truth masks": f"{PAPER} (mask)",
+    }
+    text = (ROOT / "docs/experiments.md").read_text()
+    rows = block("## Table 7. Distances between images, by category", LITE)
+    head, *told = rows_of(text[text.index("\n| weights | bottle |") :])
+    for name, *numbers in told:
+        for category, number in zip(head[1:], numbers, strict=True):
+            if number:
+                ours, papers = re.search(r"(?:all )?(\.\d+) \[(\.\d+)\]", rows[category][methods[name]]).groups()
+                assert number == f"{ours} ({papers})", (name, category)
+
+
 def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
     told = " ".join((ROOT / "docs/quickstart.md").read_text().split())
     rows = block(LADDER, LITE)
