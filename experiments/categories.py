@@ -50,6 +50,8 @@ def _mvtec(names: tuple[str, ...]) -> tuple[Category, ...]:
 
 
 MVTEC, MTD, SYNTHETIC = _mvtec(OBJECTS + TEXTURES), Category("MTD"), Category("synthetic")
+# As some later methods are measured.
+DEFECTIVE_MTD = Category("MTD", "MTD without good")
 OBJECT = Group("object", "MVTec AD", "object", _mvtec(OBJECTS))
 TEXTURE = Group("texture", "MVTec AD", "texture", _mvtec(TEXTURES))
 # The paper's 'overall' follows from no weighting of its rows; plain means stand in its place.
@@ -66,8 +68,9 @@ def load(category: Category, root: Path | None, *, image_size: int, num_workers:
         return {"class_path": "anomaly_clustering.data.Folder", "init_args": arguments}
     if category == SYNTHETIC:
         return {"class_path": "anomaly_clustering.data.Synthetic", "init_args": sizes}
-    if category == MTD:
-        return {"class_path": "anomaly_clustering.data.MTD", "init_args": {"root": str(root), **sizes}}
+    if category.dataset == MTD.dataset:
+        good = {"include_good": False} if category == DEFECTIVE_MTD else {}
+        return {"class_path": "anomaly_clustering.data.MTD", "init_args": {"root": str(root), **good, **sizes}}
     arguments = {"root": str(root), "category": category.name, **sizes}
     return {"class_path": "anomaly_clustering.data.MVTecAD", "init_args": arguments}
 
@@ -89,10 +92,18 @@ def _folders(category: Category, root: Path | None) -> list[Path]:
         return [folder for folder in (category.folder, category.normals) if folder]
     if root is None:
         return []
-    names = [f"MT_{kind}" for kind in TYPES] if category == MTD else [category.name]
+    of_mtd = category.dataset == MTD.dataset
+    names = [f"MT_{kind}" for kind in TYPES] if of_mtd else [category.name]
     found = [folder for name in names if (folder := find(root, name))]
-    complete = len(found) == len(names) and (category == MTD or (found[0] / "test").is_dir())
+    complete = len(found) == len(names) and (of_mtd or (found[0] / "test").is_dir())
     return found if complete else []
+
+
+def has_masks(category: Category, root: Path | None) -> bool:
+    """Whether somebody has marked the defects of a category that is there."""
+    if category.dataset != MVTEC[0].dataset:
+        return category.folder is None
+    return any((folder / "ground_truth").is_dir() for folder in _folders(category, root))
 
 
 @lru_cache(maxsize=64)

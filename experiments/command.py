@@ -2,53 +2,19 @@
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.system.files import remove_leftovers_below
-from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
-from experiments.cells import Cell, Settings, Store, class_of, file_of, is_mic, takes
-from experiments.compute import Outcome
-from experiments.executors import Name, open_executor
-from experiments.figures import FIGURES, Network
-from experiments.follow import Followed, Mode, log_summary
+from experiments.asked import REPRODUCTION, Command, compares_networks, methods_of, parts_of
+from experiments.cells import Store, class_of, file_of, is_mic, takes
+from experiments.figures import FIGURES
+from experiments.follow import log_summary
 from experiments.found import Found
-from experiments.methods import REPOSITORY, Method
-from experiments.output import absent, figure_as_text, per_category, table_as_text, write_figure, write_table
-from experiments.plan import Plan, estimate, make_plan
-from experiments.reproduction import write_reproduction
-from experiments.run import run
+from experiments.methods import REPOSITORY
+from experiments.missing import followed_run, list_missing, measured
+from experiments.output import figure_as_text, per_category, table_as_text, write_figure, write_table
+from experiments.reproduction import Part, write_reproduction
 from experiments.tables import TABLES
-
-REPRODUCTION = "reproduction"
-
-
-@dataclass(frozen=True)
-class Command:
-    """What was asked for."""
-
-    names: Sequence[str]
-    settings: Settings
-    out: Path = Path("runs/experiments")
-    seeds: int | None = None
-    resamples: int | None = None
-    folders: Sequence[Category] = ()
-    networks: Sequence[Network] = ()
-    only: Sequence[str] = ()
-    categories: Sequence[Category] = ()
-    dry_run: bool = False
-    executor: Name = "inprocess"
-    workers: int = 1
-    address: str | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
-    wandb: Mode = "off"
-    artefacts: bool = False
-    report: Path = Path("REPRODUCTION.md")
-    flags: str = ""
 
 
 def make(command: Command) -> int:
@@ -63,22 +29,18 @@ def make(command: Command) -> int:
         remove_leftovers_below(command.out)
     failed: dict[str, str] = {}
     for name in command.names:
-        if name == REPRODUCTION:
-            if not command.dry_run:
-                _reproduce(store, command)
-            continue
-        plan = plan_of(name, command)
-        missing = [cell for cell in _chosen(plan, command) if not store.read(cell) and cell.key not in failed]
+        parts = parts_of(name, command)
         if command.dry_run:
-            _list(name, missing, plan, store)
+            list_missing(name, parts, store)
             continue
-        failed |= _compute(name, _with_weights(missing, plan), store, command)
-        found = Found(plan, store, settings_of(name, command))
-        print(write(name, found, command, failed), flush=True)
+        found = {part: measured(*part, store, failed) for part in parts}
+        if name == REPRODUCTION:
+            _reproduce(found, failed)
+            continue
+        print(write(name, found[name, command], command, failed), flush=True)
         if command.wandb != "off":
-            log_summary(
-                _followed(name, "summary", name, 0, f"{name}-{found.settings.name}", command), *per_category(found)
-            )
+            summary = followed_run(name, "summary", name, 0, f"{name}-{found[name, command].settings.name}", command)
+            log_summary(summary, *per_category(found[name, command]))
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0
@@ -86,8 +48,8 @@ def make(command: Command) -> int:
 
 def _check(command: Command) -> None:
     """Fail before any work: an option that nothing follows would go unnoticed for hours."""
-    names = [name for name in command.names if name != REPRODUCTION]
-    methods = list(dict.fromkeys(method for name in names for method in methods_of(name, command)))
+    parts = [part for name in command.names for part in parts_of(name, command)]
+    methods = list(dict.fromkeys(method for name, of in parts for method in methods_of(name, of)))
     for begin in command.only:
         if not any(method.lower().startswith(begin.lower()) for method in methods):
             raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
@@ -106,18 +68,22 @@ def _check(command: Command) -> None:
             raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
 
 
-def _reproduce(store: Store, command: Command) -> None:
-    write_reproduction(
-        lambda name: Found(plan_of(name, command), store, settings_of(name, command)),
-        lambda name, found: text_of(name, found, command),
-        flags=lambda name: f"{command.flags} {_network_flags(name, command)}".rstrip(),
-        out=command.report,
-    )
-    print(f"Written to {command.report}")
+def _reproduce(found: Mapping[tuple[str, Command], Found], failed: Mapping[str, str]) -> None:
+    """Write all tables and figures, and one report on them; where nothing was computed, the report alone."""
+    parts = []
+    for (name, command), of in found.items():
+        if not command.finished:
+            write(name, of, command, failed)
+        flags = f"{command.flags} {_network_flags(name, command)}".rstrip()
+        network = command.settings.backbone if command.networks and not compares_networks(name) else ""
+        parts.append(Part(name, of, text_of(name, of, command), flags, network))
+    report = next(command for _, command in found).report
+    write_reproduction(parts, out=report)
+    print(f"Written to {report}")
 
 
 def _network_flags(name: str, command: Command) -> str:
-    if not command.networks or name not in FIGURES or not FIGURES[name].networks:
+    if not command.networks or not compares_networks(name):
         return ""
     return shlex.join(["--backbones", *map(str, command.networks)])
 
@@ -134,113 +100,3 @@ def text_of(name: str, found: Found, command: Command) -> str:
     if name in TABLES:
         return table_as_text(name, TABLES[name], found, {})[0]
     return figure_as_text(name, FIGURES[name], command.networks or FIGURES[name].networks, found, {})[0]
-
-
-def plan_of(name: str, command: Command) -> Plan:
-    """The cells of a table or figure."""
-    settings, methods, seeds = settings_of(name, command), methods_of(name, command), command.seeds
-    categories: Sequence[Category] = FIGURES[name].categories if name in FIGURES else ()
-    if name in TABLES:
-        seeds = TABLES[name].seeds if seeds is None else seeds
-        categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
-    categories = [SYNTHETIC] if settings.synthetic else categories or [*MVTEC, MTD, *command.folders]
-    return make_plan(methods, categories, 1 if seeds is None else seeds, settings)
-
-
-def settings_of(name: str, command: Command) -> Settings:
-    """Those of the command, with as many random subsets as a table or figure takes."""
-    usual = TABLES[name].resamples if name in TABLES else 0
-    asked = usual if command.resamples is None else command.resamples
-    return replace(command.settings, resamples=asked if usual else 0)
-
-
-def methods_of(name: str, command: Command) -> Mapping[str, Method]:
-    """The rows of a table, or what a figure is drawn from."""
-    if name in TABLES:
-        return TABLES[name].methods
-    return FIGURES[name].methods(command.settings, command.networks or FIGURES[name].networks)
-
-
-def _chosen(plan: Plan, command: Command) -> list[Cell]:
-    """The cells that --only and --categories leave."""
-    begins = tuple(name.lower() for name in command.only)
-    wanted = {
-        cell.key
-        for (name, category), cells in plan.cells.items()
-        for cell in cells
-        if (not begins or name.lower().startswith(begins))
-        and (not command.categories or category in command.categories)
-    }
-    return [cell for cell in plan.once() if cell.key in wanted]
-
-
-def _list(name: str, missing: Sequence[Cell], plan: Plan, store: Store) -> None:
-    for cell in missing:
-        print(f"  {cell}")
-    for what, why in absent(plan).items():
-        print(f"  missing: {what}: {why}")
-    seconds = estimate(missing, store)
-    took = "unknown, since nothing was measured yet" if seconds is None else str(timedelta(seconds=round(seconds)))
-    print(f"{name}: {len(missing)} of {len(plan.once())} runs to compute; one after the other they take {took}")
-
-
-def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
-    """Cells whose network can be had; the methods of the others are put down as unavailable."""
-    problems: dict[tuple[str, ...], str | None] = {}
-    ready = []
-    for cell in cells:
-        model = cell.config["model"]
-        if is_mic(model["class_path"]):
-            options = [model["init_args"].get(name) for name in ("backbone", "layer", "checkpoint")]
-            network = tuple(map(str, options))
-            if network not in problems:
-                problems[network] = _problem(*options)
-            if why := problems[network]:
-                plan.unavailable[cell.method] = why
-                continue
-        ready.append(cell)
-    return ready
-
-
-def _problem(name: str, layer: str | None, checkpoint: str | None) -> str | None:
-    try:
-        Backbone(name, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
-    except (ValueError, OSError) as error:
-        return str(error)
-    return None
-
-
-def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -> dict[str, str]:
-    """Tracebacks of those that failed, by key."""
-    if not cells:
-        return {}
-    done = 0
-
-    def report(cell: Cell, outcome: Outcome | None) -> None:
-        nonlocal done
-        done += 1
-        result = "failed"
-        if outcome:
-            metrics = outcome.record["metrics"]
-            result = f"NMI {metrics.get('nmi', float('nan')):.3f} in {outcome.record['duration_s']:.1f} s"
-        print(f"[{done}/{len(cells)}] {cell}: {result}", file=sys.stderr, flush=True)
-
-    def followed(cell: Cell) -> Followed | None:
-        if command.wandb == "off" and not command.artefacts:
-            return None
-        return _followed(name, cell.method, str(cell.category), cell.seed, cell.key, command)
-
-    with open_executor(
-        command.executor,
-        workers=min(command.workers, len(cells)),
-        address=command.address,
-        folder=command.out / "submitit",
-        parameters=dict(command.parameters),
-    ) as (executor, at_a_time):
-        failed = run(cells, store, executor, at_a_time=at_a_time, report=report, followed=followed)
-    return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
-
-
-def _followed(name: str, method: str, category: str, seed: int, id: str, command: Command) -> Followed:
-    artefacts = command.out / "artefacts" / id if command.artefacts else None
-    return Followed(command.wandb, name, method, category, seed, id, command.out, artefacts)

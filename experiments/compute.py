@@ -88,6 +88,7 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
         metrics |= _scores(arrays)
     record = {
         "metrics": metrics,
+        "spreads": _spreads(module) if isinstance(module, MIC) else {},
         "config": resolved,
         "num_images": len(arrays["labels"]),
         "notices": [*getattr(data, "notices", ()), *getattr(module, "notices", ())],
@@ -108,6 +109,14 @@ def _grouping(mic: MIC) -> dict[str, np.ndarray]:
     if mic.options.weighs_patches:
         arrays["weights"] = grouping.weights.astype(np.float16)
     return arrays
+
+
+def _spreads(mic: MIC) -> dict[str, dict[str, list[float]]]:
+    """Scores of random subsets, and at each tau of a band, where the run has scored any."""
+    return {
+        metric: {over: [round(value, 6) for value in values] for over, values in spread._asdict().items()}
+        for metric, spread in mic.spreads.items()
+    }
 
 
 def _predicted(trainer: Trainer, module: LightningModule) -> dict[str, np.ndarray]:

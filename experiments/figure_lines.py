@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve
 from experiments.categories import Group
 from experiments.found import Found
-from experiments.summary import group_mean
+from experiments.spread import spread_of
+from experiments.summary import group_mean, measured_of
 
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple")
 
@@ -64,6 +65,7 @@ def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str],
     points = [(value, number) for value, (number, measured) in numbers.items() if number and measured == most]
     label = group.name if most == len(group.members) else f"{group.name} ({most} of {len(group.members)})"
     errors = [number.standard_error or 0 for _, number in points]
+    _band(axes, found, group, {value: methods[value] for value, _ in points}, colour)
     axes.errorbar(
         [value for value, _ in points],
         [number.value for _, number in points],
@@ -74,6 +76,18 @@ def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str],
         color=colour,
         label=label,
     )
+
+
+def _band(axes: Axes, found: Found, group: Group, methods: Mapping[float, str], colour: str) -> None:
+    """One standard deviation over random subsets to either side of their mean, where they were scored."""
+    spreads = {
+        value: spread_of(found.results, method, measured_of(found.results, method, group, "nmi"), "nmi")
+        for value, method in methods.items()
+    }
+    known = {value: spread for value, spread in spreads.items() if spread and spread.deviation is not None}
+    low = [spread.mean - (spread.deviation or 0) for spread in known.values()]
+    high = [spread.mean + (spread.deviation or 0) for spread in known.values()]
+    axes.fill_between(list(known), low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def bars(found: Found, networks: Sequence[str], methods: Sequence[str], names: Mapping[tuple[str, str], str]) -> Figure:

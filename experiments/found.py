@@ -11,7 +11,7 @@ from anomaly_clustering.data import DefectDataModule
 from experiments.categories import MTD, OBJECT, SYNTHETIC, TEXTURE, Category, Group, single
 from experiments.cells import Cell, Settings, Store
 from experiments.plan import Plan
-from experiments.summary import Results
+from experiments.spread import Results
 
 
 @dataclass(frozen=True)

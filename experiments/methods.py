@@ -46,6 +46,12 @@ def with_options(method: Method, /, **options: Any) -> Method:
     return Method(method.config, {**method.options, **options}, method.data, method.prefix)
 
 
+# Beyond the paper: the default of `cluster`.
+RESIDUALS = {
+    "Signed residuals": Method(MIC + "signed_residuals.yaml"),
+    "Signed residuals (semi)": Method(MIC + "signed_residuals_semi.yaml"),
+}
+
 CLUSTERERS = {
     "k-means": "kmeans",
     "GMM": "gmm",

@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any, get_args
 
-from experiments.categories import MTD, MVTEC, SYNTHETIC, by_name, own_categories
+from experiments.asked import REPRODUCTION, Command
+from experiments.categories import DEFECTIVE_MTD, MTD, MVTEC, SYNTHETIC, by_name, own_categories
 from experiments.cells import Settings
-from experiments.command import REPRODUCTION, Command
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
 from experiments.follow import Mode
@@ -26,7 +26,9 @@ be missing in the table. What was computed once is kept below --out and never co
   python -m experiments table8 --data-root DIR --executor dask --address tcp://host:8786
   python -m experiments table1 --data synthetic --backbone embedded  without any data
   python -m experiments ladder --data-root DIR --backbone embedded --folders NEU-DET=FOLDER --cache DIR
-  python -m experiments reproduction --data-root DIR                 REPRODUCTION.md of all that is finished
+  python -m experiments reproduction --data-root DIR --backbones embedded resnet18@layer3=FILE
+                                                                     all of it with both, and REPRODUCTION.md
+  python -m experiments reproduction --data-root DIR --finished      REPRODUCTION.md of what is there
 """
 
 
@@ -56,10 +58,16 @@ def command_of(words: list[str]) -> Command:
     add("--backbone", default=Settings.backbone, metavar="NAME", help="embedded, or any of timm (default: the paper's)")
     add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
     add("--last-layer", default="last", metavar="NAME", help="of the network, for Table 4, if its weights end early")
-    add("--backbones", nargs="+", default=[], metavar="NETWORK", help="of Figures 9 to 11: NAME[@LAST_LAYER][=FILE]")
+    add(
+        "--backbones",
+        nargs="+",
+        default=[],
+        metavar="NETWORK",
+        help="of Figures 9 to 11, and of all of 'reproduction': NAME[@LAST_LAYER][=FILE]",
+    )
     add("--image-size", type=int, default=256, metavar="PIXELS")
     add("--tau", type=float, help="smoothness of the weights (default: the method's)")
-    add("--resamples", type=int, metavar="N", help="random subsets in Tables 9 and 10 (default 100), 'ladder' (20)")
+    add("--resamples", type=int, metavar="N", help="random subsets of the images (default 20; Tables 9 and 10: 100)")
     add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
     add(
         "--trained",
@@ -73,6 +81,7 @@ def command_of(words: list[str]) -> Command:
     add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
     add("--dry-run", action="store_true", help="compute nothing; list what is missing and how long it will take")
+    add("--finished", action="store_true", help="compute nothing; print and write what is finished")
     add("--executor", choices=get_args(Name), default="inprocess", help="where cells run (default inprocess)")
     add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes, or SLURM jobs at a time")
     add("--address", metavar="URL", help="of a Dask scheduler; without it one is started here")
@@ -86,9 +95,11 @@ def command_of(words: list[str]) -> Command:
         number = getattr(options, name)
         if number is not None and number < 1:
             raise ValueError(f"--{name} must be at least 1, got {number}")
+    if options.resamples is not None and (options.resamples < 0 or options.resamples == 1):
+        raise ValueError(f"--resamples must be 0 (none) or at least 2, got {options.resamples}")
     if options.checkpoint and not options.checkpoint.is_file():
         raise FileNotFoundError(f"checkpoint {str(options.checkpoint)!r} does not exist")
-    known = {str(category): category for category in (*MVTEC, MTD, SYNTHETIC)}
+    known = {str(category): category for category in (*MVTEC, MTD, DEFECTIVE_MTD, SYNTHETIC)}
     folders = own_categories(_texts(options.folders), _texts(options.normals), known)
     known |= {str(category): category for category in folders}
     settings = Settings(
@@ -115,6 +126,7 @@ def command_of(words: list[str]) -> Command:
         only=options.only,
         categories=by_name(options.categories, known),
         dry_run=options.dry_run,
+        finished=options.finished,
         executor=options.executor,
         workers=options.workers,
         address=options.address,
@@ -131,7 +143,7 @@ def _flags(words: list[str], names: list[str]) -> list[str]:
     flags, keep = [], True
     for text in words:
         if text.startswith("--"):
-            keep = text.partition("=")[0] not in ("--report", "--backbones")
+            keep = text.partition("=")[0] not in ("--report", "--backbones", "--finished")
         if keep and text not in names:
             flags.append(text)
     return flags

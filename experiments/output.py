@@ -11,9 +11,10 @@ from anomaly_clustering.system.tables import write_csv
 from experiments.categories import MVTEC, SYNTHETIC, Group, single
 from experiments.figures import Figure, Network
 from experiments.found import Found
+from experiments.markdown import COLUMNS, legend, markdown, table_rows
 from experiments.plan import Plan
 from experiments.published import published
-from experiments.summary import COLUMNS, LEGEND, Entry, entries, markdown, table_rows
+from experiments.summary import Entry, entries
 from experiments.tables import Table
 
 
@@ -24,11 +25,13 @@ def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, st
         table = replace(table, groups=(single(SYNTHETIC),))
     if not table.groups:
         table = replace(table, groups=_each(found.plan))
-    numbers = entries(table, {} if synthetic else published(name), found.results)
+    # Means over subsets are not those on all images.
+    singles = {} if synthetic or table.of_subsets else published("table7")
+    numbers = entries(table, {} if synthetic else published(name), found.results, singles)
     parts = [
         _title(name, table.title, found),
         circumstances(found, failed),
-        LEGEND if any(number.paper for number in numbers) else "",
+        legend(table, numbers, found.settings.resamples),
         markdown(table, numbers),
         table.note.format(resamples=found.settings.resamples),
     ]
@@ -53,7 +56,8 @@ def figure_as_text(
     methods = figure.methods(found.settings, networks)
     table = Table(figure.title, methods, metrics=figure.metrics, groups=tuple(found.groups))
     numbers = entries(table, {}, found.results)
-    return "\n\n".join([*head, markdown(table, numbers), figure.note]).rstrip(), numbers
+    parts = [*head, legend(table, numbers, found.settings.resamples), markdown(table, numbers), figure.note]
+    return "\n\n".join(filter(None, parts)), numbers
 
 
 def write_figure(
@@ -147,6 +151,6 @@ def absent(plan: Plan) -> dict[str, str]:
     reasons: dict[str, list[str]] = {}
     whole = set(MVTEC) <= plan.missing.keys()
     categories = {category.dataset if whole else str(category): why for category, why in plan.missing.items()}
-    for what, why in (categories | plan.unavailable).items():
+    for what, why in (categories | plan.unavailable | plan.lacking).items():
         reasons.setdefault(why, []).append(what)
     return {", ".join(names): why for why, names in reasons.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from anomaly_clustering.clustering.methods import LINKAGES
 from anomaly_clustering.mic.options import Options
-from experiments.categories import Category, why_missing
+from experiments.categories import Category, has_masks, why_missing
 from experiments.cells import Cell, Settings, Store, cell, is_mic
 from experiments.compute import resolve
 from experiments.methods import REPOSITORY, Method
@@ -24,6 +24,8 @@ class Plan:
     """Categories that are not there."""
     unavailable: dict[str, str] = field(default_factory=dict)
     """Methods that cannot be configured."""
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Methods on categories that lack what they take."""
 
     def once(self) -> list[Cell]:
         """All cells, each once, those that compare the same features in the same way beside each other."""
@@ -36,7 +38,7 @@ class Plan:
 
 
 def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], seeds: int, settings: Settings) -> Plan:
-    """The cells of all methods on all categories, but for those that take normal images where there are none."""
+    """The cells of all methods on all categories, but for what takes normal images or masks where there are none."""
     plan = Plan()
     for category in categories:
         if why := why_missing(category, settings.data_root):
@@ -49,7 +51,10 @@ def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], see
                 except (ValueError, OSError, ImportError) as error:
                     plan.unavailable[name] = str(error)
                     continue
-                if category.has_normals or not _compares_with_normals(cells[0]):
+                weights = _weights(cells[0])
+                if weights == "mask" and not has_masks(category, settings.data_root):
+                    plan.lacking[f"{name} on {category}"] = "no masks"
+                elif weights != "novelty" or category.has_normals:
                     plan.cells[name, category] = cells
     return plan
 
@@ -77,9 +82,10 @@ def _draws(model: Mapping[str, Any]) -> bool:
     )
 
 
-def _compares_with_normals(cell: Cell) -> bool:
+def _weights(cell: Cell) -> str:
+    """By what MIC weighs patches; of other modules nothing."""
     model = resolve(cell.config)["model"]
-    return is_mic(model["class_path"]) and model["init_args"]["weights"] == "novelty"
+    return str(model["init_args"]["weights"]) if is_mic(model["class_path"]) else ""
 
 
 def _features(cell: Cell) -> str:

@@ -1,14 +1,21 @@
 """The name of a table in; its numbers as they were printed, out of `published/*.csv`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.system.tables import read_csv
-from experiments.categories import MTD, OBJECT, TEXTURE, Group, single
+from experiments.categories import MTD, OBJECT, TEXTURE, Category, Group, single
 
 FOLDER = Path(__file__).parent / "published"
+# Rows of other tables that are the same runs as rows of Table 7, which has each category.
+SAME_RUNS = {
+    "Ward (maxH)": "Maximum Hausdorff",
+    "Ward (WA)": "Weighted Average",
+    "Rarity by mean": "Weighted Average",
+    "Hausdorff max-min (max)": "Maximum Hausdorff",
+}
 
 
 class Number(NamedTuple):
@@ -52,3 +59,9 @@ def of_group(numbers: Mapping[Key, Number], method: str, group: Group, metric: s
                 return found[0]
             return Number(sum(size * n.value for size, n in zip(sizes, found, strict=True) if n) / sum(sizes))
     return None
+
+
+def of_members(numbers: Mapping[Key, Number], method: str, members: Sequence[Category], metric: str) -> Number | None:
+    """The plain mean of the numbers printed for some categories, each by itself; None if one was not printed."""
+    some = Group("", "", "", tuple(members))
+    return of_group(numbers, SAME_RUNS.get(method, method), some, metric)

@@ -1,9 +1,9 @@
 """Finished cells in; `REPRODUCTION.md` out: every table and figure as far as it was measured, with its command."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -11,7 +11,6 @@ from anomaly_clustering.system.files import whole_file
 from experiments.figures import FIGURES
 from experiments.found import Found
 from experiments.output import file_of
-from experiments.tables import TABLES
 
 # By name of a table or figure: where and why it differs from the paper. Written by hand.
 REMARKS = Path(__file__).with_name("remarks.yaml")
@@ -30,19 +29,27 @@ How the paper's silences were settled, and what that means for every number belo
 """
 
 
-def write_reproduction(
-    found_of: Callable[[str], Found],
-    text_of: Callable[[str, Found], str],
-    *,
-    flags: Callable[[str], str],
-    out: Path,
-) -> None:
+class Part(NamedTuple):
+    """A table or figure as far as it was measured.
+
+    Args:
+        text: as Markdown.
+        flags: of the command that makes it.
+        network: that it was measured with, where there are several; else empty.
+    """
+
+    name: str
+    found: Found
+    text: str
+    flags: str
+    network: str = ""
+
+
+def write_reproduction(parts: Sequence[Part], *, out: Path) -> None:
     """Write what is known of every table and figure into one file, without computing or drawing anything.
 
     Args:
-        found_of: what was measured for a name.
-        text_of: a table or figure as Markdown.
-        flags: options of the command for a name.
+        parts: one after the other.
         out: the file, which is written whole.
 
     Raises:
@@ -51,39 +58,32 @@ def write_reproduction(
     if out.exists() and not (out.is_file() and out.read_bytes().startswith(HEAD.splitlines()[0].encode())):
         raise FileExistsError(f"{str(out)!r} is not what this command writes, and stays; choose another --report")
     remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
-    parts: list[str] = []
+    texts: list[str] = []
     records: dict[str, Mapping[str, Any]] = {}
-    for name in (*TABLES, *FIGURES):
-        found = found_of(name)
-        measured = {record["key"]: record for some in found.results.values() for record in some}
+    last = {part.name: part for part in parts}
+    for part in parts:
+        measured = {record["key"]: record for some in part.found.results.values() for record in some}
         records |= measured
-        parts.append(_part(name, found, measured, text_of(name, found), remarks.get(name, ""), flags(name), out))
+        # With several networks a remark is on all of them.
+        texts.append(_text(part, bool(measured), remarks.get(part.name, "") if part is last[part.name] else "", out))
     if out.exists() and not records:
         raise FileExistsError(f"nothing is measured yet, and {str(out)!r} may tell of more; choose another --report")
     said = {name: remarks[name].strip() for name in ("data", "conventions")}
     head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
-    with whole_file(out) as part:
-        part.write_text("\n\n".join([head.strip(), *parts]) + "\n")
+    with whole_file(out) as file:
+        file.write_text("\n\n".join([head.strip(), *texts]) + "\n")
 
 
-def _part(
-    name: str,
-    found: Found,
-    measured: Mapping[str, Mapping[str, Any]],
-    text: str,
-    remark: str,
-    flags: str,
-    out: Path,
-) -> str:
-    text = f"#{text}".replace("\n### ", "\n#### ")
-    lines = [f"    python -m experiments {name} {flags}".rstrip(), remark.strip()]
+def _text(part: Part, measured: bool, remark: str, out: Path) -> str:
+    title, _, rest = f"#{part.text}".replace("\n### ", "\n#### ").partition("\n")
+    title += f" ({part.network})" * bool(part.network)
+    lines = [f"    python -m experiments {part.name} {part.flags}".rstrip(), remark.strip()]
     if not measured:
-        title = text.splitlines()[0]
         return "\n\n".join([title, "Not measured yet.", *filter(None, lines)])
-    if name in FIGURES:
-        picture = os.path.relpath(file_of(name, found, found.store.folder.parent), out.parent)
+    if part.name in FIGURES:
+        picture = os.path.relpath(file_of(part.name, part.found, part.found.store.folder.parent), out.parent)
         lines.insert(1, f"The command draws it to `{Path(picture).as_posix()}.png` and `.svg`.")
-    return "\n\n".join([text, *filter(None, lines)])
+    return "\n\n".join([f"{title}\n{rest}", *filter(None, lines)])
 
 
 def _circumstances(records: Sequence[Mapping[str, Any]]) -> str:

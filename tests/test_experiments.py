@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import test_tracking
 from conftest import MakeImage
 
+from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import CATEGORIES
 from experiments import command, compute, tables
 from experiments.__main__ import main
@@ -20,7 +22,7 @@ from experiments.methods import DISTANCES, WEIGHTED, Method, with_options
 from experiments.options import _pairs
 from experiments.plan import make_plan
 
-SMALL = ["--backbone", "embedded", "--image-size", "64"]
+SMALL = ["--backbone", "embedded", "--image-size", "64", "--resamples", "2"]
 
 
 @pytest.fixture
@@ -65,10 +67,15 @@ def test_a_table_says_what_was_measured_and_what_is_missing(
     assert "# Table 1. " in printed
     assert f"capsule, hazelnut, {', '.join(CATEGORIES[4:13])}, wood, MTD (not found in" in printed
     assert "12 of 12 runs" in printed
-    (line,) = [line for line in printed.splitlines() if line.startswith("| Average")][:1]
-    assert "(2/10) [.244] |" in line
-    assert "(1/5) [.273] |" in line
-    assert "| - [.065]" in line
+    head, line = (next(line for line in printed.splitlines() if line.startswith(begin)) for begin in ("|  ", "| Av"))
+    assert [text.strip() for text in head.split("|")[2:-1]] == [
+        *("object, 2 of 10", "texture, 1 of 5", "MTD", "mean of 3 of 15", "mean of 3 of 16"),
+    ]
+    # The paper's mean of bottle and cable, and its number of tile, are those of Table 7.
+    objects, textures, tiles = (line.split("|")[column] for column in (2, 3, 4))
+    assert f"[{(0.426 + 0.439) / 2:.3f}]".replace("0.", ".") in objects
+    assert "[.288]" in textures
+    assert tiles.strip() == "- [.065]"
     markdown, numbers = (out / "tables" / f"table1-embedded-64px.{ending}" for ending in ("md", "csv"))
     assert markdown.read_text().strip() in printed
     assert len(numbers.read_text().splitlines()) == 1 + 3 * 4 * 5
@@ -86,7 +93,13 @@ def test_a_cell_tells_how_it_came_about(root: Path, out: Path) -> None:
     assert len(record["commit"]) in (40, 41)
     assert record["duration_s"] > 0
     arrays = Store(out / "cells").arrays(
-        cell("", DISTANCES[record["method"]], MVTEC[0], 0, Settings(root, backbone="embedded", image_size=64))
+        cell(
+            "",
+            DISTANCES[record["method"]],
+            MVTEC[0],
+            0,
+            Settings(root, backbone="embedded", image_size=64, resamples=2),
+        )
     )
     assert arrays["weights"].shape == (9, 8, 8)
     assert len(arrays["tree"]) == 8
@@ -155,7 +168,8 @@ def test_dry_run_lists_what_is_missing_and_how_long_it_takes(
 
 
 def test_seeds_count_where_random_numbers_are_drawn(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(root, out, "--seeds", "3", "--categories", "tile", "--only", "k-means", "single linkage (wa", table="table8")
+    flags = ("--resamples", "0", "--seeds", "3", "--categories", "tile", "--only", "k-means", "single linkage (wa")
+    run(root, out, *flags, table="table8")
     assert sorted((record["method"], record["seed"]) for record in records(out)) == [
         ("Single linkage (WA)", 0),
         *(("k-means (WA)", seed) for seed in range(3)),
@@ -173,7 +187,63 @@ def test_random_subsets_give_a_standard_error(root: Path, out: Path, capsys: pyt
     assert "over 4 random subsets" in printed
     line = next(line for line in printed.splitlines() if line.startswith("| GeM"))
     assert " ± " in line.split("[")[1]
-    assert "[.602 ± .003]" in line
+    assert "[of 5: .602 ± .003]" in line
+
+
+def test_numbers_have_a_spread_and_a_table_of_how_they_depend_on_tau(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, out, "--categories", "tile", "--only", "average", "weighted average") == 0
+    printed = capsys.readouterr().out
+    assert "over the same 2 random subsets" in printed
+    _, scores, over_tau, *_ = printed.split("### NMI")
+    for method in ("Average", "Weighted Average", "Weighted Average (semi)"):
+        assert " ± " in next(line for line in scores.splitlines() if line.startswith(f"| {method} "))
+    # Uniform weights do not depend on tau.
+    block = over_tau.partition("###")[0]
+    assert [line.split("|")[1].strip() for line in block.splitlines() if " ± " in line] == [
+        *("Weighted Average", "Weighted Average (semi)"),
+    ]
+    (record,) = [record for record in records(out) if record["method"] == "Weighted Average"]
+    assert [len(record["spreads"]["nmi"][over]) for over in ("subsets", "taus")] == [2, 5]
+
+
+def test_masks_that_a_category_lacks_are_missing_and_no_failure(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(root / "mvtec" / "tile" / "ground_truth")
+    flags = ("--categories", "bottle", "tile", "--only", "weighted average (mask")
+    assert run(root, out, *flags, table="table7") == 0
+    assert "Missing: Weighted Average (mask) on tile (no masks)." in capsys.readouterr().out
+    assert [record["category"] for record in records(out)] == ["bottle"]
+
+
+def test_what_is_finished_is_written_and_nothing_computed(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, out, "--finished") == 0
+    assert "0 of 12 runs" in capsys.readouterr().out
+    assert records(out) == []
+
+
+def test_later_methods_are_met_by_their_protocols(
+    tmp_path: Path, out: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, name in enumerate(TYPES):
+        for seed in range(2):
+            for ending in ("jpg", "png"):
+                make_image(tmp_path / "mtd" / f"MT_{name}" / "Imgs" / f"{seed}.{ending}", min(kind, 2), seed=seed)
+    for name in resources.files("anomaly_clustering.data").joinpath("mtd_normals.txt").read_text().split():
+        for ending in ("jpg", "png"):
+            shutil.copy(tmp_path / f"mtd/MT_Free/Imgs/0.{ending}", tmp_path / f"mtd/MT_Free/Imgs/{name[:-4]}.{ending}")
+    assert run(tmp_path / "mtd", out, "--only", "weighted average", table="later") == 0
+    found = {record["category"]: record for record in records(out) if record["method"] == "Weighted Average"}
+    assert {category: record["num_images"] for category, record in found.items()} == {"": 12, "MTD without good": 10}
+    printed = capsys.readouterr().out
+    accuracy, f1 = printed.split("### Accuracy")[1].split("### F1")
+    repeated = next(line for line in accuracy.splitlines() if line.startswith("| MuSc + AnomalyNCD (repeated)"))
+    assert [text.strip() for text in repeated.split("|")[-3:-1]] == ["-", "- [.500]"]
+    assert " ± " in next(line for line in f1.splitlines() if line.startswith("| Weighted Average"))
 
 
 def test_synthetic_images_are_labelled_so(
@@ -197,7 +267,8 @@ def test_a_method_of_ones_own_takes_a_yaml_and_a_line(
     monkeypatch.setitem(command.TABLES, "table8", table)
     assert run(root, out, table="table8") == 0
     printed = capsys.readouterr().out
-    assert "(2/10)" in next(line for line in printed.splitlines() if line.startswith("| Brightness (best epoch)"))
+    assert "object, 2 of 10" in printed
+    assert "[" not in next(line for line in printed.splitlines() if line.startswith("| Brightness (best epoch)"))
     trained = [record for record in records(out) if record["method"].startswith("Brightness")]
     assert len(trained) == 3  # Last and best epoch are of one run.
     assert trained[0]["metrics"].keys() >= {"loss", "nmi", "best_nmi", "best_by_loss_nmi", "ari", "f1"}
@@ -227,6 +298,7 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--trained", "max_epochs"), "'max_epochs' is not of the form NAME=VALUE"),
         (("--categories", "bottl"), "'bottl' is not one of"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
+        (("--resamples", "1"), "--resamples must be 0 (none) or at least 2, got 1"),
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
     ],
 )

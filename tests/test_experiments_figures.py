@@ -14,7 +14,7 @@ from experiments.figures import FIGURES, Network
 from experiments.plan import make_plan
 from experiments.tables import TABLES
 
-SMALL = ["--backbone", "embedded", "--image-size", "32"]
+SMALL = ["--backbone", "embedded", "--image-size", "32", "--resamples", "2"]
 
 
 @pytest.fixture
@@ -101,25 +101,56 @@ def test_networks_are_read_from_the_command_line(root: Path) -> None:
 def test_reproduction_is_made_of_what_is_finished(root: Path, tmp_path: Path) -> None:
     report = tmp_path / "REPRODUCTION.md"
     flags = ["--data-root", str(root), "--out", str(tmp_path / "out"), *SMALL]
-    networks = ["--backbones", "embedded", "other@layer3=FILE"]
-    assert main(["reproduction", *flags, "--report", str(report)]) == 0
+    assert main(["reproduction", *flags, "--finished", "--report", str(report)]) == 0
     assert "No run is finished yet." in report.read_text()
     main(["table1", *flags])
     main(["figure13", *flags, "--only", "average"])
     cells = sorted((tmp_path / "out" / "cells").iterdir())
-    assert main(["reproduction", *flags, *networks, "--report", str(report)]) == 0
+    assert main(["reproduction", *flags, "--finished", "--report", str(report)]) == 0
     text = report.read_text()
     assert sorted((tmp_path / "out" / "cells").iterdir()) == cells
     assert f"    python -m experiments table1 --data-root {root}" in text
     assert "## Table 1. " in text
-    assert "(1/10) [.244]" in text
+    assert "object, 1 of 10" in text
     assert "## Figure 3. Weights over images\n\nNot measured yet." not in text  # Shares runs with Table 1.
-    assert "## Table 9. Pooling against patches, on random subsets\n\nNot measured yet." in text
+    assert "## Table 9. Pooling against patches, on random subsets\n\nNot measured yet." not in text
     (picture,) = [line.split("`")[1] for line in text.splitlines() if "figures/figure13" in line]
     assert (tmp_path / picture).is_file()
     assert "- 4 runs, " in text
     assert str(MTD) in text
     commands = [line.split()[3:] for line in text.splitlines() if line.startswith("    python")]
     assert [name for name, *_ in commands] == [*TABLES, *FIGURES]
-    assert {name for name, *given in commands if given == [*flags, *networks]} == {"figure9", "figure10", "figure11"}
-    assert all(given[: len(flags)] == flags for _, *given in commands)
+    assert all(given == flags for _, *given in commands)
+
+
+def test_reproduction_has_each_table_with_each_network(root: Path, tmp_path: Path) -> None:
+    report, file = tmp_path / "REPRODUCTION.md", tmp_path / "weights.pth"
+    file.write_bytes(b"none")
+    flags = ["--data-root", str(root), "--out", str(tmp_path / "out"), *SMALL]
+    main(["table1", *flags, "--only", "average"])
+    networks = ["--backbones", "embedded", f"resnet18@layer3={file}"]
+    assert main(["reproduction", *flags, *networks, "--finished", "--report", str(report)]) == 0
+    text = report.read_text()
+    commands = [line.split()[3:] for line in text.splitlines() if line.startswith("    python")]
+    both = [["--backbone", "embedded"], ["--backbone", "resnet18", "--checkpoint", str(file), "--last-layer", "layer3"]]
+    for name in (*TABLES, *FIGURES):
+        given = [options[len(flags) :] for of, *options in commands if of == name]
+        assert given == ([networks] if FIGURES.get(name) and FIGURES[name].networks else both), name
+    first, second = text.split("## Table 1. ")[1:]
+    assert first.startswith("Distances between images, clustered by Ward (embedded)\n\nMeasured on images of 32 pixels")
+    assert second.startswith("Distances between images, clustered by Ward (resnet18)\n\nNot measured yet.")
+
+
+def test_reproduction_computes_what_is_missing_of_all_and_draws_it(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, out = tmp_path / "REPRODUCTION.md", tmp_path / "out"
+    flags = ["--data-root", str(root), "--out", str(out), *SMALL, "--only", "average", "--report", str(report)]
+    assert main(["reproduction", *flags, "--dry-run"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    missing = int(last.split()[1])
+    assert main(["reproduction", *flags]) == 0
+    assert len(list((out / "cells").glob("*.json"))) == missing > 1
+    assert "object, 1 of 10" in report.read_text()
+    assert (out / "figures" / "figure13-embedded-32px.png").is_file()
+    assert (out / "tables" / "table1-embedded-32px.md").is_file()

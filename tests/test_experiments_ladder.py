@@ -36,8 +36,8 @@ KEYS = {
     "table8": "72e11624c3ef",
     "table9": "b7c76682715e",
     "table10": "991521f5aac5",
-    "localisation": "6dbd176ae25a",
-    "later": "761991652ddb",
+    "localisation": "0917f4ceee9a",
+    "later": "0b3e92820e26",
 }
 
 

@@ -33,6 +33,16 @@ def test_differnet_split_of_the_real_data() -> None:
 
 
 @real
+def test_without_good_images_the_392_defective_ones_of_five_classes_remain() -> None:
+    data = MTD(REAL, include_good=False)
+    data.setup()
+    targets = [record.label for record in data.records]
+    assert [targets.count(label) for label in range(5)] == [115, 85, 57, 32, 103]
+    assert len(data.normal_records) == 761
+    assert list(data.class_names) == ["blowhole", "break", "crack", "fray", "uneven"]
+
+
+@real
 def test_digest_is_that_of_the_real_data() -> None:
     assert content_digest(REAL) == DIGEST
 

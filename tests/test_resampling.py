@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from test_mic import folder, run_mic
 
 from anomaly_clustering.mic import resampling
-from anomaly_clustering.mic.resampling import all_nearest, mean_and_standard_error, rarity_within, subsets
+from anomaly_clustering.mic.resampling import all_nearest, rarity_within, subsets
 from anomaly_clustering.mic.scores import Reduce, rarity
+from anomaly_clustering.mic.spread import mean_and_standard_error
 from anomaly_clustering.search.nearest import Block, Precision, pairwise_nearest
 
 

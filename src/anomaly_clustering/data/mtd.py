@@ -31,7 +31,14 @@ BY_HAND = (
 Split = Literal["differnet", "random"]
 
 
-def list_mtd(root: Path, *, split: Split = "differnet", normal_fraction: float = 0.8, seed: int = 0) -> Listing:
+def list_mtd(
+    root: Path,
+    *,
+    split: Split = "differnet",
+    normal_fraction: float = 0.8,
+    seed: int = 0,
+    include_good: bool = True,
+) -> Listing:
     """List the images to cluster and the normal ones.
 
     Of the 952 defect-free images some are the normals; the others are clustered together with the 392 defective ones.
@@ -44,9 +51,11 @@ def list_mtd(root: Path, *, split: Split = "differnet", normal_fraction: float =
         normal_fraction: with split 'random', the share of the defect-free images that are normals, at least 0 and below
             1; 0.8 gives about as many as 'differnet'.
         seed: with split 'random', draws the normals.
+        include_good: cluster the defect-free images that are no normals too, as the paper does; some later methods are
+            measured on the 392 defective images alone.
 
     Returns:
-        The records; class 0 is 'free', which means good, and the defect types follow.
+        The records; class 0 is 'free', which means good, where they are included, and the defect types follow.
 
     Raises:
         FileNotFoundError: a folder, a mask or one of the 761 normal images is missing.
@@ -83,14 +92,19 @@ def list_mtd(root: Path, *, split: Split = "differnet", normal_fraction: float =
     else:
         names = [path.name for path in images["Free"]]
         normals = set(random.Random(seed).sample(names, round(normal_fraction * len(names))))
-    return Listing(
-        [
-            Record(image, label, _mask(image), is_normal_train=name == "Free" and image.name in normals)
-            for label, name in enumerate(TYPES)
-            for image in images[name]
-        ],
-        [name.lower() for name in TYPES],
-    )
+    types = TYPES if include_good else TYPES[1:]
+    records = [
+        Record(image, label, _mask(image))
+        for label, name in enumerate(types)
+        for image in images[name]
+        if not (name == "Free" and image.name in normals)
+    ]
+    known = [
+        Record(image, 0 if include_good else None, _mask(image), is_normal_train=True)
+        for image in images["Free"]
+        if image.name in normals
+    ]
+    return Listing([*records, *known], [name.lower() for name in types])
 
 
 def _mask(image: Path) -> Path:

@@ -158,6 +158,7 @@ class MTD(DefectDataModule):
         split: which defect-free images are the normals: 'differnet' as in the paper's tables, or 'random'.
         normal_fraction: with split 'random', the share of the defect-free images that are normals.
         seed: with split 'random', draws them.
+        include_good: cluster the other defect-free images too, as the paper does; without them 392 images remain.
         download: fetch the archive if `root` does not exist; by default nothing comes from the internet.
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
@@ -184,6 +185,7 @@ class MTD(DefectDataModule):
         split: mtd.Split = "differnet",
         normal_fraction: float = 0.8,
         seed: int = 0,
+        include_good: bool = True,
         download: bool = False,
         maps: Path | str | None = None,
         image_size: int = 256,
@@ -192,7 +194,14 @@ class MTD(DefectDataModule):
         num_workers: int = NUM_WORKERS,
     ):
         super().__init__(
-            partial(mtd.list_mtd, Path(root), split=split, normal_fraction=normal_fraction, seed=seed),
+            partial(
+                mtd.list_mtd,
+                Path(root),
+                split=split,
+                normal_fraction=normal_fraction,
+                seed=seed,
+                include_good=include_good,
+            ),
             prepare=partial(
                 provide,
                 Path(root),

@@ -6,13 +6,21 @@ An image that must be compared with all others keeps its bag; of any other its e
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from anomaly_clustering.mic.distance_names import POOLING
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.references import ComparedWith
-from anomaly_clustering.mic.weights import mask_weights, patch_means, soften, weighted_average
+from anomaly_clustering.mic.weights import (
+    band_of,
+    mask_weights,
+    patch_means,
+    soften,
+    weighted_average,
+    weighted_averages,
+)
 
 
 def known_of(batch: Mapping[str, Any], *, masks: bool) -> dict[str, Tensor]:
@@ -49,10 +57,21 @@ def reduce_bags(
     elif compared_with is not None:
         known = compared_with(patches, batch["index"])
     if "scores" in known and options.effective_patches is None:
-        return known | weigh(patches, soften(known["scores"], options.tau, options.top_k))
+        return known | weigh_by_scores(patches, known["scores"], options.tau, options)
     return known if "distance" in known else known | {"bags": patches}
 
 
 def weigh(bags: Float[Tensor, "b m d"], weights: Float[Tensor, "b m"]) -> dict[str, Tensor]:
     """The weights and the embeddings that follow from them (Eq. 1)."""
     return {"weights": weights, "embeddings": weighted_average(bags, weights)}
+
+
+def weigh_by_scores(
+    bags: Float[Tensor, "b m d"], scores: Float[Tensor, "b m"], tau: float, options: Options
+) -> dict[str, Tensor]:
+    """The same from scores; and embeddings at each tau of a `band` [B, T, D], where `spreads` will ask for them."""
+    rows = weigh(bags, soften(scores, tau, options.top_k))
+    if options.resamples and not options.weighs_subsets:
+        weights = torch.stack([soften(scores, near, options.top_k) for near in band_of(tau)], dim=1)
+        rows["band"] = weighted_averages(bags, weights)
+    return rows

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from anomaly_clustering.mic.batch import weigh
+from anomaly_clustering.mic.batch import weigh_by_scores
 from anomaly_clustering.mic.distance_names import PATCHWISE, bag_of_words, directed_rows
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.processes import gather, ring
@@ -14,7 +14,7 @@ from anomaly_clustering.mic.resampling import all_nearest, rarity_within
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scores import rarity, top_means
 from anomaly_clustering.mic.shard import Shard
-from anomaly_clustering.mic.weights import choose_tau, effective_number, soften
+from anomaly_clustering.mic.weights import choose_tau, effective_number
 
 
 def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progress) -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ def compare(own: dict[str, Tensor], options: Options, run: Run, progress: Progre
     if options.effective_patches is not None:
         scores = torch.cat(gather(rows["scores"]))
         run.tau = choose_tau(scores, effective_number(options.effective_patches, scores.shape[1]))
-    return rows | weigh(shard.bags, soften(rows["scores"], run.tau, options.top_k))
+    return rows | weigh_by_scores(shard.bags, rows["scores"], run.tau, options)
 
 
 def _rarity(shard: Shard, options: Options, run: Run, advance: Advance) -> Float[Tensor, "n m"]:

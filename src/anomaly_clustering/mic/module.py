@@ -24,11 +24,11 @@ from anomaly_clustering.mic.processes import first_copies
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.references import CachedResults
-from anomaly_clustering.mic.resampling import resampled_scores
 from anomaly_clustering.mic.result import Grouping, gathered, group, note_what_to_know
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scorer import Scorer
 from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.mic.spread import Spread, means_and_errors, spreads
 from anomaly_clustering.mic.start import start
 from anomaly_clustering.search.precision import Precision
 
@@ -73,10 +73,9 @@ class MIC(LightningModule):
         num_clusters: how many clusters; 'auto' makes as many as are cheap to name, see `clusters_to_name`; by default
             as many as there are classes.
         resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
-            scores (Tables 9 and 10); distances between patches are computed once. On one process.
+            scores (Tables 9 and 10); `spreads` holds all, and those over a band of tau. On one process.
         precision: of the matrix products that choose the nearest patches: 'fp32', 'fp16' (GPUs), 'bf16', 'int8'
-            (processors), or 'auto', which is what is fastest on the device. Distances to those chosen are exact in any
-            case.
+            (processors), or 'auto', which is what is fastest on the device. Distances to those chosen are exact.
         cache: folder that keeps bags, and the results of comparing images, for runs to come: a sweep over tau or
             clusterings embeds and compares once. It may be deleted at any time.
         seed: draws references, normal images and codebooks, and starts k-means and the like.
@@ -156,6 +155,7 @@ class MIC(LightningModule):
         self.scorer = Scorer()
         self.run: Run | None = None
         self.result: Grouping | None = None
+        self.spreads: dict[str, Spread] = {}
 
     @property
     def grouping(self) -> Grouping:
@@ -266,6 +266,7 @@ class MIC(LightningModule):
         own.pop("scores", None)
         run.masks = (own["index"], own.pop("mask")) if "mask" in own else None
         rows = gathered(own)
+        run.band = rows.pop("band", None)
         note_what_to_know(rows, self._data, self.notices.append)
         self.result = group(rows, run, self.options, num_clusters_of(self.options, self._data))
         if score:
@@ -278,7 +279,8 @@ class MIC(LightningModule):
         share = slice(self.trainer.global_rank, None, self.trainer.world_size)
         scores = self.scorer.against_classes(grouping, share)
         if scores and self.options.resamples:
-            scores |= resampled_scores(grouping, self.options, run.bags_and_nearest)
+            self.spreads = spreads(grouping, self.options, run.bags_and_nearest, run.band)
+            scores |= means_and_errors(self.spreads)
         if run.masks:
             scores |= self.scorer.against_masks(grouping, *run.masks)
         self.log_dict(scores, sync_dist=True)

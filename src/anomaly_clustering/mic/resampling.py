@@ -1,6 +1,6 @@
-"""Scores of many random subsets of a data set out of distances between patches that were computed once (Tables 9, 10).
+"""Bags in; random subsets of them, and the rarity within each out of distances that were computed once (Tables 9, 10).
 
-nearest [N, N, M] --subset--> scores [S, M] --> weights --> embeddings [S, D] --> labels [S] --> metrics, S of N images
+bags [N, M, D] --> nearest [N, N, M] --subset of S of N images--> scores [S, M]
 """
 
 import math
@@ -11,28 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.clustering.methods import cluster_distance, cluster_embeddings
-from anomaly_clustering.metrics.agreement import (
-    adjusted_rand_index,
-    matched_accuracy,
-    matched_f1,
-    normalized_mutual_information,
-    purity,
-)
-from anomaly_clustering.mic.options import Options
-from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.mic.scores import Reduce
-from anomaly_clustering.mic.weights import soften, weighted_average
 from anomaly_clustering.search.nearest import pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
-METRICS = {
-    "nmi": normalized_mutual_information,
-    "ari": adjusted_rand_index,
-    "f1": matched_f1,
-    "accuracy": matched_accuracy,
-    "purity": purity,
-}
 # The paper's subsets hold 90% of the images.
 FRACTION = 0.9
 # Distances of all patches to all images, beyond which a data set is too large to be kept whole.
@@ -123,78 +105,3 @@ def rarity_within(
     if reduce == "max":
         return within.masked_fill(itself, -math.inf).amax(1)
     return within.masked_fill(itself, math.inf).amin(1)
-
-
-def subset_labels(
-    chosen: Int[np.ndarray, " s"],
-    grouping: Grouping,
-    options: Options,
-    bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None,
-) -> Int[np.ndarray, " s"]:
-    """Clusters of a subset as if there were no other images.
-
-    Args:
-        chosen: positions of the subset [S].
-        grouping: of all images, with their embeddings or distances.
-        options: of the run.
-        bags_and_nearest: all bags [N, M, D] and `all_nearest` of them, where weights depend on the other images.
-
-    Returns:
-        Cluster of each image of the subset [S], as many clusters as the run has.
-    """
-    k, method, seed = grouping.num_clusters, options.method, options.seed
-    if grouping.distance is not None:
-        return cluster_distance(grouping.distance[np.ix_(chosen, chosen)], k, method, seed=seed)
-    assert grouping.embeddings is not None
-    if bags_and_nearest is None:
-        return cluster_embeddings(grouping.embeddings[chosen], k, method, seed=seed)
-    bags, nearest = bags_and_nearest
-    some = torch.from_numpy(chosen).to(bags.device)
-    weights = soften(rarity_within(nearest, some, options.reduce), grouping.tau, options.top_k)
-    return cluster_embeddings(weighted_average(bags[some], weights).cpu().numpy(), k, method, seed=seed)
-
-
-def resampled_scores(
-    grouping: Grouping,
-    options: Options,
-    bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None,
-) -> dict[str, Tensor]:
-    """Mean ('nmi_mean') and standard error ('nmi_se') of each metric over random subsets.
-
-    Args:
-        grouping: of all images, with their classes.
-        options: of the run; they say how many subsets to draw.
-        bags_and_nearest: see `subset_labels`.
-
-    Returns:
-        The two numbers of each of the `METRICS`, by name.
-    """
-    values: dict[str, list[float]] = {name: [] for name in METRICS}
-    for chosen in subsets(len(grouping.target), count=options.resamples, seed=options.seed):
-        known = grouping.target[chosen] >= 0
-        labels = subset_labels(chosen, grouping, options, bags_and_nearest)
-        preds, target = torch.from_numpy(labels[known]), torch.from_numpy(grouping.target[chosen][known])
-        for name, metric in METRICS.items():
-            values[name].append(float(metric(preds, target)))
-    both = {name: mean_and_standard_error(np.array(found)) for name, found in values.items()}
-    return {
-        f"{name}_{kind}": torch.tensor(value)
-        for name, pair in both.items()
-        for kind, value in zip(("mean", "se"), pair, strict=True)
-    }
-
-
-def mean_and_standard_error(values: Float[np.ndarray, " count"]) -> tuple[float, float]:
-    """Mean, and the standard deviation of the sample over the root of its size.
-
-    Args:
-        values: at least two.
-
-    Returns:
-        The two numbers, in the unit of the values.
-
-    Example:
-        >>> mean_and_standard_error(np.array([1.0, 3.0]))
-        (2.0, 1.0)
-    """
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))

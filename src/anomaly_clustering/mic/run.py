@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float16, Int, UInt8
 from torch import Tensor
@@ -39,6 +40,8 @@ class Run:
     """What a stream compares with, for the same purpose."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None
     """What subsets of the images are weighed from: all bags and their nearest distances."""
+    band: Float[np.ndarray, "n t d"] | None = None
+    """Embeddings of all images at each tau of a band, where subsets are scored and their weights depend on tau."""
     masks: tuple[Int[Tensor, " n"], Bool[Tensor, "n 1 height width"]] | None = None
     """Position and mask of the images of this process, where there are masks."""
     predictions: list[dict[str, Any]] = field(default_factory=list)

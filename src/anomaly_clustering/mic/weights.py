@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+# From half to double of a tau, in equal steps of its logarithm; it is in the middle.
+BAND = (0.5, math.sqrt(0.5), 1.0, math.sqrt(2.0), 2.0)
+
 
 def soften(scores: Float[Tensor, "n m"], tau: float, top_k: int | None = None) -> Float[Tensor, "n m"]:
     """Weights proportional to exp(score / tau), rows summing to one (Eq. 5 and 6).
@@ -54,6 +57,22 @@ def check_tau(tau: float) -> None:
     """
     if not (isinstance(tau, Real) and tau > 0):
         raise ValueError(f"tau must be a positive number, got {tau!r}")
+
+
+def band_of(tau: float) -> tuple[float, ...]:
+    """The taus over which a number is looked at, since the paper prints none: from half to double of the given one.
+
+    Args:
+        tau: in the unit of the scores.
+
+    Returns:
+        Five taus with the given one in the middle; this one alone where it is infinite, or not known (NaN).
+
+    Example:
+        >>> band_of(0.02)
+        (0.01, 0.014, 0.02, 0.028, 0.04)
+    """
+    return tuple(factor * tau for factor in BAND) if math.isfinite(tau) else (tau,)
 
 
 def effective_patches(weights: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
@@ -206,3 +225,21 @@ def weighted_average(bags: Float[Tensor, "n m d"], weights: Float[Tensor, "n m"]
     if weights.shape != bags.shape[:2]:
         raise ValueError(f"weights must be one a patch, got {list(weights.shape)} for bags {list(bags.shape)}")
     return torch.einsum("nmd,nm->nd", bags, weights)
+
+
+def weighted_averages(bags: Float[Tensor, "n m d"], weights: Float[Tensor, "n t m"]) -> Float[Tensor, "n t d"]:
+    """`weighted_average` by several weights of each patch at once.
+
+    Args:
+        bags: patches of each image [N, M, D].
+        weights: of each patch [N, T, M], rows summing to one.
+
+    Returns:
+        T vectors an image [N, T, D].
+
+    Example:
+        >>> bags = torch.tensor([[[0.0, 0.0], [4.0, 8.0]]])
+        >>> weighted_averages(bags, torch.tensor([[[0.75, 0.25], [0.5, 0.5]]])).tolist()
+        [[[1.0, 2.0], [2.0, 4.0]]]
+    """
+    return torch.einsum("nmd,ntm->ntd", bags, weights)

@@ -1,0 +1,106 @@
+"""What the user asked for in; the tables and figures that it takes, and the cells of each, out."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
+from experiments.cells import Cell, Settings
+from experiments.executors import Name
+from experiments.figures import FIGURES, Network
+from experiments.follow import Mode
+from experiments.methods import Method
+from experiments.plan import Plan, make_plan
+from experiments.tables import RESAMPLES, TABLES
+
+REPRODUCTION = "reproduction"
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """What was asked for."""
+
+    names: Sequence[str]
+    settings: Settings
+    out: Path = Path("runs/experiments")
+    seeds: int | None = None
+    resamples: int | None = None
+    folders: Sequence[Category] = ()
+    networks: Sequence[Network] = ()
+    only: Sequence[str] = ()
+    categories: Sequence[Category] = ()
+    dry_run: bool = False
+    finished: bool = False
+    """Compute nothing, and write what is finished."""
+    executor: Name = "inprocess"
+    workers: int = 1
+    address: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    wandb: Mode = "off"
+    artefacts: bool = False
+    report: Path = Path("REPRODUCTION.md")
+    flags: str = ""
+
+
+def parts_of(name: str, command: Command) -> list[tuple[str, Command]]:
+    """A table or figure, with the command that makes it.
+
+    'reproduction' is every table and figure, with each network that was named; those that compare networks once.
+    """
+    if name != REPRODUCTION:
+        return [(name, command)]
+    each = [_with_network(command, network) for network in command.networks] or [command]
+    return [(part, of) for part in (*TABLES, *FIGURES) for of in ([command] if compares_networks(part) else each)]
+
+
+def _with_network(command: Command, network: Network) -> Command:
+    checkpoint = Path(network.checkpoint) if network.checkpoint else None
+    settings = replace(command.settings, backbone=network.name, checkpoint=checkpoint, last_layer=network.last_layer)
+    flags = ["--backbone", network.name]
+    flags += ["--checkpoint", network.checkpoint] if network.checkpoint else []
+    flags += ["--last-layer", network.last_layer] if network.last_layer != "last" else []
+    return replace(command, settings=settings, flags=f"{command.flags} {shlex.join(flags)}".lstrip())
+
+
+def compares_networks(name: str) -> bool:
+    """Whether it is a figure of several networks."""
+    return name in FIGURES and bool(FIGURES[name].networks)
+
+
+def plan_of(name: str, command: Command) -> Plan:
+    """The cells of a table or figure."""
+    settings, methods, seeds = settings_of(name, command), methods_of(name, command), command.seeds
+    categories: Sequence[Category] = FIGURES[name].categories if name in FIGURES else ()
+    if name in TABLES:
+        seeds = TABLES[name].seeds if seeds is None else seeds
+        categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
+    categories = [SYNTHETIC] if settings.synthetic else categories or [*MVTEC, MTD, *command.folders]
+    return make_plan(methods, categories, 1 if seeds is None else seeds, settings)
+
+
+def settings_of(name: str, command: Command) -> Settings:
+    """Those of the command, with as many random subsets as a table or figure takes."""
+    usual = TABLES[name].resamples if name in TABLES else RESAMPLES
+    return replace(command.settings, resamples=usual if command.resamples is None else command.resamples)
+
+
+def methods_of(name: str, command: Command) -> Mapping[str, Method]:
+    """The rows of a table, or what a figure is drawn from."""
+    if name in TABLES:
+        return TABLES[name].methods
+    return FIGURES[name].methods(command.settings, command.networks or FIGURES[name].networks)
+
+
+def chosen_cells(plan: Plan, command: Command) -> list[Cell]:
+    """The cells that --only and --categories leave."""
+    begins = tuple(name.lower() for name in command.only)
+    wanted = {
+        cell.key
+        for (name, category), cells in plan.cells.items()
+        for cell in cells
+        if (not begins or name.lower().startswith(begins))
+        and (not command.categories or category in command.categories)
+    }
+    return [cell for cell in plan.once() if cell.key in wanted]

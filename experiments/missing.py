@@ -1,0 +1,111 @@
+"""Cells that are missing in; computed and kept, or listed with how long they will take, out."""
+
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from anomaly_clustering.features.backbone import Backbone
+from experiments.asked import Command, chosen_cells, plan_of, settings_of
+from experiments.cells import Cell, Store, is_mic
+from experiments.compute import Outcome
+from experiments.executors import open_executor
+from experiments.follow import Followed
+from experiments.found import Found
+from experiments.output import absent
+from experiments.plan import Plan, estimate
+from experiments.run import run
+
+
+def _missing(name: str, plan: Plan, command: Command, store: Store) -> list[Cell]:
+    """The cells to compute."""
+    return [] if command.finished else [cell for cell in chosen_cells(plan, command) if not store.read(cell)]
+
+
+def measured(name: str, command: Command, store: Store, failed: dict[str, str]) -> Found:
+    """Compute what is missing of a table or figure; those that fail are put down, and not tried again."""
+    plan = plan_of(name, command)
+    missing = [cell for cell in _missing(name, plan, command, store) if cell.key not in failed]
+    failed |= _compute(name, _with_weights(missing, plan), store, command)
+    return Found(plan, store, settings_of(name, command))
+
+
+def list_missing(name: str, parts: Sequence[tuple[str, Command]], store: Store) -> None:
+    """Print the runs that are missing, each once, and how long they take."""
+    all_cells: dict[str, Cell] = {}
+    missing: dict[str, Cell] = {}
+    absences: dict[str, str] = {}
+    for part, command in parts:
+        plan = plan_of(part, command)
+        all_cells |= {cell.key: cell for cell in plan.once()}
+        missing |= {cell.key: cell for cell in _missing(part, plan, command, store)}
+        absences |= absent(plan)
+    for cell in missing.values():
+        print(f"  {cell}")
+    for what, why in absences.items():
+        print(f"  missing: {what}: {why}")
+    seconds = estimate(list(missing.values()), store)
+    took = "unknown, since nothing was measured yet" if seconds is None else str(timedelta(seconds=round(seconds)))
+    print(f"{name}: {len(missing)} of {len(all_cells)} runs to compute; one after the other they take {took}")
+
+
+def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
+    """Cells whose network can be had; the methods of the others are put down as unavailable."""
+    problems: dict[tuple[str, ...], str | None] = {}
+    ready = []
+    for cell in cells:
+        model = cell.config["model"]
+        if is_mic(model["class_path"]):
+            options = [model["init_args"].get(name) for name in ("backbone", "layer", "checkpoint")]
+            network = tuple(map(str, options))
+            if network not in problems:
+                problems[network] = _problem(*options)
+            if why := problems[network]:
+                plan.unavailable[cell.method] = why
+                continue
+        ready.append(cell)
+    return ready
+
+
+def _problem(name: str, layer: str | None, checkpoint: str | None) -> str | None:
+    try:
+        Backbone(name, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -> dict[str, str]:
+    """Tracebacks of those that failed, by key."""
+    if not cells:
+        return {}
+    done = 0
+
+    def report(cell: Cell, outcome: Outcome | None) -> None:
+        nonlocal done
+        done += 1
+        result = "failed"
+        if outcome:
+            metrics = outcome.record["metrics"]
+            result = f"NMI {metrics.get('nmi', float('nan')):.3f} in {outcome.record['duration_s']:.1f} s"
+        print(f"[{done}/{len(cells)}] {cell}: {result}", file=sys.stderr, flush=True)
+
+    def followed(cell: Cell) -> Followed | None:
+        if command.wandb == "off" and not command.artefacts:
+            return None
+        return followed_run(name, cell.method, str(cell.category), cell.seed, cell.key, command)
+
+    with open_executor(
+        command.executor,
+        workers=min(command.workers, len(cells)),
+        address=command.address,
+        folder=command.out / "submitit",
+        parameters=dict(command.parameters),
+    ) as (executor, at_a_time):
+        failed = run(cells, store, executor, at_a_time=at_a_time, report=report, followed=followed)
+    return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
+
+
+def followed_run(name: str, method: str, category: str, seed: int, id: str, command: Command) -> Followed:
+    artefacts = command.out / "artefacts" / id if command.artefacts else None
+    return Followed(command.wandb, name, method, category, seed, id, command.out, artefacts)
