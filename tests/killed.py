@@ -7,6 +7,7 @@ lines of JSON on standard input and output.
 import _thread
 import contextlib
 import json
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -118,6 +119,8 @@ def serve() -> None:
     import experiments.__main__  # noqa: F401
 
     torch.set_num_threads(1)
+    # Sockets of loaders lie in the first folder that is asked for, and no socket may have a path of over 107 letters.
+    multiprocessing.util.get_temp_dir()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
