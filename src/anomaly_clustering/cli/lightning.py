@@ -128,6 +128,9 @@ class CommandLine(LightningCLI):
             )
         if not fits:
             return
+        if config.ckpt_path == "last":
+            # As text alone it means something to Lightning, and the parser may make a path of it again.
+            config.ckpt_path = str(self.out / LAST)
         self.folder = TrainingFolder(self.out, overwrite=config.overwrite and not goes_on(self.out, config.ckpt_path))
         self.epochs = LastAndBest(self.out / EPOCHS, self.folder.begin)
         checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
