@@ -59,8 +59,12 @@ def test_fractions_of_mic(name: str) -> None:
         MIC("embedded", **{name: "3"})
 
 
-@pytest.mark.parametrize("name", ["image_size", "batch_size", "num_workers"])
-@pytest.mark.parametrize("value", [*WRONG, -1])
+# Without a number of processes there is one for each processor.
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ("image_size", "batch_size") for value in [*WRONG, -1]]
+    + [("num_workers", value) for value in [2.5, "3", True, -1]],
+)
 def test_data_modules(tmp_path: Path, name: str, value: object) -> None:
     for make in (
         lambda options: DefectDataModule(lambda: Listing([], []), **options),

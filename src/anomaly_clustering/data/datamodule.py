@@ -15,7 +15,6 @@ A batch is a dict:
     path    list of B file names
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,8 +38,7 @@ from anomaly_clustering.data.opening import image_size as size_of
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 from anomaly_clustering.data.whole_numbers import image_side, whole_number
-
-NUM_WORKERS = min(8, os.cpu_count() or 1)
+from anomaly_clustering.data.workers import number_of_workers
 
 
 class DefectImages(Dataset):
@@ -217,7 +215,7 @@ class DefectDataModule(LightningDataModule):
         aspect: Aspect = "square",
         decoding: Decoding = "exact",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
         train_transform: Callable[[Image.Image], torch.Tensor] | None = None,
     ):
         super().__init__()
@@ -233,7 +231,7 @@ class DefectDataModule(LightningDataModule):
         self.aspect: Aspect = aspect
         self.decoding: Decoding = decoding
         self.batch_size = whole_number("batch_size", batch_size, least=1)
-        self.num_workers = whole_number("num_workers", num_workers, least=0)
+        self.num_workers = number_of_workers(num_workers)
         self.train_transform = train_transform
         self.listing: Listing | None = None
         # Positions of the images that `val_dataloader` gives, batch by batch; None for all.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anomaly_clustering.data import mtd, mvtec
 from anomaly_clustering.data.anomalib import list_anomalib
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule
+from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.folder import list_folder
@@ -66,7 +66,7 @@ class Folder(DefectDataModule):
         aspect: Aspect = "square",
         decoding: Decoding = "exact",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         super().__init__(
             partial(
@@ -129,7 +129,7 @@ class MVTecAD(DefectDataModule):
         image_size: int = 256,
         aspect: Aspect = "square",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         super().__init__(
             partial(mvtec.list_category, Path(root), category, include_combined=include_combined),
@@ -191,7 +191,7 @@ class MTD(DefectDataModule):
         image_size: int = 256,
         aspect: Aspect = "square",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         super().__init__(
             partial(
@@ -264,7 +264,7 @@ class AnomalibFolder(DefectDataModule):
         aspect: Aspect = "square",
         decoding: Decoding = "exact",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         super().__init__(
             partial(
@@ -325,7 +325,7 @@ class Synthetic(DefectDataModule):
         maps: Path | str | None = None,
         image_size: int = 256,
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         per_class = whole_number("per_class", per_class, least=1)
         normals = whole_number("normals", normals, least=0)

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from anomaly_clustering.data.archives import unpacked
-from anomaly_clustering.data.datamodule import NUM_WORKERS, DefectDataModule
+from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.records import Listing
@@ -62,7 +62,7 @@ class PublicDataset(DefectDataModule):
         image_size: int = 256,
         aspect: Aspect = "square",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         found, place = known(name), Path(root or Path("data") / name)
         _check(found, name, category=category, several=several, download=download)
@@ -115,7 +115,7 @@ class CocoFolder(DefectDataModule):
         image_size: int = 256,
         aspect: Aspect = "square",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         super().__init__(
             partial(list_coco, Path(root), annotations=annotations, images=images, several=several),
@@ -168,7 +168,7 @@ class MetadataFolder(DefectDataModule):
         image_size: int = 256,
         aspect: Aspect = "square",
         batch_size: int = 32,
-        num_workers: int = NUM_WORKERS,
+        num_workers: int | None = None,
     ):
         super().__init__(
             partial(list_metadata_folder, Path(root), label=label, mask=mask, several=several),
