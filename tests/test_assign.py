@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist, pdist, squareform
 from test_cli import configured
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.clustering.unknown import Ranking, Seen
+from anomaly_clustering.clustering.unknown import Ranking, Seen, from_all
 from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import most_like, nearest_clusters
@@ -117,6 +117,46 @@ def test_exchangeable_images_are_flagged_no_more_often_than_allowed_however_few_
         assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))
     # And not much less often, where there are images enough to tell.
     assert (p <= 0.5).mean() > 0.4
+
+
+def directions(points: np.ndarray) -> np.ndarray:
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("strangers", [0, 1, 30])
+def test_known_images_are_flagged_no_more_often_than_allowed_whoever_came_with_them(strangers: int) -> None:
+    rng = np.random.default_rng(strangers)
+    run, others = 40, rng.normal(size=(strangers, 5)) + 2
+    p = np.empty(1000)
+    for draw in range(len(p)):
+        bag = directions(rng.normal(size=(run + 1, 5)))
+        own, new = from_all(bag[1:], bag[:1], directions(others) if strangers else None)
+        p[draw] = Ranking(seen(own)).p_values(seen(new))[0]
+    for share in (0.05, 0.1, 0.5):
+        assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))
+    assert (p <= 0.5).mean() > 0.4
+
+
+def test_the_more_images_of_a_new_type_have_come_the_more_of_them_are_unknown() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 30)
+    # The new type, number 4, is like type 3 but for what is its own.
+    kinds = rng.normal(size=(5, 20))
+    kinds[4] = kinds[3] + rng.normal(size=20)
+    points = kinds[np.append(labels, np.full(40, 4))] + 0.7 * rng.normal(size=(160, 20))
+    points = directions(points - points[:120].mean(0))
+    run, new = seen(points[:120]), seen(points[120:])
+
+    def unknown(images: Seen, **options: object) -> int:
+        return int(nearest_clusters(images, run, labels, directions=True, **options).unknown.sum())
+
+    alone = [Seen(*(column[i : i + 1] for column in new)) for i in range(40)]
+    by_themselves = sum(unknown(one) for one in alone)
+    one_after_another = sum(unknown(one, before=new.embeddings[:i]) for i, one in enumerate(alone))
+    assert by_themselves < one_after_another < unknown(new)
+    # Where they go does not depend on who has come.
+    together = nearest_clusters(new, run, labels, directions=True)
+    assert [nearest_clusters(one, run, labels, directions=True).labels[0] for one in alone] == together.labels.tolist()
 
 
 def test_images_that_coincide_are_at_home_among_themselves() -> None:

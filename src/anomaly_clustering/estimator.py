@@ -209,6 +209,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
     def assign(self, images: Images, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
         """As `predict`, with distances, and whether an image is unknown: more unusual than those that were fitted.
 
+        The more images of a new type are given at once, the surer each is told: give together what came together.
+
         Args:
             images: in any form that `fit` takes.
             false_alarms: share of images like those that were fitted which may be taken for unknown; with N of them

@@ -2,7 +2,8 @@
 
 Conformal prediction (Vovk, Gammerman and Shafer 2005): a new image joins the images of the run, and each image of this
 bag is measured against the others. Where the new one comes from where they came from, all its ranks are equally
-probable, whatever the distribution, so that p is at most a with a probability of at most a.
+probable, whatever the distribution, so that p is at most a with a probability of at most a. That holds too where they
+are measured by something that all were part of alike, such as their mean (`from_all`).
 """
 
 from typing import NamedTuple
@@ -46,6 +47,32 @@ class _Nearest(NamedTuple):
 
     distances: Float[np.ndarray, "n k"]
     images: Int[np.ndarray, "n k"]
+
+
+def from_all(
+    run: Float[np.ndarray, "n d"], new: Float[np.ndarray, "k d"], before: Float[np.ndarray, "b d"] | None = None
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "k d"]]:
+    """Directions in which images lie from the mean of all of them, rather than from that of the run.
+
+    Images of a type that the run lacks draw the mean to their side: what they have in common stands out less, and what
+    sets each of them apart from those of the run stands out more. The more of them have come, the surer each is told.
+
+    Args:
+        run: embeddings of its images, directions from the run's own mean [N, D], see `mic.residuals.signed_root`.
+        new: of new images [K, D].
+        before: of others that came after the run [B, D], if any did.
+
+    Returns:
+        Vectors of unit length: of the run [N, D], and of the new images [K, D].
+
+    Example:
+        >>> run, new = from_all(np.array([[0.0, 1], [0, -1]]), np.array([[3.0, 0]]))
+        >>> run.round(2).tolist(), new.tolist()
+        ([[-0.71, 0.71], [-0.71, -0.71]], [[1.0, 0.0]])
+    """
+    parts = [run, new] if before is None else [run, new, before]
+    mean = np.concatenate(parts).mean(0, dtype=np.float64)
+    return _of_unit_length(run - mean), _of_unit_length(new - mean)
 
 
 class Ranking:
@@ -109,6 +136,11 @@ class Ranking:
         if self.scores is not None and not np.isnan(score):
             unusual *= np.append(self.scores, score) ** EXPONENT
         return float((1 + (unusual[:-1] >= unusual[-1]).sum()) / (n + 1))
+
+
+def _of_unit_length(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    lengths: Float[np.ndarray, "n 1"] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, TINY)
 
 
 def _nearest_others(embeddings: Float[np.ndarray, "n d"]) -> _Nearest:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import distance_to_center
-from anomaly_clustering.clustering.unknown import Ranking, Seen
+from anomaly_clustering.clustering.unknown import Ranking, Seen, from_all
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
@@ -72,7 +72,14 @@ class Assignment(NamedTuple):
     """Whether it is anything but a good image; where no normal images tell, all are, and so are those of the run."""
 
 
-def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
+def assign(
+    digests: Sequence[str],
+    new: Embedded,
+    fitted: Fitted,
+    *,
+    before: Float[np.ndarray, "b d"] | None = None,
+    false_alarms: float = FALSE_ALARMS,
+) -> Assignment:
     """Clusters of images: one that is of the run keeps its own, any other goes to that with the nearest mean.
 
     What was clustered stays where it is, though the mean of another cluster may be nearer, and is never unknown. A new
@@ -83,6 +90,7 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarm
         digests: of the images that are asked for.
         new: those of them that are not of the run, and maybe others.
         fitted: the run.
+        before: embeddings of other images that came after the run [B, D], if any did, see `nearest_clusters`.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
 
     Returns:
@@ -104,7 +112,9 @@ def assign(digests: Sequence[str], new: Embedded, fitted: Fitted, *, false_alarm
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
     rows = {content: i for i, content in enumerate(new.digests)}
     seen = Seen(fitted.embeddings, fitted.top_scores)
-    found = nearest_clusters(Seen(new.embeddings, new.top_scores), seen, fitted.labels, false_alarms=false_alarms)
+    came = Seen(new.embeddings, new.top_scores)
+    directions = fitted.recipe.signed_root
+    found = nearest_clusters(came, seen, fitted.labels, directions=directions, before=before, false_alarms=false_alarms)
     barred = np.array([k in out for k, out in zip(found.labels.tolist(), new.not_in, strict=True)], dtype=bool)
     found = found._replace(
         labels=np.where(new.finding & ~barred, found.labels, -1),
@@ -143,7 +153,13 @@ def most_like(points: Float[np.ndarray, "k d"], others: Float[np.ndarray, "n d"]
 
 
 def nearest_clusters(
-    new: Seen, run: Seen, labels: Int[np.ndarray, " n"], *, false_alarms: float = FALSE_ALARMS
+    new: Seen,
+    run: Seen,
+    labels: Int[np.ndarray, " n"],
+    *,
+    directions: bool = False,
+    before: Float[np.ndarray, "b d"] | None = None,
+    false_alarms: float = FALSE_ALARMS,
 ) -> Assignment:
     """Clusters of new images among the labelled ones of a run.
 
@@ -152,13 +168,16 @@ def nearest_clusters(
     same order but for clusters of few images.)
 
     It is unknown if it is so unusual that at most a share `false_alarms` of known images are: p <= `false_alarms`, see
-    `clustering.unknown`. With N images in the run no p is below 1 / (N + 1), so that beside 18 images none can be
-    unknown at 5%.
+    `clustering.unknown`. Embeddings that are directions from the mean of the run are taken from the mean of all images
+    for this, see `from_all`: p of an image depends on which others have come; clusters and distances do not. With N
+    images in the run no p is below 1 / (N + 1), so that beside 18 images none can be unknown at 5%.
 
     Args:
         new: the new images [K].
         run: the images of the run [N].
         labels: cluster of each image of the run [N].
+        directions: whether the embeddings are such directions.
+        before: embeddings of others that came after the run [B, D], if any did, of which only their mean counts.
         false_alarms: share of known images that may be taken for unknown, between 0 and 1.
 
     Returns:
@@ -185,5 +204,8 @@ def nearest_clusters(
     for k in np.unique(cluster):
         own = cluster == k
         nearest[own] = members[k][most_like(points[own], run.embeddings[members[k]])]
+    if directions:
+        from_mean = from_all(run.embeddings, new.embeddings, before)
+        run, new = (images._replace(embeddings=e) for images, e in zip((run, new), from_mean, strict=True))
     p = Ranking(run).p_values(new)
     return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

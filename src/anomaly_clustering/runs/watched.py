@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.mic.recipe import NewEmbedder, NewImages
@@ -36,6 +37,8 @@ class _Known(NamedTuple):
     files: tuple[object, ...]
     decisions: Decisions
     fitted: Fitted
+    before: list[Float[np.ndarray, " d"]]
+    """Embeddings of the images that have come, and whose cluster nobody has decided."""
     places: dict[str, list[Path]]
     """Where each content has been seen."""
 
@@ -125,7 +128,7 @@ class Watcher:
             return None
         if seen or image is None:
             later = load_later(self.folder, run)
-            new = new_to(run, later, self.known.decisions)
+            new, before = new_to(run, later, self.known.decisions), None
             finding = findings_of(run, later, self.false_alarms)[content]
             arrays: dict[str, np.ndarray] = {}
         else:
@@ -134,11 +137,14 @@ class Watcher:
             arrays = image._asdict() if one.scores is None else image._asdict() | {"scores": one.scores}
             not_in = [self.known.decisions.not_in.get(content, ())]
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
-        found = assign([content], new, self.known.fitted, false_alarms=self.false_alarms)
+            before = np.array(self.known.before).reshape(-1, one.embeddings.shape[1])
+        found = assign([content], new, self.known.fitted, before=before, false_alarms=self.false_alarms)
         asked = Asked(path, content, str(seen[0]) if seen else "", finding if len(run.normal_top_scores) else None)
         (row,) = rows_of([asked], found, self.known.decisions)
         record(self.folder, path, content, row, finding, arrays)
         append_assignment(self.folder / ASSIGNED, row)
+        if before is not None:
+            self.known.before.extend(new.embeddings)
         places.setdefault(content, []).append(path)
         return row
 
@@ -171,4 +177,4 @@ class Watcher:
             *((entry.path, entry.digest) for entry in journal),
         ):
             places.setdefault(content, []).append(path)
-        return _Known(files, decisions, fitted, places)
+        return _Known(files, decisions, fitted, list(new.embeddings), places)
