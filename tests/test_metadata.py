@@ -83,7 +83,7 @@ def test_times_are_those_of_the_clock_on_the_wall(text: str) -> None:
 
 def test_times_come_from_the_metadata_else_from_exif_else_from_the_file() -> None:
     exif = Image.Exif()
-    exif.get_ifd(EXIF_BLOCK)[DATE_TIME_ORIGINAL] = "2026:03:02 08:00:00"
+    exif[EXIF_BLOCK] = {DATE_TIME_ORIGINAL: "2026:03:02 08:00:00"}
     for name in ("told", "camera"):
         Image.new("L", (16, 16)).save(f"{name}.jpg", exif=exif)
     Image.new("L", (16, 16)).save("bare.png")

@@ -29,7 +29,7 @@ def taken_at(image: Path) -> datetime | None:
         >>> import tempfile
         >>> from PIL import Image
         >>> exif = Image.Exif()
-        >>> exif.get_ifd(EXIF_BLOCK)[DATE_TIME_ORIGINAL] = "2026:03:01 06:30:00"
+        >>> exif[EXIF_BLOCK] = {DATE_TIME_ORIGINAL: "2026:03:01 06:30:00"}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Image.new("L", (20, 10)).save(Path(folder) / "a.jpg", exif=exif)
         ...     taken_at(Path(folder) / "a.jpg")

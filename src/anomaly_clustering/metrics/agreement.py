@@ -182,11 +182,10 @@ class ClusteringMetric(Metric):
         Raises:
             ValueError: they are not integers, one a sample.
         """
-        index = positions_or_unknown(index, target)
         check_ids(preds=preds, target=target, index=index)
         self.preds.append(preds)
         self.target.append(target)
-        self.index.append(index)
+        self.index.append(positions_or_unknown(index, target))
 
     def compute(self) -> Score:
         """The function of all samples.

@@ -8,11 +8,11 @@ from torchmetrics.utilities import dim_zero_cat
 Labels = Integer[Tensor, " n"]
 
 
-def check_ids(**ids: Tensor) -> None:
+def check_ids(**ids: Tensor | None) -> None:
     """Check that ids are integers, one for each sample.
 
     Args:
-        ids: tensors [N] by the name of the argument that they were given as.
+        ids: tensors [N] by the name of the argument that they were given as; None for one that was not given.
 
     Raises:
         ValueError: one has another type or another shape than [N]; or their lengths differ, where PyTorch would
@@ -23,10 +23,11 @@ def check_ids(**ids: Tensor) -> None:
         Traceback (most recent call last):
         ValueError: preds and target must be integers, one a sample, got preds int64 [1], target int64 [3]
     """
-    if all(_are_ids(given) for given in ids.values()) and len({len(given) for given in ids.values()}) == 1:
+    all_given = {name: given for name, given in ids.items() if given is not None}
+    if all(_are_ids(given) for given in all_given.values()) and len({len(given) for given in all_given.values()}) <= 1:
         return
-    got = ", ".join(f"{name} {_described(given)}" for name, given in ids.items())
-    raise ValueError(f"{' and '.join(ids)} must be integers, one a sample, got {got}")
+    got = ", ".join(f"{name} {_described(given)}" for name, given in all_given.items())
+    raise ValueError(f"{' and '.join(all_given)} must be integers, one a sample, got {got}")
 
 
 def _are_ids(given: object) -> bool:

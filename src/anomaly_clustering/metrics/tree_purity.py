@@ -181,7 +181,6 @@ class PurityCurve(Metric):
         Raises:
             ValueError: classes and positions are not integers, one a sample, or embeddings not one row a sample.
         """
-        index = positions_or_unknown(index, target)
         check_ids(target=target, index=index)
         if embeddings.ndim != 2 or len(embeddings) != len(target):
             raise ValueError(
@@ -189,7 +188,7 @@ class PurityCurve(Metric):
             )
         self.embeddings.append(embeddings)
         self.target.append(target)
-        self.index.append(index)
+        self.index.append(positions_or_unknown(index, target))
 
     def compute(self) -> PurityOfCuts:
         """The curve of all samples.

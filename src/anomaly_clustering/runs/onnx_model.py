@@ -135,9 +135,9 @@ def write_onnx(path: Path, network: ClusterNetwork, facts: Mapping[str, str]) ->
     example = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     try:
         # Two steps, since the exporter alone would fall back on a fixed number of images in silence.
-        program: Any = torch.export.export(
-            network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
-        )
+        # The limit is one for PyTorch before 2.8, which else takes the largest number of 64 bits for an exception.
+        batch = torch.export.Dim("batch", max=2**31 - 1)
+        program: Any = torch.export.export(network, (example,), dynamic_shapes=({0: batch},), strict=False)
         found: Any = torch.onnx.export(
             program,
             input_names=[INPUT],
