@@ -25,6 +25,13 @@ def test_groups_keep_their_numbers_as_images_come_and_new_ones_get_new_numbers()
     assert more[16:].tolist() == [102] * 8
 
 
+def test_there_are_no_more_groups_than_images_in_each() -> None:
+    rng = np.random.default_rng(0)
+    # Pairs that are alike: by the mean silhouette each would be a group.
+    pairs = rng.normal(size=(30, 20)).repeat(2, 0) + rng.normal(0, 0.01, (60, 20))
+    assert len(set(proposed_groups(pairs, np.full(60, -1), 100).tolist())) <= 8
+
+
 def test_a_few_images_and_images_without_parts_are_one_group() -> None:
     rng = np.random.default_rng(0)
     for points in (rng.normal(size=(3, 4)), rng.normal(size=(40, 64)), np.zeros((9, 2)), np.zeros((1, 2))):

@@ -21,8 +21,9 @@ def proposed_groups(
 ) -> Int[np.ndarray, " n"]:
     """Groups of images that are of no known type, by bagged Ward's method; their number by the mean silhouette.
 
-    Fewer than 5 images, and images that do not fall into parts, are one group. A group keeps the number of the earlier
-    one with which it shares images; where several share some, as many images as possible keep theirs.
+    There are at most sqrt(N) groups. Fewer than 5 images, and images that do not fall into parts, are one group. A
+    group keeps the number of the earlier one with which it shares images; where several share some, as many images as
+    possible keep theirs.
 
     Args:
         embeddings: one vector an image [N, D].
@@ -61,11 +62,12 @@ def _parts(embeddings: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     exact = embeddings.astype(np.float64)
     if n < FEWEST_IMAGES or not np.ptp(exact, axis=0).any():
         return one
+    # Each group is a decision for a person: no more of them than images in one, on average.
+    most = max(2, round(n**0.5))
     if n > LARGEST:
         # The silhouette takes distances between all pairs.
         tree = tree_through(centres_of(embeddings, seed=0), embeddings)
-        return cut(tree, choose_num_clusters(tree).num_clusters)
-    choice = choose_num_clusters(ward(embeddings), "silhouette", distance=squareform(pdist(exact)))
-    if -choice.criterion[choice.num_clusters] <= NO_STRUCTURE:
-        return one
-    return cluster_embeddings(embeddings, choice.num_clusters, "bagged_ward")
+        return cut(tree, min(choose_num_clusters(tree).num_clusters, most))
+    criterion = choose_num_clusters(ward(embeddings), "silhouette", distance=squareform(pdist(exact))).criterion
+    number = min((k for k in criterion if k <= most), key=criterion.__getitem__)
+    return one if -criterion[number] <= NO_STRUCTURE else cluster_embeddings(embeddings, number, "bagged_ward")
