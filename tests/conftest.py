@@ -12,6 +12,8 @@ from PIL import Image
 
 # Before anything imports the package.
 install_import_hook(["anomaly_clustering", "baselines"], "beartype.beartype")
+# What its asserts compare is told where they fail, as in tests.
+pytest.register_assert_rewrite("commands")
 # Tensors are tiny here: threads would only wait for one another.
 torch.set_num_threads(1)
 
@@ -23,6 +25,19 @@ MakeImage = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run in the test's own folder, where what they write by relative paths lies."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is kept in the user's cache folder lies in the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -57,6 +72,18 @@ def photos(tmp_path: Path, make_image: MakeImage) -> Path:
         for seed in range(5):
             make_image(tmp_path / "photos" / name / f"{seed}.png", kind, seed=seed)
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def masks(photos: Path) -> Path:
+    """Masks beside the photos, one for each of 'bright' and 'bar': a corner of 8 x 8 pixels, wherever the defect is."""
+    for name in ("bar", "bright"):
+        for seed in range(5):
+            mask = Image.new("L", (64, 64), 0)
+            mask.paste(255, (0, 0, 8, 8))
+            (photos.parent / "masks" / name).mkdir(parents=True, exist_ok=True)
+            mask.save(photos.parent / "masks" / name / f"{seed}.png")
+    return photos.parent / "masks"
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import configured
 from conftest import MakeImage
 from PIL import Image
 from scipy.spatial.distance import cdist, pdist, squareform
-from test_cli import configured
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.clustering.unknown import Ranking, Seen, from_all

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import configured
 from conftest import MakeImage
 from PIL import Image
-from test_cli import configured
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
@@ -28,11 +28,7 @@ from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.tables import read_csv
 
 SMALL = ["--image-size", "64", "--method", "paper"]
-
-
-@pytest.fixture(autouse=True)
-def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_tmp")
 
 
 def write_png_of_16_bit_colours(path: Path, pixels: np.ndarray) -> None:
