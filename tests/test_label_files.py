@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_labelling import galleries, name, progress, saved, section, tile, titles
+from labelling_page import galleries, name, progress, saved, section, tile, titles
 from test_report import planted
 
 from anomaly_clustering.report.content import Given
