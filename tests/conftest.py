@@ -95,6 +95,36 @@ def flat_photos(tmp_path: Path, make_image: MakeImage) -> Path:
     return tmp_path / "flat"
 
 
+@pytest.fixture
+def root(tmp_path: Path, make_image: MakeImage) -> Path:
+    """Three categories of MVTec AD with three classes of three images each, and masks."""
+    for category in ("bottle", "cable", "tile"):
+        folder = tmp_path / "data" / "mvtec" / category
+        for seed in range(3):
+            make_image(folder / "train" / "good" / f"{seed}.png", seed=100 + seed)
+            for kind, name in enumerate(("good", "bright", "bar")):
+                make_image(folder / "test" / name / f"{seed}.png", kind, seed=seed)
+                if kind:
+                    make_image(folder / "ground_truth" / name / f"{seed}_mask.png", kind, seed=seed)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The folder that results are written into, not made yet."""
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def clustered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run on 15 images: five good ones, five with a bright square, five with a dark bar."""
+    from anomaly_clustering.cli.main import main
+
+    monkeypatch.chdir(photos.parent)
+    main(["cluster", "photos", "--clusters", "3", "--method", "paper", "--image-size", "128", "--out", "run"])
+    return Path("run")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
