@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from labelling_page import galleries, merge, name, progress, saved, section, tile
 from PIL import Image
-from test_report import planted
+from planted import planted
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.labels import read_labels

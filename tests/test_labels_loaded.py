@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from labelling_page import galleries, json_of, name, progress, section, titles
-from test_report import planted
+from planted import planted
 
 from anomaly_clustering.report.content import Given
 from anomaly_clustering.report.page import write_report

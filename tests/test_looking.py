@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from labelling_page import name, section, tile
-from test_report import planted
+from planted import planted
 
 from anomaly_clustering.report.likeness import most_alike
 
