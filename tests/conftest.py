@@ -12,6 +12,8 @@ from PIL import Image
 
 # Before anything imports the package.
 install_import_hook(["anomaly_clustering", "baselines"], "beartype.beartype")
+# What its asserts compare is told where they fail, as in tests.
+pytest.register_assert_rewrite("commands")
 # Tensors are tiny here: threads would only wait for one another.
 torch.set_num_threads(1)
 
@@ -23,6 +25,19 @@ MakeImage = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run in the test's own folder, where what they write by relative paths lies."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is kept in the user's cache folder lies in the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -60,12 +75,54 @@ def photos(tmp_path: Path, make_image: MakeImage) -> Path:
 
 
 @pytest.fixture
+def masks(photos: Path) -> Path:
+    """Masks beside the photos, one for each of 'bright' and 'bar': a corner of 8 x 8 pixels, wherever the defect is."""
+    for name in ("bar", "bright"):
+        for seed in range(5):
+            mask = Image.new("L", (64, 64), 0)
+            mask.paste(255, (0, 0, 8, 8))
+            (photos.parent / "masks" / name).mkdir(parents=True, exist_ok=True)
+            mask.save(photos.parent / "masks" / name / f"{seed}.png")
+    return photos.parent / "masks"
+
+
+@pytest.fixture
 def flat_photos(tmp_path: Path, make_image: MakeImage) -> Path:
     """The same images in one folder, without labels."""
     for kind in range(3):
         for seed in range(5):
             make_image(tmp_path / "flat" / f"{kind}{seed}.png", kind, seed=seed)
     return tmp_path / "flat"
+
+
+@pytest.fixture
+def root(tmp_path: Path, make_image: MakeImage) -> Path:
+    """Three categories of MVTec AD with three classes of three images each, and masks."""
+    for category in ("bottle", "cable", "tile"):
+        folder = tmp_path / "data" / "mvtec" / category
+        for seed in range(3):
+            make_image(folder / "train" / "good" / f"{seed}.png", seed=100 + seed)
+            for kind, name in enumerate(("good", "bright", "bar")):
+                make_image(folder / "test" / name / f"{seed}.png", kind, seed=seed)
+                if kind:
+                    make_image(folder / "ground_truth" / name / f"{seed}_mask.png", kind, seed=seed)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The folder that results are written into, not made yet."""
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def clustered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run on 15 images: five good ones, five with a bright square, five with a dark bar."""
+    from anomaly_clustering.cli.main import main
+
+    monkeypatch.chdir(photos.parent)
+    main(["cluster", "photos", "--clusters", "3", "--method", "paper", "--image-size", "128", "--out", "run"])
+    return Path("run")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import timm
 import torch
+from commands import configured, refused, rows
 from PIL import Image
-from test_cli import configured, refused, rows
 from test_mic import folder, run_mic, trainer
 from torch import Tensor
 

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from test_cli import configured, refused, rows
+from commands import configured, refused, rows
 from test_mic import folder, run_mic
 
 from anomaly_clustering.clustering.methods import ON_EMBEDDINGS, Method
@@ -18,10 +18,7 @@ from anomaly_clustering.mic.distances import hausdorff
 from anomaly_clustering.mic.scores import novelty
 from anomaly_clustering.mic.weights import effective_patches, soften
 
-
-@pytest.fixture(autouse=True)
-def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_tmp")
 
 
 @pytest.mark.parametrize("distance", get_args(Distance))
@@ -131,10 +128,8 @@ def test_values_are_checked(photos: Path, options: dict[str, float], message: st
         run_mic(folder(photos), **options)
 
 
-def test_localisation_is_scored_where_there_are_masks(photos: Path) -> None:
-    from test_cli import with_masks
-
-    _, scores = run_mic(folder(photos, masks=with_masks(photos)))
+def test_localisation_is_scored_where_there_are_masks(photos: Path, masks: Path) -> None:
+    _, scores = run_mic(folder(photos, masks=masks))
     assert 0 <= scores["localisation_auroc"] <= 1
 
 

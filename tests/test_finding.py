@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from labelling_page import galleries, name, progress, section, tile
+from planted import many, planted
 from test_label_files import planted_alike
-from test_labelling import galleries, name, progress, section, tile
-from test_report import many, planted
 
 from anomaly_clustering.clustering.methods import ward
 

@@ -204,12 +204,6 @@ def held(path: Path, name: str | None = "a/../b.png") -> dict[str, object]:
     return {"bytes": photograph(path).read_bytes(), "path": name}
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def prepared(root: Path, **options: object) -> MetadataFolder:
     data = MetadataFolder(root, image_size=64, num_workers=0, **options)  # type: ignore[arg-type]
     data.prepare_data()
@@ -217,7 +211,7 @@ def prepared(root: Path, **options: object) -> MetadataFolder:
     return data
 
 
-def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tmp_path: Path, cache: Path) -> None:
+def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tmp_path: Path, own_cache: Path) -> None:
     images = [held(tmp_path / "from" / name) for name in ("0.png", "1.jpg", "2.png", "3.png")]
     rows = [{"image": image, "label": label} for image, label in zip(images, [1, 0, 2, 1], strict=True)]
     names = ["dent", "scratch", "ok"]
@@ -227,7 +221,7 @@ def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tm
     assert list(data.class_names) == ["ok", "dent", "scratch"]
     assert [data.class_names[record.label or 0] for record in data.records] == ["scratch", "dent", "ok", "scratch"]
     assert [record.image.read_bytes() for record in data.records] == [image["bytes"] for image in images]
-    assert all(record.image.is_relative_to(cache) for record in data.records)
+    assert all(record.image.is_relative_to(own_cache) for record in data.records)
     (batch,) = data.test_dataloader()
     assert len(batch["image"]) == 4
     # One file of them, and again, which writes nothing.
@@ -248,17 +242,17 @@ def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tm
     ],
 )
 def test_parquet_without_images_says_what_it_has(
-    rows: list[dict[str, object]], told: str, tmp_path: Path, cache: Path
+    rows: list[dict[str, object]], told: str, tmp_path: Path, own_cache: Path
 ) -> None:
     if "without an image" in told:
         rows = [{"image": held(tmp_path / "0.png"), "label": 1}, *rows]
     write_parquet(tmp_path / "data.parquet", rows)
     with pytest.raises(ValueError, match=told):
         prepared(tmp_path / "data.parquet")
-    assert not list(cache.glob("**/*.png"))
+    assert not list(own_cache.glob("**/*.png"))
 
 
-def test_parquet_that_is_cut_off_is_named(tmp_path: Path, cache: Path) -> None:
+def test_parquet_that_is_cut_off_is_named(tmp_path: Path, own_cache: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", [{"image": held(tmp_path / "0.png"), "label": 1}])
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"a\.parquet' is no Parquet"):

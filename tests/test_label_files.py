@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_labelling import galleries, name, progress, saved, section, tile, titles
-from test_report import planted
+from labelling_page import galleries, name, progress, saved, section, tile, titles
+from planted import planted
 
 from anomaly_clustering.report.content import Given
 from anomaly_clustering.report.likeness import most_alike

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_report import planted
+from planted import planted
 
 from anomaly_clustering.clustering.methods import distance_to_center, ward
 from anomaly_clustering.clustering.trees import by_size, cut

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from commands import ROOT, SMALL, refused
 from lightning import Trainer
 from PIL import Image
-from test_cli import ROOT, SMALL, refused
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
@@ -21,11 +21,7 @@ from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unusual import graded
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
-
-
-@pytest.fixture(autouse=True)
-def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_tmp")
 
 
 def touched(*names: str) -> list[Path]:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 import pytest
-from test_report import page, planted
+from planted import page, planted
 
 from anomaly_clustering.report.page import FACTS, TEMPLATE
 from anomaly_clustering.report.scripts import SCRIPTS

@@ -1,23 +1,20 @@
-"""Every public data set is read from a tiny copy in its real layout, and a damaged copy says what is wrong with it."""
+"""Every public data set is read from a tiny copy in its real layout: its types, masks and normal images."""
 
-import json
-import os
-import pickle
 import re
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 from PIL import Image
-from tiny_copies import CATEGORY, DRAW, mask, photograph
+from tiny_copies import CATEGORY, DRAW, counted, mask, opened
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.data import PublicDataset
 from anomaly_clustering.data.images import read_mask
 from anomaly_clustering.data.sets.known import DATA_SETS, Name
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 ROOT = Path(__file__).resolve().parents[1]
 # The number of images of each class, in the order of the classes, then that of normal images.
@@ -49,23 +46,6 @@ EXPECTED: dict[Name, tuple[dict[str, int], int]] = {
     ),
 }
 WITH_MASKS = {"visa", "mvtec_loco", "mpdd", "real_iad", "real_iad_from_above", "aitex"}
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def opened(name: Name, root: Path, **options: object) -> PublicDataset:
-    data = PublicDataset(name, root, category=CATEGORY.get(name), image_size=64, num_workers=0, **options)  # type: ignore[arg-type]
-    data.prepare_data()
-    data.setup()
-    return data
-
-
-def counted(data: PublicDataset) -> dict[str, int]:
-    found = Counter(data.class_names[record.label] for record in data.records if record.label is not None)
-    return {name: found[name] for name in data.class_names}
 
 
 def test_each_data_set_has_a_tiny_copy_a_config_and_a_line_in_the_docs() -> None:
@@ -130,233 +110,6 @@ def test_images_of_several_types_are_left_out_with_a_notice_or_kept(name: Name, 
         assert sample["mask"][0, :, 16:].sum() > 0
 
 
-def test_every_owner_s_terms_are_told_before_a_download(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    offered = {name for name, known in DATA_SETS.items() if known.url}
-    assert offered == {"visa", "mvtec_loco", "infrared_solar_modules", "deep_pcb"}
-
-    class Reached(Exception):
-        pass
-
-    def reach(*_: object, **__: object) -> None:
-        raise Reached
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", reach)
-    for name in sorted(offered):
-        data = PublicDataset(name, tmp_path / name, category=CATEGORY.get(name), download=True)
-        with pytest.raises(Reached):
-            data.prepare_data()
-        assert capsys.readouterr().err == f"Downloading {DATA_SETS[name].terms}\n"
-    for name in sorted(DATA_SETS.keys() - offered):
-        with pytest.raises(ValueError, match=rf"owner of {name} offers no download.*Get .* from http.*data\.root"):
-            PublicDataset(name, tmp_path / name, category=CATEGORY.get(name), download=True)
-
-
-@pytest.mark.parametrize("name", EXPECTED)
-def test_what_is_not_there_says_where_to_get_it(name: Name, tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match=rf"absent' does not exist\. Get .*{DATA_SETS[name].page}.*data\.root"
-    ) as told:
-        opened(name, tmp_path / "absent")
-    assert ("data.download" in str(told.value)) == bool(DATA_SETS[name].url)
-    # Another data set, or an empty folder, is not taken for it.
-    (tmp_path / "empty").mkdir()
-    with pytest.raises((FileNotFoundError, ValueError), match="empty"):
-        opened(name, tmp_path / "empty")
-
-
-@pytest.mark.usefixtures("unchecked_types")
-def test_options_that_a_data_set_has_not_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"name must be one of aitex, .*, got 'imagenet'"):
-        PublicDataset("imagenet", tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"visa has several products.*data\.category, one of candle, "):
-        PublicDataset("visa", tmp_path)
-    with pytest.raises(ValueError, match=r"neu_det has no categories; leave data\.category 'pcb1' out"):
-        PublicDataset("neu_det", tmp_path, category="pcb1")
-    with pytest.raises(ValueError, match=r"an image of mpdd has one type alone; leave data\.several out"):
-        PublicDataset("mpdd", tmp_path, category="tubes", several="keep")
-
-
-@pytest.mark.parametrize(
-    ("name", "there"),
-    [("visa", "pcb1"), ("mvtec_loco", "pushpins"), ("mpdd", "bracket_black"), ("real_iad", "usb")],
-)
-def test_an_unknown_category_lists_those_there(name: Name, there: str, tmp_path: Path) -> None:
-    DRAW[name](tmp_path)
-    with pytest.raises(FileNotFoundError, match=rf"category 'other'.*it has \['{there}'\]"):
-        PublicDataset(name, tmp_path, category="other").setup()
-
-
-def cut(path: Path) -> None:
-    """As where a copy was interrupted."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    ("name", "lost", "told"),
-    [
-        ("visa", "pcb1/image_anno.csv", r"no category 'pcb1' with 'image_anno\.csv' in it"),
-        ("visa", "split_csv/1cls.csv", r"there is no '.*1cls\.csv', VisA's split; the copy is not complete"),
-        (
-            "visa",
-            "pcb1/Data/Images/Anomaly/001.JPG",
-            r"1 of the 12 files that '.*image_anno\.csv' names are missing.*001",
-        ),
-        ("visa", "pcb1/Data/Masks/Anomaly/001.png", r"names are missing, '.*Masks/Anomaly/001\.png' for one; the copy"),
-        ("mvtec_loco", "pushpins/defects_config.json", r"no category 'pushpins' with 'defects_config\.json' in it"),
-        (
-            "mvtec_loco",
-            "pushpins/ground_truth/logical_anomalies/001/000.png",
-            r"masks of '.*logical_anomalies/001\.png' are missing: there are none in '.*001'",
-        ),
-        ("mpdd", "bracket_black/ground_truth/hole/001_mask.png", r"mask of '.*hole/001\.png' is missing"),
-        ("real_iad", "realiad_jsons/realiad_jsons/usb.json", r"no index of category 'usb': there is no '.*usb'\.json"),
-        (
-            "real_iad",
-            "realiad_1024/usb/NG/QS/S0004/usb_0004_NG_QS_C2_20230917.jpg",
-            r"1 of the 40 files that '.*usb\.json' names are missing",
-        ),
-        (
-            "infrared_solar_modules",
-            "InfraredSolarModules/module_metadata.json",
-            r"there is no '.*', the index of InfraredSolarModules",
-        ),
-        (
-            "infrared_solar_modules",
-            "InfraredSolarModules/images/3.jpg",
-            r"1 of the 7 files that .* missing, '.*3\.jpg'",
-        ),
-        (
-            "deep_pcb",
-            "DeepPCB-master/PCBData/group00041/00041/00041001_temp.jpg",
-            r"1 of the 4 files that .*001_temp\.jpg",
-        ),
-    ],
-)
-def test_a_copy_that_lacks_a_file_names_it(name: Name, lost: str, told: str, tmp_path: Path) -> None:
-    DRAW[name](tmp_path)
-    (tmp_path / lost).unlink()
-    with pytest.raises(FileNotFoundError, match=told):
-        opened(name, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "damaged", "told"),
-    [
-        ("mvtec_loco", "pushpins/defects_config.json", r"list of defects, '.*defects_config\.json', is no JSON"),
-        ("real_iad", "realiad_jsons/realiad_jsons/usb.json", r"Real-IAD's index, '.*usb\.json', is no JSON"),
-        (
-            "infrared_solar_modules",
-            "InfraredSolarModules/module_metadata.json",
-            r"'.*module_metadata\.json', is no JSON",
-        ),
-        ("gc10_det", "lable/a.xml", r"an annotation, '.*a\.xml', is no XML"),
-    ],
-)
-def test_an_index_that_is_cut_off_is_named(name: Name, damaged: str, told: str, tmp_path: Path) -> None:
-    DRAW[name](tmp_path)
-    cut(tmp_path / damaged)
-    with pytest.raises(ValueError, match=f"{told}.*unpack or download it again"):
-        opened(name, tmp_path)
-
-
-def test_a_table_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    DRAW["visa"](tmp_path)
-    index = tmp_path / "pcb1" / "image_anno.csv"
-    index.write_text(index.read_text().partition(",scratch,")[0])
-    with pytest.raises(ValueError, match=r"line 3 of VisA's index, '.*image_anno\.csv', has no image or no label"):
-        opened("visa", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "index", "content", "told"),
-    [
-        (
-            "visa",
-            "pcb1/image_anno.csv",
-            "image;kind\n0.png;bent\n",
-            r"VisA's index, '.*', has no column 'label'; it has 'image'",
-        ),
-        ("visa", "pcb1/image_anno.csv", "", r"has no column 'image', 'label'; it has no rows"),
-        (
-            "mvtec_loco",
-            "pushpins/defects_config.json",
-            '{"defect_name": 1}',
-            r"no list of defects with 'defect_name' and",
-        ),
-        ("mvtec_loco", "pushpins/defects_config.json", "[]", r"has the grey value 255, to which .* gives no name"),
-        (
-            "real_iad",
-            "realiad_jsons/realiad_jsons/usb.json",
-            "[1]",
-            r"is not as it should be: it has 'meta', 'train' and 'test'",
-        ),
-        (
-            "real_iad",
-            "realiad_jsons/realiad_jsons/usb.json",
-            '{"meta": {"normal_class": "OK"}, "train": [], "test": [{}]}',
-            r"is not as it should be.*'anomaly_class'",
-        ),
-        (
-            "infrared_solar_modules",
-            "InfraredSolarModules/module_metadata.json",
-            '{"0": {"image_filepath": "images/0.jpg"}}',
-            r"is not as it should be: each image has .*'anomaly_class'",
-        ),
-        (
-            "gc10_det",
-            "lable/a.xml",
-            "<annotation><object><name>dent</name></object></annotation>",
-            r"boxes of type 'dent'",
-        ),
-        ("gc10_det", "lable/a.xml", "<annotation><object></object></annotation>", r"a box without a name"),
-        (
-            "deep_pcb",
-            "DeepPCB-master/PCBData/group00041/00041_not/00041001.txt",
-            "1 2 3 4 7",
-            r"line 1 .* is no box.*1 to 6",
-        ),
-        (
-            "deep_pcb",
-            "DeepPCB-master/PCBData/group00041/00041_not/00041001.txt",
-            "1 2 3 x 1",
-            r"line 1 .* is no box.*'1 2 3 x 1'",
-        ),
-    ],
-)
-def test_an_index_that_is_none_says_what_was_expected(
-    name: Name, index: str, content: str, told: str, tmp_path: Path
-) -> None:
-    DRAW[name](tmp_path)
-    (tmp_path / index).write_text(content)
-    with pytest.raises(ValueError, match=told):
-        opened(name, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "path", ["../secret.jpg", "/etc/passwd", "images/../../secret.jpg", "C:\\secret.jpg", "", 3, None]
-)
-def test_an_index_that_names_paths_elsewhere_is_refused(path: object, tmp_path: Path) -> None:
-    photograph(tmp_path / "secret.jpg")
-    DRAW["infrared_solar_modules"](tmp_path / "copy")
-    index = tmp_path / "copy/InfraredSolarModules/module_metadata.json"
-    index.write_text(json.dumps({"0": {"image_filepath": path, "anomaly_class": "Cell"}}))
-    with pytest.raises(ValueError, match=r"which is no path below '.*copy/InfraredSolarModules'"):
-        opened("infrared_solar_modules", tmp_path / "copy")
-
-
-def test_images_that_are_not_named_by_their_type_are_named(tmp_path: Path) -> None:
-    DRAW["neu_det"](tmp_path / "neu")
-    photograph(tmp_path / "neu" / "IMG_0001.jpg")
-    with pytest.raises(ValueError, match=r"IMG_0001\.jpg' is not named as NEU-DET's images are, TYPE_NUMBER\.jpg"):
-        opened("neu_det", tmp_path / "neu")
-    DRAW["aitex"](tmp_path / "aitex")
-    photograph(tmp_path / "aitex" / "Defect_images" / "1.png")
-    with pytest.raises(ValueError, match=r"1\.png' is not named as AITEX's images are, NUMBER_TYPE_FABRIC\.png"):
-        opened("aitex", tmp_path / "aitex")
-
-
 def test_images_without_boxes_or_one_mask_are_left_out_with_a_notice(tmp_path: Path) -> None:
     DRAW["gc10_det"](tmp_path / "gc10")
     # An image that lies in two folders counts once.
@@ -378,29 +131,6 @@ def test_images_without_boxes_or_one_mask_are_left_out_with_a_notice(tmp_path: P
     for name in ("gc10", "aitex"):
         found = opened("gc10_det" if name == "gc10" else "aitex", tmp_path / name).notices
         assert not [n for n in found if "images without" in n]
-
-
-def test_a_folder_that_a_data_set_of_folders_lacks_is_named(tmp_path: Path) -> None:
-    DRAW["x_sdd"](tmp_path / "x")
-    shutil.rmtree(tmp_path / "x/X-SDD/datas/red iron")
-    with pytest.raises(FileNotFoundError, match=r"datas' is not X-SDD: it has no folder 'red iron'"):
-        opened("x_sdd", tmp_path / "x" / "X-SDD")
-    DRAW["aitex"](tmp_path / "a")
-    shutil.rmtree(tmp_path / "a" / "Mask_images")
-    with pytest.raises(FileNotFoundError, match=r"is not AITEX's data: it has no Mask_images"):
-        opened("aitex", tmp_path / "a")
-
-
-def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
-    class Harm:
-        def __reduce__(self) -> tuple[object, ...]:
-            return (os.mkdir, (str(tmp_path / "harmed"),))
-
-    (tmp_path / "LSWMD.pkl").write_bytes(pickle.dumps(Harm()))
-    for root in (tmp_path, tmp_path / "LSWMD.pkl"):
-        with pytest.raises(ValueError, match=r"LSWMD\.pkl' is a pickle, which can run any program.*docs/data_sets\.md"):
-            opened("wm811k", root)
-    assert not (tmp_path / "harmed").exists()
 
 
 def test_cut_outs_show_each_defect_in_the_middle_and_lie_within_the_board(tmp_path: Path) -> None:

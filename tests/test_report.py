@@ -1,114 +1,22 @@
-"""The report: planted clusters, names and weights -> what stands on the page, read back by a parser and a browser."""
+"""The report: planted clusters, names and weights -> what stands on the page, read back by a parser."""
 
 import os
 import re
-from base64 import b64decode
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
 from PIL import Image
+from planted import HOSTILE_NAMES, many, page, planted
 
 from anomaly_clustering.clustering.methods import ward
 from anomaly_clustering.clustering.trees import cut
-from anomaly_clustering.report.content import Report
 from anomaly_clustering.report.galleries import order_of_leaves
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
-from anomaly_clustering.report.page import write_report
-from anomaly_clustering.report.pictures import coarse, heat_map, in_page, thumbnail
 from anomaly_clustering.report.scripts import SCRIPTS
-
-HOSTILE_NAMES = [
-    '"><script>alert(1)</script>.png',
-    "' onerror='alert(2)' x='.png",
-    '" onload="alert(3)" x=".png',
-    "line\nbreak</title></style><img src=x onerror=alert(4)>.png",
-    "{{ 7 * 7 }}{% raw %}&lt;script&gt;.png",
-]
-
-
-@dataclass
-class Page(HTMLParser):
-    """The elements of a page in order, and the texts of headings, table cells and captions."""
-
-    html: str
-    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
-    galleries: dict[int, list[int]] = field(default_factory=dict)
-    rows: list[list[str]] = field(default_factory=list)
-    headings: list[str] = field(default_factory=list)
-    captions: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self._texts: list[str] | None = None
-        self.feed(self.html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.elements.append((tag, values))
-        if tag == "section" and "data-cluster" in values:
-            self.galleries[int(values["data-cluster"])] = []
-        if tag == "figure":
-            list(self.galleries.values())[-1].append(int(values["data-index"]))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("h2", "figcaption", "th", "td"):
-            cells = self.rows[-1] if self.rows else []
-            self._texts = {"h2": self.headings, "figcaption": self.captions}.get(tag, cells)
-            self._texts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("h2", "figcaption", "th", "td"):
-            self._texts[-1] = " ".join(self._texts[-1].split())
-            self._texts = None
-
-    def handle_data(self, data: str) -> None:
-        if self._texts is not None:
-            self._texts[-1] += data
-
-    def attributes(self, tag: str, name: str) -> list[str]:
-        return [values[name] for element, values in self.elements if element == tag and name in values]
-
-    def skeleton(self) -> list[tuple[str, list[str]]]:
-        """Tags and names of attributes: what a page has in common with any other page of the same clusters."""
-        return [(tag, sorted(values)) for tag, values in self.elements]
-
-
-def planted(**changes: object) -> Report:
-    """Seven images in clusters 0 (two), 2 (four) and 3 (one): clusters are neither in order nor without a gap."""
-    heat = np.zeros((7, 3, 4))
-    heat[:, 2, 1] = 0.89
-    report = Report(
-        title="Screws",
-        paths=[Path(f"{i}.png") for i in range(7)],
-        read=lambda path: Image.new("RGB", (400, 200), (30 * int(path.stem), 90, 60)),
-        names=[f"part/{i}.png" for i in range(7)],
-        labels=np.array([2, 0, 2, 2, 0, 2, 3]),
-        distances=np.array([0.4, 0.2, 0.1, 0.3, 0.1, 0.2, 0.0]),
-        heat=heat,
-        target=np.array([1, 0, 1, 1, 0, 0, -1]),
-        class_names=["dent", "scratch"],
-        tree=ward(np.array([0.0, 10, 1, 2.5, 11.5, 4, 30])[:, None]),
-        places=np.array([[0.0, 0], [10, 0], [1, 0], [2, 0], [11, 0], [4, 1], [30, 3]]),
-        map_name="planted",
-        facts={"tau": "0.5", "network": "planted"},
-        notices=["left out as unreadable: x.png"],
-    )
-    return replace(report, **changes)
-
-
-def page(tmp_path: Path, report: Report) -> Page:
-    write_report(tmp_path / "report.html", report)
-    return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-
-
-def decoded(uri: str) -> Image.Image:
-    return Image.open(BytesIO(b64decode(uri.partition("base64,")[2])))
 
 
 def test_every_image_is_in_its_cluster_and_the_most_central_one_comes_first(tmp_path):
@@ -131,20 +39,6 @@ def below(tree: np.ndarray, node: int) -> list[int]:
     """Images in a branch of the dendrogram."""
     n = len(tree) + 1
     return [node] if node < n else [i for child in tree[node - n, :2] for i in below(tree, int(child))]
-
-
-def many(embeddings: np.ndarray, labels: np.ndarray, tree: np.ndarray) -> Report:
-    n = len(labels)
-    return planted(
-        paths=[Path(f"{i}.png") for i in range(n)],
-        names=[f"{i}.png" for i in range(n)],
-        labels=labels,
-        distances=np.zeros(n),
-        heat=np.ones((n, 1, 1)),
-        target=np.full(n, -1),
-        tree=tree,
-        places=embeddings[:, :2],
-    )
 
 
 def test_only_the_most_typical_images_of_a_cluster_and_its_edge_are_shown_before_all_are_asked_for(tmp_path):
@@ -259,65 +153,6 @@ def test_the_page_refers_to_nothing_outside_itself(tmp_path):
     assert all(reference.startswith(("data:", "#")) for reference in references)
 
 
-def test_every_image_is_read_once_and_progress_sees_it(tmp_path):
-    read, seen = [], []
-    report = planted()
-
-    def progress(paths):
-        for path in paths:
-            yield path
-            seen.append(path)
-
-    counted = replace(report, read=lambda path: read.append(path) or report.read(path))
-    write_report(tmp_path / "report.html", counted, progress=progress)
-    assert sorted(read) == seen == report.paths
-
-
-def test_thumbnails_keep_the_aspect_and_never_grow():
-    assert thumbnail(Image.new("RGB", (400, 200))).size == (256, 128)
-    assert thumbnail(Image.new("RGB", (30, 40))).size == (30, 40)
-
-
-def test_coarse_heat_is_the_mean_of_four_patches_to_a_255th():
-    heat = np.random.default_rng(0).random((3, 32, 32))
-    read = np.frombuffer(b64decode(coarse(heat).base64), np.uint8).reshape(3, 16, 16) / 255
-    assert np.abs(read - heat.reshape(3, 16, 2, 16, 2).mean((2, 4))).max() < 1 / 255
-
-
-def test_the_heat_map_is_strongest_and_brightest_where_the_heat_is_largest():
-    heat = np.random.default_rng(0).random((8, 8))
-    colours = np.asarray(heat_map(heat).convert("RGBA")).astype(int)
-    assert colours.shape == (8, 8, 4)
-    order = np.argsort(heat, axis=None)
-    for value in (colours[..., 3], colours[..., :3].sum(-1)):
-        assert (np.diff(value.flat[order]) >= 0).all()
-    assert not np.asarray(heat_map(np.zeros((8, 8))).convert("RGBA"))[..., 3].any()
-
-
-def test_scores_and_a_legend_are_shown_where_one_scale_holds_for_all_images(tmp_path):
-    without, with_scores = page(tmp_path, planted()), page(tmp_path, planted(scores=np.arange(7) / 4))
-    assert 'class="legend"' not in without.html
-    assert 'class="score"' not in without.html
-    assert 'class="legend"' in with_scores.html
-    shown = re.findall(r'class="score"[^>]*>([\d.]+)<', with_scores.html)
-    by_image = dict(zip(with_scores.attributes("figure", "data-index"), shown, strict=True))
-    assert by_image["6"] == "1.5"
-
-
-def test_regions_are_outlined_in_the_heat_map(tmp_path):
-    region = [(0.25, 0.0), (0.5, 0.0), (0.5, 1.0)]
-    shown = page(tmp_path, planted(outlines=lambda i: [region] if i == 6 else []))
-    kinds = {uri.partition(";")[0] for uri in shown.attributes("img", "src")}
-    assert kinds == {"data:image/jpeg", "data:image/png", "data:image/svg+xml"}
-    (drawn,) = (uri for uri in shown.attributes("img", "src") if uri.startswith("data:image/svg"))
-    assert "M250 0L500 0L500 1000Z" in b64decode(drawn.partition("base64,")[2]).decode()
-
-
-def test_a_heat_map_of_32_by_32_patches_takes_at_most_2_kb():
-    weights = np.random.default_rng(0).dirichlet(np.ones(32 * 32)).reshape(32, 32)
-    assert len(in_page(Image.new("RGB", (8, 8)), weights).heat) < 2048
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -330,40 +165,3 @@ def test_a_heat_map_of_32_by_32_patches_takes_at_most_2_kb():
 def test_wrong_input_is_named(changes, message):
     with pytest.raises(ValueError, match=message):
         planted(**changes)
-
-
-@pytest.mark.slow
-def test_in_a_browser_the_switch_shows_all_heat_maps_and_hostile_names_do_nothing(open_report):
-    tab = open_report(planted(names=[*HOSTILE_NAMES, "f.png", "g.png"], title=HOSTILE_NAMES[3]))
-    sections, heat, switch = (tab.locator(q) for q in ("section[data-cluster]", "figure .heat", "#heat-toggle"))
-    assert [section.is_visible() for section in sections.all()] == [True] * 3
-
-    def opacities() -> list[str]:
-        tab.wait_for_timeout(300)  # The maps fade in and out.
-        return heat.evaluate_all("maps => maps.map(map => getComputedStyle(map).opacity)")
-
-    assert opacities() == ["0"] * 7
-    for pressed, opacity in (("true", "1"), ("false", "0")):
-        switch.click()
-        assert switch.get_attribute("aria-pressed") == pressed
-        assert opacities() == [opacity] * 7
-
-    assert tab.locator("figure .photo").first.evaluate("photo => photo.naturalWidth") == 256
-    # The map lies over exactly the image's own box, which is twice as wide as high.
-    image, overlay = (tab.locator(f"figure .{name}").first.bounding_box() for name in ("photo", "heat"))
-    assert image == overlay
-    assert image["width"] / image["height"] == pytest.approx(2, rel=0.02)
-
-
-@pytest.mark.slow
-def test_in_a_browser_an_image_opens_larger_and_arrow_keys_walk_on(open_report):
-    tab = open_report(planted())
-    view, about = tab.locator("#view"), tab.locator("#view-about")
-    tab.locator("figure[data-index='5'] .tile").press("Enter")
-    assert view.is_visible()
-    assert about.text_content() == "Cluster 2 · 2 of 4 · distance 0.2 · dent differs"
-    tab.keyboard.press("ArrowRight")
-    assert tab.locator("#view-name").text_content() == "part/3.png"
-    tab.keyboard.press("Escape")
-    assert not view.is_visible()
-    assert tab.evaluate("document.activeElement.closest('figure').dataset.index") == "3"

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from test_report import planted
+from planted import planted
 
 from anomaly_clustering.report.page import write_report
 from anomaly_clustering.report.scripts import SCRIPTS, script

@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
-from test_report import many, page
+from planted import many, page
 
 from anomaly_clustering.clustering.methods import ward
 from anomaly_clustering.report.content import Report

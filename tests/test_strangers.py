@@ -16,10 +16,10 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
+from commands import scan
 from conftest import MakeImage
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from test_cli import scan
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.maps import read_map

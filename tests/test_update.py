@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import SMALL, rows
 from conftest import MakeImage
 from PIL import Image
-from test_assign import SMALL, rows
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.clustering.proposals import proposed_groups
@@ -58,7 +58,7 @@ def run(flat_photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def saved_labels(run: Path, found: list[dict[str, str]], *, name: str, not_in: str = "") -> None:
     """As the report saves them: all images, and a name for the proposed group."""
     lines = ["path,cluster,label,unsure,not_in"]
-    lines += [f"{row['path']},{row['cluster']},,0," for row in rows(run / "assignments.csv")]
+    lines += [f"{row['path']},{row['cluster']},,0," for row in rows(run)]
     for row in found:
         lines.append(f"{row['path']},{row['cluster']},{name if int(row['cluster']) >= 100 else ''},0,{not_in}")
     Path("labels.csv").write_text("\n".join(lines))
@@ -70,20 +70,20 @@ def test_update_proposes_groups_that_a_name_makes_known_for_good(run: Path, make
     make_image(Path("new/bar.png"), 2, seed=20)
     main(["update", "new", "--run", str(run), *ALARMS])
     assert "proposed groups, with so many images: 100 (3)" in capsys.readouterr().out
-    first = rows(run / "assigned.csv")
+    first = rows(run, "assigned.csv")
     assert [(row["cluster"], row["unknown"]) for row in first if "other" in row["path"]] == [("100", "1")] * 3
     page = (run / "report.html").read_text()
     assert page.index('id="cluster-100"') < page.index('id="cluster-0"')
     # Twice in a row nothing changes, nor without new images, nor by assign.
     for words in (["update", "new"], ["update"], ["assign", "new"]):
         main([*words, "--run", str(run), *ALARMS])
-        assert rows(run / "assigned.csv") == first
+        assert rows(run, "assigned.csv") == first
     saved_labels(run, first, name="checked")
     main(["update", "--run", str(run), "--labels", "labels.csv", *ALARMS])
     for seed in range(3, 5):
         make_other(Path(f"later/other{seed}.png"), seed)
     main(["update", "later", "--run", str(run), *ALARMS])
-    found = rows(run / "assigned.csv")
+    found = rows(run, "assigned.csv")
     checked = [(row["cluster"], row["label"], row["unknown"]) for row in found if "other" in row["path"]]
     assert checked == [("100", "checked", "0")] * 5
     # What was known is where it was.
@@ -94,12 +94,12 @@ def test_update_proposes_groups_that_a_name_makes_known_for_good(run: Path, make
 def test_an_image_is_not_put_where_a_person_said_that_it_is_not(run: Path, make_image: MakeImage) -> None:
     make_image(Path("new/bar.png"), 2, seed=20)
     main(["assign", "new", "--run", str(run), *ALARMS])
-    (row,) = rows(run / "assigned.csv")
+    (row,) = rows(run, "assigned.csv")
     saved_labels(run, [row | {"cluster": "-1"}], name="", not_in=f"{row['cluster']};7")
     main(["assign", "new", "--run", str(run), "--labels", "labels.csv", *ALARMS])
     # The labels hold for later calls.
     main(["update", "--run", str(run), *ALARMS])
-    (after,) = rows(run / "assigned.csv")
+    (after,) = rows(run, "assigned.csv")
     assert (after["cluster"], after["unknown"]) == ("100", "1")
 
 

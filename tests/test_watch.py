@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import rows
 from conftest import MakeImage
-from test_assign import rows
 from test_update import make_other
 
 from anomaly_clustering.cli.main import main
@@ -50,7 +50,7 @@ def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image:
     make_image(Path("in/b.png"), 2, seed=31)
     found = once(capsys)
     assert [row["path"] for row in found] == ["in/a.png", "in/b.png"]
-    watched = rows(run / "assigned.csv")
+    watched = rows(run, "assigned.csv")
     assert once(capsys) == []
     # Moved it is the same, and a copy is told as one.
     Path("in/a.png").rename("in/moved.png")
@@ -58,11 +58,11 @@ def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image:
     (copy,) = once(capsys)
     assert (copy["path"], copy["same_as"], copy["cluster"]) == ("in/copy.png", "in/b.png", found[1]["cluster"])
     assert once(capsys) == []
-    assert [row["path"] for row in rows(run / "assigned.csv")] == ["in/a.png", "in/b.png", "in/copy.png"]
+    assert [row["path"] for row in rows(run, "assigned.csv")] == ["in/a.png", "in/b.png", "in/copy.png"]
     # What was watched is known to all commands.
     assert [path.name for path in load_later(run, load_run(run)).paths] == ["a.png", "b.png"]
     main(["assign", "in", "--run", "run", "--false-alarms", "0.1"])
-    after = {row["path"]: row for row in rows(run / "assigned.csv")}
+    after = {row["path"]: row for row in rows(run, "assigned.csv")}
     assert after["in/b.png"] == watched[1]
     assert after["in/moved.png"]["p_value"] == watched[0]["p_value"]
     assert once(capsys) == []
@@ -194,7 +194,7 @@ def test_of_200_files_that_come_none_is_lost_and_none_taken_twice_through_two_ki
     names = [f"in/{i:03}.png" for i in range(200)]
     taken = [str(entry.path) for entry in read_journal(run) if entry.path.name != "passing.png"]
     assert sorted(taken) == names
-    table = [row["path"] for row in rows(run / "assigned.csv") if "passing" not in row["path"]]
+    table = [row["path"] for row in rows(run, "assigned.csv") if "passing" not in row["path"]]
     assert sorted(table) == names
     # A kill may fall between the journal and a line that is printed.
     assert len([line for line in printed.splitlines() if "passing" not in line]) >= 198

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SHARED
+from labelling_page import galleries, progress, saved, section, tile
 from PIL import Image
 from test_finding import ask, shown
 from test_label_files import fresh
-from test_labelling import galleries, progress, saved, section, tile
 
 from anomaly_clustering.cli.main import main
 

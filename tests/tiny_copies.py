@@ -1,12 +1,16 @@
-"""Draws tiny copies of public data sets in the layouts of their archives: a few images of every kind that there is."""
+"""Draws tiny copies of public data sets in the layouts of their archives, a few images of each kind; opens them."""
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from anomaly_clustering.data import PublicDataset
+from anomaly_clustering.data.sets.known import Name
 
 
 def photograph(path: Path, seed: int = 0, size: tuple[int, int] = (48, 48)) -> Path:
@@ -204,3 +208,15 @@ CATEGORY = {
     "real_iad": "usb",
     "real_iad_from_above": "usb",
 }
+
+
+def opened(name: Name, root: Path, **options: object) -> PublicDataset:
+    data = PublicDataset(name, root, category=CATEGORY.get(name), image_size=64, num_workers=0, **options)  # type: ignore[arg-type]
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def counted(data: PublicDataset) -> dict[str, int]:
+    found = Counter(data.class_names[record.label] for record in data.records if record.label is not None)
+    return {name: found[name] for name in data.class_names}

@@ -1,0 +1,140 @@
+"""Cells of experiments: each is computed once and tells how it came about; one that fails stops no other."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_tracking
+from tiny_tables import records, run
+
+from experiments import command, compute, tables
+from experiments.categories import MVTEC, Category, fingerprint
+from experiments.cells import Settings, Store, cell
+from experiments.methods import DISTANCES, WEIGHTED, Method
+
+
+def test_a_cell_tells_how_it_came_about(root: Path, out: Path) -> None:
+    run(root, out, "--only", "weighted average (semi)", "--categories", "bottle")
+    (record,) = records(out)
+    assert record["method"] == "Weighted Average (semi)"
+    assert (record["dataset"], record["category"], record["seed"]) == ("MVTec AD", "bottle", 0)
+    assert 0 <= record["metrics"]["nmi"] <= 1
+    assert record["config"]["model"]["init_args"]["tau"] == 0.02
+    assert record["config"]["data"]["init_args"]["image_size"] == 64
+    assert record["versions"].keys() >= {"python", "torch", "anomaly-clustering"}
+    assert len(record["commit"]) in (40, 41)
+    assert record["duration_s"] > 0
+    arrays = Store(out / "cells").arrays(
+        cell(
+            "",
+            DISTANCES[record["method"]],
+            MVTEC[0],
+            0,
+            Settings(root, backbone="embedded", image_size=64, resamples=2),
+        )
+    )
+    assert arrays["weights"].shape == (9, 8, 8)
+    assert len(arrays["tree"]) == 8
+
+
+def test_no_cell_is_computed_twice(root: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(root, out, "--categories", "bottle", "cable")
+    before = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    # Table 7 shares four of its five methods with Table 1, and Ward of Table 8 is that of Table 1.
+    run(root, out, "--categories", "bottle", "cable", "--only", "average", "max", "weighted average (s", table="table7")
+    run(root, out, "--categories", "bottle", "cable", "--only", "ward", table="table8")
+    assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == before
+    # Nor if the data has moved; other data is other cells.
+    moved = root.rename(root.with_name("moved"))
+    run(moved, out, "--categories", "bottle", "cable")
+    assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == before
+    shutil.copy(moved / "mvtec/cable/test/bar/0.png", moved / "mvtec/cable/test/good/9.png")
+    fingerprint.cache_clear()
+    run(moved, out, "--categories", "bottle", "cable")
+    assert len(list((out / "cells").iterdir())) == len(before) + 8
+
+
+def test_a_default_that_has_changed_since_makes_a_cell_stale(root: Path, out: Path) -> None:
+    run(root, out, "--only", "average", "--categories", "bottle")
+    (path,) = (out / "cells").glob("*.json")
+    record = json.loads(path.read_text())
+    record["config"]["model"]["init_args"]["tau"] = 0.5
+    path.write_text(json.dumps(record))
+    run(root, out, "--only", "average", "--categories", "bottle")
+    assert json.loads(path.read_text())["config"]["model"]["init_args"]["tau"] == 0.02
+    # An option that did not exist then has the effect of its default.
+    record["config"]["model"]["init_args"] |= {"tau": 0.02}
+    del record["config"]["model"]["init_args"]["resamples"]
+    path.write_text(json.dumps(record))
+    run(root, out, "--only", "average", "--categories", "bottle")
+    assert "resamples" not in json.loads(path.read_text())["config"]["model"]["init_args"]
+
+
+def test_a_failing_cell_is_reported_and_does_not_stop_the_others(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "mvtec" / "bottle" / "test" / "bar" / "0.png").write_bytes(b"no image")
+    assert run(root, out, "--only", "average") == 1
+    captured = capsys.readouterr()
+    assert "failed: Average, bottle, seed 0" in captured.err
+    assert "Traceback" in captured.err
+    assert "Failed: Average, bottle, seed 0." in captured.out
+    assert {record["category"] for record in records(out)} == {"cable", "tile"}
+
+
+def test_labels_of_a_trained_method_are_those_of_its_predictions(root: Path) -> None:
+    settings = Settings(root, image_size=64)
+    config = cell("", WEIGHTED, MVTEC[0], 0, settings).config
+    config["model"] = {"class_path": "baseline.Brightness", "init_args": {"clusters": 2}}
+    outcome = compute.compute(config | {"trainer": {"max_epochs": 1}})
+    assert outcome.arrays["target"].tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    assert np.unique(outcome.arrays["labels"]).max() <= 1
+
+
+def test_runs_are_seen_in_wandb_and_on_disk(
+    root: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
+    config = tmp_path / "brightness.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
+    best = {"Brightness (best epoch)": Method(str(config), prefix="best_")}
+    methods = {"Brightness": Method(str(config)), **best, "Weighted Average": WEIGHTED}
+    monkeypatch.setitem(command.TABLES, "table8", tables.Table("Own", methods, metrics=("nmi",)))
+    assert run(root, out, "--categories", "tile", "--wandb", "offline", "--artefacts", table="table8") == 0
+    keys = {record["method"]: record["key"] for record in records(out)}
+    seen = {read.run.job_type: read for read in test_tracking.runs(out)}
+    assert seen.keys() == {"Brightness", "Weighted Average", "summary"}
+    for method, key in keys.items():
+        read = seen[method]
+        assert (read.run.run_id, read.run.run_group, list(read.run.tags)) == (key, "table8", ["tile", "seed 0"])
+        assert read.config["data"]["init_args"]["category"] == "tile"
+        assert len(read.values("nmi")) == (2 if method == "Brightness" else 1)
+        assert {"assignments", "confusion", "summary", "confusion_matrix"} <= {
+            name for row in read.history for name in row
+        }
+        assert (out / "artefacts" / key / "confusion.png").is_file()
+    columns, rows = seen["summary"].table("per_category")
+    assert [(row[columns.index("method")], row[columns.index("category")]) for row in rows] == [
+        ("Brightness", "tile"),
+        ("Weighted Average", "tile"),
+    ]
+
+
+def test_images_of_the_same_names_and_sizes_are_other_data(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    (folder / "good").mkdir(parents=True)
+    keys = set()
+    for pixel in (b"a", b"b"):
+        (folder / "good" / "0.bmp").write_bytes(pixel)
+        fingerprint.cache_clear()
+        keys.add(fingerprint(Category("mine", folder=folder), None))
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"config": 1}', "[" * 100_000])
+def test_a_damaged_result_is_missing(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "a.json").write_text(content)
+    assert store.all() == []

@@ -1,0 +1,119 @@
+"""Experiments: what options and methods of one's own become before anything is computed, and which are refused."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_tables import run
+
+from experiments import tables
+from experiments.__main__ import main
+from experiments.categories import MTD, MVTEC, SYNTHETIC
+from experiments.cells import Settings, cell, is_mic
+from experiments.methods import WEIGHTED, Method, with_options
+from experiments.options import _pairs
+from experiments.plan import make_plan
+
+
+def test_mic_is_known_by_any_of_its_class_paths() -> None:
+    assert all(
+        map(is_mic, ("anomaly_clustering.MIC", "anomaly_clustering.mic.MIC", "anomaly_clustering.mic.module.MIC"))
+    )
+    assert not is_mic("baselines.SCAN")
+
+
+def test_dry_run_lists_what_is_missing_and_how_long_it_takes(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(root, out, "--dry-run")
+    printed = capsys.readouterr().out
+    assert "Maximum Hausdorff, bottle, seed 0" in printed
+    assert "12 of 12 runs" in printed
+    assert "unknown" in printed
+    assert not out.exists()
+    run(root, out, "--only", "average")
+    capsys.readouterr()
+    run(root, out, "--dry-run")
+    printed = capsys.readouterr().out
+    assert "9 of 12 runs" in printed
+    assert "0:00:" in printed
+
+
+def test_what_cannot_be_configured_is_missing(root: Path) -> None:
+    methods = {
+        "absent": Method("configs/baselines/absent.yaml"),
+        "unknown option": with_options(WEIGHTED, taux=0.1),
+        "fine": WEIGHTED,
+    }
+    plan = make_plan(methods, [MVTEC[0], MTD], 1, Settings(root, backbone="embedded"))
+    assert "there is no configs/baselines/absent.yaml" in plan.unavailable["absent"]
+    assert "'taux' is not accepted" in plan.unavailable["unknown option"]
+    assert [cell.method for cell in plan.once()] == ["fine"]
+    assert MTD in plan.missing
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--only", "nothing"), "'nothing': no method begins so"),
+        (("--only", "average", "weihgted"), "'weihgted': no method begins so"),
+        (("--preset", "smalldata"), "--preset 'smalldata': there is no such file"),
+        (("--trained", "max_epoch=2"), "--trained 'max_epoch': none of baselines."),
+        (("--trained", "IIC.neighbours=2"), "--trained 'IIC.neighbours': none of baselines."),
+        (("--trained", "max_epochs"), "'max_epochs' is not of the form NAME=VALUE"),
+        (("--categories", "bottl"), "'bottl' is not one of"),
+        (("--seeds", "0"), "--seeds must be at least 1, got 0"),
+        (("--resamples", "1"), "--resamples must be 0 (none) or at least 2, got 1"),
+        (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
+    ],
+)
+def test_wrong_options_say_so(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], message: str
+) -> None:
+    assert run(root, out, *flags) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("600", 600), ("1e-4", 1e-4), ("off", "off"), ("1:00:00", "1:00:00"), ("[0.9, 1]", [0.9, 1]), ("x=y", "x=y")],
+)
+def test_values_are_read_as_json(text: str, value: Any) -> None:
+    assert _pairs([f"name={text}"]) == {"name": value}
+
+
+def test_a_dry_run_writes_no_report(root: Path, out: Path, tmp_path: Path) -> None:
+    report = tmp_path / "REPRODUCTION.md"
+    assert run(root, out, "--dry-run", "--report", str(report), table="reproduction") == 0
+    assert not report.exists()
+
+
+def test_cells_that_share_features_are_neighbours() -> None:
+    settings = Settings(synthetic=True, backbone="embedded")
+    cells = make_plan(tables.TABLES["table8"].methods, [SYNTHETIC], 1, settings).once()
+    distances = [cell.config["model"]["init_args"].get("distance") for cell in cells]
+    assert sum(a != b for a, b in itertools.pairwise(distances)) == 1
+
+
+def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
+    config, small = tmp_path / "own.yaml", tmp_path / "own_small_data.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 2}\n")
+    small.write_text("model: {class_path: baseline.Brightness, init_args: {clusters: 2}}\ntrainer: {max_epochs: 9}\n")
+    trained = {"Brightness.learning_rate": 0.5, "learning_rate": 0.1, "Other.clusters": 7, "other": 1}
+    trained |= {"Brightness.max_epochs": 5, "max_epochs": 7, "precision": "bf16-mixed", "Other.max_time": "00:01:00:00"}
+    settings = Settings(root, image_size=64, preset="small_data", trained=trained)
+    found = cell("own", Method(str(config)), MVTEC[0], 0, settings).config
+    assert found["model"]["init_args"] == {"clusters": 2, "learning_rate": 0.5}
+    assert found["trainer"] == {"max_epochs": 5, "precision": "bf16-mixed"}
+    assert settings.name.endswith("small_data")
+
+
+def test_the_report_of_all_replaces_nothing_else_and_is_not_emptied(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("my own notes", "# Reproduction\n\nmeasured in a year"):
+        Path("REPRODUCTION.md").write_text(text)
+        assert main(["reproduction", "--backbone", "embedded"]) == 2
+        assert "choose another --report" in capsys.readouterr().err
+        assert Path("REPRODUCTION.md").read_text() == text

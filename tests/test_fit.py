@@ -1,0 +1,117 @@
+"""Trainings by `fit`: what they leave, how they are gone on with, and whose checkpoints they take."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from commands import ROOT, refused, rows, scan
+from lightning import LightningModule
+
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.training import precision_of_training
+from baselines import IIC
+
+pytestmark = pytest.mark.usefixtures("in_tmp")
+
+
+def test_fit_leaves_a_folder_that_can_be_gone_on_with(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(scan(photos, "--trainer.max_epochs", "2"))
+    out = Path("runs/fit")
+    names = {"assignments.csv", "checkpoints", "config.yaml", "epochs.csv", "metrics.json", "run.json"}
+    assert {path.name for path in out.iterdir()} == names
+    assert [row["path"] for row in rows(out)] == sorted(str(path) for path in photos.rglob("*.png"))
+    assert {row["class"] for row in rows(out)} == {"good", "bright", "bar"}
+    assert "best by accuracy (oracle)" in capsys.readouterr().out
+    assert "already holds a training; go on with it with --ckpt_path last" in refused(scan(photos), capsys)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["last.ckpt"]
+    main(scan(photos, "--trainer.max_epochs", "3", "--ckpt_path", "last"))
+    assert json.loads((out / "metrics.json").read_text())["last"]["epoch"] == 2
+    main(scan(photos, "--trainer.max_epochs", "1", "--overwrite"))
+    assert json.loads((out / "metrics.json").read_text())["last"]["epoch"] == 0
+
+
+def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(scan(photos, "--ckpt_path", "last"), capsys)
+    assert "there is no training in 'runs/fit' to go on with" in line
+    assert "num_clusters must be between 2 and 15" in refused(scan(photos, "--model.num_clusters", "16"), capsys)
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("x")
+    assert "which is not of a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
+
+
+def test_the_own_method_of_the_docs_is_trained_and_scored(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another test has a module of this name.
+    monkeypatch.delitem(sys.modules, "my_method", raising=False)
+    (code,) = re.findall(
+        r"```python\n# my_method.py\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), flags=re.DOTALL
+    )
+    Path("my_method.py").write_text(code)
+    argv = [
+        "fit",
+        "--model",
+        "my_method.MyModule",
+        "--data",
+        "anomaly_clustering.data.Folder",
+        "--data.root",
+        str(photos),
+    ]
+    main([*argv, "--data.image_size", "64", "--data.num_workers", "0", "--trainer.max_epochs", "2"])
+    assert len(rows(Path("runs/fit"))) == 15
+    assert json.loads(Path("runs/fit/metrics.json").read_text())["best_by_accuracy"]["accuracy"] >= 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("gpus", "given", "accelerator", "expected"),
+    [
+        (True, None, "auto", "bf16-mixed"),
+        (True, "32-true", "auto", "32-true"),
+        (True, None, "cpu", None),
+        (False, None, "auto", None),
+    ],
+)
+def test_a_method_trains_in_its_own_precision_on_gpus_unless_one_is_given(
+    monkeypatch: pytest.MonkeyPatch, gpus: bool, given: str | None, accelerator: str, expected: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
+    assert precision_of_training(IIC(num_clusters=2, trunk="conv3"), given, accelerator) == expected
+    assert precision_of_training(LightningModule(), given, accelerator) == given
+
+
+def test_a_checkpoint_from_elsewhere_begins_a_training_of_its_own(photos: Path, capsys) -> None:
+    for name in ("a", "b"):
+        main(scan(photos, "--trainer.max_epochs", "1", "--out", name))
+    before = {path: path.read_bytes() for path in Path("b").rglob("*") if path.is_file()}
+    words = scan(photos, "--trainer.max_epochs", "2", "--out", "b", "--ckpt_path", "a/checkpoints/last.ckpt")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "'b' already holds a training; go on with it with --ckpt_path last" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("b").rglob("*") if path.is_file()} == before
+    main([*words, "--overwrite"])
+    assert [row["epoch"] for row in rows(Path("b"), "epochs.csv")][-1] == "1"
+
+
+def test_a_checkpoint_decides_on_weights_alone(photos: Path, capsys) -> None:
+    words = scan(photos, "--trainer.max_epochs", "1", "--ckpt_path", "other.ckpt")
+    for hyper_parameters in ({"_class_path": "this.x"}, 5, {"crop": 7}):
+        torch.save({"state_dict": {}, "epoch": 0, "hyper_parameters": hyper_parameters}, "other.ckpt")
+        with pytest.raises(SystemExit):
+            main(words)
+        assert capsys.readouterr().err.startswith("error: ")
+    assert "this" not in sys.modules
+
+
+def test_a_checkpoint_of_other_options_is_said_not_to_fit(photos: Path, capsys) -> None:
+    main(scan(photos, "--trainer.max_epochs", "1", "--model.num_clusters", "3", "--out", "run"))
+    words = scan(
+        photos, "--trainer.max_epochs", "2", "--model.num_clusters", "4", "--out", "run", "--ckpt_path", "last"
+    )
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "the checkpoint is not of the module as it is configured" in capsys.readouterr().err
+    Path("image.ckpt").write_bytes(next(photos.rglob("*.png")).read_bytes())
+    with pytest.raises(SystemExit):
+        main(scan(photos, "--out", "new", "--ckpt_path", "image.ckpt"))
+    assert "checkpoint 'image.ckpt' is damaged, or is not of a training" in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""Looking at images in a browser: the lens, heat maps, the map, more like one, and what a screen reader is told."""
+
+import numpy as np
+import pytest
+from labelling_page import name, section, tile
+from planted import planted
+
+from anomaly_clustering.report.likeness import most_alike
+
+pytestmark = pytest.mark.slow
+
+
+def test_scores_that_are_no_numbers_do_not_stop_it(open_report):
+    tab = open_report(planted(scores=np.array([np.inf, -np.inf, np.nan, 1, 2, 3, 4])))
+    name(tab, 2, "scratch")
+    assert section(tab, 2).locator(".title").text_content() == "scratch"
+
+
+def test_more_like_this_one_keeps_the_focus_and_leads_back(open_report):
+    tab = open_report(planted(alike=most_alike(planted().places)))
+    tile(tab, 5).press("Enter")
+    tab.locator("#view-like").click()
+    tab.wait_for_timeout(200)
+    assert tab.evaluate("document.activeElement.dataset.like") == "5"
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("document.activeElement.closest('figure').dataset.index") == "5"
+
+
+def test_the_lens_and_the_strength_of_heat_maps(open_report):
+    tab = open_report(planted())
+    tile(tab, 5).press("Enter")
+    frames = tab.locator("dialog .frame")
+    width = frames.first.bounding_box()["width"]
+    tab.keyboard.press("+")
+    assert [frame.bounding_box()["width"] for frame in frames.all()] == pytest.approx([2 * width] * 2, rel=0.01)
+    panes = tab.locator(".pane")
+    # The middle of the image stays in the middle of both panes.
+    middle = "pane => (pane.scrollLeft + pane.clientWidth / 2) / pane.scrollWidth"
+    tab.keyboard.press("+")
+    assert [pane.evaluate(middle) for pane in panes.all()] == pytest.approx([0.5] * 2, abs=0.01)
+    # Arrow keys walk from image to image, but move the lens where it has the focus.
+    panes.first.focus()
+    before = panes.first.evaluate("pane => pane.scrollLeft")
+    tab.keyboard.press("ArrowLeft")
+    tab.wait_for_function("before => document.querySelector('.pane').scrollLeft < before", arg=before)
+    tab.wait_for_timeout(500)  # The key scrolls smoothly, and would go on below.
+    tab.keyboard.press("-")
+    panes.first.evaluate("pane => pane.scrollTo(40, 0)")
+    tab.locator("dialog .opacity").fill("40")
+    tab.wait_for_timeout(400)  # The other pane follows, and the map fades.
+    assert panes.last.evaluate("pane => pane.scrollLeft") == 40
+    opacity = tab.locator("dialog .heat").evaluate("heat => getComputedStyle(heat).opacity")
+    assert float(opacity) == pytest.approx(0.4)
+    assert tab.locator(".bar .opacity").input_value() == "40"
+
+
+def test_a_frame_on_the_map_selects_what_is_in_it(open_report):
+    tab = open_report(planted())
+    tab.get_by_role("link", name="Map").click()
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    # Images 0, 2 and 3 lie at the left edge of the map, 5 below them.
+    tab.mouse.move(box["x"] + 0.12 * box["width"], box["y"] + 0.2 * box["height"])
+    tab.mouse.up()
+    chosen = tab.locator("figure.selected").evaluate_all("figures => figures.map(figure => figure.dataset.index)")
+    assert sorted(chosen) == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing_to_object_to(open_report, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    tab = open_report(planted())
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(color_scheme=scheme)
+    name(tab, 2, "scratch")
+    tile(tab, 1).press("x")
+    tab.locator(".keys summary").click()
+    assert axe.Axe().run(tab).response["violations"] == []
+    tile(tab, 1).press("Enter")
+    tab.wait_for_selector("dialog[open]")
+    assert axe.Axe().run(tab).response["violations"] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,163 @@
+"""New images among those of a run, as planted embeddings: whose cluster they join, and how often one is unknown."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist, pdist, squareform
+
+from anomaly_clustering.clustering.unknown import Ranking, Seen, from_all
+from anomaly_clustering.mic.recipe import scores_against
+from anomaly_clustering.mic.scores import novelty, rarity
+from anomaly_clustering.runs.assign import most_like, nearest_clusters
+
+
+def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> Seen:
+    """Images of which the most unusual patches are as unusual as given; all alike by default."""
+    top = np.ones(len(embeddings)) if scores is None else scores
+    return Seen(embeddings, np.tile(top[:, None], (1, 4)))
+
+
+def test_the_nearest_mean_wins() -> None:
+    run = seen(np.array([[0.0, 0], [2, 0], [10, 0], [10, 4]]))
+    found = nearest_clusters(seen(np.array([[1.0, 0.5], [9, 2], [10, 100]])), run, np.array([5, 5, 3, 3]))
+    assert found.labels.tolist() == [5, 3, 3]
+    assert found.distances.tolist() == pytest.approx([0.5, 1, 98])
+    assert found.nearest.tolist() == [0, 2, 3]
+
+
+def test_unknown_are_images_far_from_all_others_and_images_with_odd_patches() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50)
+    run = seen(rng.normal(np.repeat([[0.0], [9.0]], 50, 0), 1, (100, 8)), rng.normal(1, 0.1, 100))
+    like = run.embeddings[:1] + 0.3
+    between = np.full((1, 8), 4.5)
+    new = seen(np.concatenate([like, between, like]), np.array([1.0, 1.0, 20.0]))
+    found = nearest_clusters(new, run, labels)
+    assert found.unknown.tolist() == [False, True, True]
+    assert found.p_values[1:].max() <= 0.05 < found.p_values[0]
+    # Where nothing is known of patches, as in a run of an earlier version, distances alone tell.
+    found = nearest_clusters(new, run._replace(top_scores=np.full((100, 4), np.nan)), labels)
+    assert found.unknown.tolist() == [False, True, False]
+
+
+def test_an_image_beside_a_tight_group_is_unusual_where_it_would_not_be_among_images_far_apart() -> None:
+    rng = np.random.default_rng(0)
+    run = np.concatenate([rng.normal(0, 0.1, (30, 2)), rng.normal(50, 3, (30, 2))])
+    of_tight, of_wide = Ranking(seen(run)).p_values(seen(np.array([[4.0, 0], [52, 50]])))
+    assert of_tight <= 1 / 61 < 0.1 < of_wide
+
+
+def naive_p_value(new: Seen, run: Seen) -> float:
+    """As the formulas say: the new image joins the bag, and all of it is measured alike."""
+    bag = np.concatenate([run.embeddings, new.embeddings])
+    scores = np.concatenate([run.top_scores[:, 2], new.top_scores[:, 2]])
+    distances = np.linalg.norm(bag[:, None] - bag, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argsort(1)[:, : min(3, len(bag) - 1)]
+    alone = np.array([row[near].mean() for row, near in zip(distances, nearest, strict=True)])
+    around = np.maximum(alone[nearest].mean(1), 0.1 * np.median(alone))
+    unusual = alone * (scores / around) ** 0.25
+    return float((unusual >= unusual[-1]).mean())
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 30])
+def test_p_is_what_the_formulas_say_however_few_images_there_are(images: int) -> None:
+    rng = np.random.default_rng(images)
+    run = Seen(rng.normal(size=(images, 3)), rng.random((images, 4)))
+    new = Seen(rng.normal(size=(20, 3)) * 1.5, rng.random((20, 4)))
+    one_by_one = [naive_p_value(Seen(*(column[[i]] for column in new)), run) for i in range(20)]
+    assert Ranking(run).p_values(new).tolist() == pytest.approx(one_by_one)
+
+
+def test_the_nearest_of_each_image_are_others_also_where_images_are_copies() -> None:
+    points = np.random.default_rng(0).normal(size=(40, 6)).round(1)
+    points[10:14] = points[9]
+    apart = squareform(pdist(points))
+    np.fill_diagonal(apart, np.inf)
+    nearest = Ranking(Seen(points, np.ones((40, 4)))).nearest
+    assert np.allclose(nearest.distances, np.sort(apart, axis=1)[:, :3])
+    assert (nearest.images != np.arange(40)[:, None]).all()
+
+
+def test_the_nearest_of_each_point_are_the_same_however_few_are_compared_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, others = np.random.default_rng(0).normal(size=(11, 4)), np.random.default_rng(1).normal(size=(7, 4))
+    monkeypatch.setattr("anomaly_clustering.runs.assign.MOST_DISTANCES", 15)
+    assert (most_like(points, others) == cdist(points, others).argmin(1)).all()
+    assert not len(most_like(points[:0], others))
+
+
+@pytest.mark.parametrize("images", [5, 19, 40])
+def test_exchangeable_images_are_flagged_no_more_often_than_allowed_however_few_they_are(images: int) -> None:
+    rng = np.random.default_rng(images)
+    # Images of a few kinds with spreads of their own, some of them copies, and scores with ties.
+    p = np.empty(2000)
+    for draw in range(len(p)):
+        kinds = rng.integers(4, size=images + 1)
+        embeddings = rng.normal(3 * kinds[:, None], 0.1 + kinds[:, None], (images + 1, 2)).round(1)
+        bag = seen(embeddings, (1 + rng.exponential(size=images + 1)).round(1))
+        p[draw] = Ranking(Seen(*(column[1:] for column in bag))).p_values(Seen(*(column[:1] for column in bag)))[0]
+    assert p.min() >= 1 / (images + 1)
+    for share in (0.02, 0.05, 0.1, 0.5):
+        assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))
+    # And not much less often, where there are images enough to tell.
+    assert (p <= 0.5).mean() > 0.4
+
+
+def directions(points: np.ndarray) -> np.ndarray:
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("strangers", [0, 1, 30])
+def test_known_images_are_flagged_no_more_often_than_allowed_whoever_came_with_them(strangers: int) -> None:
+    rng = np.random.default_rng(strangers)
+    run, others = 40, rng.normal(size=(strangers, 5)) + 2
+    p = np.empty(1000)
+    for draw in range(len(p)):
+        bag = directions(rng.normal(size=(run + 1, 5)))
+        own, new = from_all(bag[1:], bag[:1], directions(others) if strangers else None)
+        p[draw] = Ranking(seen(own)).p_values(seen(new))[0]
+    for share in (0.05, 0.1, 0.5):
+        assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))
+    assert (p <= 0.5).mean() > 0.4
+
+
+def test_the_more_images_of_a_new_type_have_come_the_more_of_them_are_unknown() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 30)
+    # The new type, number 4, is like type 3 but for what is its own.
+    kinds = rng.normal(size=(5, 20))
+    kinds[4] = kinds[3] + rng.normal(size=20)
+    points = kinds[np.append(labels, np.full(40, 4))] + 0.7 * rng.normal(size=(160, 20))
+    points = directions(points - points[:120].mean(0))
+    run, new = seen(points[:120]), seen(points[120:])
+
+    def unknown(images: Seen, **options: object) -> int:
+        return int(nearest_clusters(images, run, labels, directions=True, **options).unknown.sum())
+
+    alone = [Seen(*(column[i : i + 1] for column in new)) for i in range(40)]
+    by_themselves = sum(unknown(one) for one in alone)
+    one_after_another = sum(unknown(one, before=new.embeddings[:i]) for i, one in enumerate(alone))
+    assert by_themselves < one_after_another < unknown(new)
+    # Where they go does not depend on who has come.
+    together = nearest_clusters(new, run, labels, directions=True)
+    assert [nearest_clusters(one, run, labels, directions=True).labels[0] for one in alone] == together.labels.tolist()
+
+
+def test_images_that_coincide_are_at_home_among_themselves() -> None:
+    run = seen(np.zeros((30, 2)))
+    assert Ranking(run).p_values(seen(np.array([[0.0, 0], [1, 1]]))).tolist() == [1.0, 1 / 31]
+
+
+def test_scores_are_those_of_eq_7_and_6_against_what_was_kept() -> None:
+    bags = torch.nn.functional.normalize(torch.randn(5, 6, 4), dim=-1)
+    new, references = bags[:2], bags[2:]
+    # Rarity of an image among itself and the references is rarity against the references.
+    among = torch.stack([rarity(torch.cat([image[None], references]))[0] for image in new])
+    torch.testing.assert_close(scores_against(new, references, weights="rarity"), among)
+    patches = references.flatten(0, 1)
+    torch.testing.assert_close(scores_against(new, patches[None], weights="novelty"), novelty(new, patches))
+    assert scores_against(new, None, weights="uniform") is None
+    with pytest.raises(ValueError, match="not by 'mask'"):
+        scores_against(new, None, weights="mask")
