@@ -18,6 +18,7 @@ from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.mark import Mark, strangers
 from anomaly_clustering.runs.store import load_run
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
@@ -212,3 +213,44 @@ def test_a_journal_that_is_damaged_is_named(run: Path) -> None:
         (run / journal.WATCHED).write_text(f"{line}\n")
         with pytest.raises(ValueError, match=r"watched.jsonl' is damaged"):
             read_journal(run)
+
+
+def test_a_run_has_one_watcher_and_other_commands_work_beside_it(
+    run: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    argv = ["watch", "in", "--run", "run", *OFTEN]
+    first = subprocess.Popen([sys.executable, "-m", "anomaly_clustering", *argv], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout
+        assert json.loads(first.stdout.readline())["path"] == "in/a.png"
+        with pytest.raises(SystemExit) as end:
+            main([*argv, "--once"])
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert f"'run' has a watcher already, process {first.pid} on " in said
+        assert "; end that first, or have one command watch a folder above both" in said
+        for i, command in enumerate(("assign", "update")):
+            make_image(Path(f"{command}/0.png"), 2, seed=40 + i)
+            main([command, command, "--run", "run"])
+        Path("labels.csv").write_text("path,cluster,label,unsure\nflat/00.png,0,dent,0\n")
+        main(["export", "--labels", "labels.csv", "--layout", "coco", "--run", "run"])
+        main(["trends", "--run", "run"])
+        # What they took is known to the watcher.
+        shutil.copy("update/0.png", "in/copy.png")
+        assert json.loads(first.stdout.readline())["same_as"] == "update/0.png"
+    finally:
+        first.kill()
+        first.communicate()
+    # It has died, and keeps nobody out.
+    assert once(capsys) == []
+    assert len(read_journal(run)) == 2
+    assert not list(Path().glob(".*"))
+
+
+def test_the_lock_of_a_watcher_is_the_only_file_of_its_name_that_is_no_stranger(tmp_path: Path) -> None:
+    """It lies in the folder where nothing can be written beside it."""
+    lock = tmp_path / ".watcher"
+    for content, found in (("process 7 on a machine", []), ("a bird", [".watcher"])):
+        lock.write_text(content)
+        assert strangers(tmp_path, Mark("run", {})) == found

@@ -14,7 +14,7 @@ from typing import Any
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.runs.journal import record_told
-from anomaly_clustering.runs.watched import ChangingError, Watcher, signature
+from anomaly_clustering.runs.watched import ChangingError, Watcher, signature, watcher_of
 from anomaly_clustering.system.full_disk import FULL
 
 # Looks at a file that cannot be read and does not change, until it is named.
@@ -28,12 +28,19 @@ STANDARD_ERROR = 2
 
 def watch(options: argparse.Namespace) -> None:
     """Run the command; for the options see `watch_options`."""
-    watcher = Watcher(options.run, options.false_alarms)
+    folder = _Folder(options.images)
+    with watcher_of(options.run, options.false_alarms) as watcher:
+        unknown = _watch(options, watcher, folder)
+    if unknown or folder.broken:
+        sys.exit(UNKNOWN_CAME if unknown else BROKEN)
+
+
+def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> bool:
+    """Take what comes, for ever or once; whether an image was unknown."""
     last = watcher.last()
     if options.on_unknown and last and last.row.get("unknown") is True and not last.told:
         # This command was ended after the image was assigned, and before the user's was told of it.
         _tell(options, last.row, last.digest)
-    folder = _Folder(options.images)
     unknown = False
     while True:
         for path in folder.settled():
@@ -46,10 +53,8 @@ def watch(options: argparse.Namespace) -> None:
                 if options.on_unknown:
                     _tell(options, row, watcher.digest)
         if options.once and not folder.waiting:
-            break
+            return unknown
         time.sleep(options.every)
-    if unknown or folder.broken:
-        sys.exit(UNKNOWN_CAME if unknown else BROKEN)
 
 
 class _Folder:

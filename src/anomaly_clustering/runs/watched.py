@@ -1,6 +1,8 @@
 """A run, and files that come one after another, in; each assigned once, whatever ends this process, out."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +26,7 @@ from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.store import find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
 from anomaly_clustering.system.lines import mend
-from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.locks import watching, working_on
 
 
 class ChangingError(OSError):
@@ -56,6 +58,22 @@ def signature(path: Path) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
+@contextmanager
+def watcher_of(folder: Path, false_alarms: float) -> Iterator["Watcher"]:
+    """The one watcher of a run, until this ends: what a second one took, the first would not know.
+
+    Args:
+        folder: of the run.
+        false_alarms: see `assign`.
+
+    Raises:
+        BlockingIOError: another process watches already.
+    """
+    find_store(folder)
+    with watching(folder):
+        yield Watcher(folder, false_alarms)
+
+
 class Watcher:
     """Assigns files to a run as they come. The network stays loaded; the folder of the run is locked for moments only.
 
@@ -69,7 +87,6 @@ class Watcher:
     """
 
     def __init__(self, folder: Path, false_alarms: float):
-        find_store(folder)
         self.folder = folder
         self.false_alarms = false_alarms
         self.digest = ""
