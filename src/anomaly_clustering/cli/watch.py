@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.walk import image_files
@@ -24,6 +24,7 @@ MOST_SECONDS = 60
 UNKNOWN_CAME, BROKEN = 3, 2
 IMAGE = "ANOMALY_CLUSTERING_IMAGE"
 STANDARD_ERROR = 2
+Done = TypeVar("Done")
 
 
 def watch(options: argparse.Namespace) -> None:
@@ -52,6 +53,7 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
                 unknown = True
                 if options.on_unknown:
                     _tell(options, row, watcher.digest)
+        _waiting(watcher.tidy, options.every)
         if options.once and not folder.waiting:
             return unknown
         time.sleep(options.every)
@@ -110,29 +112,36 @@ class _Folder:
 
 
 def _taken(watcher: Watcher, folder: _Folder, path: Path, *, every: float) -> dict[str, Any] | None:
-    """The row of a file; None where there is none, or not yet. Waits where the disk is full, or the run in use."""
+    """The row of a file; None where there is none, or not yet."""
+    try:
+        row = _waiting(lambda: watcher.take(path), every)
+    except (ChangingError, FileNotFoundError):
+        folder.leave(path)
+        return None
+    except (UnreadableImageError, OSError) as error:
+        if folder.fail(path):
+            _say(str(error))
+            print(json.dumps({"path": str(path), "error": str(error)}), flush=True)
+        return None
+    folder.finish(path)
+    return row
+
+
+def _waiting(work: Callable[[], Done], every: float) -> Done:
+    """Do something as soon as the run is not in use, and the disk has room."""
     said = False
     while True:
         try:
-            row = watcher.take(path)
-        except (ChangingError, FileNotFoundError):
-            folder.leave(path)
-            return None
+            return work()
         except BlockingIOError:
             time.sleep(min(every, 0.2))
-        except (UnreadableImageError, OSError) as error:
+        except Exception as error:
             if getattr(error, "errno", None) not in FULL:
-                if folder.fail(path):
-                    _say(str(error))
-                    print(json.dumps({"path": str(path), "error": str(error)}), flush=True)
-                return None
+                raise
             if not said:
                 _say(f"{error}; waiting for room")
             said = True
             time.sleep(every)
-        else:
-            folder.finish(path)
-            return row
 
 
 def _tell(options: argparse.Namespace, row: Mapping[str, Any], content: str) -> None:
