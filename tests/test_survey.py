@@ -39,7 +39,7 @@ def test_copies_are_counted_and_can_be_left_out(
     make_image(Path("new/0.png"), 1, seed=30)
     Path("new/1.png").write_bytes(Path("new/0.png").read_bytes())
     main(["assign", "new", "--run", "once"])
-    assert "left out: 1 exact copies of other images, 'new/1.png' of 'new/0.png'" in capsys.readouterr().out
+    assert "2 images, 0 of them of the run itself, 1 copies of others that came later" in capsys.readouterr().out
 
 
 def test_images_to_cluster_that_are_normal_ones_too_are_counted(photos: Path, make_image: MakeImage) -> None:

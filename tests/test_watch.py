@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.mark import Mark, strangers
 from anomaly_clustering.runs.store import load_run
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
@@ -58,7 +60,7 @@ def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image:
     (copy,) = once(capsys)
     assert (copy["path"], copy["same_as"], copy["cluster"]) == ("in/copy.png", "in/b.png", found[1]["cluster"])
     assert once(capsys) == []
-    assert [row["path"] for row in rows(run, "assigned.csv")] == ["in/a.png", "in/b.png", "in/copy.png"]
+    assert [row["path"] for row in rows(run, "assigned.csv")] == ["in/moved.png", "in/b.png", "in/copy.png"]
     # What was watched is known to all commands.
     assert [path.name for path in load_later(run, load_run(run)).paths] == ["a.png", "b.png"]
     main(["assign", "in", "--run", "run", "--false-alarms", "0.1"])
@@ -66,6 +68,66 @@ def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image:
     assert after["in/b.png"] == watched[1]
     assert after["in/moved.png"]["p_value"] == watched[0]["p_value"]
     assert once(capsys) == []
+
+
+def test_the_table_is_the_same_whether_watch_or_assign_took_the_files(run: Path, make_image: MakeImage, capsys) -> None:
+    shutil.copytree(run, "other")
+
+    def both(*, lines: list[str]) -> list[tuple[str, str]]:
+        """Which files the tables hold, each with the one that it is a copy of; and what is printed for them."""
+        assert [row["path"] for row in once(capsys)] == lines
+        main(["assign", "in", "--run", "other", *OFTEN[2:]])
+        watched, assigned = (rows(folder, "assigned.csv") for folder in (run, Path("other")))
+        may_differ = ("p_value", "unknown")  # More images may have come since.
+        assert without(watched, may_differ) == without(assigned, may_differ)
+        assert once(capsys) == []
+        assert without(rows(run, "assigned.csv"), ()) == without(assigned, ())
+        return sorted((row["path"], row["same_as"]) for row in assigned)
+
+    for i, name in enumerate("ab"):
+        make_image(Path(f"in/{name}.png"), 1 + i, seed=30 + i)
+    shutil.copy("in/a.png", "in/twin.png")
+    shutil.copy("flat/00.png", "in/of_run.png")
+    new = [("in/a.png", ""), ("in/b.png", "")]
+    of_run, twin = ("in/of_run.png", "flat/00.png"), ("in/twin.png", "in/a.png")
+    assert both(lines=["in/a.png", "in/b.png", "in/of_run.png", "in/twin.png"]) == [*new, of_run, twin]
+    # A second copy under another name, one of a copy, and one of a copy of an image of the run.
+    for i, name in enumerate(("a", "twin", "of_run")):
+        shutil.copy(f"in/{name}.png", f"in/z{i}.png")
+    again = [("in/z0.png", "in/a.png"), ("in/z1.png", "in/a.png"), ("in/z2.png", "flat/00.png")]
+    assert both(lines=[path for path, _ in again]) == [*new, of_run, twin, *again]
+    # An image is moved, of which there is no copy, and a copy; then an image that has copies.
+    Path("in/b.png").rename("in/moved.png")
+    Path("in/z2.png").rename("in/z3.png")
+    again[2] = ("in/z3.png", "flat/00.png")
+    new[1] = ("in/moved.png", "")
+    assert both(lines=["in/z3.png"]) == [*new, of_run, twin, *again]
+    Path("in/a.png").rename("in/y.png")
+    like = [(path, "in/twin.png") for path in ("in/y.png", "in/z0.png", "in/z1.png")]
+    assert both(lines=["in/y.png"]) == [new[1], of_run, ("in/twin.png", ""), *like, again[2]]
+    # Either command goes on where the other one was.
+    before = without(rows(run, "assigned.csv"), ())
+    main(["assign", "in", "--run", "run", *OFTEN[2:]])
+    assert without(rows(run, "assigned.csv"), ()) == before
+    assert once(capsys) == []
+    assert without(rows(run, "assigned.csv"), ()) == before
+
+
+def without(table: list[dict[str, str]], columns: tuple[str, ...]) -> list[list[tuple[str, str]]]:
+    """The rows of a table in any order, but for some columns."""
+    return sorted([(name, value) for name, value in row.items() if name not in columns] for row in table)
+
+
+def test_a_copy_that_the_run_of_a_stranger_names_is_not_drawn(run: Path, make_image: MakeImage, capsys) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    private = make_image(Path("../private.png"), 2, seed=31)
+    main(["assign", "in", "--run", "run"])
+    later = load_later(run, load_run(run))
+    (run / "run.json").unlink()
+    replace(later, paths=[Path("gone.png")], copies={private: later.digests[0]}).save(run)
+    with pytest.raises(SystemExit):
+        main(["assign", "in", "--run", "run"])
+    assert "1 of 16 images are not below the working directory" in capsys.readouterr().err
 
 
 def test_what_watch_keeps_of_an_image_is_what_assign_keeps(run: Path, make_image: MakeImage, capsys) -> None:
@@ -212,3 +274,44 @@ def test_a_journal_that_is_damaged_is_named(run: Path) -> None:
         (run / journal.WATCHED).write_text(f"{line}\n")
         with pytest.raises(ValueError, match=r"watched.jsonl' is damaged"):
             read_journal(run)
+
+
+def test_a_run_has_one_watcher_and_other_commands_work_beside_it(
+    run: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    argv = ["watch", "in", "--run", "run", *OFTEN]
+    first = subprocess.Popen([sys.executable, "-m", "anomaly_clustering", *argv], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout
+        assert json.loads(first.stdout.readline())["path"] == "in/a.png"
+        with pytest.raises(SystemExit) as end:
+            main([*argv, "--once"])
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert f"'run' has a watcher already, process {first.pid} on " in said
+        assert "; end that first, or have one command watch a folder above both" in said
+        for i, command in enumerate(("assign", "update")):
+            make_image(Path(f"{command}/0.png"), 2, seed=40 + i)
+            main([command, command, "--run", "run"])
+        Path("labels.csv").write_text("path,cluster,label,unsure\nflat/00.png,0,dent,0\n")
+        main(["export", "--labels", "labels.csv", "--layout", "coco", "--run", "run"])
+        main(["trends", "--run", "run"])
+        # What they took is known to the watcher.
+        shutil.copy("update/0.png", "in/copy.png")
+        assert json.loads(first.stdout.readline())["same_as"] == "update/0.png"
+    finally:
+        first.kill()
+        first.communicate()
+    # It has died, and keeps nobody out.
+    assert once(capsys) == []
+    assert len(read_journal(run)) == 2
+    assert not list(Path().glob(".*"))
+
+
+def test_the_lock_of_a_watcher_is_the_only_file_of_its_name_that_is_no_stranger(tmp_path: Path) -> None:
+    """It lies in the folder where nothing can be written beside it."""
+    lock = tmp_path / ".watcher"
+    for content, found in (("process 7 on a machine", []), ("a bird", [".watcher"])):
+        lock.write_text(content)
+        assert strangers(tmp_path, Mark("run", {})) == found

@@ -22,9 +22,10 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
     """Run the command, or that of `update`, which proposes groups; see `assign_options` and `update_options`."""
     images: list[Path] = []
     notices: list[str] = []
+    run = load_run(options.run)
     if options.images is not None:
         listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
-        listing = surveyed(listing, bits=load_run(options.run).recipe.bits, copies="once")
+        listing = surveyed(listing, bits=run.recipe.bits, copies=None)
         images, notices = [record.image for record in listing.records], list(listing.notices)
     known, untold = (
         ({}, []) if options.metadata is None else read_metadata(options.metadata, images, folder=options.images)
@@ -40,10 +41,17 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
             metadata=known,
             progress=drawing_the_report,
         )
-    _print([*notices, *untold, *found.notices], found.rows, options.run, given=len(images))
+    _print([*notices, *untold, *found.notices], found.rows, options.run, given=images, own=run.paths)
 
 
-def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Path, *, given: int) -> None:
+def _print(
+    notices: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *,
+    given: Sequence[Path],
+    own: Sequence[Path],
+) -> None:
     console = Console()
     print_notices(console, notices)
     table = Table("Cluster", "Name", "Images")
@@ -51,8 +59,10 @@ def _print(notices: Sequence[str], rows: Sequence[Mapping[str, Any]], folder: Pa
     for (cluster, name), size in sorted(sizes.items()):
         table.add_row(str(cluster), as_cell(name), str(size))
     console.print(table)
-    same = sum(bool(row["same_as"]) for row in rows)
-    earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > given else ""
-    print_plainly(console, f"{given} images, {same} of them of the run itself{earlier}")
+    asked, of_run = set(given), {str(path) for path in own}
+    same = [row["same_as"] in of_run for row in rows if row["path"] in asked and row["same_as"]]
+    copies = f", {same.count(False)} copies of others that came later" if not all(same) else ""
+    earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > len(given) else ""
+    print_plainly(console, f"{len(given)} images, {sum(same)} of them of the run itself{copies}{earlier}")
     print_plainly(console, f"Unknown, of none of these types: {sum(row['unknown'] for row in rows)}")
     print_plainly(console, f"Look at {folder / PAGE}")

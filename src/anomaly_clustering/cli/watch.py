@@ -6,15 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.runs.journal import record_told
-from anomaly_clustering.runs.watched import ChangingError, Watcher, signature
+from anomaly_clustering.runs.watched import ChangingError, Watcher, signature, watcher_of
 from anomaly_clustering.system.full_disk import FULL
 
 # Looks at a file that cannot be read and does not change, until it is named.
@@ -24,16 +24,24 @@ MOST_SECONDS = 60
 UNKNOWN_CAME, BROKEN = 3, 2
 IMAGE = "ANOMALY_CLUSTERING_IMAGE"
 STANDARD_ERROR = 2
+Done = TypeVar("Done")
 
 
 def watch(options: argparse.Namespace) -> None:
     """Run the command; for the options see `watch_options`."""
-    watcher = Watcher(options.run, options.false_alarms)
+    folder = _Folder(options.images)
+    with watcher_of(options.run, options.false_alarms) as watcher:
+        unknown = _watch(options, watcher, folder)
+    if unknown or folder.broken:
+        sys.exit(UNKNOWN_CAME if unknown else BROKEN)
+
+
+def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> bool:
+    """Take what comes, for ever or once; whether an image was unknown."""
     last = watcher.last()
     if options.on_unknown and last and last.row.get("unknown") is True and not last.told:
         # This command was ended after the image was assigned, and before the user's was told of it.
         _tell(options, last.row, last.digest)
-    folder = _Folder(options.images)
     unknown = False
     while True:
         for path in folder.settled():
@@ -45,11 +53,10 @@ def watch(options: argparse.Namespace) -> None:
                 unknown = True
                 if options.on_unknown:
                     _tell(options, row, watcher.digest)
+        _waiting(watcher.tidy, options.every)
         if options.once and not folder.waiting:
-            break
+            return unknown
         time.sleep(options.every)
-    if unknown or folder.broken:
-        sys.exit(UNKNOWN_CAME if unknown else BROKEN)
 
 
 class _Folder:
@@ -105,29 +112,36 @@ class _Folder:
 
 
 def _taken(watcher: Watcher, folder: _Folder, path: Path, *, every: float) -> dict[str, Any] | None:
-    """The row of a file; None where there is none, or not yet. Waits where the disk is full, or the run in use."""
+    """The row of a file; None where there is none, or not yet."""
+    try:
+        row = _waiting(lambda: watcher.take(path), every)
+    except (ChangingError, FileNotFoundError):
+        folder.leave(path)
+        return None
+    except (UnreadableImageError, OSError) as error:
+        if folder.fail(path):
+            _say(str(error))
+            print(json.dumps({"path": str(path), "error": str(error)}), flush=True)
+        return None
+    folder.finish(path)
+    return row
+
+
+def _waiting(work: Callable[[], Done], every: float) -> Done:
+    """Do something as soon as the run is not in use, and the disk has room."""
     said = False
     while True:
         try:
-            row = watcher.take(path)
-        except (ChangingError, FileNotFoundError):
-            folder.leave(path)
-            return None
+            return work()
         except BlockingIOError:
             time.sleep(min(every, 0.2))
-        except (UnreadableImageError, OSError) as error:
+        except Exception as error:
             if getattr(error, "errno", None) not in FULL:
-                if folder.fail(path):
-                    _say(str(error))
-                    print(json.dumps({"path": str(path), "error": str(error)}), flush=True)
-                return None
+                raise
             if not said:
                 _say(f"{error}; waiting for room")
             said = True
             time.sleep(every)
-        else:
-            folder.finish(path)
-            return row
 
 
 def _tell(options: argparse.Namespace, row: Mapping[str, Any], content: str) -> None:

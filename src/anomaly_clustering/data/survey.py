@@ -48,7 +48,7 @@ def check_bits(bits: Bits) -> None:
         raise ValueError(f"bits must be 'auto' or a whole number from 8 to 16, got {bits!r}")
 
 
-def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies = "all") -> Listing:
+def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies | None = "all") -> Listing:
     """Look at all files of a listing once, and note what would otherwise be read amiss, left out or counted in silence.
 
     Files that cannot be read are left to those who read them.
@@ -57,7 +57,8 @@ def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies = "all") -
         listing: of a source.
         bits: of a value that the camera filled in files of 16 bits; 'auto' takes the fewest of 8, 10, 12, 14 and 16
             that hold the highest value of all these files, so that one scale serves them all.
-        copies: 'all' keeps images of the same content, 'once' the first of them alone.
+        copies: 'all' keeps images of the same content, 'once' the first of them alone; None keeps them, and does not
+            look for any, for whoever tells images by their content.
 
     Returns:
         The listing, where records of 16 bits have their `bits`, with notices added.
@@ -73,7 +74,7 @@ def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies = "all") -
         >>> [record.bits for record in found.records], len(found.notices)
         ([12], 2)
     """
-    records, copied = _without_copies(listing.records, copies)
+    records, copied = (listing.records, []) if copies is None else _without_copies(listing.records, copies)
     headers = dict(zip([record.image for record in records], _each(_header, records), strict=True))
     deep = [record for record in records if (header := headers[record.image]) and header.sixteen_bits]
     notices = [*listing.notices, *copied, *_pages(headers), *_two_levels(records, headers)]

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, assign, most_like
-from anomaly_clustering.runs.assigned_rows import all_rows
+from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_rows
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page
 from anomaly_clustering.runs.embed_later import embed_later
@@ -68,8 +68,7 @@ def assign_to_run(
         progress: wraps the images while the report is drawn.
 
     Returns:
-        A row of `runs.assignments` for each given image that is of the run, then one for each image that came later,
-        in this call or before: clusters may have been corrected since.
+        What `all_rows` makes of the images of this call and of all before: clusters may have been corrected since.
 
     Raises:
         FileNotFoundError: the folder holds no run, or images of the run are not where they were.
@@ -85,22 +84,23 @@ def assign_to_run(
         remove_leftovers(folder)
         run = load_run(folder)
         _check_there(run)
-        seen, decisions = decisions_on(folder, run, labels)
+        before, decisions = decisions_on(folder, run, labels)
+        seen = before.seen_at({})
         decisions = replace(decisions, false_alarms=false_alarms)
         drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
         check_given(drawn, folders, contents=contents_of(run, seen))
         asked = set(images)
         check_same([path for path in drawn if path not in asked], contents_of(run, seen))
-        later, given = embed_later(run, seen, images, false_alarms)
+        later = embed_later(run, seen, images, false_alarms)
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         found = assign(later.digests, new, fitted, false_alarms=false_alarms)
         if propose:
             decisions = proposed(later, found, decisions)
-        rows = all_rows(run, later, given, new, fitted, decisions, false_alarms)
+        rows = all_rows(run, later, new, fitted, decisions, false_alarms)
         notices = [*what_to_know(run, len(fitted.labels), false_alarms), *what_is_proposed(later, found, decisions)]
         # Of an image that was moved is told what was told of it where it lay before.
         places = dict(zip(later.digests, later.paths, strict=True))
-        moved = {path: places[content] for path, content in zip(seen.paths, seen.digests, strict=True)}
+        moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
         kept = {moved.get(path, path): known for path, known in load_metadata(folder).items()}
         told = kept | dict(metadata or {})
         _write(folder, run, later, found, decisions, rows, told, progress)
@@ -150,7 +150,7 @@ def _write(
     mark = mark_of_run(folder)
     assert mark is not None
     with files_into(folder, mark, last=".html") as new:
-        write_assignments(new / ASSIGNED, rows)
+        write_assignments(new / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
         later.save(new)
         decisions.save(new)
         if metadata:

@@ -1,6 +1,6 @@
 """Images, and where they belong, in; rows of `assigned.csv` out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,37 +71,36 @@ def findings_of(run: StoredRun, later: LaterImages, false_alarms: float) -> dict
     return dict(zip([*run.digests, *later.digests], [*own.tolist(), *later.finding.tolist()], strict=True))
 
 
+def first_files(run: StoredRun, later: LaterImages) -> dict[str, Path]:
+    """The file that each image is known by, by its SHA-256; any other one with that content is a copy.
+
+    Args:
+        run: with its images.
+        later: images that came after it.
+    """
+    contents = zip([*run.digests, *later.digests], [*run.paths, *later.paths], strict=True)
+    return dict(reversed(list(contents)))
+
+
 def all_rows(
-    run: StoredRun,
-    later: LaterImages,
-    given: Mapping[Path, str],
-    new: Embedded,
-    fitted: Fitted,
-    decisions: Decisions,
-    false_alarms: float,
+    run: StoredRun, later: LaterImages, new: Embedded, fitted: Fitted, decisions: Decisions, false_alarms: float
 ) -> list[dict[str, Any]]:
-    """Rows of the given images that are of the run, of all that came later, and of given copies of these.
+    """Rows of all images that came later, then of all files that are copies of these or of images of the run.
+
+    A copy that is gone has no row.
 
     Args:
         run: with embeddings.
         later: images that came after it.
-        given: files of this call, and the SHA-256 of each.
         new: see `new_to`.
         fitted: see `fitted_to`.
         decisions: see `rows_of`.
         false_alarms: see `assign`.
     """
-    of_run, tells = set(run.digests), len(run.normal_top_scores) > 0
-    contents, is_finding = [*run.digests, *later.digests], findings_of(run, later, false_alarms)
-    first = dict(reversed(list(zip(contents, [*run.paths, *later.paths], strict=True))))
-
-    def asked(path: Path, content: str) -> Asked:
-        seen = content in of_run or first[content] != path
-        return Asked(path, content, str(first[content]) if seen else "", is_finding[content] if tells else None)
-
-    own = [asked(path, content) for path, content in given.items() if content in of_run]
-    came = [asked(path, content) for path, content in zip(later.paths, later.digests, strict=True)]
-    again = [asked(path, content) for path, content in given.items() if first[content] != path]
-    files = [*own, *came, *(file for file in again if file.content not in of_run)]
-    found = assign([file.content for file in files], new, fitted, false_alarms=false_alarms)
-    return rows_of(files, found, decisions)
+    first, is_finding = first_files(run, later), findings_of(run, later, false_alarms)
+    there = [(path, content, str(first[content])) for path, content in later.copies.items() if path.is_file()]
+    files = [*zip(later.paths, later.digests, [""] * len(later.paths), strict=True), *there]
+    tells = len(run.normal_top_scores) > 0
+    asked = [Asked(path, content, same, is_finding[content] if tells else None) for path, content, same in files]
+    found = assign([file.content for file in asked], new, fitted, false_alarms=false_alarms)
+    return rows_of(asked, found, decisions)

@@ -25,7 +25,7 @@ COLUMNS = {
     "unknown": "1 where it is more unusual than known images are, else 0",
     "p_value": "how probable it is that a known image is as unusual; empty for images of the run",
     "finding": "1 where it is more unusual than normal images are, else 0; empty where none were given",
-    "same_as": "the image of the run that it is, by content; empty where it is new",
+    "same_as": "of a copy, the image of the run, or the one that came later, that has the same content; else empty",
 }
 
 

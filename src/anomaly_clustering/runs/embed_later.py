@@ -1,7 +1,6 @@
 """Images and a run in; those that neither the run nor an earlier call has seen, embedded as the run did it, out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from jaxtyping import Float
@@ -19,9 +18,7 @@ from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.progress import tracked
 
 
-def embed_later(
-    run: StoredRun, seen: LaterImages, images: Sequence[Path], false_alarms: float
-) -> tuple[LaterImages, dict[Path, str]]:
+def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false_alarms: float) -> LaterImages:
     """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
 
     Args:
@@ -31,7 +28,7 @@ def embed_later(
         false_alarms: share of good images that may be taken for findings, see `findings`.
 
     Returns:
-        All later images, and the digest of each of the given ones.
+        All later images; what was moved is where it was found.
 
     Raises:
         ValueError: an image has the path of one of the run, or seen before, but another content.
@@ -43,17 +40,13 @@ def embed_later(
             raise ValueError(
                 f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
             )
-    now = {content: image for image, content in reversed(contents.items())}
-    places = zip(seen.paths, seen.digests, strict=True)
-    # What was moved is where it was found.
-    seen = replace(seen, paths=[path if path.is_file() else now.get(content, path) for path, content in places])
     known = {*run.digests, *seen.digests}
     new = {content: image for image, content in reversed(contents.items()) if content not in known}
-    if not new:
-        return seen, contents
-    paths = sorted(new.values())
-    found = embed_new(_batches(paths, run.recipe), run.recipe, run.references, center=run.center, device=ACCELERATOR)
-    return seen.and_new(run, paths, [contents[path] for path in paths], found, false_alarms), contents
+    if new:
+        paths, recipe = sorted(new.values()), run.recipe
+        found = embed_new(_batches(paths, recipe), recipe, run.references, center=run.center, device=ACCELERATOR)
+        seen = seen.and_new(run, paths, [contents[path] for path in paths], found, false_alarms)
+    return seen.seen_at(contents)
 
 
 def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:

@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     Attributes:
         path: of the file.
         digest: SHA-256 of it.
-        row: of `assigned.csv`.
+        row: of `assigned.csv`; empty for a file that was moved, of which nobody is told.
         finding: whether it is more unusual than normal images are.
         arrays: what became of embedding it, one row each; none for a copy of what was seen before.
         told: whether the user's command was told of it.
@@ -44,7 +44,7 @@ def record(
         folder: of the run.
         path: of the file.
         digest: SHA-256 of it.
-        row: of `assigned.csv`.
+        row: see `Entry`.
         finding: see `Entry`.
         arrays: see `Entry`.
 

@@ -1,8 +1,8 @@
 """Stores what is known of images that were assigned to a run after it ended, and reads it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class LaterImages:
         top_scores: how unusual the most unusual patches are [K, 4]; NaN where that is not known.
         finding: whether they are more unusual than those of normal images are [K], as it was found when the image came.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
+        copies: other files that were found to hold one of these images, or one of the run: SHA-256 by path.
 
     Example:
         >>> import tempfile
@@ -58,6 +59,7 @@ class LaterImages:
     top_scores: Float[np.ndarray, "k 4"]
     finding: Bool[np.ndarray, " k"]
     scores: Float[np.ndarray, "k h w"] | None = None
+    copies: Mapping[Path, str] = field(default_factory=dict)
 
     @staticmethod
     def of_none(run: StoredRun) -> "LaterImages":
@@ -104,7 +106,31 @@ class LaterImages:
             np.concatenate([self.top_scores, found.top_scores]),
             np.append(self.finding, findings(found.top_scores, run.normal_top_scores, false_alarms)),
             _joined(self.scores, _scores(run, found.weights, found.mean_scores)),
+            self.copies,
         )
+
+    def seen_at(self, files: Mapping[Path, str]) -> "LaterImages":
+        """The same images, and more files that hold them. One that is gone from its path is where a copy of it is.
+
+        Args:
+            files: SHA-256 by path, of these images and of those of the run.
+
+        Example:
+            >>> import tempfile
+            >>> weights, scores = np.full((1, 2, 2), 0.25), (np.zeros(1), np.zeros((1, 4)))
+            >>> later = LaterImages([Path("gone.png")], ["9f86"], weights, np.zeros((1, 3)), *scores, np.array([True]))
+            >>> with tempfile.NamedTemporaryFile() as file:
+            ...     later.seen_at({Path(file.name): "9f86"}).paths == [Path(file.name)]
+            True
+        """
+        copies = {**self.copies, **files}
+        there = {content: path for path, content in reversed(copies.items()) if path.is_file()}
+        paths = [
+            path if path.is_file() else there.get(content, path)
+            for path, content in zip(self.paths, self.digests, strict=True)
+        ]
+        own = set(paths)
+        return replace(self, paths=paths, copies={path: copies[path] for path in copies if path not in own})
 
     def save(self, folder: Path) -> None:
         """Write them to the folder of the run, weights and scores in half precision, as those of the run.
@@ -112,7 +138,8 @@ class LaterImages:
         Args:
             folder: of the run.
         """
-        names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests})
+        copies = {"paths": [str(path) for path in self.copies], "digests": list(self.copies.values())}
+        names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests, "copies": copies})
         arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores", "finding")}
         arrays["weights"] = self.weights.astype(np.float16)
         if self.scores is not None:
@@ -136,12 +163,17 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     """
     assert run.embeddings is not None
     stored = _stored(folder / LATER, run)
-    seen = {*run.digests, *stored.digests}
-    entries = [entry for entry in read_journal(folder) if entry.arrays and entry.digest not in seen]
+    journal, seen = read_journal(folder), {*run.digests, *stored.digests}
+    entries = [entry for entry in journal if entry.arrays and entry.digest not in seen]
+    files = {**stored.copies, **{entry.path: entry.digest for entry in journal}}
+    known = seen | {entry.digest for entry in entries}
+    copies = {path: content for path, content in files.items() if content in known}
     if not entries:
-        return stored
+        return replace(stored, copies=copies)
     try:
-        arrays = {name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays}
+        arrays: dict[str, Any] = {
+            name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays
+        }
         watched = LaterImages(
             [entry.path for entry in entries],
             [entry.digest for entry in entries],
@@ -153,7 +185,7 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
         raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
     rows: dict[str, Any] = {name: np.concatenate([getattr(stored, name), getattr(watched, name)]) for name in ROWS}
     rows["scores"] = _joined(stored.scores, watched.scores)
-    return LaterImages([*stored.paths, *watched.paths], [*stored.digests, *watched.digests], **rows)
+    return LaterImages([*stored.paths, *watched.paths], [*stored.digests, *watched.digests], **rows, copies=copies)
 
 
 def _scores(
@@ -178,6 +210,10 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             names = json.loads(file.metadata()["images"])
             paths = [Path(path) for path in checked_texts(names, "paths")]
             digests = checked_texts(names, "digests", like="paths")
+            # An earlier version kept none.
+            others = names.get("copies", {"paths": [], "digests": []})
+            files = [Path(path) for path in checked_texts(others, "paths")]
+            copies = dict(zip(files, checked_texts(others, "digests", like="paths"), strict=True))
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
             arrays = missing | read_arrays(file, ARRAYS, len(paths))
@@ -190,7 +226,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
         for name in ("weights", "scores"):
             if name in arrays:
                 arrays[name] = arrays[name].astype(np.float32)
-        return LaterImages(paths, digests, **arrays)
+        return LaterImages(paths, digests, **arrays, copies=copies)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
 

@@ -15,9 +15,9 @@ from typing import Literal, get_args
 from uuid import uuid4
 
 from anomaly_clustering.runs.file_names import MARK
-from anomaly_clustering.system.files import LEFTOVER, LOCK, LONGEST_NAME, digest, is_leftover, unfinished, whole_file
+from anomaly_clustering.system.files import LEFTOVER, LONGEST_NAME, digest, is_leftover, unfinished, whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.locks import is_lock
+from anomaly_clustering.system.locks import LOCK, LOCK_OF_WATCHER, is_lock
 from anomaly_clustering.system.results import about_to_place
 
 Kind = Literal["run", "training"]
@@ -161,7 +161,7 @@ def _all_in(folder: Path) -> Iterator[Path]:
         shown = [name for name in folders if not (LEFTOVER.fullmatch(name) and is_leftover(here / name))]
         links = [name for name in shown if (here / name).is_symlink()]
         folders[:] = [name for name in shown if name not in links]
-        files = [name for name in (*links, *names) if name != LOCK or not is_lock(here / name)]
+        files = [name for name in (*links, *names) if name not in (LOCK, LOCK_OF_WATCHER) or not is_lock(here / name)]
         yield from (here / name for name in files)
         if here != folder and not (files or folders):
             yield here

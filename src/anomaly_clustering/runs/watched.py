@@ -1,6 +1,8 @@
 """A run, and files that come one after another, in; each assigned once, whatever ends this process, out."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +13,7 @@ from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.mic.recipe import NewEmbedder, NewImages
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
-from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, rows_of
+from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, first_files, rows_of
 from anomaly_clustering.runs.assignments import append_assignment, write_assignments
 from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import images_of
@@ -24,7 +26,7 @@ from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.store import find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
 from anomaly_clustering.system.lines import mend
-from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.locks import watching, working_on
 
 
 class ChangingError(OSError):
@@ -56,6 +58,22 @@ def signature(path: Path) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
+@contextmanager
+def watcher_of(folder: Path, false_alarms: float) -> Iterator["Watcher"]:
+    """The one watcher of a run, until this ends: what a second one took, the first would not know.
+
+    Args:
+        folder: of the run.
+        false_alarms: see `assign`.
+
+    Raises:
+        BlockingIOError: another process watches already.
+    """
+    find_store(folder)
+    with watching(folder):
+        yield Watcher(folder, false_alarms)
+
+
 class Watcher:
     """Assigns files to a run as they come. The network stays loaded; the folder of the run is locked for moments only.
 
@@ -69,11 +87,12 @@ class Watcher:
     """
 
     def __init__(self, folder: Path, false_alarms: float):
-        find_store(folder)
         self.folder = folder
         self.false_alarms = false_alarms
         self.digest = ""
         """SHA-256 of the file that was looked at last."""
+        self.behind = False
+        """Whether the table has files where they are no more."""
         with working_on(folder):
             remove_leftovers(folder)
             self.run = load_run(folder)
@@ -115,6 +134,20 @@ class Watcher:
                 raise ChangingError("what is known has changed")
             return self._recorded(path, content, found)
 
+    def tidy(self) -> None:
+        """Write the table anew if files were moved, so that it has them where they are.
+
+        Raises:
+            OSError: the disk is full.
+            BlockingIOError: another command works on the run.
+            ValueError: the run was replaced.
+        """
+        if self.behind:
+            with working_on(self.folder):
+                self._refresh()
+                if self.behind:
+                    self.known = self._read()
+
     def _embedded(self, path: Path) -> NewImages:
         return self.embedder(as_batch([images_of([path], self.run.recipe)[0]])["image"])
 
@@ -123,11 +156,17 @@ class Watcher:
         seen = places.get(content, [])
         if path in seen:
             return None
-        if seen and not any(place.exists() for place in seen):
+        gone = [place for place in seen if not place.exists()]
+        # Until it is written anew, the table has the place that a file was moved from.
+        self.behind |= bool(gone)
+        if seen and len(gone) == len(seen):
+            record(self.folder, path, content, {}, False, {})
             seen.append(path)
             return None
+        same_as = ""
         if seen or image is None:
-            later = load_later(self.folder, run)
+            later = load_later(self.folder, run).seen_at({})
+            same_as = str(first_files(run, later)[content])
             new, before = new_to(run, later, self.known.decisions), None
             finding = findings_of(run, later, self.false_alarms)[content]
             arrays: dict[str, np.ndarray] = {}
@@ -139,7 +178,7 @@ class Watcher:
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
             before = np.array(self.known.before).reshape(-1, one.embeddings.shape[1])
         found = assign([content], new, self.known.fitted, before=before, false_alarms=self.false_alarms)
-        asked = Asked(path, content, str(seen[0]) if seen else "", finding if len(run.normal_top_scores) else None)
+        asked = Asked(path, content, same_as, finding if len(run.normal_top_scores) else None)
         (row,) = rows_of([asked], found, self.known.decisions)
         record(self.folder, path, content, row, finding, arrays)
         append_assignment(self.folder / ASSIGNED, row)
@@ -165,16 +204,17 @@ class Watcher:
         # Both grow while the run goes on.
         write_mark(self.folder, Mark(mark.kind, {**mark.files, WATCHED: None, ASSIGNED: None}))
         files = self._files()
-        (later, decisions), journal = decisions_on(self.folder, run, None), read_journal(self.folder)
+        later, decisions = decisions_on(self.folder, run, None)
+        later = later.seen_at({})
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
-        rows = all_rows(run, later, {}, new, fitted, decisions, self.false_alarms)
         # What was recorded, and not yet written to the table, is so now.
-        copies = [entry.row for entry in journal if not entry.arrays]
-        write_assignments(self.folder / ASSIGNED, [*rows, *copies], columns=COLUMNS_OF_LATER)
+        rows = all_rows(run, later, new, fitted, decisions, self.false_alarms)
+        write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
+        self.behind = False
         places: dict[str, list[Path]] = {}
         for path, content in (
             *zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True),
-            *((entry.path, entry.digest) for entry in journal),
+            *later.copies.items(),
         ):
             places.setdefault(content, []).append(path)
         return _Known(files, decisions, fitted, list(new.embeddings), places)

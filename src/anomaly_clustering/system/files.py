@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.locks import held, is_lock
+from anomaly_clustering.system.locks import LOCK, held, is_lock
 from anomaly_clustering.system.results import about_to_place
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
@@ -21,8 +21,8 @@ Discard = Callable[[Path, Path], None]
 UNFINISHED = ".unfinished"
 # Folders that are being written, by what they become.
 LEFTOVER = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
-# In such a folder.
-LOCK, NEW, OLD = ".lock", "new", "old"
+# In such a folder, beside its lock.
+NEW, OLD = "new", "old"
 # Bytes of a name, on the file systems in use.
 LONGEST_NAME = 255
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.

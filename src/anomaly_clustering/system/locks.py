@@ -31,6 +31,8 @@ PROCESS = b"process "
 LONGEST_FOLDER = 200
 # What a process is told of another one fits on a screen.
 LONGEST_COMMAND = 200
+# Of who works on a folder, and of who takes what comes for it: names in the folder, or ends of names beside it.
+LOCK, LOCK_OF_WATCHER = ".lock", ".watcher"
 # On Windows what is locked cannot be read, so this byte is locked, which is far behind what is written.
 FAR = 1 << 30
 
@@ -230,21 +232,49 @@ def working_on(folder: Path) -> Iterator[None]:
     if _working.get(place) == threading.get_ident():
         yield
         return
+    with _alone(folder, place, LOCK, "is in use by {}; let that end, or choose another folder"):
+        _working[place] = threading.get_ident()
+        try:
+            yield
+        finally:
+            _working.pop(place, None)
+
+
+@contextmanager
+def watching(folder: Path) -> Iterator[None]:
+    """Keep other processes from taking what comes for a folder, until this ends; they may work on the folder.
+
+    Args:
+        folder: that is there.
+
+    Raises:
+        BlockingIOError: another process watches already.
+        OSError: the lock cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, watching(Path(folder)), working_on(Path(folder)):
+        ...     pass
+    """
+    refusal = "has a watcher already, {}; end that first, or have one command watch a folder above both"
+    with _alone(folder, Path(os.path.realpath(folder)), LOCK_OF_WATCHER, refusal):
+        yield
+
+
+@contextmanager
+def _alone(folder: Path, place: Path, lock_name: str, refusal: str) -> Iterator[None]:
+    """Hold a hidden file beside a folder, or in it where nothing can be written beside it; say who holds it else."""
     missing = [above for above in place.parents if not above.exists()]
     beside = os.access(place.parent, os.W_OK) or not place.is_dir()
-    lock = place.with_name(f".{place.name}.lock") if beside else place / ".lock"
+    lock = place.with_name(f".{place.name}{lock_name}") if beside else place / lock_name
     try:
-        with _naming(folder), held(lock) as state:
+        with _naming(folder, lock), held(lock) as state:
             if state == "busy":
-                raise BlockingIOError(
-                    f"{str(folder)!r} is in use by {_holder(lock)}; let that end, or choose another folder"
-                )
-            _working[place] = threading.get_ident()
+                raise BlockingIOError(f"{str(folder)!r} {refusal.format(_holder(lock))}")
             _locks.add(lock)
             try:
                 yield
             finally:
-                _working.pop(place, None)
                 _locks.discard(lock)
     finally:
         for above in missing:
@@ -253,12 +283,12 @@ def working_on(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
+def _naming(folder: Path, lock: Path) -> Iterator[None]:
     """Where nothing may be written: say so of the folder that the user gave, not of a hidden file."""
     try:
         yield
     except OSError as error:
-        if error.errno not in CLOSED or not str(error.filename).endswith(".lock"):
+        if error.errno not in CLOSED or error.filename != str(lock):
             raise
         raise PermissionError(f"{str(folder)!r} cannot be written to: {error.strerror}") from error
 
