@@ -3,6 +3,7 @@
 The one place that knows what a network of timm expects of its input, and where to cut it.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,7 +154,10 @@ def _as_on_a_processor() -> Iterator[None]:
 
     On pill that moved embeddings by .03, and 8 of 150 images to another cluster than on a processor.
     """
-    before = torch.backends.cudnn.allow_tf32
+    with warnings.catch_warnings():
+        # PyTorch 2.9 announces that the switch will have another name, once a process.
+        warnings.filterwarnings("ignore", message="Please use the new API settings to control TF32")
+        before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield

@@ -18,7 +18,7 @@ from anomaly_clustering.features.published import EMBEDDED, published
 _OFFLINE = f"Give a local checkpoint (.safetensors, .pth), or use the network that needs none: backbone {EMBEDDED!r}"
 
 # What safetensors and PyTorch say of a file without its end.
-CUT_OFF = ("not fully covered", "failed finding central directory")
+CUT_OFF = ("not fully covered", "MetadataIncompleteBuffer", "failed finding central directory")
 
 
 def weights_of(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], str]:

@@ -17,8 +17,6 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", module="torch.utils.data")
-        # PyTorch 2.9 of the switch that `Backbone` sets for as long as it works.
-        warnings.filterwarnings("ignore", message="Please use the new API settings to control TF32")
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         try:
