@@ -17,6 +17,13 @@ COLUMNS = {
     "mean of the five": "mean of 5",
     "mean of the four": "mean of 5",  # NEU-DET has no normal images.
 }
+WEIGHTS = {
+    "uniform ('average')": "Average",
+    "maximum Hausdorff distance": "Maximum Hausdorff",
+    "unsupervised (Eq. 5)": PAPER,
+    "semi-supervised (Eq. 6)": f"{PAPER} (semi)",
+    "ground-truth masks": f"{PAPER} (mask)",
+}
 # Of tables in the docs: the file, how the head begins, and of each column the row of the ladder, with its network.
 TABLES = {
     "README": ("README.md", "| set | paper's method |", [(PAPER, LITE), (DEFAULT, LITE)]),
@@ -79,22 +86,31 @@ def test_what_each_part_brings_is_the_mean_over_the_sets() -> None:
                 assert number == block(LADDER, network)[begin + suffix]["mean of 5"].split()[0], (name, network, suffix)
 
 
+def on_all_images(category: str, weights: str, network: str, metric: str = "NMI") -> tuple[str, str]:
+    """Ours and the paper's, of Table 7."""
+    rows = block("## Table 7. Distances between images, by category", network, metric)
+    return re.search(r"(?:all )?(\.\d+) \[(\.\d+)\]", rows[category][WEIGHTS[weights]]).groups()
+
+
 def test_categories_of_mvtec_stand_beside_the_papers_as_in_table_7() -> None:
-    methods = {
-        "uniform ('average')": "Average",
-        "maximum Hausdorff distance": "Maximum Hausdorff",
-        "unsupervised (Eq. 5)": PAPER,
-        "semi-supervised (Eq. 6)": f"{PAPER} (semi)",
-        "ground-truth masks": f"{PAPER} (mask)",
-    }
     text = (ROOT / "docs/experiments.md").read_text()
-    rows = block("## Table 7. Distances between images, by category", LITE)
     head, *told = rows_of(text[text.index("\n| weights | bottle |") :])
     for name, *numbers in told:
         for category, number in zip(head[1:], numbers, strict=True):
             if number:
-                ours, papers = re.search(r"(?:all )?(\.\d+) \[(\.\d+)\]", rows[category][methods[name]]).groups()
-                assert number == f"{ours} ({papers})", (name, category)
+                assert number == "{} ({})".format(*on_all_images(category, name, LITE)), (name, category)
+
+
+@pytest.mark.parametrize("file", ["docs/experiments.md", "docs/networks.md"])
+def test_tiles_by_the_papers_method_are_those_of_table_7(file: str) -> None:
+    text = (ROOT / file).read_text()
+    metrics = ("NMI", "ARI", "F1") if file == "docs/experiments.md" else ("NMI",)
+    for name, resnet, lite, papers in rows_of(text[text.index("\n| weights | ResNet-18") :])[1:]:
+        name = name.partition(", 761")[0].rstrip(")") + ")" * ("(" in name)
+        for network, told in ((RESNET, resnet), (LITE, lite)):
+            if (name, network) != ("ground-truth masks", RESNET):  # Of the edition before.
+                both = [on_all_images("MTD", name, network, metric) for metric in metrics]
+                assert (told, papers) == tuple(" / ".join(numbers) for numbers in zip(*both, strict=True)), name
 
 
 def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
