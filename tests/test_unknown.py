@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist, pdist, squareform
 
-from anomaly_clustering.clustering.unknown import Ranking, Seen, from_all
-from anomaly_clustering.mic.recipe import scores_against
+from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
+from anomaly_clustering.mic.recipe import Recipe, scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
-from anomaly_clustering.runs.assign import most_like, nearest_clusters
+from anomaly_clustering.runs.assign import Embedded, Fitted, assign, most_like, nearest_clusters
 
 
 def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> Seen:
@@ -112,37 +112,73 @@ def directions(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("strangers", [0, 1, 30])
 def test_known_images_are_flagged_no_more_often_than_allowed_whoever_came_with_them(strangers: int) -> None:
     rng = np.random.default_rng(strangers)
-    run, others = 40, rng.normal(size=(strangers, 5)) + 2
+    run, others = 40, directions(rng.normal(size=(strangers, 5)) + 2)
     p = np.empty(1000)
     for draw in range(len(p)):
         bag = directions(rng.normal(size=(run + 1, 5)))
-        own, new = from_all(bag[1:], bag[:1], directions(others) if strangers else None)
-        p[draw] = Ranking(seen(own)).p_values(seen(new))[0]
+        bag = from_center(bag, np.concatenate([bag, others]).mean(0))
+        p[draw] = Ranking(seen(bag[1:])).p_values(seen(bag[:1]))[0]
     for share in (0.05, 0.1, 0.5):
         assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))
     assert (p <= 0.5).mean() > 0.4
 
 
-def test_the_more_images_of_a_new_type_have_come_the_more_of_them_are_unknown() -> None:
+def fitted_and_new() -> tuple[Fitted, Embedded]:
+    """Images of four types, and new ones of a fifth that is like the fourth but for what is its own."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(4), 30)
-    # The new type, number 4, is like type 3 but for what is its own.
     kinds = rng.normal(size=(5, 20))
     kinds[4] = kinds[3] + rng.normal(size=20)
     points = kinds[np.append(labels, np.full(40, 4))] + 0.7 * rng.normal(size=(160, 20))
     points = directions(points - points[:120].mean(0))
-    run, new = seen(points[:120]), seen(points[120:])
+    recipe = Recipe(
+        "embedded",
+        "blocks.2",
+        None,
+        3,
+        64,
+        "weighted_average",
+        "rarity",
+        "interval",
+        0.02,
+        None,
+        0.75,
+        signed_root=True,
+    )
+    top, names = np.ones((160, 4)), [str(i) for i in range(160)]
+    finding = np.ones(40, dtype=bool)
+    return (
+        Fitted(recipe, None, names[:120], points[:120], labels, top[:120]),
+        Embedded(names[120:], points[120:], top[120:], finding, [()] * 40),
+    )
 
-    def unknown(images: Seen, **options: object) -> int:
-        return int(nearest_clusters(images, run, labels, directions=True, **options).unknown.sum())
 
-    alone = [Seen(*(column[i : i + 1] for column in new)) for i in range(40)]
-    by_themselves = sum(unknown(one) for one in alone)
-    one_after_another = sum(unknown(one, before=new.embeddings[:i]) for i, one in enumerate(alone))
-    assert by_themselves < one_after_another < unknown(new)
-    # Where they go does not depend on who has come.
-    together = nearest_clusters(new, run, labels, directions=True)
-    assert [nearest_clusters(one, run, labels, directions=True).labels[0] for one in alone] == together.labels.tolist()
+def test_the_more_images_of_a_new_type_have_come_the_more_of_them_are_unknown() -> None:
+    fitted, new = fitted_and_new()
+    alone = [Embedded(*(column[i : i + 1] for column in new)) for i in range(40)]
+    by_themselves = [assign(one.digests, one, fitted) for one in alone]
+    one_after_another = [assign(one.digests, one, fitted, before=new.embeddings[:i]) for i, one in enumerate(alone)]
+    together = assign(new.digests, new, fitted)
+    one_by_one = (sum(found.unknown.sum() for found in way) for way in (by_themselves, one_after_another))
+    assert sorted(found := [*one_by_one, together.unknown.sum()]) == found
+    assert len(set(found)) == 3
+    # Where they would go does not depend on who has come.
+    assert [found.distances[0] for found in by_themselves] == together.distances.tolist()
+
+
+def test_images_without_a_finding_do_not_change_which_others_are_unknown() -> None:
+    fitted, new = fitted_and_new()
+    good = directions(np.random.default_rng(1).normal(size=(200, 20)) + 1)
+    with_good = Embedded(
+        [*new.digests, *(f"good {i}" for i in range(200))],
+        np.concatenate([new.embeddings, good]),
+        np.ones((240, 4)),
+        np.arange(240) < 40,
+        [()] * 240,
+    )
+    found, again = assign(new.digests, new, fitted), assign(new.digests, with_good, fitted)
+    assert found.p_values.tolist() == pytest.approx(again.p_values.tolist())
+    assert not assign(with_good.digests[40:], with_good, fitted).unknown.any()
 
 
 def test_images_that_coincide_are_at_home_among_themselves() -> None:

@@ -3,7 +3,7 @@
 Conformal prediction (Vovk, Gammerman and Shafer 2005): a new image joins the images of the run, and each image of this
 bag is measured against the others. Where the new one comes from where they came from, all its ranks are equally
 probable, whatever the distribution, so that p is at most a with a probability of at most a. That holds too where they
-are measured by something that all were part of alike, such as their mean (`from_all`).
+are measured by something that all were part of alike, such as their mean (`from_center`).
 """
 
 from typing import NamedTuple
@@ -49,30 +49,26 @@ class _Nearest(NamedTuple):
     images: Int[np.ndarray, "n k"]
 
 
-def from_all(
-    run: Float[np.ndarray, "n d"], new: Float[np.ndarray, "k d"], before: Float[np.ndarray, "b d"] | None = None
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "k d"]]:
-    """Directions in which images lie from the mean of all of them, rather than from that of the run.
+def from_center(vectors: Float[np.ndarray, "n d"], center: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n d"]:
+    """Directions in which images lie from a point, such as the mean of all images rather than that of the run.
 
-    Images of a type that the run lacks draw the mean to their side: what they have in common stands out less, and what
-    sets each of them apart from those of the run stands out more. The more of them have come, the surer each is told.
+    Images of a type that the run lacks draw the mean of all to their side: what they have in common stands out less,
+    and what sets each of them apart from those of the run stands out more. The more have come, the surer each is told.
 
     Args:
-        run: embeddings of its images, directions from the run's own mean [N, D], see `mic.residuals.signed_root`.
-        new: of new images [K, D].
-        before: of others that came after the run [B, D], if any did.
+        vectors: embeddings, which are directions from the run's own mean [N, D], see `mic.residuals.signed_root`.
+        center: the point [D].
 
     Returns:
-        Vectors of unit length: of the run [N, D], and of the new images [K, D].
+        Vectors of unit length [N, D]; zero where an image is the point.
 
     Example:
-        >>> run, new = from_all(np.array([[0.0, 1], [0, -1]]), np.array([[3.0, 0]]))
-        >>> run.round(2).tolist(), new.tolist()
-        ([[-0.71, 0.71], [-0.71, -0.71]], [[1.0, 0.0]])
+        >>> from_center(np.array([[0.0, 1.0], [3.0, 0.0]]), np.array([0.0, 0.0])).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
     """
-    parts = [run, new] if before is None else [run, new, before]
-    mean = np.concatenate(parts).mean(0, dtype=np.float64)
-    return _of_unit_length(run - mean), _of_unit_length(new - mean)
+    away: Float[np.ndarray, "n d"] = vectors.astype(np.float64) - center
+    lengths: Float[np.ndarray, "n 1"] = np.linalg.norm(away, axis=1, keepdims=True)
+    return away / np.maximum(lengths, TINY)
 
 
 class Ranking:
@@ -136,11 +132,6 @@ class Ranking:
         if self.scores is not None and not np.isnan(score):
             unusual *= np.append(self.scores, score) ** EXPONENT
         return float((1 + (unusual[:-1] >= unusual[-1]).sum()) / (n + 1))
-
-
-def _of_unit_length(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    lengths: Float[np.ndarray, "n 1"] = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, TINY)
 
 
 def _nearest_others(embeddings: Float[np.ndarray, "n d"]) -> _Nearest:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import distance_to_center
-from anomaly_clustering.clustering.unknown import Ranking, Seen, from_all
+from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
@@ -90,7 +90,8 @@ def assign(
         digests: of the images that are asked for.
         new: those of them that are not of the run, and maybe others.
         fitted: the run.
-        before: embeddings of other images that came after the run [B, D], if any did, see `nearest_clusters`.
+        before: embeddings of other images with a finding that came after the run [B, D], if any did; they count for
+            the mean from which unusual images are seen.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
 
     Returns:
@@ -113,8 +114,12 @@ def assign(
     rows = {content: i for i, content in enumerate(new.digests)}
     seen = Seen(fitted.embeddings, fitted.top_scores)
     came = Seen(new.embeddings, new.top_scores)
-    directions = fitted.recipe.signed_root
-    found = nearest_clusters(came, seen, fitted.labels, directions=directions, before=before, false_alarms=false_alarms)
+    center = None
+    if fitted.recipe.signed_root:
+        # Images without a finding are of no type, however many come.
+        counted = [fitted.embeddings, new.embeddings[new.finding], *([] if before is None else [before])]
+        center = np.concatenate(counted).mean(0, dtype=np.float64)
+    found = nearest_clusters(came, seen, fitted.labels, center=center, false_alarms=false_alarms)
     barred = np.array([k in out for k, out in zip(found.labels.tolist(), new.not_in, strict=True)], dtype=bool)
     found = found._replace(
         labels=np.where(new.finding & ~barred, found.labels, -1),
@@ -157,8 +162,7 @@ def nearest_clusters(
     run: Seen,
     labels: Int[np.ndarray, " n"],
     *,
-    directions: bool = False,
-    before: Float[np.ndarray, "b d"] | None = None,
+    center: Float[np.ndarray, " d"] | None = None,
     false_alarms: float = FALSE_ALARMS,
 ) -> Assignment:
     """Clusters of new images among the labelled ones of a run.
@@ -169,15 +173,14 @@ def nearest_clusters(
 
     It is unknown if it is so unusual that at most a share `false_alarms` of known images are: p <= `false_alarms`, see
     `clustering.unknown`. Embeddings that are directions from the mean of the run are taken from the mean of all images
-    for this, see `from_all`: p of an image depends on which others have come; clusters and distances do not. With N
+    for this, see `from_center`: p of an image depends on which others have come; clusters and distances do not. With N
     images in the run no p is below 1 / (N + 1), so that beside 18 images none can be unknown at 5%.
 
     Args:
         new: the new images [K].
         run: the images of the run [N].
         labels: cluster of each image of the run [N].
-        directions: whether the embeddings are such directions.
-        before: embeddings of others that came after the run [B, D], if any did, of which only their mean counts.
+        center: that mean [D]; None for embeddings that are no directions.
         false_alarms: share of known images that may be taken for unknown, between 0 and 1.
 
     Returns:
@@ -204,8 +207,7 @@ def nearest_clusters(
     for k in np.unique(cluster):
         own = cluster == k
         nearest[own] = members[k][most_like(points[own], run.embeddings[members[k]])]
-    if directions:
-        from_mean = from_all(run.embeddings, new.embeddings, before)
-        run, new = (images._replace(embeddings=e) for images, e in zip((run, new), from_mean, strict=True))
+    if center is not None:
+        run, new = (images._replace(embeddings=from_center(images.embeddings, center)) for images in (run, new))
     p = Ranking(run).p_values(new)
     return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

@@ -40,7 +40,7 @@ class _Known(NamedTuple):
     decisions: Decisions
     fitted: Fitted
     before: list[Float[np.ndarray, " d"]]
-    """Embeddings of the images that have come, and whose cluster nobody has decided."""
+    """Embeddings of the images with a finding that have come, and whose cluster nobody has decided."""
     places: dict[str, list[Path]]
     """Where each content has been seen."""
 
@@ -183,7 +183,7 @@ class Watcher:
         record(self.folder, path, content, row, finding, arrays)
         append_assignment(self.folder / ASSIGNED, row)
         if before is not None:
-            self.known.before.extend(new.embeddings)
+            self.known.before.extend(new.embeddings[new.finding])
         places.setdefault(content, []).append(path)
         return row
 
@@ -217,4 +217,4 @@ class Watcher:
             *later.copies.items(),
         ):
             places.setdefault(content, []).append(path)
-        return _Known(files, decisions, fitted, list(new.embeddings), places)
+        return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places)
