@@ -30,7 +30,11 @@ COLUMNS = {
 
 
 def write_assignments(
-    path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] | None = None
+    path: Path,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    columns: Sequence[str] | None = None,
+    result: Path | None = None,
 ) -> None:
     """Write a row for each image, fractions with six digits after the point.
 
@@ -38,6 +42,7 @@ def write_assignments(
         path: of the file.
         rows: all with the same of the `COLUMNS`.
         columns: their names; None for those of the first row, of which there must be one.
+        result: see `whole_file`.
 
     Example:
         >>> import tempfile
@@ -47,7 +52,7 @@ def write_assignments(
         'path,cluster\\na.png,2\\n'
     """
     names = in_order(dict.fromkeys(columns) if columns is not None else rows[0])
-    write_csv(path, names, [[_written(row[name]) for name in names] for row in rows])
+    write_csv(path, names, [[_written(row[name]) for name in names] for row in rows], result=result)
 
 
 def append_assignment(path: Path, row: Mapping[str, object]) -> None:

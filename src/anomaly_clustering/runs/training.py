@@ -248,12 +248,13 @@ def write_training(
     for name, text in texts.items():
         with whole_file(out / name) as part:
             part.write_text(text)
-    if table is not None:
+    if table is None:
+        about_to_place(out / METRICS, out / METRICS, result=out)
+    else:
         data = datamodule if isinstance(datamodule, DefectDataModule) else None
         records = data.records if data else []
         names = data.class_names if data else []
-        write_assignments(out / ASSIGNMENTS, [_assignment(row, records, names) for row in table])
-    about_to_place(out / METRICS, out / METRICS, result=out)
+        write_assignments(out / ASSIGNMENTS, [_assignment(row, records, names) for row in table], result=out)
     _write_digests(out)
 
 

@@ -216,13 +216,14 @@ def _empty(leftover: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def whole_file(path: Path, *, durable: bool = True, result: Path | None = None) -> Iterator[Path]:
     """A path to write to, whose file takes the place of `path` when all went well and leaves no trace otherwise.
 
     Args:
         path: the file; its folder is made where it is missing.
         durable: wait until the content is on the disk, so that a power cut cannot leave an empty file. What can be made
             again, and is checked when it is read, can do without.
+        result: what the user's command is for, if the file completes that, see `about_to_place`.
 
     Raises:
         IsADirectoryError: the path is that of a folder.
@@ -247,6 +248,8 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             with part.open("r+b") as file:
                 os.fsync(file.fileno())
+        if result is not None:
+            about_to_place(part, path, result=result)
         os.replace(part, path)
 
 

@@ -17,7 +17,9 @@ FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, result: Path | None = None
+) -> None:
     """Write a CSV file that any spreadsheet opens: commas, quotes where they are needed, a line feed after each row.
 
     What a spreadsheet would compute gets an apostrophe before it, see `as_text`; `read_csv` takes it away.
@@ -26,6 +28,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
         path: of the file.
         columns: their names, the first row.
         rows: one value a column.
+        result: see `whole_file`.
 
     Example:
         >>> import tempfile
@@ -36,7 +39,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
         "x,y.png",0
         '=1+1.png,-1
     """
-    with whole_file(path) as part, part.open("w", newline="", encoding=ENCODING, errors=ERRORS) as file:
+    with whole_file(path, result=result) as part, part.open("w", newline="", encoding=ENCODING, errors=ERRORS) as file:
         for row in (columns, *rows):
             file.write(csv_row(row) + "\n")
 
