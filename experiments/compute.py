@@ -29,6 +29,7 @@ from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.training import precision_of_training, predicted
 from experiments.follow import Followed, follow
 from experiments.methods import REPOSITORY
+from experiments.reading import reading
 
 # Lightning's chatter and files are of no use where hundreds of runs are one table.
 QUIET = {
@@ -82,7 +83,9 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
             trainer.test(module, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
-    if not isinstance(module, MIC):
+    if isinstance(module, MIC):
+        metrics |= reading(module, data)
+    else:
         for prefix, why in (("best_", "best_by_accuracy"), ("best_by_loss_", "best_by_loss")):
             metrics |= {f"{prefix}{name}": float(value) for name, value in epochs.chosen().get(why, {}).items()}
         metrics |= _scores(arrays)

@@ -19,6 +19,19 @@ METRIC_NAMES = {
     "r@95%": "R@0.95",
     "r@99%": "R@0.99",
     "localisation_auroc": "Localisation AUROC",
+    "purity": "Purity",
+    "num_clusters": "Number of clusters",
+    "good_purity": "Purity of the cluster of good images",
+    "good_recall": "Share of the good images in this cluster",
+    "heat_good": "Mean heat of good images",
+    "heat_defective": "Mean heat of defective images",
+    "score_auroc": "AUROC of the score, defective against good images",
+    "sound_good": "Good images without a finding",
+    "sound_defective": "Defective images without a finding",
+    "regions": "Regions in a defective image",
+    "regions_right": "Share of these regions that are on a defect",
+    "defects_found": "Defective images with a region on a defect",
+    "good_with_region": "Good images with a region",
 }
 SPREAD_LEGEND = (
     "Mean ± standard deviation over the same {resamples} random subsets of 90% of the images (of trained methods over "

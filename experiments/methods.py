@@ -1,7 +1,7 @@
 """The methods that the paper compares: a configuration file and what differs from it, by the name in `published`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,42 @@ DISTANCES = {
 
 def with_options(method: Method, /, **options: Any) -> Method:
     """The same method but for some arguments of its module."""
-    return Method(method.config, {**method.options, **options}, method.data, method.prefix)
+    return replace(method, options={**method.options, **options})
 
 
 # Beyond the paper: the default of `cluster`.
 RESIDUALS = {
     "Signed residuals": Method(MIC + "signed_residuals.yaml"),
     "Signed residuals (semi)": Method(MIC + "signed_residuals_semi.yaml"),
+}
+
+
+def _count(name: str, num_clusters: int | str) -> dict[str, Method]:
+    return {f"{row}, {name}": with_options(method, num_clusters=num_clusters) for row, method in RESIDUALS.items()}
+
+
+# What `cluster` does where nobody says how many clusters there are, and fewer of them.
+COUNTS = _count("15 clusters", 15) | _count("clusters to name", "auto")
+# Of a user who has few normal images.
+FEW_NORMALS = {
+    "Signed residuals": RESIDUALS["Signed residuals"],
+    **{
+        f"Signed residuals ({count} normal images)": with_options(
+            RESIDUALS["Signed residuals (semi)"], num_references=count
+        )
+        for count in (5, 10, 20, 50)
+    },
+    "Signed residuals (100 normal images)": RESIDUALS["Signed residuals (semi)"],
+}
+_UNSQUARED = {"MTD": {"aspect": "keep"}}
+# Images as they are, not squeezed into squares.
+ASPECTS = {
+    name: row
+    for method in ("Weighted Average", "Signed residuals")
+    for name, row in (
+        (method, (DISTANCES | RESIDUALS)[method]),
+        (f"{method}, aspect kept", replace((DISTANCES | RESIDUALS)[method], data=_UNSQUARED)),
+    )
 }
 
 CLUSTERERS = {

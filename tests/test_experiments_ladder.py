@@ -95,10 +95,10 @@ def test_each_ingredient_of_the_default_is_left_out_once(normals: bool) -> None:
 def test_the_cells_of_the_papers_tables_keep_their_names() -> None:
     settings = Settings(synthetic=True, backbone="embedded")
     found = {}
-    for name, table in TABLES.items():
-        keys = {method: cell(method, of, SYNTHETIC, 0, settings).key for method, of in table.methods.items()}
+    for name in KEYS:
+        methods = TABLES[name].methods.items()
+        keys = {method: cell(method, of, SYNTHETIC, 0, settings).key for method, of in methods}
         found[name] = hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:12]
-    del found["ladder"], found["rival"]
     assert found == KEYS
 
 

@@ -1,0 +1,154 @@
+"""A run of MIC in; how far what its report shows tells good images from defective ones, and where defects are, out."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image, ImageDraw
+from sklearn.metrics import roc_auc_score
+
+from anomaly_clustering.data import DefectDataModule
+from anomaly_clustering.data.images import read_mask
+from anomaly_clustering.data.layouts import DEFECT_FREE
+from anomaly_clustering.data.mtd import TYPES
+from anomaly_clustering.data.opening import image_size
+from anomaly_clustering.data.records import Record
+from anomaly_clustering.mic import MIC
+from anomaly_clustering.runs.annotations import Region
+from anomaly_clustering.runs.patch_scores import shows_defects
+from anomaly_clustering.runs.regions import regions_of
+from anomaly_clustering.runs.unusual import Unusual, graded_grouping
+
+# Names of classes without a defect, in small letters; that of MTD among them.
+GOOD = DEFECT_FREE | {TYPES[0].lower()}
+# Masks of a data set, which many runs share.
+MASKS = 1024
+
+
+def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
+    """What a person gets from the report of a run, measured by classes and masks that the report does not know.
+
+    Args:
+        mic: after its run.
+        data: that it ran on.
+
+    Returns:
+        `num_clusters`, and where it is known which images are good, those of `good_cluster`; if weights show defects
+        too, those of `told_apart`; if these are marked, those of `regions_found`.
+    """
+    grouping, recipe = mic.grouping, mic.recipe(data.image_size)
+    records = [data.records[i] for i in grouping.index]
+    good_classes = [label for label, name in enumerate(data.class_names) if name.lower() in GOOD]
+    good: Bool[np.ndarray, " n"] = np.isin(grouping.target, good_classes)
+    found = {"num_clusters": float(grouping.num_clusters)}
+    if good.all() or not good.any():
+        return found
+    found |= good_cluster(grouping.labels, good)
+    if shows_defects(recipe):
+        shown = graded_grouping(grouping, recipe)
+        found |= told_apart(shown, good)
+        if recipe.aspect == "square" and not all(record.mask is None for record in records):
+            regions = [regions_of(heat) for heat in shown.heat]
+            marked = [None if sound else _mask(record) for record, sound in zip(records, good, strict=True)]
+            found |= regions_found(regions, marked, good)
+    return found
+
+
+def good_cluster(labels: Int[np.ndarray, " n"], good: Bool[np.ndarray, " n"]) -> dict[str, float]:
+    """How far good images are a cluster of their own.
+
+    Args:
+        labels: cluster of each image [N].
+        good: whether it has no defect [N], some of each.
+
+    Returns:
+        Of the cluster that holds most of the good images: `good_purity`, the share of its images that are good, and
+        `good_recall`, the share of the good images that are in it.
+
+    Example:
+        >>> good_cluster(np.array([0, 0, 0, 1]), np.array([True, True, False, False]))
+        {'good_purity': 0.6666666666666666, 'good_recall': 1.0}
+    """
+    inside = labels == np.bincount(labels[good]).argmax()
+    return {"good_purity": float(good[inside].mean()), "good_recall": float(inside[good].mean())}
+
+
+def told_apart(shown: Unusual, good: Bool[np.ndarray, " n"]) -> dict[str, float]:
+    """How far heat, scores and 'no finding' tell good images from defective ones.
+
+    Args:
+        shown: heat and scores of each image, and whether it is without a finding.
+        good: whether it has no defect [N], some of each.
+
+    Returns:
+        `heat_good` and `heat_defective`, the mean heat of their patches; `score_auroc`, the area under the ROC curve
+        of the scores of images; `sound_good` and `sound_defective`, the shares of them that are without a finding,
+        where normal images tell.
+
+    Example:
+        >>> heat = np.array([[[0.0]], [[0.5]]])
+        >>> told_apart(Unusual(heat, np.array([-1.0, 1.0])), np.array([True, False]))
+        {'heat_good': 0.0, 'heat_defective': 0.5, 'score_auroc': 1.0}
+    """
+    found = {"heat_good": float(shown.heat[good].mean()), "heat_defective": float(shown.heat[~good].mean())}
+    if shown.scores is not None:
+        found["score_auroc"] = float(roc_auc_score(~good, shown.scores))
+    if shown.sound is not None:
+        found |= {"sound_good": float(shown.sound[good].mean()), "sound_defective": float(shown.sound[~good].mean())}
+    return found
+
+
+def regions_found(
+    regions: Sequence[Sequence[Region]],
+    masks: Sequence[Bool[np.ndarray, "height width"] | None],
+    good: Bool[np.ndarray, " n"],
+) -> dict[str, float]:
+    """How far the regions that the report outlines are on defects.
+
+    A region is on a defect if it covers a pixel that is marked.
+
+    Args:
+        regions: of each image.
+        masks: where each is defective, in any size; None where that is not marked, of one image at least it is.
+        good: whether it has no defect [N].
+
+    Returns:
+        `regions`, how many there are in an image with a mask, `regions_right`, the share of these that are on a defect,
+        where there are any, `defects_found`, the share of images with a mask with such a region, and
+        `good_with_region`, the share of the good images with a region.
+
+    Example:
+        >>> region, mask = Region([(0.0, 0.0), (0.5, 0.0), (0.5, 0.5)], 1.0), np.eye(4, dtype=bool)
+        >>> regions_found([[region], []], [mask, None], np.array([False, True]))
+        {'regions': 1.0, 'regions_right': 1.0, 'defects_found': 1.0, 'good_with_region': 0.0}
+    """
+    right = [
+        [_covers(region, mask) for region in of_image]
+        for of_image, mask in zip(regions, masks, strict=True)
+        if mask is not None
+    ]
+    found = {"regions": float(np.mean([len(of_image) for of_image in right]))}
+    if any(right):
+        found["regions_right"] = float(np.mean([one for of_image in right for one in of_image]))
+    found["defects_found"] = float(np.mean([any(of_image) for of_image in right]))
+    on_good = [bool(of_image) for of_image, sound in zip(regions, good, strict=True) if sound]
+    return found | ({"good_with_region": float(np.mean(on_good))} if on_good else {})
+
+
+def _covers(region: Region, mask: Bool[np.ndarray, "height width"]) -> bool:
+    height, width = mask.shape
+    canvas = Image.new("1", (width, height))
+    # Corners are places between pixels, which Pillow counts by their centres.
+    ImageDraw.Draw(canvas).polygon([(x * width - 0.5, y * height - 0.5) for x, y in region.polygon], fill=1)
+    return bool((np.asarray(canvas) & mask).any())
+
+
+def _mask(record: Record) -> Bool[np.ndarray, "height width"] | None:
+    return None if record.mask is None else _marked(record.mask, record.image)
+
+
+@lru_cache(maxsize=MASKS)
+def _marked(mask: Path, image: Path) -> Bool[np.ndarray, "height width"]:
+    return read_mask(mask, image_size(image)) > 0

@@ -1,0 +1,102 @@
+"""What the report shows, measured by classes and masks; and the tables of it, which go beyond the paper's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lightning import Trainer
+from tiny_tables import records, run
+
+from anomaly_clustering.data import DefectDataModule, Synthetic
+from anomaly_clustering.mic import MIC, method_arguments
+from anomaly_clustering.runs.annotations import Region
+from experiments.reading import reading, regions_found
+from experiments.tables import TABLES
+
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+def read(data: DefectDataModule, **options: object) -> dict[str, float]:
+    mic = MIC("embedded", **options)
+    Trainer(accelerator="cpu", **QUIET).test(mic, data, verbose=False)
+    return reading(mic, data)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, float]:
+    """Of the default, with normal images, on a product whose defects are plain to see."""
+    data = Synthetic(per_class=4, normals=24, image_size=128, num_workers=0)
+    return read(data, **method_arguments("signed_residuals", normals=True))
+
+
+def test_good_images_are_told_from_defective_ones(found: dict[str, float]) -> None:
+    assert found["heat_good"] < found["heat_defective"] / 5
+    assert found["score_auroc"] > 0.9
+    assert found["sound_good"] >= 0.75
+    assert found["sound_defective"] <= 0.25
+
+
+def test_regions_lie_on_defects(found: dict[str, float]) -> None:
+    assert found["regions"] >= 0.5
+    assert found["regions_right"] > 0.7
+    assert found["defects_found"] > 0.5
+    assert found["good_with_region"] <= 0.25
+
+
+def test_without_normal_images_nothing_is_said_to_be_without_a_finding() -> None:
+    found = read(Synthetic(per_class=2, normals=0, image_size=64, num_workers=0))
+    assert "score_auroc" in found
+    assert not {"sound_good", "sound_defective"} & found.keys()
+
+
+def test_uniform_weights_show_no_defects() -> None:
+    found = read(Synthetic(per_class=2, normals=0, image_size=64, num_workers=0), weights="uniform")
+    assert found.keys() == {"num_clusters", "good_purity", "good_recall"}
+
+
+def test_a_region_is_on_a_defect_where_it_covers_a_marked_pixel() -> None:
+    mask = np.zeros((4, 8), dtype=bool)
+    mask[0, 7] = True
+    beside = Region([(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)], 1.0)
+    corner = Region([(0.75, 0.0), (1.0, 0.0), (1.0, 0.5), (0.75, 0.5)], 0.5)
+    good = np.array([False, False, True, False])
+    found = regions_found([[beside, corner], [beside], [beside], [corner]], [mask, mask, None, None], good)
+    # The last is defective, and nobody marked where.
+    assert found == {"regions": 1.5, "regions_right": 1 / 3, "defects_found": 0.5, "good_with_region": 1.0}
+
+
+def test_where_nothing_is_outlined_no_share_of_it_is_right() -> None:
+    found = regions_found([[]], [np.ones((2, 2), dtype=bool)], np.array([False]))
+    assert found == {"regions": 0.0, "defects_found": 0.0}
+
+
+def test_the_table_of_the_report_has_its_numbers(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--seeds", "1", "--categories", "bottle", "--only", "Weighted Average")
+    assert run(root, out, *flags, table="report") == 0
+    printed = capsys.readouterr().out
+    assert "### Purity of the cluster of good images" in printed
+    metrics = {name for record in records(out) for name in record["metrics"]}
+    assert {"good_purity", "heat_good", "score_auroc", "sound_good", "regions"} <= metrics
+    assert set(TABLES["report"].metrics) >= {name for name in metrics if name.startswith(("good", "heat", "sound"))}
+
+
+def test_clusters_to_name_are_counted(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--seeds", "1", "--categories", "bottle", "--only", "Signed residuals, clusters")
+    assert run(root, out, *flags, table="names") == 0
+    printed = capsys.readouterr().out
+    lines = printed.split("### Number of clusters")[1].splitlines()
+    (line,) = [text for text in lines if text.startswith("| Signed residuals, clusters to name")]
+    # Nine images make four.
+    assert line.split("|")[2].split()[0] == "4.000"
+
+
+def test_tiles_keep_their_aspect_in_one_row_and_nothing_else_does() -> None:
+    methods = TABLES["aspect"].methods
+    kept = [name for name, method in methods.items() if method.data]
+    assert kept == [name for name in methods if name.endswith("aspect kept")]
+    assert all(method.data == {"MTD": {"aspect": "keep"}} for method in methods.values() if method.data)
+
+
+def test_normal_images_grow_from_none_to_all() -> None:
+    counts = [method.options.get("num_references") for method in TABLES["normals"].methods.values()]
+    assert counts == [None, 5, 10, 20, 50, None]
