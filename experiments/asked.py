@@ -11,6 +11,7 @@ from experiments.cells import Cell, Settings
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
 from experiments.follow import Mode
+from experiments.left_out import without_each
 from experiments.methods import Method
 from experiments.plan import Plan, make_plan
 from experiments.tables import RESAMPLES, TABLES
@@ -77,6 +78,8 @@ def plan_of(name: str, command: Command) -> Plan:
         seeds = TABLES[name].seeds if seeds is None else seeds
         categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
     categories = [SYNTHETIC] if settings.synthetic else categories or [*MVTEC, MTD, *command.folders]
+    if name in TABLES and TABLES[name].leaves_out:
+        categories = without_each(categories, settings.data_root)
     return make_plan(methods, categories, 1 if seeds is None else seeds, settings)
 
 
@@ -101,6 +104,6 @@ def chosen_cells(plan: Plan, command: Command) -> list[Cell]:
         for (name, category), cells in plan.cells.items()
         for cell in cells
         if (not begins or name.lower().startswith(begins))
-        and (not command.categories or category in command.categories)
+        and (not command.categories or category.whole in command.categories)
     }
     return [cell for cell in plan.once() if cell.key in wanted]

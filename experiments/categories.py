@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anomaly_clustering.data.download import find
+from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
 from anomaly_clustering.system.files import digest
+
+# Names of classes without a defect, in small letters; that of MTD among them.
+GOOD = DEFECT_FREE | {TYPES[0].lower()}
 
 
 class Category(NamedTuple):
@@ -21,9 +25,17 @@ class Category(NamedTuple):
     """Of a data set of the user's own, whose subfolders are the classes."""
     normals: Path | None = None
     """Folder of its normal images, where it has any."""
+    left_out: str = ""
+    """A class that comes later, if one does."""
 
     def __str__(self) -> str:
-        return self.name or self.dataset
+        name = self.name or self.dataset
+        return f"{name}, {self.left_out}" if self.left_out else name
+
+    @property
+    def whole(self) -> "Category":
+        """With all its classes."""
+        return self._replace(left_out="")
 
     @property
     def has_normals(self) -> bool:
@@ -66,7 +78,7 @@ def load(category: Category, root: Path | None, *, image_size: int, num_workers:
         normals = {"normals": str(category.normals)} if category.normals else {}
         arguments = {"root": str(category.folder), **normals, **sizes}
         return {"class_path": "anomaly_clustering.data.Folder", "init_args": arguments}
-    if category == SYNTHETIC:
+    if category.whole == SYNTHETIC:
         return {"class_path": "anomaly_clustering.data.Synthetic", "init_args": sizes}
     if category.dataset == MTD.dataset:
         good = {"include_good": False} if category == DEFECTIVE_MTD else {}
@@ -77,7 +89,7 @@ def load(category: Category, root: Path | None, *, image_size: int, num_workers:
 
 def why_missing(category: Category, root: Path | None) -> str | None:
     """What to tell a reader of a table about a category that is not there."""
-    if category == SYNTHETIC or category.folder is not None:
+    if category.whole == SYNTHETIC or category.folder is not None:
         return None
     if root is None:
         return "no --data-root was given"
@@ -109,7 +121,7 @@ def has_masks(category: Category, root: Path | None) -> bool:
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
     """A digest of the names and contents of all files of a category: what was measured, wherever it lies."""
-    if category == SYNTHETIC or (category.folder is None and root is None):
+    if category.whole == SYNTHETIC or (category.folder is None and root is None):
         return str(category)
     found = hashlib.sha256()
     for folder in _folders(category, root):

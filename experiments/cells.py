@@ -96,6 +96,10 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
         model["init_args"]["layer"] = settings.last_layer
     data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
     data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data.get(category.dataset, {}))
+    if category.left_out:
+        # Another seed is another split.
+        options = {"whole": data, "left_out": category.left_out, "split": seed}
+        data = {"class_path": "experiments.left_out.LeftOut", "init_args": options}
     config |= {"data": data, "seed_everything": seed}
     resolve(config)  # Fails here, before any work, if an argument is unknown.
     return Cell(name, category, seed, config, _key(config, category, settings))

@@ -28,6 +28,7 @@ from anomaly_clustering.mic import MIC
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.training import precision_of_training, predicted
 from experiments.follow import Followed, follow
+from experiments.left_out import LeftOut, told
 from experiments.methods import REPOSITORY
 from experiments.reading import reading
 
@@ -84,7 +85,7 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
     if isinstance(module, MIC):
-        metrics |= reading(module, data)
+        metrics |= reading(module, data) | (told(module, data) if isinstance(data, LeftOut) else {})
     else:
         for prefix, why in (("best_", "best_by_accuracy"), ("best_by_loss_", "best_by_loss")):
             metrics |= {f"{prefix}{name}": float(value) for name, value in epochs.chosen().get(why, {}).items()}

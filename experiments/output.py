@@ -8,7 +8,7 @@ from typing import Any
 
 from anomaly_clustering.system.files import whole_file
 from anomaly_clustering.system.tables import write_csv
-from experiments.categories import MVTEC, SYNTHETIC, Group, single
+from experiments.categories import MVTEC, SYNTHETIC, Category, Group, single
 from experiments.figures import Figure, Network
 from experiments.found import Found
 from experiments.markdown import COLUMNS, legend, markdown, table_rows
@@ -21,7 +21,7 @@ from experiments.tables import Table
 def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, str]) -> tuple[str, list[Entry]]:
     """Markdown, and the numbers in it."""
     synthetic = found.settings.synthetic
-    if synthetic:
+    if synthetic and not table.leaves_out:
         table = replace(table, groups=(single(SYNTHETIC),))
     if not table.groups:
         table = replace(table, groups=_each(found.plan))
@@ -140,10 +140,17 @@ def _network(options: Mapping[str, Any]) -> str:
 
 
 def _each(plan: Plan) -> tuple[Group, ...]:
-    """Each category that is there, and their mean."""
+    """Each category that is there, and their mean; of those that lack one class each, the mean of a data set too."""
     there = tuple(dict.fromkeys(category for _, category in plan.cells))
-    mean = Group(f"mean of {len(there)}", "all", "all", there)
-    return (*map(single, there), *([mean] if len(there) > 1 else []))
+    groups = []
+    for whole in dict.fromkeys(category.whole for category in there):
+        members = tuple(category for category in there if category.whole == whole)
+        groups += [*map(single, members), *([_mean(members, f"{whole}, mean")] if members != (whole,) else [])]
+    return (*groups, *([_mean(there, f"mean of {len(there)}")] if len(there) > 1 else []))
+
+
+def _mean(members: tuple[Category, ...], name: str) -> Group:
+    return Group(name, "all", "all", members)
 
 
 def absent(plan: Plan) -> dict[str, str]:

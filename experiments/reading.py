@@ -11,8 +11,6 @@ from sklearn.metrics import roc_auc_score
 
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.data.images import read_mask
-from anomaly_clustering.data.layouts import DEFECT_FREE
-from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.opening import image_size
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic import MIC
@@ -20,9 +18,8 @@ from anomaly_clustering.runs.annotations import Region
 from anomaly_clustering.runs.patch_scores import shows_defects
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.unusual import Unusual, graded_grouping
+from experiments.categories import GOOD
 
-# Names of classes without a defect, in small letters; that of MTD among them.
-GOOD = DEFECT_FREE | {TYPES[0].lower()}
 # Masks of a data set, which many runs share.
 MASKS = 1024
 
