@@ -9,13 +9,14 @@ from PIL import ExifTags, Image
 from torchvision.transforms import v2
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.datamodule import DefectDataModule, DefectImages
 from anomaly_clustering.data.decoding import Decoding, needed_for, needed_within
 from anomaly_clustering.data.images import decode, read_image
 from anomaly_clustering.data.kept_size import kept_size
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.records import Record
-from anomaly_clustering.data.sources import Folder
+from anomaly_clustering.data.sets.sources import CocoFolder, MetadataFolder, PublicDataset
+from anomaly_clustering.data.sources import AnomalibFolder, Folder
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
@@ -125,6 +126,13 @@ def test_all_is_exact_unless_asked_and_so_are_images_that_a_method_transforms(ph
     assert next(iter(data.train_dataloader()))["image"][0].flatten().tolist() == [800, 600]
     with pytest.raises(ValueError, match=r"decoding must be one of \('exact', 'reduced'\), got 'half'"):
         Folder(photos, decoding="half")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", [AnomalibFolder, CocoFolder, Folder, MetadataFolder, PublicDataset])
+def test_sources_whose_photographs_may_be_large_can_decode_a_part_of_them(source: type[DefectDataModule]) -> None:
+    arguments = {"name": "visa", "category": "candle"} if source is PublicDataset else {"root": "photos"}
+    assert source(**arguments).decoding == "exact"
+    assert source(**arguments, decoding="reduced").decoding == "reduced"
 
 
 def test_bags_of_one_decoding_are_not_taken_for_those_of_the_other(tmp_path: Path, photos: Path) -> None:

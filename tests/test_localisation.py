@@ -114,6 +114,15 @@ def test_maps_are_not_scaled_down(grid: tuple[int, int]) -> None:
         localisation_auroc(torch.rand(6, *grid), masks)
 
 
+@pytest.mark.usefixtures("unchecked_types")
+def test_arrays_are_no_tensors() -> None:
+    maps, masks = images()
+    with pytest.raises(ValueError, match="maps and masks must be tensors, got a ndarray and a Tensor"):
+        localisation_auroc(maps.numpy(), masks)
+    with pytest.raises(ValueError, match="got a Tensor and a ndarray"):
+        LocalisationAUROC().update(maps, masks.numpy())
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_maps_must_be_finite(value: float) -> None:
     maps, masks = images()

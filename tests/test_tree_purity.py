@@ -1,4 +1,5 @@
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,13 @@ def test_samples_have_one_embedding_one_class_and_one_position_each() -> None:
         PurityCurve(ward).update(embeddings[:1], target)
     with pytest.raises(ValueError, match=r"target int64 \[5\], index int64 \[2\]"):
         MeanAUC(ward).update(embeddings, target, torch.arange(2))
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_an_array_is_no_curve() -> None:
+    for figure in (mean_auc, partial(reduction_at, purity=0.9)):
+        with pytest.raises(ValueError, match="a curve is a tensor of the purity of 1 to N clusters, got a ndarray"):
+            figure(np.array([0.5, 1.0]))
 
 
 def test_an_empty_curve_has_no_area() -> None:

@@ -44,7 +44,7 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
 
     Raises:
         ValueError: no pixel is defective, or all are; a map that is not finite, or larger than its mask; a mask that
-            is not between 0 and 1.
+            is not between 0 and 1; what is no tensor.
 
     Example:
         >>> maps = torch.tensor([[[0.0, 1.0]]])  # upsampled to 0, 0.25, 0.75, 1
@@ -57,6 +57,8 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
 
 
 def _check(maps: Maps, masks: Masks) -> None:
+    if not (isinstance(maps, Tensor) and isinstance(masks, Tensor)):
+        raise ValueError(f"maps and masks must be tensors, got a {type(maps).__name__} and a {type(masks).__name__}")
     if maps.ndim != 3 or masks.ndim != 4 or masks.shape[1] != 1:
         raise ValueError(
             f"maps must be [N, h, w] and masks [N, 1, H, W], got {tuple(maps.shape)} and {tuple(masks.shape)}"

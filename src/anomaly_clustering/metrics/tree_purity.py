@@ -100,7 +100,7 @@ def mean_auc(curve: PurityOfCuts) -> Score:
         curve: purity of 1 to N clusters [N], such as that of `purity_curve`.
 
     Raises:
-        ValueError: the curve is empty.
+        ValueError: the curve is empty, or no tensor.
 
     Example:
         >>> mean_auc(torch.tensor([0.5, 0.75, 1.0, 1.0])).item()
@@ -120,7 +120,7 @@ def reduction_at(curve: PurityOfCuts, purity: float) -> Score:
         purity: P, above 0 and at most 1.
 
     Raises:
-        ValueError: the purity is not above 0 and at most 1, or the curve is empty.
+        ValueError: the purity is not above 0 and at most 1, or the curve is empty, or no tensor.
 
     Example:
         >>> reduction_at(torch.tensor([0.5, 0.75, 1.0, 1.0]), 0.7).item()
@@ -133,6 +133,8 @@ def reduction_at(curve: PurityOfCuts, purity: float) -> Score:
 
 
 def _check_curve(curve: PurityOfCuts) -> None:
+    if not isinstance(curve, Tensor):
+        raise ValueError(f"a curve is a tensor of the purity of 1 to N clusters, got a {type(curve).__name__}")
     if curve.ndim != 1 or len(curve) == 0:
         raise ValueError(f"a curve has the purity of 1 to N clusters [N], got one of shape {list(curve.shape)}")
 

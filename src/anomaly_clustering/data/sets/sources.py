@@ -5,6 +5,7 @@ from pathlib import Path
 
 from anomaly_clustering.data.archives import unpacked
 from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.download import provide
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.records import Listing
@@ -31,6 +32,7 @@ class PublicDataset(DefectDataModule):
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
+        decoding: 'exact', or 'reduced' for large JPEG files at a size that is enough, see `DefectDataModule`.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -61,6 +63,7 @@ class PublicDataset(DefectDataModule):
         copies: Copies = "all",
         image_size: int = 256,
         aspect: Aspect = "square",
+        decoding: Decoding = "exact",
         batch_size: int = 32,
         num_workers: int | None = None,
     ):
@@ -73,6 +76,7 @@ class PublicDataset(DefectDataModule):
             copies=copies,
             image_size=image_size,
             aspect=aspect,
+            decoding=decoding,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -91,6 +95,7 @@ class CocoFolder(DefectDataModule):
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
+        decoding: 'exact', or 'reduced' for large JPEG files at a size that is enough, see `DefectDataModule`.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -114,6 +119,7 @@ class CocoFolder(DefectDataModule):
         copies: Copies = "all",
         image_size: int = 256,
         aspect: Aspect = "square",
+        decoding: Decoding = "exact",
         batch_size: int = 32,
         num_workers: int | None = None,
     ):
@@ -124,6 +130,7 @@ class CocoFolder(DefectDataModule):
             copies=copies,
             image_size=image_size,
             aspect=aspect,
+            decoding=decoding,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -143,6 +150,7 @@ class MetadataFolder(DefectDataModule):
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
         aspect: 'square', as in the paper; or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
+        decoding: 'exact', or 'reduced' for large JPEG files at a size that is enough, see `DefectDataModule`.
         batch_size: images in a batch; 32 fit the memory of a laptop.
         num_workers: processes that read images; by default one a processor, at most 8.
 
@@ -167,6 +175,7 @@ class MetadataFolder(DefectDataModule):
         copies: Copies = "all",
         image_size: int = 256,
         aspect: Aspect = "square",
+        decoding: Decoding = "exact",
         batch_size: int = 32,
         num_workers: int | None = None,
     ):
@@ -178,6 +187,7 @@ class MetadataFolder(DefectDataModule):
             copies=copies,
             image_size=image_size,
             aspect=aspect,
+            decoding=decoding,
             batch_size=batch_size,
             num_workers=num_workers,
         )
