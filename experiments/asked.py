@@ -35,6 +35,8 @@ class Command:
     dry_run: bool = False
     finished: bool = False
     """Compute nothing, and write what is finished."""
+    measured: Path | None = None
+    """A file of what is finished, here and elsewhere."""
     executor: Name = "inprocess"
     workers: int = 1
     address: str | None = None

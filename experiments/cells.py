@@ -199,15 +199,20 @@ def _without_incidental(config: Any) -> Any:
 
 
 class Store:
-    """Results of cells in a folder; a file appears there only when whole."""
+    """Results of cells in a folder; a file appears there only when whole.
 
-    def __init__(self, folder: Path):
+    Args:
+        elsewhere: results that the folder lacks, by key, but for the arrays.
+    """
+
+    def __init__(self, folder: Path, elsewhere: Mapping[str, Mapping[str, Any]] | None = None):
         self.folder = folder
+        self.elsewhere = elsewhere or {}
 
     def read(self, cell: Cell) -> dict[str, Any] | None:
         """The result of a cell, unless it is missing or a default that it was computed with has changed since."""
-        record = _record(self.folder / f"{cell.key}.json")
-        return record if record and _agree(record["config"], resolve(cell.config)) else None
+        record = _record(self.folder / f"{cell.key}.json") or self.elsewhere.get(cell.key)
+        return dict(record) if record and _agree(record["config"], resolve(cell.config)) else None
 
     def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
         """What the figures are drawn from."""
@@ -224,7 +229,7 @@ class Store:
             part.write_text(json.dumps(record, indent=2) + "\n")
 
     def all(self) -> list[dict[str, Any]]:
-        """Every finished cell, whatever its configuration."""
+        """Every finished cell of the folder, whatever its configuration."""
         return [record for path in sorted(self.folder.glob("*.json")) if (record := _record(path))]
 
 
@@ -232,10 +237,15 @@ def _record(path: Path) -> dict[str, Any] | None:
     """What is known of a cell; None where that is missing or damaged, so that it is computed again."""
     try:
         record = json.loads(path.read_text())
-        known = {"config": Mapping, "metrics": Mapping, "method": str, "dataset": str, "duration_s": int | float}
-        return record if all(isinstance(record[name], kind) for name, kind in known.items()) else None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return None
+    return record if is_record(record) else None
+
+
+def is_record(record: Any) -> bool:
+    """Whether what a file holds is the result of a cell."""
+    known = {"config": Mapping, "metrics": Mapping, "method": str, "dataset": str, "duration_s": int | float}
+    return isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in known.items())
 
 
 def _agree(then: Any, now: Any) -> bool:

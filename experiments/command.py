@@ -10,6 +10,7 @@ from experiments.cells import Store, class_of, file_of, is_mic, takes
 from experiments.figures import FIGURES
 from experiments.follow import log_summary
 from experiments.found import Found
+from experiments.gathered import read_gathered, write_gathered
 from experiments.methods import REPOSITORY
 from experiments.missing import followed_run, list_missing, measured
 from experiments.output import figure_as_text, per_category, table_as_text, write_figure, write_table
@@ -24,7 +25,8 @@ def make(command: Command) -> int:
         ValueError: an option names what there is not.
     """
     _check(command)
-    store = Store(command.out / "cells")
+    gathered = read_gathered(command.measured) if command.measured else {}
+    store = Store(command.out / "cells", gathered)
     if not command.dry_run:
         remove_leftovers_below(command.out)
     failed: dict[str, str] = {}
@@ -36,6 +38,9 @@ def make(command: Command) -> int:
         found = {part: measured(*part, store, failed) for part in parts}
         if name == REPRODUCTION:
             _reproduce(found, failed)
+            if command.measured:
+                write_gathered(command.measured, gathered, store)
+                print(f"Gathered in {command.measured}")
             continue
         print(write(name, found[name, command], command, failed), flush=True)
         if command.wandb != "off":

@@ -29,6 +29,8 @@ be missing in the table. What was computed once is kept below --out and never co
   python -m experiments reproduction --data-root DIR --backbones embedded resnet18@layer3=FILE
                                                                      all of it with both, and REPRODUCTION.md
   python -m experiments reproduction --data-root DIR --finished      REPRODUCTION.md of what is there
+  python -m experiments reproduction --data-root DIR --finished --measured experiments/measured.jsonl
+                                                                     ... and of what others have measured
 """
 
 
@@ -82,6 +84,12 @@ def command_of(words: list[str]) -> Command:
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
     add("--dry-run", action="store_true", help="compute nothing; list what is missing and how long it will take")
     add("--finished", action="store_true", help="compute nothing; print and write what is finished")
+    add(
+        "--measured",
+        type=Path,
+        metavar="FILE",
+        help="of 'reproduction --finished': runs of other machines, among which those that are finished here are put",
+    )
     add("--executor", choices=get_args(Name), default="inprocess", help="where cells run (default inprocess)")
     add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes, or SLURM jobs at a time")
     add("--address", metavar="URL", help="of a Dask scheduler; without it one is started here")
@@ -97,6 +105,8 @@ def command_of(words: list[str]) -> Command:
             raise ValueError(f"--{name} must be at least 1, got {number}")
     if options.resamples is not None and (options.resamples < 0 or options.resamples == 1):
         raise ValueError(f"--resamples must be 0 (none) or at least 2, got {options.resamples}")
+    if options.measured and not (options.finished and options.names == [REPRODUCTION]):
+        raise ValueError("--measured goes with 'reproduction --finished' alone: nothing can be drawn of its runs")
     if options.checkpoint and not options.checkpoint.is_file():
         raise FileNotFoundError(f"checkpoint {str(options.checkpoint)!r} does not exist")
     known = {str(category): category for category in (*MVTEC, MTD, DEFECTIVE_MTD, SYNTHETIC)}
@@ -127,6 +137,7 @@ def command_of(words: list[str]) -> Command:
         categories=by_name(options.categories, known),
         dry_run=options.dry_run,
         finished=options.finished,
+        measured=options.measured,
         executor=options.executor,
         workers=options.workers,
         address=options.address,
@@ -143,7 +154,7 @@ def _flags(words: list[str], names: list[str]) -> list[str]:
     flags, keep = [], True
     for text in words:
         if text.startswith("--"):
-            keep = text.partition("=")[0] not in ("--report", "--backbones", "--finished")
+            keep = text.partition("=")[0] not in ("--report", "--backbones", "--finished", "--measured")
         if keep and text not in names:
             flags.append(text)
     return flags

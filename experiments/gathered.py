@@ -1,0 +1,41 @@
+"""Finished runs in, of this machine and of others; one file of them all, of which the report is written anywhere, out.
+
+Each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anomaly_clustering.system.files import whole_file
+from experiments.cells import Store, is_record
+
+Record = Mapping[str, Any]
+
+
+def read_gathered(file: Path) -> dict[str, Record]:
+    """The runs that a file holds, by key; none where there is no file yet.
+
+    Raises:
+        ValueError: a line is no finished run.
+    """
+    found: dict[str, Record] = {}
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not (is_record(record) and isinstance(record.get("key"), str)):
+            raise ValueError(f"{str(file)!r}: line {number} is no finished run")
+        found[record["key"]] = record
+    return found
+
+
+def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> None:
+    """Write the runs that a file held, and those of a store, which come before them, into the file."""
+    runs = {**before, **{record["key"]: record for record in store.all()}}
+    lines = [json.dumps(runs[key], separators=(",", ":")) for key in sorted(runs)]
+    with whole_file(file) as part:
+        part.write_text("".join(f"{line}\n" for line in lines))

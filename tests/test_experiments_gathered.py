@@ -1,0 +1,76 @@
+"""Finished runs of several machines, gathered in one file of which the report is written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_tables import SMALL, records, run
+
+from experiments.__main__ import main
+from experiments.gathered import read_gathered
+
+
+def report(root: Path, out: Path, *flags: str) -> int:
+    return main(["reproduction", "--data-root", str(root), "--out", str(out), *SMALL, "--finished", *flags])
+
+
+@pytest.mark.usefixtures("root")
+def test_runs_of_two_machines_make_one_report(root: Path, tmp_path: Path) -> None:
+    first, second, file, text = (tmp_path / name for name in ("first", "second", "runs.jsonl", "REPRODUCTION.md"))
+    run(root, first, "--categories", "bottle", "--only", "average")
+    run(root, second, "--categories", "tile", "--only", "average")
+    flags = ("--measured", str(file), "--report", str(text))
+    assert report(root, first, *flags) == 0
+    assert "1 runs" in text.read_text()
+    assert report(root, second, *flags) == 0
+    assert "2 runs" in text.read_text()
+    # The file is enough where nothing was measured, and stays as it is.
+    before, told = file.read_bytes(), text.read_text()
+    assert report(root, tmp_path / "third", *flags) == 0
+    assert file.read_bytes() == before
+    assert text.read_text().replace("third", "second") == told
+    assert {record["key"] for record in read_gathered(file).values()} == {
+        record["key"] for out in (first, second) for record in records(out)
+    }
+
+
+def test_what_is_measured_here_comes_before_what_others_measured(root: Path, out: Path, tmp_path: Path) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    (record,) = records(out)
+    file = tmp_path / "runs.jsonl"
+    file.write_text(json.dumps(record | {"metrics": record["metrics"] | {"nmi": 0.123}}) + "\n")
+    flags = ("--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md"))
+    assert report(root, tmp_path / "other", *flags) == 0
+    assert "all .123" in (tmp_path / "REPRODUCTION.md").read_text()
+    assert report(root, out, *flags) == 0
+    assert "all .123" not in (tmp_path / "REPRODUCTION.md").read_text()
+    assert read_gathered(file) == {record["key"]: record}
+
+
+def test_runs_of_other_data_or_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Path) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    (record,) = records(out)
+    record["config"]["model"]["init_args"]["tau"] = 0.5
+    file, text = tmp_path / "runs.jsonl", tmp_path / "REPRODUCTION.md"
+    file.write_text(json.dumps(record) + "\n")
+    shutil.rmtree(out)
+    assert report(root, out, "--measured", str(file), "--report", str(text)) == 0
+    assert "No run is finished yet." in text.read_text()
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[]", "{", '{"key": "a"}'])
+def test_a_damaged_line_is_named(root: Path, out: Path, tmp_path: Path, line: str) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    file = tmp_path / "runs.jsonl"
+    file.write_text(f"{json.dumps(records(out)[0])}\n{line}\n")
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=r"runs.jsonl': line 2 is no finished run"):
+        read_gathered(file)
+    assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 2
+    assert file.read_bytes() == before
+
+
+def test_runs_are_gathered_for_the_report_alone(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, out, "--measured", "runs.jsonl") == 2
+    assert "--measured goes with 'reproduction --finished' alone" in capsys.readouterr().err
