@@ -204,7 +204,7 @@ TABLES: dict[str, Table] = {
         "A few normal images, NMI",
         FEW_NORMALS,
         metrics=("nmi",),
-        groups=(),
+        groups=(*GROUPS, *map(single, RECORDED)),
         of_subsets=True,
         seeds=3,
         note="The first row knows none. Each number is the mean over {resamples} random subsets of 90% of the images, "
