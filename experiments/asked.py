@@ -1,20 +1,21 @@
 """What the user asked for in; the tables and figures that it takes, and the cells of each, out."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
 from experiments.cells import Cell, Settings
+from experiments.each_type import without_each
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
 from experiments.follow import Mode
-from experiments.left_out import without_each
 from experiments.methods import Method
 from experiments.plan import Plan, make_plan
-from experiments.tables import RESAMPLES, TABLES
+from experiments.reading import EACH_RUN
+from experiments.tables import READINGS, RESAMPLES, TABLES
 
 REPRODUCTION = "reproduction"
 
@@ -80,9 +81,18 @@ def plan_of(name: str, command: Command) -> Plan:
         seeds = TABLES[name].seeds if seeds is None else seeds
         categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
     categories = [SYNTHETIC] if settings.synthetic else categories or [*MVTEC, MTD, *command.folders]
+    nothing_left: dict[Category, str] = {}
     if name in TABLES and TABLES[name].leaves_out:
-        categories = without_each(categories, settings.data_root)
-    return make_plan(methods, categories, 1 if seeds is None else seeds, settings)
+        categories, nothing_left = without_each(categories, settings)
+    plan = make_plan(methods, categories, 1 if seeds is None else seeds, settings)
+    plan.missing |= nothing_left
+    plan.needs = needs_of(name)
+    return plan
+
+
+def needs_of(name: str) -> Collection[str]:
+    """Metrics without which a run is not finished for a table: versions before these were measured did without."""
+    return (EACH_RUN,) if name in TABLES and READINGS & set(TABLES[name].metrics) else ()
 
 
 def settings_of(name: str, command: Command) -> Settings:

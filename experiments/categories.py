@@ -34,7 +34,7 @@ class Category(NamedTuple):
 
     @property
     def whole(self) -> "Category":
-        """With all its classes."""
+        """The category with all its classes."""
         return self._replace(left_out="")
 
     @property
@@ -121,7 +121,7 @@ def has_masks(category: Category, root: Path | None) -> bool:
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
     """A digest of the names and contents of all files of a category: what was measured, wherever it lies."""
-    if category.whole == SYNTHETIC or (category.folder is None and root is None):
+    if category == SYNTHETIC or (category.folder is None and root is None):
         return str(category)
     found = hashlib.sha256()
     for folder in _folders(category, root):

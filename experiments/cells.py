@@ -7,7 +7,7 @@ Results are kept in a folder: `KEY.json` (metrics, resolved configuration, versi
 import hashlib
 import json
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from pathlib import Path
@@ -155,7 +155,10 @@ def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> s
     identity = {
         **_without_incidental(config),
         "model": {**model, "init_args": _without_incidental(_unusual(model["class_path"], model["init_args"]))},
-        "of": [fingerprint(category, settings.data_root), weights_digest(Path(checkpoint)) if checkpoint else None],
+        "of": [
+            fingerprint(category.whole, settings.data_root),
+            weights_digest(Path(checkpoint)) if checkpoint else None,
+        ],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -209,10 +212,17 @@ class Store:
         self.folder = folder
         self.elsewhere = elsewhere or {}
 
-    def read(self, cell: Cell) -> dict[str, Any] | None:
-        """The result of a cell, unless it is missing or a default that it was computed with has changed since."""
-        record = _record(self.folder / f"{cell.key}.json") or self.elsewhere.get(cell.key)
-        return dict(record) if record and _agree(record["config"], resolve(cell.config)) else None
+    def read(self, cell: Cell, needs: Collection[str] = ()) -> dict[str, Any] | None:
+        """The result of a cell, unless it is missing or a default that it was computed with has changed since.
+
+        Args:
+            needs: metrics that it must have.
+        """
+        now = resolve(cell.config)
+        for record in (_record(self.folder / f"{cell.key}.json"), self.elsewhere.get(cell.key)):
+            if record and _agree(record["config"], now) and record["metrics"].keys() >= set(needs):
+                return dict(record)
+        return None
 
     def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
         """What the figures are drawn from."""
@@ -224,6 +234,7 @@ class Store:
         with whole_file(self.folder / f"{cell.key}.npz") as part, part.open("wb") as file:
             np.savez_compressed(file, **outcome.arrays)  # type: ignore[arg-type]
         identity = {"method": cell.method, "dataset": cell.category.dataset, "category": cell.category.name}
+        identity |= {"left_out": cell.category.left_out} if cell.category.left_out else {}
         record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
         with whole_file(self.folder / f"{cell.key}.json") as part:
             part.write_text(json.dumps(record, indent=2) + "\n")

@@ -84,9 +84,12 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
             trainer.test(module, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
-    if isinstance(module, MIC):
-        metrics |= reading(module, data) | (told(module, data) if isinstance(data, LeftOut) else {})
-    else:
+        if isinstance(module, MIC):
+            shown = reading(module, data) | (told(module, data) if isinstance(data, LeftOut) else {})
+            metrics |= shown
+            if logger:
+                logger.log_metrics(shown)
+    if not isinstance(module, MIC):
         for prefix, why in (("best_", "best_by_accuracy"), ("best_by_loss_", "best_by_loss")):
             metrics |= {f"{prefix}{name}": float(value) for name, value in epochs.chosen().get(why, {}).items()}
         metrics |= _scores(arrays)

@@ -26,7 +26,7 @@ class Found:
     def results(self) -> Results:
         """The finished runs of each method on each category."""
         return {
-            place: [record for cell in cells if (record := self.store.read(cell))]
+            place: [record for cell in cells if (record := self.store.read(cell, self.plan.needs))]
             for place, cells in self.plan.cells.items()
         }
 

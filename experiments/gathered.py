@@ -1,6 +1,7 @@
-"""Finished runs in, of this machine and of others; one file of them all, of which the report is written anywhere, out.
+"""Finished runs in, of this machine and of others; one file of them all, of which the report is written, out.
 
-Each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys.
+Each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys. A key stands for the data and the
+weights that were measured too, so these must be at hand for the report to tell of a run.
 """
 
 import json
@@ -34,8 +35,12 @@ def read_gathered(file: Path) -> dict[str, Record]:
 
 
 def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> None:
-    """Write the runs that a file held, and those of a store, which come before them, into the file."""
-    runs = {**before, **{record["key"]: record for record in store.all()}}
+    """Write the runs that a file held, and those of a store, into the file; of one and the same the later."""
+    runs = dict(before)
+    for record in store.all():
+        known = runs.get(record["key"], {})
+        if str(record.get("finished", "")) >= str(known.get("finished", "")):
+            runs[record["key"]] = record
     lines = [json.dumps(runs[key], separators=(",", ":")) for key in sorted(runs)]
     with whole_file(file) as part:
         part.write_text("".join(f"{line}\n" for line in lines))

@@ -1,9 +1,7 @@
-"""A data set in; the same without one class, as if that came later; and how well later images of it are told, out."""
+"""A data set in; the same without one class, as if that came later, and how well images of it are then told, out."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from pydoc import locate
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -19,7 +17,6 @@ from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
 from anomaly_clustering.runs.embed_later import images_of
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
-from experiments.categories import GOOD, Category, load, why_missing
 
 # Of the images of the other classes; the rest come later.
 SHARE_OF_RUN = 2 / 3
@@ -28,18 +25,20 @@ SHARE_OF_RUN = 2 / 3
 class LeftOut(DefectDataModule):
     """Two thirds of the images of a data set, but for those of one class. The others come later.
 
+    Images whose class nobody knows are left out: they could be of any.
+
     Args:
         whole: the data set.
         left_out: the class, by name.
         split: draws the thirds.
 
     Raises:
-        ValueError: in `setup`, there is no such class.
+        ValueError: in `setup`, there is no such class, or too few others.
     """
 
     def __init__(self, whole: DefectDataModule, left_out: str, split: int = 0):
         super().__init__(
-            self._of_run,
+            whole.source,
             prepare=whole.prepare_data,
             image_size=whole.image_size,
             aspect=whole.aspect,
@@ -55,25 +54,39 @@ class LeftOut(DefectDataModule):
         self.unknown: Sequence[Record] = ()
         """Those of the class that it has not."""
 
+    def setup(self, stage: str | None = None) -> None:
+        """Divide the images, on the first call.
+
+        Args:
+            stage: what Lightning is about to do; the images are the same for all.
+        """
+        if self.listing is None:
+            self.whole.setup(stage)
+            self.listing = self._of_run()
+
     def _of_run(self) -> Listing:
-        self.whole.setup()
         names = self.whole.class_names
         if self.left_out not in names:
             raise ValueError(f"there is no class {self.left_out!r} to leave out, but {list(names)}")
         of_class = names.index(self.left_out)
         self.unknown = [record for record in self.whole.records if record.label == of_class]
-        others = [record for record in self.whole.records if record.label != of_class]
+        others = [record for record in self.whole.records if record.label not in (None, of_class)]
         order = np.random.default_rng(self.split).permutation(len(others))
         cut = round(len(others) * SHARE_OF_RUN)
         self.known = [others[i] for i in sorted(order[cut:])]
-        of_run = [_without(others[i], of_class) for i in sorted(order[:cut])]
+        if len(self.known) < 1 or cut < 2:
+            raise ValueError(f"without {self.left_out!r} there are {len(others)} images, of which no run can be made")
+        of_run = [others[i] for i in sorted(order[:cut])]
         left = [name for name in names if name != self.left_out]
-        return Listing([*of_run, *self.whole.normal_records], left, self.whole.notices)
+        records = [_without(record, of_class) for record in (*of_run, *self.whole.normal_records)]
+        return Listing(records, left, self.whole.notices)
 
 
 def _without(record: Record, of_class: int) -> Record:
     """With the label that it has when a class is gone."""
-    return record._replace(label=record.label - 1) if record.label is not None and record.label > of_class else record
+    if record.label is None or record.label < of_class:
+        return record
+    return record._replace(label=record.label - 1 if record.label > of_class else None)
 
 
 def told(mic: MIC, data: LeftOut) -> dict[str, float]:
@@ -87,7 +100,8 @@ def told(mic: MIC, data: LeftOut) -> dict[str, float]:
         `unknown_auroc`, the area under the ROC curve of p, of images of the class against the other later ones;
         `flagged`, the share of them that is unknown, and `false_alarms`, that of the others, at 5%.
     """
-    grouping, recipe, later = mic.grouping, mic.recipe(data.image_size), [*data.known, *data.unknown]
+    recipe = replace(mic.recipe(data.image_size), bits=data.whole.bits_read, decoding=data.decoding)
+    grouping, later = mic.grouping, [*data.known, *data.unknown]
     images = DataLoader(images_of([record.image for record in later], recipe), recipe.batch, collate_fn=as_batch)
     batches = (batch["image"] for batch in images)
     found = embed_new(batches, recipe, grouping.references, center=grouping.center, device=ACCELERATOR)
@@ -103,23 +117,3 @@ def told(mic: MIC, data: LeftOut) -> dict[str, float]:
         "flagged": float(assigned.unknown[is_unknown].mean()),
         "false_alarms": float(assigned.unknown[~is_unknown].mean()),
     }
-
-
-def without_each(categories: Sequence[Category], root: Path | None) -> list[Category]:
-    """Each category once for each of its types of defects, without that; those that are not there as they are."""
-    found: list[Category] = []
-    for category in categories:
-        if why_missing(category, root):
-            found.append(category)
-        else:
-            found += [category._replace(left_out=name) for name in _types(category, root)]
-    return found
-
-
-def _types(category: Category, root: Path | None) -> list[str]:
-    data = load(category, root, image_size=64, num_workers=0)
-    module: Any = locate(data["class_path"])
-    whole = module(**data["init_args"])
-    whole.prepare_data()
-    whole.setup()
-    return [name for name in whole.class_names if name.lower() not in GOOD]

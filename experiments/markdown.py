@@ -1,6 +1,7 @@
 """The numbers of a table in; Markdown that is read as plain text too, and rows of a CSV file, out."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,6 +37,8 @@ METRIC_NAMES = {
     "defects_found": "Defective images with a region on a defect",
     "good_with_region": "Good images with a region",
 }
+# What is larger is a count.
+MOST_OF_A_SHARE = 1.5
 SPREAD_LEGEND = (
     "Mean ± standard deviation over the same {resamples} random subsets of 90% of the images (of trained methods over "
     "seeds), then the number on all images, in brackets the paper's, and the difference of these two. **Bold**: ahead "
@@ -51,7 +54,7 @@ LEGEND = (
 
 def legend(table: Table, found: Sequence[Entry], resamples: int) -> str:
     """How to read the numbers of a table."""
-    if not table.of_subsets and resamples and any(_has_deviation(entry) for entry in found):
+    if table.leads and not table.of_subsets and resamples and any(_has_deviation(entry) for entry in found):
         return SPREAD_LEGEND.format(resamples=resamples)
     return LEGEND if any(entry.paper for entry in found) else ""
 
@@ -152,7 +155,9 @@ def _of_taus(entry: Entry) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".", 1)
+    """.181, 1.000 and, of what is counted, 19.5."""
+    text = f"{value:.1f}" if abs(value) >= MOST_OF_A_SHARE else f"{value:.3f}"
+    return re.sub(r"^(-?)0\.", r"\1.", text)
 
 
 COLUMNS = (

@@ -19,7 +19,9 @@ from experiments.run import run
 
 def _missing(name: str, plan: Plan, command: Command, store: Store) -> list[Cell]:
     """The cells to compute."""
-    return [] if command.finished else [cell for cell in chosen_cells(plan, command) if not store.read(cell)]
+    return (
+        [] if command.finished else [cell for cell in chosen_cells(plan, command) if not store.read(cell, plan.needs)]
+    )
 
 
 def measured(name: str, command: Command, store: Store, failed: dict[str, str]) -> Found:

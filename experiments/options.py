@@ -52,9 +52,7 @@ def command_of(words: list[str]) -> Command:
     add("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
     add("--data-root", type=Path, metavar="DIR", help="folder with the data sets")
     add("--data", choices=("paper", "synthetic"), default="paper", help="the paper's data sets, or generated images")
-    add(
-        "--folders", nargs="+", default=[], metavar="NAME=DIR", help="more for 'ladder' and 'rival': folders of classes"
-    )
+    add("--folders", nargs="+", default=[], metavar="NAME=DIR", help="more for some tables: folders of classes")
     add("--normals", nargs="+", default=[], metavar="NAME=DIR", help="the normal images of some of these")
     add("--out", type=Path, default=Path("runs/experiments"), metavar="DIR", help="results (default runs/experiments)")
     add("--backbone", default=Settings.backbone, metavar="NAME", help="embedded, or any of timm (default: the paper's)")
@@ -69,7 +67,12 @@ def command_of(words: list[str]) -> Command:
     )
     add("--image-size", type=int, default=256, metavar="PIXELS")
     add("--tau", type=float, help="smoothness of the weights (default: the method's)")
-    add("--resamples", type=int, metavar="N", help="random subsets of the images (default 20; Tables 9 and 10: 100)")
+    add(
+        "--resamples",
+        type=int,
+        metavar="N",
+        help="random subsets of the images (default 20; Tables 9 and 10: 100, 'unknown': none)",
+    )
     add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
     add(
         "--trained",
@@ -79,7 +82,12 @@ def command_of(words: list[str]) -> Command:
         help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18",
     )
     add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
-    add("--seeds", type=int, metavar="N", help="runs of what draws random numbers (default 1, 'ladder' and 'rival' 3)")
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="runs of what draws random numbers (default 1; 3 beyond the paper's tables)",
+    )
     add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
     add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
     add("--dry-run", action="store_true", help="compute nothing; list what is missing and how long it will take")

@@ -123,9 +123,11 @@ def per_category(found: Found) -> tuple[list[str], list[list[Any]]]:
         for record in records:
             runs.setdefault(record["key"], {**record, "method": method})
     metrics = list(dict.fromkeys(name for run in runs.values() for name in run["metrics"]))
-    identity = ["method", "dataset", "category", "seed"]
+    left_out = ["left_out"] if any("left_out" in run for run in runs.values()) else []
+    identity = ["method", "dataset", "category", *left_out, "seed"]
     rows = [
-        [*(run[name] for name in identity), *(run["metrics"].get(name) for name in metrics)] for run in runs.values()
+        [*(run.get(name) for name in identity), *(run["metrics"].get(name) for name in metrics)]
+        for run in runs.values()
     ]
     return [*identity, *metrics], rows
 

@@ -1,7 +1,7 @@
 """Methods, categories and seeds in; the cells to compute out, with what cannot be computed and why."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -26,6 +26,8 @@ class Plan:
     """Methods that cannot be configured."""
     lacking: dict[str, str] = field(default_factory=dict)
     """Methods on categories that lack what they take."""
+    needs: Collection[str] = ()
+    """Metrics without which a run is not finished."""
 
     def once(self) -> list[Cell]:
         """All cells, each once, those that compare the same features in the same way beside each other."""

@@ -1,12 +1,10 @@
 """A run of MIC in; how far what its report shows tells good images from defective ones, and where defects are, out."""
 
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int
-from PIL import Image, ImageDraw
+from matplotlib.path import Path as Outline
 from sklearn.metrics import roc_auc_score
 
 from anomaly_clustering.data import DefectDataModule
@@ -20,8 +18,8 @@ from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.unusual import Unusual, graded_grouping
 from experiments.categories import GOOD
 
-# Masks of a data set, which many runs share.
-MASKS = 1024
+# The metric that every run has, and those of versions before had not.
+EACH_RUN = "num_clusters"
 
 
 def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
@@ -29,28 +27,35 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
 
     Args:
         mic: after its run.
-        data: that it ran on.
+        data: that it ran on. Images whose class nobody knows do not count.
 
     Returns:
         `num_clusters`, and where it is known which images are good, those of `good_cluster`; if weights show defects
         too, those of `told_apart`; if these are marked, those of `regions_found`.
     """
     grouping, recipe = mic.grouping, mic.recipe(data.image_size)
-    records = [data.records[i] for i in grouping.index]
+    found = {EACH_RUN: float(grouping.num_clusters)}
+    known = np.flatnonzero(grouping.target >= 0)
     good_classes = [label for label, name in enumerate(data.class_names) if name.lower() in GOOD]
-    good: Bool[np.ndarray, " n"] = np.isin(grouping.target, good_classes)
-    found = {"num_clusters": float(grouping.num_clusters)}
+    good: Bool[np.ndarray, " n"] = np.isin(grouping.target[known], good_classes)
     if good.all() or not good.any():
         return found
-    found |= good_cluster(grouping.labels, good)
+    found |= good_cluster(grouping.labels[known], good)
     if shows_defects(recipe):
-        shown = graded_grouping(grouping, recipe)
+        shown = _some(graded_grouping(grouping, recipe), known)
         found |= told_apart(shown, good)
-        if recipe.aspect == "square" and not all(record.mask is None for record in records):
-            regions = [regions_of(heat) for heat in shown.heat]
-            marked = [None if sound else _mask(record) for record, sound in zip(records, good, strict=True)]
-            found |= regions_found(regions, marked, good)
+        masks = [
+            None if sound else _mask(data.records[i]) for i, sound in zip(grouping.index[known], good, strict=True)
+        ]
+        if recipe.aspect == "square" and any(mask is not None for mask in masks):
+            found |= regions_found([regions_of(heat) for heat in shown.heat], masks, good)
     return found
+
+
+def _some(shown: Unusual, chosen: Int[np.ndarray, " some"]) -> Unusual:
+    """Of some images."""
+    scores, sound = (None if of_all is None else of_all[chosen] for of_all in (shown.scores, shown.sound))
+    return Unusual(shown.heat[chosen], scores, sound)
 
 
 def good_cluster(labels: Int[np.ndarray, " n"], good: Bool[np.ndarray, " n"]) -> dict[str, float]:
@@ -104,7 +109,7 @@ def regions_found(
 ) -> dict[str, float]:
     """How far the regions that the report outlines are on defects.
 
-    A region is on a defect if it covers a pixel that is marked.
+    A region is on a defect if it covers the centre of a pixel that is marked.
 
     Args:
         regions: of each image.
@@ -136,16 +141,10 @@ def regions_found(
 
 def _covers(region: Region, mask: Bool[np.ndarray, "height width"]) -> bool:
     height, width = mask.shape
-    canvas = Image.new("1", (width, height))
-    # Corners are places between pixels, which Pillow counts by their centres.
-    ImageDraw.Draw(canvas).polygon([(x * width - 0.5, y * height - 0.5) for x, y in region.polygon], fill=1)
-    return bool((np.asarray(canvas) & mask).any())
+    y, x = np.nonzero(mask)
+    centres = np.column_stack([(x + 0.5) / width, (y + 0.5) / height])
+    return bool(Outline(region.polygon).contains_points(centres).any())
 
 
 def _mask(record: Record) -> Bool[np.ndarray, "height width"] | None:
-    return None if record.mask is None else _marked(record.mask, record.image)
-
-
-@lru_cache(maxsize=MASKS)
-def _marked(mask: Path, image: Path) -> Bool[np.ndarray, "height width"]:
-    return read_mask(mask, image_size(image)) > 0
+    return None if record.mask is None else read_mask(record.mask, image_size(record.image)) > 0

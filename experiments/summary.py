@@ -56,7 +56,7 @@ def entries(
                 _entry(table, metric, name, group, numbers, singles or {}, results)
                 for name in (*table.methods, *quoted)
             ]
-            found += column if table.of_subsets else _with_leads(column)
+            found += _with_leads(column) if table.leads and not table.of_subsets else column
     return found
 
 

@@ -32,6 +32,7 @@ REPORT = (
     *("good_purity", "good_recall", "heat_good", "heat_defective", "score_auroc", "sound_good", "sound_defective"),
     *("regions", "regions_right", "defects_found", "good_with_region"),
 )
+READINGS = {*REPORT, "num_clusters"}
 # One number for all, so that tables and figures share their runs; Tables 9 and 10 have the paper's.
 RESAMPLES = 20
 WARD_NOTE = (
@@ -62,7 +63,8 @@ LATER_NOTE = (
 REPORT_NOTE = (
     "The cluster of the good images is that which holds most of them. Heat is from 0 (usual) to 1; the score of an "
     "image is what the report sorts by. Without a finding: as usual as normal images are, at 5% false alarms. Regions "
-    "are what the report outlines; one is on a defect if it covers a pixel that is marked."
+    "are what the report outlines; one is on a defect if it covers a pixel that is marked. ± is the standard deviation "
+    "over draws of references, or of normal images."
 )
 
 
@@ -78,7 +80,8 @@ class Table:
         of_subsets: each number is the mean over these subsets with its standard error (Tables 9 and 10); by default it
             is that on all images, beside the mean over the subsets and how far these differ.
         band: say how far numbers move over a band of tau, which the paper does not print.
-        leaves_out: measure each category without one of its types of defects after the other, which comes later.
+        leads: mark what leads.
+        leaves_out: leave out one type of defect at a time; its images come after the run.
         seeds: runs of each method that draws random numbers, where no other number is asked for.
         note: what a reader of the numbers should know.
     """
@@ -91,6 +94,7 @@ class Table:
     resamples: int = RESAMPLES
     of_subsets: bool = False
     band: bool = False
+    leads: bool = True
     leaves_out: bool = False
     seeds: int = 1
     note: str = ""
@@ -168,14 +172,15 @@ TABLES: dict[str, Table] = {
         RIVALS,
         groups=(),
         seeds=3,
-        note="Prototypes are trained on the embeddings that the row above them clusters. ± is the standard error over "
-        "seeds, each of which draws references anew.",
+        note="Prototypes are trained on the embeddings that the row above them clusters. ± is the standard deviation "
+        "over seeds, each of which draws references anew.",
     ),
     "report": Table(
         "What the report shows of good images, and where it outlines defects",
         {**{name: method for name, method in DISTANCES.items() if name.startswith("Weighted")}, **RESIDUALS},
         metrics=REPORT,
         groups=(),
+        leads=False,
         seeds=3,
         note=REPORT_NOTE,
     ),
@@ -184,8 +189,10 @@ TABLES: dict[str, Table] = {
         COUNTS,
         metrics=("purity", "num_clusters"),
         groups=(),
+        of_subsets=True,
         seeds=3,
-        note="Purity is the accuracy of all labels if each cluster is named by what most of its images are.",
+        note="Each number is the mean over {resamples} random subsets of 90% of the images and draws of references. "
+        "Purity is the accuracy of all labels if each cluster is named by what most of its images are.",
     ),
     "unknown": Table(
         "Types of defects that come later",
@@ -194,11 +201,12 @@ TABLES: dict[str, Table] = {
         groups=(),
         by_category=True,
         resamples=0,
+        leads=False,
         leaves_out=True,
         seeds=3,
         note="One type is left out of the run, which has two thirds of the other images; then the rest come, all at "
-        "once, those of the type unknown and the others known. At 5% false alarms; ± is the standard error over three "
-        "splits.",
+        "once, those of the type unknown and the others known. At 5% false alarms; ± is the standard "
+        "deviation over splits.",
     ),
     "normals": Table(
         "A few normal images, NMI",
@@ -208,7 +216,7 @@ TABLES: dict[str, Table] = {
         of_subsets=True,
         seeds=3,
         note="The first row knows none. Each number is the mean over {resamples} random subsets of 90% of the images, "
-        "and over three draws of normal images.",
+        "and over three draws of normal images; fewer where a set has no more.",
     ),
     "aspect": Table(
         "Images that keep their aspect, NMI",

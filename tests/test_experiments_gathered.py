@@ -35,11 +35,34 @@ def test_runs_of_two_machines_make_one_report(root: Path, tmp_path: Path) -> Non
     }
 
 
+def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_path: Path) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    (record,) = records(out)
+    later = record | {"finished": "2100-01-01T00:00:00+00:00"}
+    file = tmp_path / "runs.jsonl"
+    file.write_text(json.dumps(later) + "\n")
+    assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 0
+    assert read_gathered(file) == {record["key"]: later}
+
+
+def test_a_run_by_other_defaults_hides_none_by_todays(root: Path, out: Path, tmp_path: Path) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    (path,) = (out / "cells").glob("*.json")
+    file, text = tmp_path / "runs.jsonl", tmp_path / "REPRODUCTION.md"
+    file.write_text(json.dumps(json.loads(path.read_text())) + "\n")
+    stale = json.loads(path.read_text())
+    stale["config"]["model"]["init_args"]["tau"] = 0.5
+    path.write_text(json.dumps(stale | {"finished": "2000-01-01T00:00:00+00:00"}))
+    assert report(root, out, "--measured", str(file), "--report", str(text)) == 0
+    assert "1 runs" in text.read_text()
+
+
 def test_what_is_measured_here_comes_before_what_others_measured(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
     file = tmp_path / "runs.jsonl"
-    file.write_text(json.dumps(record | {"metrics": record["metrics"] | {"nmi": 0.123}}) + "\n")
+    earlier = {"metrics": record["metrics"] | {"nmi": 0.123}, "finished": "2000-01-01T00:00:00+00:00"}
+    file.write_text(json.dumps(record | earlier) + "\n")
     flags = ("--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md"))
     assert report(root, tmp_path / "other", *flags) == 0
     assert "all .123" in (tmp_path / "REPRODUCTION.md").read_text()
@@ -48,7 +71,7 @@ def test_what_is_measured_here_comes_before_what_others_measured(root: Path, out
     assert read_gathered(file) == {record["key"]: record}
 
 
-def test_runs_of_other_data_or_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Path) -> None:
+def test_runs_by_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
     record["config"]["model"]["init_args"]["tau"] = 0.5

@@ -4,6 +4,7 @@ import pytest
 
 from anomaly_clustering.system.tables import read_csv
 from experiments.categories import DEFECTIVE_MTD, GROUPS, MEANS, MVTEC, OBJECT, TEXTURE, single
+from experiments.markdown import _short
 from experiments.published import FOLDER, SAME_RUNS, Key, of_group, published
 from experiments.tables import TABLES
 
@@ -72,3 +73,11 @@ def test_later_results_say_whether_good_images_were_clustered_and_where_they_wer
         assert row["source"], row
         # What these papers call F1 is accuracy, and stands there as that.
         assert row["metric"] in ("nmi", "ari", "accuracy"), row
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.181, ".181"), (-0.05, "-.050"), (1.0, "1.000"), (20.0, "20.0"), (10.04, "10.0"), (2.5, "2.5")],
+)
+def test_shares_have_three_digits_and_counts_one(value: float, text: str) -> None:
+    assert _short(value) == text

@@ -1,13 +1,15 @@
 """What the report shows, measured by classes and masks; and the tables of it, which go beyond the paper's."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import MakeImage
 from lightning import Trainer
 from tiny_tables import records, run
 
-from anomaly_clustering.data import DefectDataModule, Synthetic
+from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
 from anomaly_clustering.mic import MIC, method_arguments
 from anomaly_clustering.runs.annotations import Region
 from experiments.reading import reading, regions_found
@@ -65,9 +67,42 @@ def test_a_region_is_on_a_defect_where_it_covers_a_marked_pixel() -> None:
     assert found == {"regions": 1.5, "regions_right": 1 / 3, "defects_found": 0.5, "good_with_region": 1.0}
 
 
+@pytest.mark.parametrize(("left", "right"), [(1 / 8, True), (2 / 8, False)])
+def test_a_region_covers_no_pixel_beside_it(left: float, right: bool) -> None:
+    mask = np.zeros((4, 8), dtype=bool)
+    mask[1, 1] = True
+    region = Region([(left, 0.25), (0.5, 0.25), (0.5, 0.5), (left, 0.5)], 1.0)
+    assert regions_found([[region]], [mask], np.array([False]))["regions_right"] == right
+
+
+def test_images_whose_class_nobody_knows_do_not_count(tmp_path: Path, make_image: MakeImage) -> None:
+    for kind, name in enumerate(("good", "bright")):
+        for seed in range(3):
+            make_image(tmp_path / name / f"{seed}.png", kind, seed=seed)
+    known = read(Folder(tmp_path, image_size=64, num_workers=0), weights="uniform", num_clusters=2)
+    # As bright as the defective ones, and with them.
+    for seed in range(3, 6):
+        make_image(tmp_path / f"{seed}.png", 1, seed=seed)
+    found = read(Folder(tmp_path, image_size=64, num_workers=0), weights="uniform", num_clusters=2)
+    assert found == known == {"num_clusters": 2, "good_purity": 1, "good_recall": 1}
+
+
 def test_where_nothing_is_outlined_no_share_of_it_is_right() -> None:
     found = regions_found([[]], [np.ones((2, 2), dtype=bool)], np.array([False]))
     assert found == {"regions": 0.0, "defects_found": 0.0}
+
+
+def test_runs_of_a_version_that_did_not_read_the_report_are_computed_anew(root: Path, out: Path) -> None:
+    flags = ("--categories", "bottle", "--only", "Weighted Average (semi")
+    run(root, out, *flags)
+    (path,) = (out / "cells").glob("*.json")
+    record = json.loads(path.read_text())
+    del record["metrics"]["num_clusters"]
+    path.write_text(json.dumps(record))
+    run(root, out, *flags)
+    assert "num_clusters" not in json.loads(path.read_text())["metrics"]  # Nobody asked for it.
+    run(root, out, *flags, "--seeds", "1", table="report")
+    assert "num_clusters" in json.loads(path.read_text())["metrics"]
 
 
 def test_the_table_of_the_report_has_its_numbers(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +122,8 @@ def test_clusters_to_name_are_counted(root: Path, out: Path, capsys: pytest.Capt
     lines = printed.split("### Number of clusters")[1].splitlines()
     (line,) = [text for text in lines if text.startswith("| Signed residuals, clusters to name")]
     # Nine images make four.
-    assert line.split("|")[2].split()[0] == "4.000"
+    assert line.split("|")[2].split() == ["4.0"]
+    assert "**" not in printed
 
 
 def test_tiles_keep_their_aspect_in_one_row_and_nothing_else_does() -> None:

@@ -1,0 +1,42 @@
+"""Categories in; each of them once for each of its types of defects, without that, out."""
+
+from collections.abc import Sequence
+from pydoc import locate
+from typing import Any
+
+from experiments.categories import GOOD, Category, load, why_missing
+from experiments.cells import Settings
+
+
+def without_each(categories: Sequence[Category], settings: Settings) -> tuple[list[Category], dict[Category, str]]:
+    """Each category once for each of its types of defects, without that.
+
+    Returns:
+        Those categories, and the ones of which nothing can be left out, with the reason.
+    """
+    found: list[Category] = []
+    missing: dict[Category, str] = {}
+    for category in categories:
+        if why := why_missing(category, settings.data_root):
+            missing[category] = why
+            continue
+        try:
+            types = _types(category, settings)
+        except (ValueError, OSError) as error:
+            missing[category] = str(error)
+            continue
+        if not types:
+            missing[category] = "no two types of images, one of which is defective"
+        found += [category._replace(left_out=name) for name in types]
+    return found, missing
+
+
+def _types(category: Category, settings: Settings) -> list[str]:
+    """The types of defects, where anything is left without one of them."""
+    data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
+    module: Any = locate(data["class_path"])
+    whole = module(**data["init_args"])
+    whole.prepare_data()
+    whole.setup()
+    names = whole.class_names
+    return [name for name in names if name.lower() not in GOOD] if len(names) > 1 else []
