@@ -37,8 +37,7 @@ METRIC_NAMES = {
     "defects_found": "Defective images with a region on a defect",
     "good_with_region": "Good images with a region",
 }
-# What is larger is a count.
-MOST_OF_A_SHARE = 1.5
+COUNTS = ("num_clusters", "regions")
 SPREAD_LEGEND = (
     "Mean ± standard deviation over the same {resamples} random subsets of 90% of the images (of trained methods over "
     "seeds), then the number on all images, in brackets the paper's, and the difference of these two. **Bold**: ahead "
@@ -127,9 +126,11 @@ def _text(entry: Entry, label: str) -> str:
         # In a column that is said to be of some categories, and beside a number that is.
         partial = label != entry.group.name or entry.ours
         of = f"of {entry.paper_of}: " if partial and entry.paper_of != entry.measured else ""
-        parts.append(f"[{of}{_short(entry.paper.value)}{f' ± {_short(error)}' if error is not None else ''}]")
+        parts.append(
+            f"[{of}{_short(entry.paper.value, entry.metric)}{f' ± {_short(error, entry.metric)}' if error is not None else ''}]"
+        )
     if entry.difference is not None:
-        parts.append(f"{'-' if round(entry.difference, 3) < 0 else '+'}{_short(abs(entry.difference))}")
+        parts.append(f"{'-' if round(entry.difference, 3) < 0 else '+'}{_short(abs(entry.difference), entry.metric)}")
     return " ".join(parts)
 
 
@@ -138,11 +139,12 @@ def _ours(entry: Entry) -> str:
         return "-"
     spread = entry.spread
     if spread and _has_deviation(entry):
-        moving = f"{entry.lead}{_short(spread.mean)} ± {_short(spread.deviation or 0)}{entry.lead}"
+        moving = f"{entry.lead}{_short(spread.mean, entry.metric)} ± {_short(spread.deviation or 0, entry.metric)}{entry.lead}"
         # Of seeds the mean is the number itself.
-        return moving if math.isclose(spread.mean, entry.ours.value) else f"{moving}, all {_short(entry.ours.value)}"
+        everything = f"{moving}, all {_short(entry.ours.value, entry.metric)}"
+        return moving if math.isclose(spread.mean, entry.ours.value) else everything
     error = entry.ours.standard_error
-    return _short(entry.ours.value) + (f" ± {_short(error)}" if error is not None else "")
+    return _short(entry.ours.value, entry.metric) + (f" ± {_short(error, entry.metric)}" if error is not None else "")
 
 
 def _has_deviation(entry: Entry) -> bool:
@@ -151,13 +153,12 @@ def _has_deviation(entry: Entry) -> bool:
 
 def _of_taus(entry: Entry) -> str:
     assert entry.spread is not None
-    return f"{_short(entry.spread.taus.mean())} ± {_short(entry.spread.taus.std(ddof=1))}"
+    return f"{_short(entry.spread.taus.mean(), entry.metric)} ± {_short(entry.spread.taus.std(ddof=1), entry.metric)}"
 
 
-def _short(value: float) -> str:
-    """.181, 1.000 and, of what is counted, 19.5."""
-    text = f"{value:.1f}" if abs(value) >= MOST_OF_A_SHARE else f"{value:.3f}"
-    return re.sub(r"^(-?)0\.", r"\1.", text)
+def _short(value: float, metric: str) -> str:
+    """.181 and 1.000; of what is counted 19.5 and 0.3."""
+    return f"{value:.1f}" if metric in COUNTS else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
 
 
 COLUMNS = (
