@@ -122,15 +122,12 @@ def _text(entry: Entry, label: str) -> str:
     if entry.ours and not entry.complete and label == entry.group.name:
         parts.append(f"({entry.measured}/{len(entry.group.members)})")
     if entry.paper:
-        error = entry.paper.standard_error
         # In a column that is said to be of some categories, and beside a number that is.
         partial = label != entry.group.name or entry.ours
         of = f"of {entry.paper_of}: " if partial and entry.paper_of != entry.measured else ""
-        parts.append(
-            f"[{of}{_short(entry.paper.value, entry.metric)}{f' ± {_short(error, entry.metric)}' if error is not None else ''}]"
-        )
+        parts.append(f"[{of}{_moving(entry.metric, entry.paper.value, entry.paper.standard_error)}]")
     if entry.difference is not None:
-        parts.append(f"{'-' if round(entry.difference, 3) < 0 else '+'}{_short(abs(entry.difference), entry.metric)}")
+        parts.append(f"{'-' if round(entry.difference, 3) < 0 else '+'}{_short(entry.metric, abs(entry.difference))}")
     return " ".join(parts)
 
 
@@ -139,12 +136,11 @@ def _ours(entry: Entry) -> str:
         return "-"
     spread = entry.spread
     if spread and _has_deviation(entry):
-        moving = f"{entry.lead}{_short(spread.mean, entry.metric)} ± {_short(spread.deviation or 0, entry.metric)}{entry.lead}"
+        moving = f"{entry.lead}{_moving(entry.metric, spread.mean, spread.deviation)}{entry.lead}"
+        everything = f"{moving}, all {_short(entry.metric, entry.ours.value)}"
         # Of seeds the mean is the number itself.
-        everything = f"{moving}, all {_short(entry.ours.value, entry.metric)}"
         return moving if math.isclose(spread.mean, entry.ours.value) else everything
-    error = entry.ours.standard_error
-    return _short(entry.ours.value, entry.metric) + (f" ± {_short(error, entry.metric)}" if error is not None else "")
+    return _moving(entry.metric, entry.ours.value, entry.ours.standard_error)
 
 
 def _has_deviation(entry: Entry) -> bool:
@@ -153,10 +149,15 @@ def _has_deviation(entry: Entry) -> bool:
 
 def _of_taus(entry: Entry) -> str:
     assert entry.spread is not None
-    return f"{_short(entry.spread.taus.mean(), entry.metric)} ± {_short(entry.spread.taus.std(ddof=1), entry.metric)}"
+    return _moving(entry.metric, entry.spread.taus.mean(), entry.spread.taus.std(ddof=1))
 
 
-def _short(value: float, metric: str) -> str:
+def _moving(metric: str, value: float, by: float | None) -> str:
+    """.160 ± .030, or .160 where nobody knows how far it moves."""
+    return _short(metric, value) + (f" ± {_short(metric, by)}" if by is not None else "")
+
+
+def _short(metric: str, value: float) -> str:
     """.181 and 1.000; of what is counted 19.5 and 0.3."""
     return f"{value:.1f}" if metric in COUNTS else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
 

@@ -77,9 +77,9 @@ def test_later_results_say_whether_good_images_were_clustered_and_where_they_wer
 
 @pytest.mark.parametrize(("value", "text"), [(0.181, ".181"), (-0.05, "-.050"), (1.0, "1.000"), (10.0, "10.000")])
 def test_shares_have_three_digits(value: float, text: str) -> None:
-    assert _short(value, "nmi") == text
+    assert _short("nmi", value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(20.0, "20.0"), (10.04, "10.0"), (0.26, "0.3")])
 def test_counts_have_one_digit(value: float, text: str) -> None:
-    assert _short(value, "num_clusters") == text
+    assert _short("num_clusters", value) == text
