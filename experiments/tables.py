@@ -216,7 +216,7 @@ TABLES: dict[str, Table] = {
         of_subsets=True,
         seeds=3,
         note="The first row knows none. Each number is the mean over {resamples} random subsets of 90% of the images, "
-        "and over three draws of normal images; fewer where a set has no more.",
+        "and draws of normal images; fewer where a set has no more.",
     ),
     "aspect": Table(
         "Images that keep their aspect, NMI",
@@ -224,7 +224,7 @@ TABLES: dict[str, Table] = {
         metrics=("nmi",),
         groups=(single(MTD),),
         seeds=3,
-        note="The other sets at hand are square.",
+        note="Images of the other data sets of these tables are square.",
     ),
     "ladder": Table(
         "From the paper's embedding to signed residuals, NMI",
