@@ -1,10 +1,12 @@
 """Finished runs in, of this machine and of others; one file of them all, of which the report is written, out.
 
-Each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys. A key stands for the data and the
-weights that were measured too, so these must be at hand for the report to tell of a run.
+The file is compressed by gzip; each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys.
+A key stands for data and weights too, so these must be at hand for the report to tell of a run.
 """
 
+import gzip
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,13 @@ def read_gathered(file: Path) -> dict[str, Record]:
     """The runs that a file holds, by key; none where there is no file yet.
 
     Raises:
-        ValueError: a line is no finished run.
+        ValueError: the file is damaged, or a line is no finished run.
     """
     found: dict[str, Record] = {}
-    lines = file.read_bytes().splitlines() if file.exists() else []
+    try:
+        lines = gzip.decompress(file.read_bytes()).splitlines() if file.exists() else []
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{str(file)!r} cannot be read: {error}") from None
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
@@ -43,4 +48,5 @@ def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> No
             runs[record["key"]] = record
     lines = [json.dumps(runs[key], separators=(",", ":")) for key in sorted(runs)]
     with whole_file(file) as part:
-        part.write_text("".join(f"{line}\n" for line in lines))
+        # Of no time, so that the same runs are the same file.
+        part.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))

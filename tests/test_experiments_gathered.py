@@ -1,8 +1,10 @@
 """Finished runs of several machines, gathered in one file of which the report is written."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_tables import SMALL, records, run
@@ -11,13 +13,17 @@ from experiments.__main__ import main
 from experiments.gathered import read_gathered
 
 
+def write(file: Path, *runs: dict[str, Any]) -> None:
+    file.write_bytes(gzip.compress("".join(f"{json.dumps(run)}\n" for run in runs).encode()))
+
+
 def report(root: Path, out: Path, *flags: str) -> int:
     return main(["reproduction", "--data-root", str(root), "--out", str(out), *SMALL, "--finished", *flags])
 
 
 @pytest.mark.usefixtures("root")
 def test_runs_of_two_machines_make_one_report(root: Path, tmp_path: Path) -> None:
-    first, second, file, text = (tmp_path / name for name in ("first", "second", "runs.jsonl", "REPRODUCTION.md"))
+    first, second, file, text = (tmp_path / name for name in ("first", "second", "runs.jsonl.gz", "REPRODUCTION.md"))
     run(root, first, "--categories", "bottle", "--only", "average")
     run(root, second, "--categories", "tile", "--only", "average")
     flags = ("--measured", str(file), "--report", str(text))
@@ -39,8 +45,8 @@ def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_pa
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
     later = record | {"finished": "2100-01-01T00:00:00+00:00"}
-    file = tmp_path / "runs.jsonl"
-    file.write_text(json.dumps(later) + "\n")
+    file = tmp_path / "runs.jsonl.gz"
+    write(file, later)
     assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 0
     assert read_gathered(file) == {record["key"]: later}
 
@@ -48,8 +54,8 @@ def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_pa
 def test_a_run_by_other_defaults_hides_none_by_todays(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (path,) = (out / "cells").glob("*.json")
-    file, text = tmp_path / "runs.jsonl", tmp_path / "REPRODUCTION.md"
-    file.write_text(json.dumps(json.loads(path.read_text())) + "\n")
+    file, text = tmp_path / "runs.jsonl.gz", tmp_path / "REPRODUCTION.md"
+    write(file, json.loads(path.read_text()))
     stale = json.loads(path.read_text())
     stale["config"]["model"]["init_args"]["tau"] = 0.5
     path.write_text(json.dumps(stale | {"finished": "2000-01-01T00:00:00+00:00"}))
@@ -60,9 +66,9 @@ def test_a_run_by_other_defaults_hides_none_by_todays(root: Path, out: Path, tmp
 def test_what_is_measured_here_comes_before_what_others_measured(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
-    file = tmp_path / "runs.jsonl"
+    file = tmp_path / "runs.jsonl.gz"
     earlier = {"metrics": record["metrics"] | {"nmi": 0.123}, "finished": "2000-01-01T00:00:00+00:00"}
-    file.write_text(json.dumps(record | earlier) + "\n")
+    write(file, record | earlier)
     flags = ("--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md"))
     assert report(root, tmp_path / "other", *flags) == 0
     assert "all .123" in (tmp_path / "REPRODUCTION.md").read_text()
@@ -75,8 +81,8 @@ def test_runs_by_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Pa
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
     record["config"]["model"]["init_args"]["tau"] = 0.5
-    file, text = tmp_path / "runs.jsonl", tmp_path / "REPRODUCTION.md"
-    file.write_text(json.dumps(record) + "\n")
+    file, text = tmp_path / "runs.jsonl.gz", tmp_path / "REPRODUCTION.md"
+    write(file, record)
     shutil.rmtree(out)
     assert report(root, out, "--measured", str(file), "--report", str(text)) == 0
     assert "No run is finished yet." in text.read_text()
@@ -85,15 +91,25 @@ def test_runs_by_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Pa
 @pytest.mark.parametrize("line", ["", "{}", "[]", "{", '{"key": "a"}'])
 def test_a_damaged_line_is_named(root: Path, out: Path, tmp_path: Path, line: str) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
-    file = tmp_path / "runs.jsonl"
-    file.write_text(f"{json.dumps(records(out)[0])}\n{line}\n")
+    file = tmp_path / "runs.jsonl.gz"
+    file.write_bytes(gzip.compress(f"{json.dumps(records(out)[0])}\n{line}\n".encode()))
     before = file.read_bytes()
-    with pytest.raises(ValueError, match=r"runs.jsonl': line 2 is no finished run"):
+    with pytest.raises(ValueError, match=r"runs.jsonl.gz': line 2 is no finished run"):
         read_gathered(file)
     assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 2
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("keep", [0, 4, 60])
+def test_a_file_that_was_cut_short_is_named(root: Path, out: Path, tmp_path: Path, keep: int) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    file = tmp_path / "runs.jsonl.gz"
+    write(file, *records(out))
+    file.write_bytes(file.read_bytes()[:keep] or b"{}")
+    with pytest.raises(ValueError, match=r"runs.jsonl.gz' cannot be read"):
+        read_gathered(file)
+
+
 def test_runs_are_gathered_for_the_report_alone(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(root, out, "--measured", "runs.jsonl") == 2
+    assert run(root, out, "--measured", "runs.jsonl.gz") == 2
     assert "--measured goes with 'reproduction --finished' alone" in capsys.readouterr().err
