@@ -121,3 +121,116 @@ def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
         assert f"{with_normals} in place of {without} on {name}" in told
     with_normals, without = (rows[PAPER + suffix]["MTD"].split()[0] for suffix in (" (semi)", ""))
     assert f"the tiles more: {with_normals} in place of {without}." in told
+
+
+SECTIONS = {
+    "report": "What the report shows of good images, and where it outlines defects",
+    "names": "Clusters to name, where nobody says how many there are",
+    "normals": "A few normal images, NMI",
+    "aspect": "Images that keep their aspect, NMI",
+    "unknown": "Types of defects that come later",
+    "localisation": "Do weights that localise defects better group better? (section 4.3)",
+}
+RESIDUALS, SEMI = "Signed residuals", "Signed residuals (semi)"
+
+
+def value(section: str, metric: str, row: str, column: str) -> float:
+    """The first number of a cell of the embedded network: a mean where there are several."""
+    return float(block(SECTIONS[section], LITE, metric)[row][COLUMNS.get(column, column)].split()[0].strip("*,"))
+
+
+def short(number: float, digits: int = 3) -> str:
+    return f"{number:.{digits}f}".removeprefix("0" if number < 1 else "")
+
+
+def table_of(file: str, begin: str) -> list[list[str]]:
+    """The rows of a table in the docs, without its head."""
+    text = (ROOT / file).read_text()
+    return rows_of(text[text.index(f"\n{begin}") :])[1:]
+
+
+def test_clusters_to_name_are_as_pure_as_measured() -> None:
+    rows = table_of("docs/method.md", "| set | 15 clusters |")
+    assert len(rows) == 6
+    for place, *told in rows:
+        column = "mean of 5" if place == "mean" else place
+        fifteen, named = (f"{RESIDUALS}, {what}" for what in ("15 clusters", "clusters to name"))
+        purities = [short(value("names", "Purity", row, column)) for row in (fifteen, named)]
+        assert told == [purities[0], f"{purities[1]} with {value('names', 'Number of clusters', named, column):.0f}"]
+
+
+def test_heat_and_scores_are_as_measured() -> None:
+    rows = table_of("docs/method.md", "| set | normal images | mean heat, good |")
+    assert len(rows) == 8
+    metrics = ("Mean heat of good images", "Mean heat of defective images")
+    metrics += ("AUROC of the score, defective against good images",)
+    for place, normals, *told in rows:
+        row = RESIDUALS if normals == "none" else SEMI
+        expected = [short(value("report", metric, row, place)) for metric in metrics]
+        found = ("Good images without a finding", "Defective images without a finding")
+        expected += [f"{value('report', metric, row, place):.0%}" if row == SEMI else "" for metric in found]
+        assert told == expected, (place, normals)
+
+
+def test_good_images_are_in_the_clusters_that_were_measured() -> None:
+    rows = table_of("docs/method.md", "| | share of good images | paper |")
+    assert len(rows) == 8
+    metrics = ("Purity of the cluster of good images", "Share of the good images in this cluster")
+    for place, _, *told in rows:
+        methods = (f"{PAPER} (semi)", SEMI) if place.endswith(NORMALS) else (PAPER, RESIDUALS)
+        place = place.removesuffix(NORMALS)
+        assert told == [
+            " / ".join(short(value("report", metric, method, place), 2) for metric in metrics) for method in methods
+        ], place
+
+
+def test_what_a_few_normal_images_bring_is_as_measured() -> None:
+    text = (ROOT / "docs/method.md").read_text()
+    head, *rows = rows_of(text[text.index("\n| normal images | none | 5 |") :])
+    for place, *told in rows:
+        column = {"mean of the four": "mean of 4 of 16"}.get(place, place)
+        for count, number in zip(head[1:], told, strict=True):
+            row = RESIDUALS if count == "none" else f"{RESIDUALS} ({count} normal images)"
+            assert number == short(value("normals", "NMI", row, column)), (place, count)
+    assert len(rows) == 5
+
+
+def test_weights_localise_as_was_measured() -> None:
+    told = " ".join((ROOT / "docs/method.md").read_text().split())
+    nut, pill, tile = (
+        tuple(short(value("localisation", "Localisation AUROC", row, place)) for row in (RESIDUALS, PAPER))
+        for place in ("metal_nut", "pill", "MTD")
+    )
+    assert f"is {nut[0]} (paper {nut[1]}) on metal_nut, {pill[0]} ({pill[1]}) on pill and {tile[0]} ({tile[1]})" in told
+
+
+def test_regions_lie_where_they_were_measured() -> None:
+    rows = table_of("docs/labelling.md", "| set | regions in a defective image |")
+    assert len(rows) == 6
+    metrics = ("Share of these regions that are on a defect", "Defective images with a region on a defect")
+    metrics += ("Good images with a region",)
+    for place, count, *told in rows:
+        row, place = SEMI if place.endswith(NORMALS) else RESIDUALS, place.removesuffix(NORMALS)
+        assert count == f"{value('report', 'Regions in a defective image', row, place):.1f}"
+        assert told == [f"{value('report', metric, row, place):.0%}" for metric in metrics], place
+
+
+def test_aspects_are_told_as_they_were_measured() -> None:
+    rows = table_of("docs/quickstart.md", "| NMI on Magnetic Tile Defects, embedded network, 6 clusters")
+    for (name, *told), row in zip(rows, (PAPER, RESIDUALS), strict=True):
+        assert told == [short(value("aspect", "NMI", of, "MTD")) for of in (row, f"{row}, aspect kept")], name
+
+
+def test_types_that_come_later_are_told_as_they_were_measured() -> None:
+    metrics = ("AUROC of p, unknown against known images", "Unknown images that are flagged")
+    blocks = [block(SECTIONS["unknown"], LITE, metric) for metric in (*metrics, "Known images that are flagged")]
+    rows = table_of("docs/production.md", "| set, type left out |")
+    assert len(rows) == 29
+    for place, *told, _ in rows:
+        column = f"{place.strip('*')}, mean" if place.startswith("*") else place
+        for number, row in zip(told, (RESIDUALS, SEMI), strict=True):
+            area, flagged, alarms = (found[column][row].split()[0] for found in blocks)
+            expected = "" if area == "-" else f"{short(float(area), 2)} {short(float(flagged), 2)}"
+            if place.startswith("*") and expected:
+                expected = f"**{expected}**, {float(alarms):.1%}"
+            assert number == expected, place
