@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tiny_tables import SMALL, records, run
 
 from experiments.__main__ import main
 from experiments.gathered import read_gathered
+from experiments.methods import REPOSITORY
 
 
 def write(file: Path, *runs: dict[str, Any]) -> None:
@@ -113,3 +115,11 @@ def test_a_file_that_was_cut_short_is_named(root: Path, out: Path, tmp_path: Pat
 def test_runs_are_gathered_for_the_report_alone(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, out, "--measured", "runs.jsonl.gz") == 2
     assert "--measured goes with 'reproduction --finished' alone" in capsys.readouterr().err
+
+
+def test_ours_can_be_read_and_say_what_they_were_measured_with() -> None:
+    runs = read_gathered(REPOSITORY / "experiments" / "measured.jsonl.gz")
+    assert len(runs) > 300
+    assert all(key == run["key"] and run["commit"] and run["versions"] and run["device"] for key, run in runs.items())
+    # Nobody's own paths.
+    assert not [run["key"] for run in runs.values() if re.search(r'"/(home|root|tmp|work)/', json.dumps(run))]

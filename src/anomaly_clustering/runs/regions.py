@@ -17,7 +17,7 @@ from anomaly_clustering.runs.patch_scores import SHOW_DEFECTS, shows_defects
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unusual import grade, graded, scale_of_run
 
-# Heat above which a patch is of a region: of what is found so on metal nuts and pills 95% and more lies on a defect, and
+# Heat above which a patch is of a region: of what is found so on metal nuts and pills 95% or more lies on a defect, and
 # 51% to 92% of the defective images have such a region; at .1 half as much again is found beside defects.
 HOT = 0.25
 # In patches; what is smaller is an edge of one patch that just reaches the threshold.
