@@ -129,6 +129,7 @@ SECTIONS = {
     "normals": "A few normal images, NMI",
     "aspect": "Images that keep their aspect, NMI",
     "unknown": "Types of defects that come later",
+    "rival": "Training on top of the same regions",
     "localisation": "Do weights that localise defects better group better? (section 4.3)",
 }
 RESIDUALS, SEMI = "Signed residuals", "Signed residuals (semi)"
@@ -234,3 +235,15 @@ def test_types_that_come_later_are_told_as_they_were_measured() -> None:
             if place.startswith("*") and expected:
                 expected = f"**{expected}**, {float(alarms):.1%}"
             assert number == expected, place
+
+
+def test_what_training_brings_is_told_as_it_was_measured() -> None:
+    rows = table_of("docs/baselines.md", "| NMI / ARI / F1 | images |")
+    assert len(rows) == 6
+    blocks = [block(SECTIONS["rival"], LITE, metric) for metric in ("NMI", "ARI", "F1")]
+    for name, _, ours, trained in rows:
+        place, _, features = name.partition(", ")
+        column = COLUMNS.get(place, place)
+        what = RESIDUALS if features == "signed residuals" else "Weighted averages"
+        assert ours == " / ".join(found[f"{what}, bagged Ward"][column].partition("all ")[2] for found in blocks), name
+        assert trained == " / ".join(found[f"{what}, prototypes"][column] for found in blocks), name
