@@ -173,9 +173,9 @@ TABLES: dict[str, Table] = {
         groups=(),
         leads=False,
         seeds=3,
-        note="Prototypes are trained on the embeddings that the row above them clusters: mean ± standard deviation over "
-        "seeds, each of which draws references anew. Of the other rows first come those over {resamples} random subsets of "
-        "90% of the images, then the mean on all images.",
+        note="Prototypes are trained on the embeddings that the row above them clusters: mean ± standard deviation "
+        "over seeds, each of which draws references anew. Of the other rows first come those over {resamples} random "
+        "subsets of 90% of the images, then the mean on all images.",
     ),
     "report": Table(
         "What the report shows of good images, and where it outlines defects",
