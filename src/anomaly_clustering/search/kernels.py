@@ -153,10 +153,10 @@ def _argmin(row):
 @compiled()
 @no_type_check
 def _update(least, where, row, m):
-    """The least number of each column so far, and its row, with row `m`."""
+    """The least number of each column so far, and its row, with row `m`: the last of several, as `_argmin` has it."""
     for j in range(len(row)):
         value = row[j]
-        closer = value < least[j]
+        closer = value <= least[j]
         where[j] = m if closer else where[j]
         least[j] = value if closer else least[j]
 
