@@ -46,9 +46,12 @@ def list_missing(name: str, parts: Sequence[tuple[str, Command]], store: Store) 
         print(f"  {cell}")
     for what, why in absences.items():
         print(f"  missing: {what}: {why}")
-    seconds = estimate(list(missing.values()), store)
-    took = "unknown, since nothing was measured yet" if seconds is None else str(timedelta(seconds=round(seconds)))
-    print(f"{name}: {len(missing)} of {len(all_cells)} runs to compute; one after the other they take {took}")
+    seconds, unlike = estimate(list(missing.values()), store)
+    print(f"{name}: {len(missing)} of {len(all_cells)} runs to compute")
+    if seconds:
+        print(f"  one after the other they take {timedelta(seconds=round(seconds))}" + (" and more" if unlike else ""))
+    if unlike:
+        print(f"  how long these take is unknown, since none was run yet: {', '.join(unlike)}")
 
 
 def _with_weights(cells: Sequence[Cell], plan: Plan) -> list[Cell]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from anomaly_clustering.clustering.methods import LINKAGES
 from anomaly_clustering.mic.options import Options
@@ -97,22 +97,24 @@ def _features(cell: Cell) -> str:
     return json.dumps([model["class_path"], options], sort_keys=True)
 
 
-def estimate(cells: Sequence[Cell], store: Store) -> float | None:
-    """Seconds that cells will take one after the other, as like ones took; None where nothing was measured yet."""
-    known = store.all()
-    if not known:
-        return None
+class Estimate(NamedTuple):
+    """How long cells will take, one after the other.
 
-    def seconds(cell: Cell) -> float:
-        alike = (
-            [
-                record
-                for record in known
-                if (record["method"], record["dataset"]) == (cell.method, cell.category.dataset)
-            ],
-            [record for record in known if record["method"] == cell.method],
-            known,
-        )
-        return fmean(record["duration_s"] for record in next(filter(None, alike)))
+    Attributes:
+        seconds: of those whose method was measured before, on the same data where that was.
+        unlike: names of the methods that never were, whose cells the seconds leave out.
+    """
 
-    return sum(map(seconds, cells))
+    seconds: float
+    unlike: list[str]
+
+
+def estimate(cells: Sequence[Cell], store: Store) -> Estimate:
+    """What cells will take, as like ones took."""
+    took: dict[tuple[str, str | None], list[float]] = {}
+    for record in store.all():
+        for dataset in (record["dataset"], None):
+            took.setdefault((record["method"], dataset), []).append(record["duration_s"])
+    alike = [took.get((cell.method, cell.category.dataset), took.get((cell.method, None))) for cell in cells]
+    unlike = {cell.method: None for cell, seconds in zip(cells, alike, strict=True) if seconds is None}
+    return Estimate(sum(fmean(seconds) for seconds in alike if seconds), list(unlike))
