@@ -27,6 +27,7 @@ from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.training import precision_of_training, predicted
+from experiments.epochs_told import EpochsTold
 from experiments.follow import Followed, follow
 from experiments.left_out import LeftOut, told
 from experiments.methods import REPOSITORY
@@ -76,7 +77,7 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
     given["precision"] = precision_of_training(module, given.get("precision"), accelerator)
     resolved = resolve(config)
     with follow(followed, resolved) as (logger, callbacks):
-        callbacks = [*_listed(given.pop("callbacks", None)), epochs, *callbacks]
+        callbacks = [*_listed(given.pop("callbacks", None)), epochs, EpochsTold(), *callbacks]
         trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": logger, "callbacks": callbacks})
         if is_overridden("training_step", module, LightningModule):
             trainer.fit(module, datamodule=data)

@@ -1,6 +1,7 @@
 """Cells of experiments: each is computed once and tells how it came about; one that fails stops no other."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import test_tracking
 from tiny_tables import records, run
 
-from experiments import command, compute, tables
+from experiments import command, compute, epochs_told, tables
 from experiments.categories import MVTEC, Category, fingerprint
 from experiments.cells import Settings, Store, cell
 from experiments.methods import DISTANCES, WEIGHTED, Method
@@ -91,6 +92,19 @@ def test_labels_of_a_trained_method_are_those_of_its_predictions(root: Path) -> 
     outcome = compute.compute(config | {"trainer": {"max_epochs": 1}})
     assert outcome.arrays["target"].tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert np.unique(outcome.arrays["labels"]).max() <= 1
+
+
+def test_a_long_training_says_how_far_it_is(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = cell("", WEIGHTED, MVTEC[0], 0, Settings(root, image_size=64)).config
+    config["model"] = {"class_path": "baseline.Brightness", "init_args": {"clusters": 2}}
+    compute.compute(config | {"trainer": {"max_epochs": 3}})
+    assert "epochs" not in capsys.readouterr().err  # It took less than a minute.
+    monkeypatch.setattr(epochs_told, "EVERY", 0)
+    compute.compute(config | {"trainer": {"max_epochs": 3}})
+    said = re.findall(r"Brightness: (\d) of 3 epochs, about 0:00:\d\d to the last", capsys.readouterr().err)
+    assert said == ["1", "2"]
 
 
 def test_runs_are_seen_in_wandb_and_on_disk(
