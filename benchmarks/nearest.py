@@ -30,7 +30,7 @@ from torch import Tensor
 from anomaly_clustering.search.float_factors import matrix_product
 from anomaly_clustering.search.nearest import pairwise_nearest
 from anomaly_clustering.search.precision import TYPES, resolve
-from anomaly_clustering.search.threads import in_order
+from anomaly_clustering.system.threads import in_order
 
 
 def with_faiss(bags: Tensor) -> None:

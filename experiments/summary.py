@@ -110,13 +110,19 @@ def group_mean(
 
 
 def _of_seeds(records: Sequence[Mapping[str, Any]], metric: str, of_subsets: bool) -> Number | None:
-    """Mean and standard error over seeds; or of runs on random subsets the mean and standard error over these."""
-    scores = [record["metrics"] for record in records]
-    if of_subsets and (subsets := [score for score in scores if f"{metric}_mean" in score]):
-        return _mean([Number(score[f"{metric}_mean"], score[f"{metric}_se"]) for score in subsets])
-    values = [score[metric] for score in scores if metric in score]
-    if not values:
-        return None
+    """Mean and standard error over seeds; or of runs on random subsets over these, each subset's mean over the seeds.
+
+    Subsets are the same whatever the seed, so that seeds have much of their error in common.
+    """
+    spreads = [spread["subsets"] for record in records if (spread := record.get("spreads", {}).get(metric))]
+    if of_subsets and spreads:
+        return _with_error([fmean(seeds) for seeds in zip(*spreads, strict=True)])
+    values = [record["metrics"][metric] for record in records if metric in record["metrics"]]
+    return _with_error(values) if values else None
+
+
+def _with_error(values: Sequence[float]) -> Number:
+    """Mean and standard error of independent values."""
     return Number(fmean(values), stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None)
 
 

@@ -23,7 +23,7 @@ from anomaly_clustering.data.kept_size import kept_size
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
-from anomaly_clustering.features.canvas import by_size, in_order
+from anomaly_clustering.features.canvas import by_size, reunited
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import method_arguments
@@ -86,7 +86,7 @@ def test_canvases_give_back_each_image_and_its_place() -> None:
     assert sorted(len(part) for _, part in parts) == [1, 1, 2]
     for places, part in parts:
         assert all(torch.equal(one, images[place][:3]) for place, one in zip(places.tolist(), part, strict=True))
-    sums = in_order([places for places, _ in parts], [part.sum((1, 2, 3)) for _, part in parts])
+    sums = reunited([places for places, _ in parts], [part.sum((1, 2, 3)) for _, part in parts])
     torch.testing.assert_close(sums, torch.stack([image[:3].sum() for image in images]))
 
 

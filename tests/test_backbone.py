@@ -9,6 +9,7 @@ from conftest import SHARED
 from safetensors.torch import save_file
 
 from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.published import EMBEDDED
 
 RESNET18 = SHARED / "weights" / "resnet18_layer3.safetensors"
@@ -263,6 +264,20 @@ def test_a_network_that_is_there_twice_is_not_chosen_by_chance(checkpoint: Path,
     torch.save(twice, tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"the network 2 times, below 'teacher\.', 'student\.'; save one of them"):
         Backbone("resnet18", checkpoint=tmp_path / "a.pth")
+
+
+def test_bags_are_the_same_bits_with_any_number_of_threads_in_batches_of_any_size() -> None:
+    embedder, images = Embedder(Backbone("embedded", layer="pyramid").folded()), torch.rand(5, 3, 96, 96)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            found.append(embedder.levels({"image": images}))
+            last = embedder.levels({"image": images[4:]})
+        assert all(torch.equal(one, level[4:]) for one, level in zip(last, found[0], strict=True))
+    torch.set_num_threads(1)
+    for other in found[1:]:
+        assert all(torch.equal(one, another) for one, another in zip(found[0], other, strict=True))
 
 
 def test_convolutions_are_exact_whatever_a_gpu_would_round_them_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,3 +130,11 @@ def test_a_mean_that_was_printed_of_other_categories_is_said_to_be_and_not_compa
     group = Group("mean of 2", "all", "all", (CABLE, BOTTLE))
     results = {("a", CABLE): [record(0.5)]}
     assert shown(results, group)[2] == ".500 [of 2: .450]"
+
+
+def test_the_error_over_subsets_is_not_made_small_by_seeds_that_saw_the_same_subsets() -> None:
+    subsets = np.linspace(0.2, 0.8, 20).tolist()
+    runs = {("a", BOTTLE): [record(0.5, subsets), record(0.5, [value + 0.02 for value in subsets])]}
+    table = Table("Own", {"a": WEIGHTED}, metrics=("nmi",), groups=(single(BOTTLE),), of_subsets=True)
+    (found,) = entries(table, {}, runs)
+    assert found.ours == pytest.approx((0.51, np.std(subsets, ddof=1) / 20**0.5))

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from test_mic import folder, run_mic
 
-from anomaly_clustering.mic import resampling
+from anomaly_clustering.mic import MIC, resampling
 from anomaly_clustering.mic.resampling import all_nearest, rarity_within, subsets
 from anomaly_clustering.mic.scores import Reduce, rarity
 from anomaly_clustering.mic.spread import mean_and_standard_error
@@ -18,7 +19,7 @@ def bags(n: int = 9) -> torch.Tensor:
     return F.normalize(torch.randn(n, 5, 8), dim=-1)
 
 
-@pytest.mark.parametrize("reduce", ["mean", "max", "min"])
+@pytest.mark.parametrize("reduce", get_args(Reduce))
 def test_scores_of_a_subset_are_those_of_its_bags_alone(reduce: Reduce) -> None:
     z = bags()
     chosen = torch.tensor([0, 2, 3, 7, 8])
@@ -35,6 +36,12 @@ def test_subsets_hold_ninety_percent_and_repeat_by_seed() -> None:
 
 def test_standard_error_by_hand() -> None:
     assert mean_and_standard_error(np.array([1.0, 2, 3])) == pytest.approx((2, 1 / 3**0.5))
+
+
+def test_how_subsets_are_weighed_does_not_hang_on_the_number_of_images() -> None:
+    with pytest.raises(ValueError, match="give one of these, got 'auto'"):
+        MIC("embedded", resamples=2, num_references="auto")
+    MIC("embedded", resamples=2, num_references="auto", views=2)
 
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

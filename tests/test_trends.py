@@ -99,6 +99,20 @@ def test_a_type_that_came_later_only_is_marked_itself_and_not_the_one_that_it_is
     assert marks["dent"] is None or marks["dent"].within < marks["dent"].elsewhere
 
 
+def test_a_defect_whose_own_share_falls_is_not_said_to_rise_by_unknown_images_that_are_nearest_to_it() -> None:
+    day = np.repeat(np.arange(4), 200)
+    later = day >= 2
+    # On the last days fewer images of both, and many that are of neither, though nearer to the first.
+    kind = np.concatenate([np.tile([0, 1], 200), np.tile(np.repeat([0, 1, 2], [60, 60, 80]), 2)])
+    centres = np.array([[0.0, 0.0], [9.0, 0.0], [2.0, 0.0]])
+    embeddings = centres[kind] + np.random.default_rng(0).normal(size=(800, 2)) / 10
+    seen = Seen([Path(f"{i}.png") for i in range(800)], np.minimum(kind, 1) * (kind < 2), later, kind == 2, embeddings)
+    found = trends(seen, Periods(list("1234"), day, np.arange(800), "day"), {0: "dent", 1: "scratch"})
+    marks = {course.name: course.change for course in found.defects}
+    assert marks["dent"] is None
+    assert marks["scratch"].within < marks["scratch"].elsewhere or marks["scratch"].first < 2
+
+
 def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number() -> None:
     seen = Seen(IMAGES, np.array([0, 1, 2, 2, 10, 9]), np.zeros(6, bool), np.zeros(6, bool), None)
     found = trends(seen, Periods(["a"], np.zeros(6, dtype=int), np.arange(6), "batch"), {0: "dent", 2: "dent", 1: ""})

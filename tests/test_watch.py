@@ -21,6 +21,7 @@ from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, strangers
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.runs.watched import ChangingError, Watcher
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
 OFTEN = ["--every", "0.02", "--false-alarms", "0.1"]
@@ -175,6 +176,23 @@ def test_a_file_that_stays_broken_is_named_and_taken_when_it_is_whole(run: Path,
     assert "in/a.png" in str(line["error"])
     Path("in/a.png").write_bytes(whole)
     assert [row["path"] for row in once(capsys)] == ["in/a.png"]
+
+
+def test_a_file_that_is_written_while_it_is_read_is_taken_at_the_next_look(
+    run: Path, make_image: MakeImage, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    take, tries = Watcher.take, []
+
+    def first_written(watcher: Watcher, path: Path) -> object:
+        tries.append(path)
+        if len(tries) == 1:
+            raise ChangingError("it grows")
+        return take(watcher, path)
+
+    monkeypatch.setattr(Watcher, "take", first_written)
+    assert [row["path"] for row in once(capsys)] == ["in/a.png"]
+    assert len(tries) == 2
 
 
 def test_a_line_that_was_cut_off_and_a_row_that_was_not_written_are_made_good(

@@ -115,8 +115,11 @@ def _taken(watcher: Watcher, folder: _Folder, path: Path, *, every: float) -> di
     """The row of a file; None where there is none, or not yet."""
     try:
         row = _waiting(lambda: watcher.take(path), every)
-    except (ChangingError, FileNotFoundError):
+    except FileNotFoundError:
         folder.leave(path)
+        return None
+    except ChangingError:
+        # It waits for the next look.
         return None
     except (UnreadableImageError, OSError) as error:
         if folder.fail(path):

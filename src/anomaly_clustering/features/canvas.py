@@ -48,7 +48,7 @@ def together(parts: Sequence[Float[Tensor, "_ channels _ _"]]) -> Float[Tensor, 
     return torch.cat([F.pad(part, (0, width - part.shape[3], 0, height - part.shape[2])) for part in parts])
 
 
-def in_order(places: Sequence[Int[Tensor, " _"]], parts: Sequence[Tensor]) -> Tensor:
+def reunited(places: Sequence[Int[Tensor, " _"]], parts: Sequence[Tensor]) -> Tensor:
     """What became of the images of each size, one tensor in the order of the canvases.
 
     Args:
@@ -56,7 +56,7 @@ def in_order(places: Sequence[Int[Tensor, " _"]], parts: Sequence[Tensor]) -> Te
         parts: tensors with an entry for each of them, of one shape but for their number.
 
     Example:
-        >>> in_order([torch.tensor([1]), torch.tensor([0, 2])], [torch.tensor([5]), torch.tensor([3, 7])]).tolist()
+        >>> reunited([torch.tensor([1]), torch.tensor([0, 2])], [torch.tensor([5]), torch.tensor([3, 7])]).tolist()
         [3, 5, 7]
     """
     return torch.cat([*parts])[torch.cat([*places]).argsort()]

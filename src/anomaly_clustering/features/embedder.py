@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader, Subset
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag, check_kernel_size, on_grid
 from anomaly_clustering.features.cache import DIGITS, Cache, settings_digest, tensors_digest
-from anomaly_clustering.features.canvas import by_size, in_order
+from anomaly_clustering.features.canvas import by_size, reunited
 from anomaly_clustering.features.views import turn
 from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.threads import in_order
 
-# Images that a processor embeds at a time, for each thread.
+# Images that a thread of a processor embeds at a time: its memory is used again for the next, for many it would ever be new.
 AT_ONCE = 2
 
 
@@ -154,25 +155,43 @@ class Embedder(nn.Module):
         Args:
             images: as `forward` takes them.
         """
-        if self.side is None:
-            feature_map = self.backbone(images)
-            return feature_map.mean((2, 3)), (feature_map.shape[2], feature_map.shape[3])
-        places, parts = zip(*by_size(images), strict=True)
-        return in_order(places, [self.backbone(part).mean((2, 3)) for part in parts]), self._grids[0]
+        grids: list[tuple[int, int]] = []
+
+        def mean(part: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b d"]]:
+            feature_map = self.backbone(part)
+            grids.append((feature_map.shape[2], feature_map.shape[3]))
+            return [feature_map.mean((2, 3))]
+
+        (found,) = self._part_by_part(mean, images)
+        return found, grids[0] if self.side is None else self._grids[0]
 
     def _embed(self, images: Float[Tensor, "b channels height width"], view: int) -> list[Float[Tensor, "b _ _ _"]]:
-        if self.side is None:
-            if images.shape[1] == 4:
-                raise ValueError(
-                    "images that keep their aspect come with a data module, but the trainer has loaders alone"
-                )
-            return self._bags(turn(images, view))
-        places, parts = zip(*by_size(images), strict=True)
-        of_parts = [
-            [on_grid(level, grid) for level, grid in zip(self._bags(turn(part, view)), self._grids, strict=True)]
-            for part in parts
-        ]
-        return [in_order(places, level) for level in zip(*of_parts, strict=True)]
+        if self.side is None and images.shape[1] == 4:
+            raise ValueError("images that keep their aspect come with a data module, but the trainer has loaders alone")
+        grids = [] if self.side is None else self._grids
+
+        def embed(part: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
+            levels = self.bags_of(turn(part, view))
+            return [on_grid(level, grid) for level, grid in zip(levels, grids, strict=True)] if grids else levels
+
+        return self._part_by_part(embed, images)
+
+    def _part_by_part(
+        self,
+        work: Callable[[Float[Tensor, "_ 3 _ _"]], list[Tensor]],
+        images: Float[Tensor, "b channels height width"],
+    ) -> list[Tensor]:
+        """What becomes of images of one size, as many as are embedded at a time, together in the order of the batch.
+
+        On a processor each part is computed by one thread, so that it is rounded alike whatever their number.
+        """
+        places, groups = [torch.arange(len(images))], [images]
+        if self.side is not None:
+            places, groups = map(list, zip(*by_size(images), strict=True))
+        size = AT_ONCE if images.device.type == "cpu" else max(1, len(images))
+        parts = [part for group in groups for part in group.split(size)]
+        found = zip(*in_order(work, parts, device=images.device), strict=True)
+        return [torch.cat(level) if self.side is None else reunited(places, level) for level in found]
 
     @property
     def _grids(self) -> list[tuple[int, int]]:
@@ -182,12 +201,6 @@ class Embedder(nn.Module):
             square = self.backbone.mean.new_zeros(1, 3, self.side, self.side)
             self._grids_of_side[self.side] = [(level.shape[2], level.shape[3]) for level in self.backbone.maps(square)]
         return self._grids_of_side[self.side]
-
-    def _bags(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
-        # The memory that a processor needs for a few images is used again for the next; for many it is ever new.
-        at_once = AT_ONCE * torch.get_num_threads() if images.device.type == "cpu" else max(1, len(images))
-        parts = [self.bags_of(part) for part in images.split(at_once)]
-        return [torch.cat(level) for level in zip(*parts, strict=True)]
 
     def bags_of(self, images: Float[Tensor, "b 3 height width"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Bags [B, h, w, D], one for each level, of images that fit into memory together.

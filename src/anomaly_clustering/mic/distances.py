@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
-from anomaly_clustering.search.threads import in_order
+from anomaly_clustering.system.threads import in_order
 
 OverPatches = Literal["max", "mean", "min"]
 Symmetrise = Literal["max", "mean"]

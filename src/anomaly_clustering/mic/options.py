@@ -85,6 +85,11 @@ class Options:
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {self.num_clusters!r}")
         if self.resamples == 1:
             raise ValueError("resamples must be 0 (none) or at least 2, got 1")
+        if self.resamples and self.num_references == "auto" and self._compares_bags:
+            raise ValueError(
+                "resamples weigh the patches of each subset anew where all images are compared (num_references 'all'), "
+                "and not where some are (a number): give one of these, got 'auto'"
+            )
         if not (isinstance(self.normal_fraction, Real) and 0 < self.normal_fraction <= 1):
             raise ValueError(f"normal_fraction must be above 0 and at most 1, got {given['normal_fraction']!r}")
         check_tau(self.tau)
@@ -147,8 +152,12 @@ class Options:
     @property
     def weighs_subsets(self) -> bool:
         """Whether resampling weighs the patches of each subset anew, since weights depend on the other images."""
-        compares_all = self.weights == "rarity" and self.num_references in (None, "all") and not self.streams
-        return bool(self.resamples) and self.weighs and compares_all
+        return bool(self.resamples) and self._compares_bags and self.num_references in (None, "all")
+
+    @property
+    def _compares_bags(self) -> bool:
+        """Whether images may be compared when all of them are known."""
+        return self.weighs and self.weights == "rarity" and not self.streams
 
     @property
     def localises(self) -> bool:

@@ -77,10 +77,13 @@ class NormalPatches:
 
     def __call__(self, bags: Float[Tensor, "b m d"], positions: Int[Tensor, " b"]) -> dict[str, Tensor]:
         assert self.reference_bags is not None
-        # Against fewer patches all distances are larger, so those of later images would not compare with the scores.
-        later = novelty(bags, self.reference_bags[0].to(bags), self.precision)
+        scores = novelty(bags, self.bags.flatten(0, 1), self.precision)
+        later = scores
+        if len(self.kept) < self.bags.shape[0] * self.bags.shape[1]:
+            # Against fewer patches all distances are larger, so those of later images would not compare with these.
+            later = novelty(bags, self.reference_bags[0].to(bags), self.precision)
         return {
-            "scores": novelty(bags, self.bags.flatten(0, 1), self.precision),
+            "scores": scores,
             "mean_scores": later.mean(1),
             "top_scores": top_means(later),
         }

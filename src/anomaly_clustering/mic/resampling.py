@@ -3,15 +3,14 @@
 bags [N, M, D] --> nearest [N, N, M] --subset of S of N images--> scores [S, M]
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.mic.scores import Reduce, interval_mean
 from anomaly_clustering.search.nearest import pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
@@ -19,6 +18,12 @@ from anomaly_clustering.search.precision import Precision
 FRACTION = 0.9
 # Distances of all patches to all images, beyond which a data set is too large to be kept whole.
 MOST_BYTES = 8 * 2**30
+# Distances to the other images [S - 1, S, M] -> scores [S, M].
+OVER_OTHERS: Mapping[Reduce, Callable[[Tensor], Tensor]] = {
+    "max": lambda distances: distances.amax(0),
+    "min": lambda distances: distances.amin(0),
+    "interval": interval_mean,
+}
 
 
 def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Iterator[Int[np.ndarray, " s"]]:
@@ -100,8 +105,6 @@ def rarity_within(
         # A product with zeros and ones reads the distances where they lie; to itself an image has distance zero.
         kept = torch.zeros(len(nearest), device=nearest.device).index_fill(0, chosen, 1)
         return torch.einsum("nkm,k->nm", nearest, kept)[chosen] / (len(chosen) - 1)
-    within = nearest[chosen[:, None], chosen]
-    itself = torch.eye(len(chosen), dtype=torch.bool, device=nearest.device)[..., None]
-    if reduce == "max":
-        return within.masked_fill(itself, -math.inf).amax(1)
-    return within.masked_fill(itself, math.inf).amin(1)
+    others = ~torch.eye(len(chosen), dtype=torch.bool, device=nearest.device)
+    within = nearest[chosen[:, None], chosen][others].unflatten(0, (len(chosen), -1)).transpose(0, 1)
+    return OVER_OTHERS[reduce](within)

@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from anomaly_clustering.search.threads import in_order
+from anomaly_clustering.system.threads import in_order
 
 # Patches of an image that are looked at, the heaviest ones: with all others NMI changes by less than .005.
 HEAVIEST = 96

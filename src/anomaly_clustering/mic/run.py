@@ -67,7 +67,7 @@ class Run:
     def shared(self) -> dict[str, Tensor]:
         """What is kept in the cache beside a row for each image."""
         if self.stream is not None:
-            return {"tau": torch.tensor(self.tau), "normal_top_scores": self.normal_top_scores}
+            return {"tau": torch.tensor(self.tau, dtype=torch.float64), "normal_top_scores": self.normal_top_scores}
         if self.references is None:
             return {}
         return {"reference_bags": self.references, "normal_top_scores": self.normal_top_scores}

@@ -4,7 +4,7 @@ References are at hand before the first image comes, so that no bag has to be ke
 embedded as those of the run were, and the work grows with the number of images, not with its square.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from anomaly_clustering.features.bags import on_grid
-from anomaly_clustering.features.embedder import Embedder
+from anomaly_clustering.features.embedder import AT_ONCE, Embedder
 from anomaly_clustering.features.views import turn_back
 from anomaly_clustering.mic.references import SEED, draw
 from anomaly_clustering.mic.residuals import residual_average
@@ -21,6 +21,7 @@ from anomaly_clustering.mic.scores import TOP, Reduce, novelty, rarity, top_mean
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.weights import choose_tau, effective_number, soften, weighted_average
 from anomaly_clustering.search.precision import Precision
+from anomaly_clustering.system.threads import in_order
 
 # Images to compare with, where no other number is given: of 100 among others, NMI is the same.
 IMAGES = 32
@@ -164,11 +165,18 @@ class Stream:
             rows and columns of an image summing to one, and `embeddings` [B, D], the averages of its levels one after
             another.
         """
-        found = [self._seen(batch, view) for view in range(self.how.views)]
+        found = self._of_views(lambda view: self._seen(batch, view), batch["image"])
         scores, averages = (torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
         weights = soften(scores.flatten(1), self.tau, self.how.top_k).view_as(scores)
         unusual = {"mean_scores": scores.mean((1, 2)), "top_scores": top_means(scores.flatten(1))}
         return unusual | {"weights": weights, "embeddings": averages}
+
+    def _of_views(
+        self, seen: Callable[[int], tuple[Tensor, Tensor]], images: Float[Tensor, "b channels height width"]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Of images so few that one thread embeds them the views are shared out; else each view's images are."""
+        views = range(self.how.views)
+        return list(in_order(seen, views, device=images.device) if len(images) <= AT_ONCE else map(seen, views))
 
     def _seen(self, batch: Mapping[str, Any], view: int) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b d"]]:
         """Scores, turned back, and the averages of all levels, of one view."""

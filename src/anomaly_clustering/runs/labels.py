@@ -14,6 +14,8 @@ from anomaly_clustering.system.tables import read_csv
 
 # Of a cluster: far more than a person names, and few enough to be counted one by one.
 LARGEST = 999_999
+# The number of what is like no image of the run.
+UNKNOWN = -1
 # Characters of what is wrong.
 LONGEST = 200
 REQUIRED = ("path", "cluster", "label", "unsure")
@@ -47,7 +49,7 @@ def read_labels(file: Path) -> list[Labelled]:
     """The rows of `labels.csv`, as the report saves them, or of the `labels.json` of an earlier version.
 
     Where a spreadsheet gave images of one cluster several labels, the most frequent one keeps the number, and those of
-    each other label become a cluster of their own.
+    each other label become a cluster of their own; so do unknown images that have a label.
 
     Args:
         file: JSON if its name ends in `.json`, else CSV.
@@ -97,20 +99,25 @@ def read_labels(file: Path) -> list[Labelled]:
 
 
 def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
-    """js/label-table.js has the same."""
+    """Of several labels of a cluster the most frequent one keeps its number; js/label-table.js has the same.
+
+    Unknown images that were given a label are a cluster from now on. The order of the rows counts for nothing.
+    """
     counts: dict[int, Counter[str]] = {}
     for image in labels:
         counts.setdefault(image.cluster, Counter())[image.label] += 1
     number: dict[tuple[int, str], int] = {}
     free = count(max(counts) + 1)
-    for cluster, by_label in counts.items():
-        (first, _), *others = by_label.most_common()
-        number |= {(cluster, first): cluster} | {(cluster, label): next(free) for label, _ in others}
+    for cluster, by_label in sorted(counts.items()):
+        # As JavaScript compares texts.
+        often = sorted(by_label, key=lambda label: (-by_label[label], label.encode("utf-16-be", "surrogatepass")))
+        first, *others = often if cluster != UNKNOWN else ["", *filter(None, often)]
+        number |= {(cluster, first): cluster} | {(cluster, label): next(free) for label in others}
     return [image._replace(cluster=number[image.cluster, image.label]) for image in labels]
 
 
 def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
-    cluster = _whole(row["cluster"], f"cluster of image {number}", least=-1, most=LARGEST)
+    cluster = _whole(row["cluster"], f"cluster of image {number}", least=UNKNOWN, most=LARGEST)
     unsure = _whole(row["unsure"], f"unsure of image {number}", least=0, most=1)
     return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, number))
 
@@ -119,7 +126,7 @@ def _not_in(row: Mapping[str, Any], number: int) -> tuple[int, ...]:
     """A list in JSON; in a table numbers with semicolons between them."""
     told = row.get("not_in") or ""
     values = [value for value in told.split(SEPARATOR) if value.strip()] if isinstance(told, str) else told
-    found = (_whole(value, f"not_in of image {number}", least=-1, most=LARGEST) for value in values)
+    found = (_whole(value, f"not_in of image {number}", least=UNKNOWN, most=LARGEST) for value in values)
     return tuple(dict.fromkeys(found))
 
 

@@ -177,7 +177,8 @@ def _opened(told: Told) -> tuple[Stream, bool]:
     with _opening, torch.inference_mode():
         if told.name not in _open:
             _open.clear()
-            mic = MIC(**told.options).to(ACCELERATOR).eval()
+            # Names in a cache tell of the data, which is not here.
+            mic = MIC(**{**told.options, "cache": None}).to(ACCELERATOR).eval()
             mic.embedder.side = told.side
             references = torch.from_numpy(np.array(told.references))
             positions = None if told.positions is None else torch.from_numpy(np.array(told.positions))

@@ -168,10 +168,14 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
 
     images = np.bincount(periods.of, minlength=count)
     known = ~unknown
-    courses = [
-        _course(name, np.bincount(periods.of[known & (kind == i)], minlength=count), images, changes[i], beyond[i])
-        for i, name in enumerate(defects)
-    ]
+    courses = []
+    for i, name in enumerate(defects):
+        counts, counted = (
+            np.bincount(periods.of[some], minlength=count) for some in (known & (kind == i), tested == i)
+        )
+        # Where unknown images alone make up what was tested, the change is theirs.
+        moves = _rises(changes[i], counts, images) == _rises(changes[i], counted, images)
+        courses.append(_course(name, counts, images, changes[i], beyond[i] and moves))
     course = None
     if later.any():
         found, of = (np.bincount(periods.of[some], minlength=count) for some in (later & unknown, later))
@@ -190,7 +194,7 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
 
 
 def _course(
-    name: str, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " t"], change: Change, beyond: np.bool_
+    name: str, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " t"], change: Change, beyond: bool | np.bool_
 ) -> Course:
     return Course(name, counts, of, change.p_value, _marked(change, counts, of) if beyond else None)
 
@@ -200,6 +204,11 @@ def _marked(change: Change, sums: Float[np.ndarray, " t"] | Int[np.ndarray, " t"
     within[change.first : change.last + 1] = True
     means = [float(sums[some].sum() / max(1, of[some].sum())) for some in (within, ~within)]
     return Marked(change.first, change.last, *means)
+
+
+def _rises(change: Change, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]) -> bool:
+    mark = _marked(change, counts, of)
+    return mark.within > mark.elsewhere
 
 
 def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:

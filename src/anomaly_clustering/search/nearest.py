@@ -20,7 +20,7 @@ from anomaly_clustering.search import fused
 from anomaly_clustering.search.float_factors import FloatFactors
 from anomaly_clustering.search.integer_factors import IntegerFactors, at_once
 from anomaly_clustering.search.precision import Precision, fused_runs_on, resolve
-from anomaly_clustering.search.threads import in_order
+from anomaly_clustering.system.threads import in_order
 
 # Bytes of a matrix product: about a core's share of the cache; and what keeps all of an accelerator busy for a while.
 BLOCK = 2**21

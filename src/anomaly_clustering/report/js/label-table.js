@@ -49,7 +49,7 @@ function whole(text, field, line, least, most) {
 }
 
 // Images of one cluster to which a spreadsheet gave several labels: those of the most frequent one keep the number, as
-// labels.py has it. Numbers in `clusters` are changed.
+// labels.py has it. Unknown images with a label are a cluster of their own. Numbers in `clusters` are changed.
 function namesOf(clusters, labels) {
   const counts = new Map();
   clusters.forEach((cluster, i) => {
@@ -59,8 +59,9 @@ function namesOf(clusters, labels) {
   });
   const names = [];
   let free = Math.max(...counts.keys()) + 1;
-  for (const [cluster, byLabel] of counts) {
-    const [first, ...others] = [...byLabel].sort(([, a], [, b]) => b - a).map(([label]) => label);
+  for (const [cluster, byLabel] of [...counts].sort(([a], [b]) => a - b)) {
+    const often = [...byLabel].sort(([one, a], [other, b]) => b - a || (one < other ? -1 : 1)).map(([label]) => label);
+    const [first, ...others] = cluster === UNKNOWN ? ["", ...often.filter((label) => label)] : often;
     if (first) names.push([cluster, first]);
     for (const label of others) {
       if (free > LARGEST) throw new Error(t("no_number_left", { cluster, label, most: LARGEST }));

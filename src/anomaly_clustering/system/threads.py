@@ -19,10 +19,11 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
     """`map(work, tasks)`, on a processor by as many threads as PyTorch may use, each computing alone.
 
     PyTorch itself would have all threads share each operation and wait for one another after it, which wastes most of
-    the time where operations are short or the machine has other work. Few results are waiting at any time.
+    the time where operations are short or the machine has other work; and it would round otherwise for each number of
+    threads. Few results are waiting at any time.
 
     Args:
-        work: is called once for each task.
+        work: is called once for each task, with or without gradients and in the precision as here.
         tasks: are taken as threads become free.
         device: where `work` computes; work for an accelerator is handed out by this thread alone.
 
@@ -34,7 +35,7 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
     if threads == 1:
         yield from map(work, tasks)
         return
-    remaining = iter(tasks)
+    work, remaining = _as_here(work), iter(tasks)
     # PyTorch keeps the setting for each thread, and for threads that are yet to come. This thread needs it as well, or
     # what it does with results would spread over cores that compute the next.
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -47,3 +48,15 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+
+
+def _as_here(work: Callable[[T], R]) -> Callable[[T], R]:
+    """Work as it is done in this thread: each has its own setting of gradients and of autocast."""
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    autocast, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def there(task: T) -> R:
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad), torch.autocast("cpu", dtype, autocast):
+            return work(task)
+
+    return there
