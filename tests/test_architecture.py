@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "system": set(),
     "data": {"system"},
     "features": {"system"},
-    "search": set(),
+    "search": {"system"},
     "clustering": set(),
     "metrics": set(),
     "mic": {"system", "features", "search", "clustering", "metrics"},

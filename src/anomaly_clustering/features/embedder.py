@@ -18,7 +18,7 @@ from anomaly_clustering.features.views import turn
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.threads import in_order
 
-# Images that a thread of a processor embeds at a time: its memory is used again for the next, for many it would ever be new.
+# Images that a thread of a processor embeds at a time: its memory is used again for the next ones.
 AT_ONCE = 2
 
 
