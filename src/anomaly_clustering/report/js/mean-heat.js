@@ -1,6 +1,4 @@
 // The mean heat map of a cluster: each patch's mean heat over the images, on a coarse grid, in an image's colours.
-//
-// Defects of one type lie in different places, so that their mean is faint everywhere; its square root shows where.
 
 import { bytesOf } from "report/bytes.js";
 import { run } from "report/run.js";
@@ -15,6 +13,7 @@ export function drawMeanHeat(canvas, images) {
   canvas.width = canvas.height = side;
   const pen = canvas.getContext("2d");
   sums.forEach((sum, c) => {
+    // Defects of one type lie in different places, so that their mean is faint everywhere; its square root shows where.
     const heat = Math.sqrt(sum / (255 * images.length));
     pen.fillStyle = run.palette[Math.round(heat * (run.palette.length - 1))];
     pen.fillRect(c % side, Math.floor(c / side), 1, 1);
