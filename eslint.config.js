@@ -6,7 +6,7 @@ import js from "@eslint/js";
 const BROWSER = [
   ...["addEventListener", "atob", "devicePixelRatio", "document", "getComputedStyle", "localStorage", "navigator"],
   ...["clearTimeout", "innerHeight", "print", "requestAnimationFrame", "setTimeout"],
-  ...["Blob", "Image", "IntersectionObserver", "Option", "ResizeObserver", "URL"],
+  ...["Blob", "Image", "IntersectionObserver", "Option", "ResizeObserver", "TextDecoder", "URL"],
 ];
 
 export default [

@@ -170,6 +170,16 @@ def test_a_table_is_taken_over_whole_or_not_at_all(open_report, tmp_path, conten
     assert tab.evaluate(seen) == before
 
 
+def test_a_table_of_another_encoding_is_refused_and_no_letter_is_replaced(open_report, tmp_path):
+    tab = open_report(planted())
+    name(tab, 2, "Riß")
+    table = saved(tab, "#save-csv", tmp_path)
+    table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
+    tab.locator("#load").set_input_files(table)
+    tab.get_by_text("labels.csv was not loaded: it is not UTF-8; save it as 'CSV UTF-8'").wait_for(timeout=5000)
+    assert "Riß" in titles(tab)
+
+
 def test_page_and_commands_read_a_table_alike_whatever_a_spreadsheet_made_of_it(open_report, tmp_path):
     names = ["=1+1.png", "a;b.png", "-new/c,d.png", 'q"u.png', "plain.png", "x\ny.png", "z.png"]
     paths = [Path(text) for text in names]

@@ -211,6 +211,7 @@ def test_a_folder_with_a_name_that_is_too_long_is_refused_in_a_short_line(here: 
 def test_a_link_that_leads_to_itself_is_no_folder(here: Path, capsys) -> None:
     Path("loop").symlink_to("loop")
     assert "'loop' is a link that leads nowhere" in refused(["cluster", "photos", *SMALL, "--out", "loop"], capsys)
+    assert "loop' is a link that leads nowhere" in refused(["cluster", "photos", *SMALL, "--out", "loop/x"], capsys)
     main(["cluster", "photos", *SMALL, "--out", "run"])
     for words in (
         ["assign", "photos", "--run", "loop"],

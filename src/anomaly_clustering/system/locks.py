@@ -25,6 +25,8 @@ State = Literal["taken", "busy", "unsupported"]
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+# At a folder that others make and remove meanwhile, until it is given up.
+MOST_LOOKS = 1000
 # How the content of a lock begins.
 PROCESS = b"process "
 # Bytes of the name of a folder: file systems hold 255, and while it is written more stands around it.
@@ -170,11 +172,13 @@ def held(file: Path) -> Iterator[State]:
 
 
 def _opened(file: Path) -> int:
-    while True:
-        # Another process may remove the folder while it is empty, also between two looks of `mkdir`.
+    # Another process may remove the folder while it is empty, also between two looks of `mkdir`.
+    for _ in range(MOST_LOOKS):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
+            if lost := next(filter(_leads_nowhere, (file.parent, *file.parent.parents)), None):
+                raise FileNotFoundError(f"{str(lost)!r} is a link that leads nowhere; mend or remove it") from None
             if file.parent.exists() and not file.parent.is_dir():
                 raise
             continue
@@ -182,6 +186,11 @@ def _opened(file: Path) -> int:
             if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
                 raise FileExistsError(f"{str(file)!r} is in the place of a lock and is none; move it away")
             return os.open(file, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
+    raise FileNotFoundError(f"{str(file.parent)!r} takes no new files; choose another folder")
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _is_there(descriptor: int, file: Path) -> bool:

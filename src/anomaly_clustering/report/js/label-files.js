@@ -24,9 +24,18 @@ function decisionsOfJson(text) {
   return content.decisions;
 }
 
+// Letters of another encoding would be replaced in silence.
+async function utf8Of(file) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+  } catch {
+    throw new Error(t("not_utf8"));
+  }
+}
+
 async function load(file) {
   try {
-    const text = await file.text();
+    const text = await utf8Of(file);
     takeOver(file.name.endsWith(".json") ? decisionsOfJson(text) : [decisionOf(rowsOf(text))]);
   } catch (error) {
     say(t("not_loaded", { file: file.name, why: error.message }));
