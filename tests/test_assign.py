@@ -98,7 +98,7 @@ def test_an_image_that_was_moved_away_since_keeps_its_place(run: Path, make_imag
     assert rows(run, "assigned.csv") == before
     page = (run / "report.html").read_text()
     assert page.count(" data-later draggable") == 2
-    assert "1 of the images that came later are no longer there" in page
+    assert "shown grey, since their files are gone: 1 of the images that came later" in page
 
 
 def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,12 +162,14 @@ def test_bad_input_is_named_and_changes_nothing(
     assert "is not of this run: 14 of its images are not in it" in refused(argv, capsys)
     make_image(Path("new/a.png"), 1, seed=20)
     main(["assign", "new", "--run", str(run)])
-    make_image(Path("new/a.png"), 2, seed=20)
-    assert "image 'new/a.png' is not what it was" in refused(["assign", "new", "--run", str(run)], capsys)
+    make_image(Path("flat/a.png"), 2, seed=20).rename("flat/00.png")
+    assert "image 'flat/00.png' is not what it was" in refused(["assign", "flat", "--run", str(run)], capsys)
+    assert "'flat/00.png' for one; put them back" in refused(["assign", "new", "--run", str(run)], capsys)
     (run / "assigned.safetensors").write_bytes(b"cut")
     assert "assigned.safetensors' is damaged" in refused(["assign", "flat", "--run", str(run)], capsys)
-    Path("flat/00.png").rename("elsewhere.png")
-    assert "1 of the 15 images of the run" in refused(["assign", "new", "--run", str(run)], capsys)
+    Path("flat").rename("elsewhere")
+    assert "none of the 15 images of the run" in refused(["assign", "new", "--run", str(run)], capsys)
+    Path("elsewhere").rename("flat")
     (run / "run.safetensors").write_bytes(b"cut")
     assert "run.safetensors' is damaged" in refused(["assign", "flat", "--run", str(run)], capsys)
 

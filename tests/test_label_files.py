@@ -208,4 +208,6 @@ def test_the_message_of_a_saved_table_says_what_it_holds_and_where_it_is(open_re
     name(tab, 2, "scratch")
     saved(tab, "#save-csv", tmp_path)
     tab.get_by_text("Saved labels.csv to the downloads of this browser: 7 images, 4 labelled").wait_for()
-    assert re.fullmatch(r"path,cluster,label,unsure,not_in", (tmp_path / "labels.csv").read_text().splitlines()[0])
+    assert re.fullmatch(
+        r"path,cluster,label,unsure,not_in,content", (tmp_path / "labels.csv").read_text().splitlines()[0]
+    )

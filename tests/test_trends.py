@@ -203,12 +203,15 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     main(["trends", "--run", str(run)])
     assert {row["defect"] for row in rows(run / "trends.csv")} >= {"'=1+0", "'=1+1", "'=1+2"}
     # They are of the run: a new one in its place takes them away.
+    capsys.readouterr()
     main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper", "--overwrite"])
     assert not (run / "trends.csv").exists()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "goes with it when this one is done: assigned.csv, decisions.json, trends.csv; copy the folder" in said
 
 
 def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_came_later(
-    make_image: MakeImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_image: MakeImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for seed in range(20):
@@ -230,6 +233,30 @@ def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_
     counted = sum(count for (_, defect), count in found.items() if defect.startswith(("Cluster", "Unknown")))
     assert counted == 24 - 4 - later
     assert "No finding" in Path("photos-clusters/trends.html").read_text()
+    assert re.search(r"No finding\W+" + str(4 + later), capsys.readouterr().out)
+
+    # A person who moves one of them to another cluster says that it is a defect, and calls another cluster good.
+    own = rows(Path("photos-clusters/assignments.csv"))
+    placed = {row["path"]: int(row["cluster"]) for row in own}
+    good = placed["photos/00.png"]
+    other = next(cluster for cluster in placed.values() if cluster != good)
+    labels = {path: other if path == "photos/00.png" else cluster for path, cluster in placed.items()}
+    names = {other: "dent"}
+
+    def defects() -> dict[str, int]:
+        lines = [f"{path},{cluster},{names.get(cluster, '')},0" for path, cluster in labels.items()]
+        Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]))
+        main(
+            ["trends", "--run", "photos-clusters", "--by", "batch", "--metadata", "made.csv", "--labels", "labels.csv"]
+        )
+        table = rows(Path("photos-clusters/trends.csv"))
+        return {row["defect"]: int(row["images"]) for row in table if row["period"] == "photos"}
+
+    dents = sum(cluster == other for cluster in placed.values())
+    assert (defects()["No finding"], defects()["dent"]) == (3, dents + 1)
+    names[other] = "OK"
+    assert "OK" not in defects()
+    assert defects()["No finding"] == 3 + dents + 1
 
 
 def test_what_is_wrong_is_one_sentence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def cluster(options: argparse.Namespace) -> None:
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as opened:
         if first:
-            opened.enter_context(reserved(out, overwrite=options.overwrite))
+            opened.enter_context(reserved(out, overwrite=options.overwrite, say=partial(print_plainly, console)))
         datamodule = _datamodule(options)
         known, untold = _metadata(options, datamodule)
         mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))

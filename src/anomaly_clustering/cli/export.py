@@ -19,13 +19,18 @@ def export_labels(options: argparse.Namespace) -> None:
     regions = contents = None
     if options.run:
         # Here, since reading a run takes longer than all that other layouts need.
+        from anomaly_clustering.report.content import CONTENT_DIGITS
         from anomaly_clustering.runs.later_images import contents_of, load_later
         from anomaly_clustering.runs.regions import run_regions
         from anomaly_clustering.runs.store import load_run
 
         regions = run_regions(options.run, min_score=options.min_score or 0.0)
         run = load_run(options.run)
-        contents = contents_of(run, load_later(options.run, run))
+        later = load_later(options.run, run)
+        # Of what a file held before and holds by now, that counts which was labelled.
+        whole = {digest[:CONTENT_DIGITS]: digest for digest in later.digests}
+        labelled = {image.path: whole[image.content] for image in labels if image.content in whole}
+        contents = contents_of(run, later) | labelled
     left_out = export(
         labels,
         out,

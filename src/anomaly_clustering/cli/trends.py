@@ -23,9 +23,9 @@ def show_trends(options: argparse.Namespace) -> None:
 
 
 def _print(console: Console, found: Trends) -> None:
-    table = Table("defect", "images", "share", "changed")
+    table = Table("defect", "images", "of all images", "changed")
     total = max(1, int(found.images.sum()))
-    for course in found.defects:
+    for course in [*found.defects, *([found.sound] if found.sound else [])]:
         change = _told(course.change, found, "{:.1%}")
         table.add_row(as_cell(course.name), str(course.total), f"{course.total / total:.1%}", change)
     if found.unknown is not None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,10 +43,16 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
     if options.on_unknown and last and last.row.get("unknown") is True and not last.told:
         # This command was ended after the image was assigned, and before the user's was told of it.
         _tell(options, last.row, last.digest)
-    unknown = False
+    unknown, overwritten = False, set[Path]()
     while True:
         for path in folder.settled():
             row = _taken(watcher, folder, path, every=options.every)
+            if watcher.apart is not None and path not in overwritten:
+                overwritten.add(path)
+                _say(
+                    f"{str(path)!r} held another image before, which goes by {str(watcher.apart)!r} now, since no "
+                    "report can show it any more; let each image have a name of its own"
+                )
             if row is None:
                 continue
             print(json.dumps(row, default=str), flush=True)
@@ -53,8 +60,9 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
                 unknown = True
                 if options.on_unknown:
                     _tell(options, row, watcher.digest)
-        _waiting(watcher.tidy, options.every)
-        if options.once and not folder.waiting:
+        is_last = options.once and not folder.waiting
+        _waiting(partial(watcher.tidy, now=is_last), options.every)
+        if is_last:
             return unknown
         time.sleep(options.every)
 

@@ -13,6 +13,9 @@ from PIL import Image
 from anomaly_clustering.clustering.trees import is_tree
 from anomaly_clustering.report.pictures import Outline
 
+# Of the SHA-256 of a file: no two images share as many.
+CONTENT_DIGITS = 16
+
 
 class Curve(NamedTuple):
     """A number for each K, to choose the number of clusters by.
@@ -90,6 +93,8 @@ class Report:
         outlines: gives the corners of the regions of defects of an image, by its number; threads may ask at once.
         alike: the other images that are most like each one, the most alike first [n, k]; None where that is not known.
         given: labels that the page opens with; None where nobody has labelled yet.
+        contents: of each later image the first digits of the SHA-256 of its file, by which saved labels tell it though
+            the file was moved or overwritten; empty where that is not known.
         metadata: other things that are known of the images, by the name of each: a text for each image, '' where it is
             not told. What is under 'time' is the beginning of a time as ISO 8601 writes it.
 
@@ -139,6 +144,7 @@ class Report:
     outlines: Callable[[int], Sequence[Outline]] = _none
     alike: Int[np.ndarray, "n k"] | None = None
     given: Given | None = None
+    contents: Sequence[str] = ()
     metadata: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -155,6 +161,8 @@ class Report:
                 f"{len(self.labels)} images need a tree and nearest images to match, got {len(self.tree)} merges and "
                 f"{len(self.nearest)} nearest images"
             )
+        if len(self.contents) not in (0, len(self.nearest)):
+            raise ValueError(f"contents must be of {len(self.nearest)} later images, got {len(self.contents)}")
         if not is_tree(self.tree):
             raise ValueError("tree must join each node but the last once, after it was made")
         if self.labels[: self.num_leaves].min() < 0:

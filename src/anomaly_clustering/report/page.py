@@ -100,6 +100,7 @@ def _data(report: Report, drawn: Drawn) -> dict[str, Any]:
         "key": run_key(report.paths[:n], report.labels[:n], report.tree),
         "title": _valid(report.title),
         "paths": [_valid(str(path)) for path in report.paths],
+        "contents": list(report.contents),
         "numClusters": report.num_clusters,
         "names": [_end_of(path, name) for path, name in zip(report.paths, report.names, strict=True)],
         "distances": [_rounded(distance) for distance in report.distances.tolist()],

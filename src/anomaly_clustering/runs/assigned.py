@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +21,13 @@ from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.kept_metadata import load_metadata, write_metadata
 from anomaly_clustering.runs.known import fitted_to, new_to
-from anomaly_clustering.runs.later_images import LaterImages, contents_of
+from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_proposed
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
-from anomaly_clustering.system.files import remove_leftovers
+from anomaly_clustering.system.files import digest, remove_leftovers
 from anomaly_clustering.system.locks import working_on
 
 
@@ -71,9 +72,10 @@ def assign_to_run(
         What `all_rows` makes of the images of this call and of all before: clusters may have been corrected since.
 
     Raises:
-        FileNotFoundError: the folder holds no run, or images of the run are not where they were.
+        FileNotFoundError: the folder holds no run, or no image of the run is where it was.
+        FileExistsError: one of the images has the path of one of the run, and is another.
         ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, an image
-            has changed since it was seen, or `false_alarms` is no share.
+            of the run has changed, or `false_alarms` is no share.
         PermissionError: an image of the run lies outside of the folders.
         BlockingIOError: another process works on the run.
     """
@@ -85,19 +87,24 @@ def assign_to_run(
         run = load_run(folder)
         _check_there(run)
         before, decisions = decisions_on(folder, run, labels)
-        seen = before.seen_at({})
-        decisions = replace(decisions, false_alarms=false_alarms)
-        drawn = [path for path in [*run.paths, *seen.paths] if path.is_file()]
-        check_given(drawn, folders, contents=contents_of(run, seen))
         asked = set(images)
-        check_same([path for path in drawn if path not in asked], contents_of(run, seen))
+        there = {path: digest(path) for path in before.paths if path not in asked and path.is_file()}
+        seen = before.with_overwritten(there).seen_at({})
+        decisions = replace(decisions, false_alarms=false_alarms)
+        own = [path for path in run.paths if path.is_file()]
+        check_given([*own, *(path for path in seen.paths if path.is_file())], folders, contents=contents_of(run, seen))
+        check_same([path for path in own if path not in asked], contents_of(run, seen))
         later = embed_later(run, seen, images, false_alarms)
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         found = assign(later.digests, new, fitted, false_alarms=false_alarms)
         if propose:
             decisions = proposed(later, found, decisions)
         rows = all_rows(run, later, new, fitted, decisions, false_alarms)
-        notices = [*what_to_know(run, len(fitted.labels), false_alarms), *what_is_proposed(later, found, decisions)]
+        notices = [
+            *told_of_overwritten(before, later),
+            *what_to_know(run, len(fitted.labels), false_alarms),
+            *what_is_proposed(later, found, decisions),
+        ]
         # Of an image that was moved is told what was told of it where it lay before.
         places = dict(zip(later.digests, later.paths, strict=True))
         moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
@@ -128,11 +135,11 @@ def what_to_know(run: StoredRun, known: int, false_alarms: float) -> list[str]:
 
 
 def _check_there(run: StoredRun) -> None:
-    missing = [path for path in run.paths if not path.is_file()]
-    if missing:
+    """Of a run whose images are all gone the report would be grey; most likely this is another working directory."""
+    if not any(path.is_file() for path in run.paths):
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(run.paths)} images of the run, which the report shows, are not there, "
-            f"{str(missing[0])!r} for one; run the command where `anomaly-clustering cluster` was run"
+            f"none of the {len(run.paths)} images of the run, which the report shows, is there, {str(run.paths[0])!r} "
+            "for one; run the command where `anomaly-clustering cluster` was run"
         )
 
 
@@ -187,6 +194,7 @@ def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Dec
             notices=what_is_proposed(later, found, decisions),
             embeddings=later.embeddings,
             scores=later.scores,
+            digests=later.digests,
         ),
         found.finding,
     )
@@ -197,4 +205,5 @@ def _of(images: AssignedImages, chosen: Bool[np.ndarray, " k"]) -> AssignedImage
     per_image = ("labels", "nearest", "distances", "weights", "places", "embeddings", "scores")
     arrays = {name: getattr(images, name) for name in per_image}
     kept = {name: array[chosen] for name, array in arrays.items() if array is not None}
-    return images._replace(paths=[path for path, is_in in zip(images.paths, chosen, strict=True) if is_in], **kept)
+    digests = list(compress(images.digests, chosen))
+    return images._replace(paths=list(compress(images.paths, chosen)), digests=digests, **kept)

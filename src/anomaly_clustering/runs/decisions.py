@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
-from anomaly_clustering.report.content import Given
+from anomaly_clustering.report.content import CONTENT_DIGITS, Given
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 from anomaly_clustering.runs.file_names import DECISIONS
 from anomaly_clustering.runs.labels import LARGEST, Labelled, read_labels
@@ -125,9 +125,8 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         raise ValueError(
             f"{str(file)!r} is not of this run: {len(missing)} of its images are not in it, {str(missing[0])!r} for one"
         )
-    seen = zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True)
-    of_content = {content: rows[path] for path, content in seen if path in rows}
-    later_rows = {content: of_content[content] for content in later.digests if content in of_content}
+    later_rows = _of_later(rows, later)
+    of_content = {content: rows[path] for path, content in zip(run.paths, run.digests, strict=True)} | later_rows
     held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
     return Decisions(
         labels=np.array([rows[path].cluster for path in run.paths]),
@@ -139,6 +138,17 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         unsure=[content for content, row in of_content.items() if row.unsure],
         false_alarms=before.false_alarms,
     )
+
+
+def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, Labelled]:
+    """The rows of images that came later, by their content: files may have been moved or overwritten since."""
+    by_content = {row.content: row for row in rows.values() if row.content}
+    found = {}
+    for path, digest in zip(later.paths, later.digests, strict=True):
+        row = by_content.get(digest[:CONTENT_DIGITS]) or rows.get(path)
+        if row is not None and row.is_of(path, digest):
+            found[digest] = row
+    return found
 
 
 def _regrouped(rows: Mapping[str, Labelled], held: Mapping[str, int], before: Decisions) -> dict[str, int]:
@@ -164,6 +174,35 @@ def decisions_on(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Lat
         raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
     decisions, later = load_decisions(folder, run), load_later(folder, run)
     return later, decisions if labels is None else decided(run, later, labels, decisions)
+
+
+def moved_by_hand(found: Int[np.ndarray, " n"], decided: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Which images of a run a person has moved, other than with all of their cluster or a part that was cut off.
+
+    Clusters that were joined or cut in the report have other numbers than they had. So an image was moved if most of
+    those that it was found with are in another cluster by now, and most of those that it is with came from another.
+
+    Args:
+        found: cluster of each image, as the run found it [N].
+        decided: the same in the end, -1 where it was taken out of all [N].
+
+    Example:
+        >>> found = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+        >>> first_moved_and_others_joined = np.array([1, 0, 0, 1, 1, 1, 1, 1])
+        >>> moved_by_hand(found, first_moved_and_others_joined).tolist()
+        [True, False, False, False, False, False, False, False]
+    """
+    goes_to, comes_from = _mostly(found, decided), _mostly(decided, found)
+    return (decided != goes_to) & (found != comes_from)
+
+
+def _mostly(of: Int[np.ndarray, " n"], what: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """For each image the most frequent value among those that are of the same."""
+    groups, inverse = np.unique(of, return_inverse=True)
+    values, chosen = np.unique(what, return_inverse=True)
+    counts = np.zeros((len(groups), len(values)), dtype=np.int64)
+    np.add.at(counts, (inverse, chosen), 1)
+    return values[counts.argmax(1)][inverse]
 
 
 def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) -> Given | None:

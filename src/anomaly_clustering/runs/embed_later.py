@@ -1,6 +1,6 @@
 """Images and a run in; those that neither the run nor an earlier call has seen, embedded as the run did it, out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR
-from anomaly_clustering.runs.later_images import LaterImages, contents_of
+from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.progress import tracked
@@ -28,18 +28,16 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false
         false_alarms: share of good images that may be taken for findings, see `findings`.
 
     Returns:
-        All later images; what was moved is where it was found.
+        All later images; what was moved is where it was found, and what was overwritten is named apart.
 
     Raises:
-        ValueError: an image has the path of one of the run, or seen before, but another content.
+        FileExistsError: an image has the path of one of the run, but another content.
     """
     contents = {image: digest(image) for image in images}
-    before = contents_of(run, seen)
+    own = dict(zip(run.paths, run.digests, strict=True))
     for image, content in contents.items():
-        if before.get(image, content) != content:
-            raise ValueError(
-                f"image {str(image)!r} is not what it was when the run last saw it; give new images names of their own"
-            )
+        check_name(image, content, own)
+    seen = seen.with_overwritten(contents)
     known = {*run.digests, *seen.digests}
     new = {content: image for image, content in reversed(contents.items()) if content not in known}
     if new:
@@ -47,6 +45,27 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false
         found = embed_new(_batches(paths, recipe), recipe, run.references, center=run.center, device=ACCELERATOR)
         seen = seen.and_new(run, paths, [contents[path] for path in paths], found, false_alarms)
     return seen.seen_at(contents)
+
+
+def check_name(image: Path, content: str, own: Mapping[Path, str]) -> None:
+    """Refuse an image that has the path of one of the run: the report shows that one.
+
+    Args:
+        image: its file.
+        content: SHA-256 of it.
+        own: SHA-256 of the images of the run by their paths.
+
+    Raises:
+        FileExistsError: the run has another one under this path.
+
+    Example:
+        >>> check_name(Path("a.png"), "9f86", {Path("b.png"): "60303a"})
+    """
+    if own.get(image, content) != content:
+        raise FileExistsError(
+            f"image {str(image)!r} is not what it was when the run was made; put that one back, and give new images "
+            "names of their own"
+        )
 
 
 def _batches(images: Sequence[Path], recipe: Recipe) -> Iterator[Float[Tensor, "_ channels h w"]]:

@@ -3,11 +3,13 @@
 import base64
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from anomaly_clustering.data.metadata import Metadata, Times
 from anomaly_clustering.runs.file_names import WATCHED
 from anomaly_clustering.system.lines import append_line
 
@@ -36,7 +38,13 @@ class Entry(NamedTuple):
 
 
 def record(
-    folder: Path, path: Path, digest: str, row: Mapping[str, Any], finding: bool, arrays: Mapping[str, np.ndarray]
+    folder: Path,
+    path: Path,
+    digest: str,
+    row: Mapping[str, Any],
+    finding: bool,
+    arrays: Mapping[str, np.ndarray],
+    times: Times | None = None,
 ) -> None:
     """Add a file that came to the journal of a run.
 
@@ -47,6 +55,8 @@ def record(
         row: see `Entry`.
         finding: see `Entry`.
         arrays: see `Entry`.
+        times: when the image was taken, and what tells that, since its file may be gone when somebody asks; None for a
+            time that nobody will ask for.
 
     Raises:
         OSError: the disk is full.
@@ -56,6 +66,8 @@ def record(
         for name, array in arrays.items()
     }
     content = {"path": str(path), "digest": digest, "row": dict(row), "finding": finding, "arrays": packed}
+    if times is not None and path in times.of:
+        content |= {"time": times.of[path].isoformat(), "time_from": times.source[path]}
     append_line(folder / WATCHED, json.dumps(content, default=str))
 
 
@@ -94,11 +106,40 @@ def read_journal(folder: Path) -> list[Entry]:
             digest, row = str(told["digest"]), dict(told["row"])
             entries.append(Entry(Path(told["path"]), digest, row, bool(told["finding"]), arrays, told=False))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are "
-            "assigned again"
-        ) from None
+        raise _damaged(path, error) from None
     return [entry._replace(told=entry.digest in heard) for entry in entries]
+
+
+def read_times(folder: Path) -> dict[str, Metadata]:
+    """When the images that came were taken, as it was told then, by the SHA-256 of their files.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ValueError: a line is damaged.
+    """
+    path = folder / WATCHED
+    if not path.is_file():
+        return {}
+    found: dict[str, Metadata] = {}
+    try:
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+            told = json.loads(line)
+            # Earlier versions kept none.
+            if "time" in told:
+                taken = Metadata(datetime.fromisoformat(told["time"]), {}, str(told["time_from"]))
+                found.setdefault(str(told["digest"]), taken)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    return found
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are assigned "
+        "again"
+    )
 
 
 def _type_of(name: str) -> type:

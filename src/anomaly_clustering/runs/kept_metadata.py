@@ -69,6 +69,28 @@ def load_metadata(folder: Path) -> dict[Path, Metadata]:
         ) from None
 
 
+def dated(
+    known: Mapping[Path, Metadata], contents: Mapping[Path, str], times: Mapping[str, Metadata]
+) -> dict[Path, Metadata]:
+    """What is known of images, where nothing tells a time with that which was told when they came.
+
+    Args:
+        known: metadata of images.
+        contents: SHA-256 of images by path.
+        times: when images were taken, by their SHA-256.
+
+    Example:
+        >>> from datetime import datetime
+        >>> came = {"9f86": Metadata(datetime(2026, 3, 1), {}, "file")}
+        >>> dated({}, {Path("gone.png"): "9f86"}, came)[Path("gone.png")].source
+        'file'
+    """
+    nothing = Metadata(None, {})
+    later = {path: times[content] for path, content in contents.items() if content in times}
+    untold = {path: came for path, came in later.items() if known.get(path, nothing).time is None}
+    return {**known, **{path: came._replace(values=known.get(path, nothing).values) for path, came in untold.items()}}
+
+
 def columns_of(known: Mapping[Path, Metadata]) -> list[str]:
     """Names of the columns besides path and time, in the order in which they come.
 

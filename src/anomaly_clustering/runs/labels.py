@@ -21,6 +21,8 @@ LONGEST = 200
 REQUIRED = ("path", "cluster", "label", "unsure")
 # Between the numbers in `not_in`, which files of earlier versions do not have.
 SEPARATOR = ";"
+# Before digits, lest a spreadsheet take them for a number.
+SHA256 = "sha256:"
 
 
 class Labelled(NamedTuple):
@@ -30,6 +32,8 @@ class Labelled(NamedTuple):
         path: of the image.
         unsure: whether it was marked as unsure.
         not_in: clusters that it must not be put in; none where the file has no such column.
+        content: the first digits of the SHA-256 of an image that came later, since its file may be moved or
+            overwritten; empty for an image of the run, and where the file has no such column.
 
     Example:
         >>> Labelled(Path("a.png"), 0, "dent", unsure=False).label
@@ -43,6 +47,20 @@ class Labelled(NamedTuple):
     """Name of the cluster, empty where it was given none."""
     unsure: bool
     not_in: tuple[int, ...] = ()
+    content: str = ""
+
+    def is_of(self, path: Path, digest: str) -> bool:
+        """Whether the row is of this image: by its content where that is told, else by its path.
+
+        Args:
+            path: of the image.
+            digest: SHA-256 of its file.
+
+        Example:
+            >>> Labelled(Path("a.png"), 0, "dent", False, content="9f86d081").is_of(Path("moved.png"), "9f86d081884c")
+            True
+        """
+        return digest.startswith(self.content) if self.content else self.path == path
 
 
 def read_labels(file: Path) -> list[Labelled]:
@@ -119,7 +137,8 @@ def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
 def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
     cluster = _whole(row["cluster"], f"cluster of image {number}", least=UNKNOWN, most=LARGEST)
     unsure = _whole(row["unsure"], f"unsure of image {number}", least=0, most=1)
-    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, number))
+    content = (row.get("content") or "").strip().removeprefix(SHA256)
+    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, number), content)
 
 
 def _not_in(row: Mapping[str, Any], number: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Stores what is known of images that were assigned to a run after it ended, and reads it."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.numpy import save_file
 
 from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.mic.recipe import NewImages
+from anomaly_clustering.report.content import CONTENT_DIGITS
 from anomaly_clustering.runs.file_names import LATER, WATCHED
 from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.mark import check_unchanged
@@ -31,7 +33,7 @@ class LaterImages:
     """Images that were assigned to a run so far and are not of it; one entry an image.
 
     Attributes:
-        paths: their files.
+        paths: their files, each once; of one that was overwritten what `apart` makes of it.
         digests: SHA-256 of the files.
         weights: of the patches of each image [K, H, W].
         embeddings: one vector an image, made as the run made its own [K, D].
@@ -109,11 +111,22 @@ class LaterImages:
             self.copies,
         )
 
+    def with_overwritten(self, files: Mapping[Path, str]) -> "LaterImages":
+        """The same images, of which those whose file holds something else by now go by names of their own, see `apart`.
+
+        Args:
+            files: SHA-256 by path, as they are now; of others nothing is known.
+        """
+        named = zip(self.paths, self.digests, strict=True)
+        paths = [path if files.get(path, content) == content else apart(path, content) for path, content in named]
+        return replace(self, paths=paths)
+
     def seen_at(self, files: Mapping[Path, str]) -> "LaterImages":
         """The same images, and more files that hold them. One that is gone from its path is where a copy of it is.
 
         Args:
-            files: SHA-256 by path, of these images and of those of the run.
+            files: SHA-256 by path, of these images and of those of the run. Other ways to write the path of one of
+                these images are no files of their own.
 
         Example:
             >>> import tempfile
@@ -129,8 +142,7 @@ class LaterImages:
             path if path.is_file() else there.get(content, path)
             for path, content in zip(self.paths, self.digests, strict=True)
         ]
-        own = set(paths)
-        return replace(self, paths=paths, copies={path: copies[path] for path in copies if path not in own})
+        return replace(self, paths=paths, copies=_others(copies, paths))
 
     def save(self, folder: Path) -> None:
         """Write them to the folder of the run, weights and scores in half precision, as those of the run.
@@ -165,9 +177,13 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     stored = _stored(folder / LATER, run)
     journal, seen = read_journal(folder), {*run.digests, *stored.digests}
     entries = [entry for entry in journal if entry.arrays and entry.digest not in seen]
+    paths = [*stored.paths, *(entry.path for entry in entries)]
+    digests = [*stored.digests, *(entry.digest for entry in entries)]
+    # In the order in which they came: what came last under a path is what it holds.
+    last = dict(zip(paths, digests, strict=True))
     files = {**stored.copies, **{entry.path: entry.digest for entry in journal}}
-    known = seen | {entry.digest for entry in entries}
-    copies = {path: content for path, content in files.items() if content in known}
+    known = {*seen, *digests}
+    copies = {path: content for path, content in files.items() if content in known and path not in last}
     if not entries:
         return replace(stored, copies=copies)
     try:
@@ -185,7 +201,54 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
         raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
     rows: dict[str, Any] = {name: np.concatenate([getattr(stored, name), getattr(watched, name)]) for name in ROWS}
     rows["scores"] = _joined(stored.scores, watched.scores)
-    return LaterImages([*stored.paths, *watched.paths], [*stored.digests, *watched.digests], **rows, copies=copies)
+    return LaterImages(paths, digests, **rows, copies=copies).with_overwritten(last)
+
+
+def apart(path: Path, content: str) -> Path:
+    """The name of an image whose file was overwritten: no file has it, and no other image.
+
+    Args:
+        path: that now holds something else.
+        content: SHA-256 of what it held.
+
+    Example:
+        >>> apart(Path("camera/latest.png"), "9f86d081884c7d65")
+        PosixPath('camera/latest.png#9f86d081884c7d65')
+    """
+    return Path(f"{path}#{content[:CONTENT_DIGITS]}")
+
+
+def told_of_overwritten(before: LaterImages, after: LaterImages) -> list[str]:
+    """What a user should know of images whose files hold others by now.
+
+    Args:
+        before: images, with their files as they were.
+        after: the same ones, and maybe more after them, with their files as they are.
+
+    Returns:
+        A sentence, or none.
+    """
+    moved = zip(before.paths, before.digests, after.paths, strict=False)
+    gone = [(path, now) for path, content, now in moved if path != now == apart(path, content)]
+    if not gone:
+        return []
+    return [
+        f"the files of {len(gone)} of the images that came before hold others by now: {str(gone[0][0])!r} held the one "
+        f"that goes by {str(gone[0][1])!r} from now on, since no report can show it any more; let each image have a "
+        "name of its own"
+    ]
+
+
+def _others(copies: Mapping[Path, str], own: Sequence[Path]) -> dict[Path, str]:
+    """Without those that are one of the own files, or one another, written otherwise."""
+    taken = {os.path.realpath(path) for path in own}
+    others = {}
+    for path, content in copies.items():
+        real = os.path.realpath(path)
+        if real not in taken:
+            taken.add(real)
+            others[path] = content
+    return others
 
 
 def _scores(

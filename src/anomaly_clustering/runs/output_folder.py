@@ -3,12 +3,23 @@
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from anomaly_clustering.report.sprites import MOST_IN_PAGE, THUMBNAILS
-from anomaly_clustering.runs.file_names import ASSIGNED, ASSIGNMENTS, CONFIG, LATER, METRICS, PAGE, STORE
+from anomaly_clustering.runs.file_names import (
+    ASSIGNED,
+    ASSIGNMENTS,
+    CONFIG,
+    DECISIONS,
+    LATER,
+    METRICS,
+    PAGE,
+    STORE,
+    TRENDS,
+    WATCHED,
+)
 from anomaly_clustering.runs.finished_rows import remove_if_complete
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
@@ -17,11 +28,13 @@ from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
+# What other commands have added to a run since.
+HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS)
 FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE)
 
 
 @contextmanager
-def reserved(out: Path, *, overwrite: bool) -> Iterator[None]:
+def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print) -> Iterator[None]:
     """Keep a folder for a run to come, from before the work until it is written.
 
     What a process left there that was killed is removed. Within, it can be asked for again.
@@ -29,6 +42,7 @@ def reserved(out: Path, *, overwrite: bool) -> Iterator[None]:
     Args:
         out: the folder of the run to come.
         overwrite: whether a run that it holds may be lost.
+        say: told what is lost with it.
 
     Raises:
         FileExistsError: the folder holds a run and `overwrite` is not set; it holds anything else; it is the working
@@ -55,6 +69,11 @@ def reserved(out: Path, *, overwrite: bool) -> Iterator[None]:
         remove_leftovers(place)
         remove_if_complete(out)
         _check_content(out, overwrite=overwrite)
+        if history := [name for name in HISTORY if (out / name).is_file()]:
+            say(
+                f"Notice: what came after the run in {str(out)!r} goes with it when this one is done: "
+                f"{', '.join(history)}; copy the folder first if it is needed"
+            )
         yield
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import read_image
 from anomaly_clustering.data.metadata import TIME, Metadata
-from anomaly_clustering.report.content import Given, Report
+from anomaly_clustering.report.content import CONTENT_DIGITS, Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
@@ -41,6 +41,7 @@ class AssignedImages(NamedTuple):
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
         groups: numbers of all groups of unknown images that were ever proposed.
         notices: what is to be said of them.
+        digests: SHA-256 of the files; none where the labels need not tell them by it.
     """
 
     paths: Sequence[Path]
@@ -53,6 +54,7 @@ class AssignedImages(NamedTuple):
     scores: Float[np.ndarray, "k h w"] | None = None
     groups: Sequence[int] = ()
     notices: Sequence[str] = ()
+    digests: Sequence[str] = ()
 
 
 def draw_report(
@@ -92,7 +94,6 @@ def draw_report(
         # Of those that came later only findings are shown.
         sound = np.append(sound, np.zeros(len(later.paths), dtype=bool))
     found = grade(np.concatenate([run.weights, later.weights]), scores, scale_of_run(run), sound)
-    gone = sum(not path.is_file() for path in later.paths)
     paths = [*run.paths, *later.paths]
     report = Report(
         title=run.title,
@@ -116,15 +117,22 @@ def draw_report(
         groups=later.groups,
         notices=[
             *run.notices,
-            *([f"{gone} of the images that came later are no longer there"] if gone else []),
+            *_told_of_gone(run.paths, later.paths),
             *later.notices,
         ],
         originals=[address(path, home or folder) for path in paths],
         alike=most_alike(_vectors(run, later)),
         given=given,
+        contents=[digest[:CONTENT_DIGITS] for digest in later.digests],
         metadata=_columns(paths, known or {}),
     )
     write_report(folder / PAGE, report, progress=progress)
+
+
+def _told_of_gone(own: Sequence[Path], later: Sequence[Path]) -> list[str]:
+    kinds = (("of the run", own), ("that came later", later))
+    gone = [(which, sum(not path.is_file() for path in paths)) for which, paths in kinds]
+    return [f"shown grey, since their files are gone: {count} of the images {which}" for which, count in gone if count]
 
 
 def _columns(paths: Sequence[Path], known: Mapping[Path, Metadata]) -> dict[str, list[str]]:
@@ -155,7 +163,7 @@ def _vectors(run: StoredRun, later: AssignedImages) -> Float[np.ndarray, "n d"]:
 
 
 def _read(image: Path, bits: int) -> Image.Image:
-    """As small as the page shows it; grey where an image that came later has been moved away since."""
+    """As small as the page shows it; grey where an image has been moved away or overwritten since."""
     if not image.is_file():
         return Image.new("RGB", GONE_SIZE, "grey")
     return thumbnail(read_image(image, bits, partial(needed_within, side=THUMBNAIL_SIDE)))

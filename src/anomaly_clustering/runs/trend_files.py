@@ -12,9 +12,10 @@ from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
 from anomaly_clustering.runs.assign import assign
 from anomaly_clustering.runs.assigned_rows import findings_of
-from anomaly_clustering.runs.decisions import Decisions, decisions_on
+from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
-from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
+from anomaly_clustering.runs.journal import read_times
+from anomaly_clustering.runs.kept_metadata import dated, load_metadata, told_times
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
@@ -66,8 +67,9 @@ def trends_of_run(
     with working_on(folder):
         remove_leftovers(folder)
         run = load_run(folder)
-        (seen, decisions), notices = _seen(folder, run, labels), []
+        (seen, decisions, digests), notices = _seen(folder, run, labels), []
         known, untold = _metadata(folder, seen, metadata)
+        known = dated(known, dict(zip(seen.paths, digests, strict=True)), read_times(folder))
         times = times_of(seen.paths, known)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += untold
@@ -86,20 +88,24 @@ def trends_of_run(
     return Told(found, notices)
 
 
-def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Decisions]:
-    """All images by their cluster, as `assign` tells it, and what was decided on them."""
+def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Decisions, Sequence[str]]:
+    """All images by their cluster, as `assign` tells it, what was decided on them, and the SHA-256 of their files."""
     if run.embeddings is None:
         if labels is not None:
             raise ValueError(f"run {run.title!r} compared images patch by patch: leave --labels out")
         none = np.zeros(len(run.paths), dtype=bool)
-        return Seen(run.paths, run.labels, none, none, None), Decisions(run.labels)
+        return Seen(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests
     later, decisions = decisions_on(folder, run, labels)
     digests = [*run.digests, *later.digests]
     new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
     found = assign(digests, new, fitted, false_alarms=decisions.false_alarms)
     is_finding = findings_of(run, later, decisions.false_alarms)
-    # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect.
-    finding = np.array([is_finding[content] or content in decisions.later for content in digests])
+    # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect, unless
+    # a person has put it where it is.
+    put = np.append(
+        moved_by_hand(run.labels, decisions.labels), [content in decisions.later for content in later.digests]
+    )
+    finding = put | np.array([is_finding[content] for content in digests])
     return (
         Seen(
             [*run.paths, *later.paths],
@@ -109,6 +115,7 @@ def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Deci
             np.concatenate([run.embeddings, later.embeddings]),
         ),
         decisions,
+        digests,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
+from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
 from anomaly_clustering.runs.periods import Periods
 
@@ -93,7 +94,8 @@ class Trends:
         by: what the periods are.
         images: in each period [T].
         defects: the most frequent first.
-        sound: images without a finding; None where there are none.
+        sound: images without a finding, and those of clusters that are called good, normal or ok; None where there are
+            none.
         unknown: of the images that came later; None where none did.
         drift: of each period, see `metrics.changes.drift` [T]; None where the run has no embeddings.
         drift_change: None where none is beyond chance.
@@ -230,7 +232,9 @@ def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
 
 
 def _called(cluster: int, names: Mapping[int, str]) -> str:
-    return NO_FINDING if cluster < 0 else names.get(cluster, "") or f"Cluster {cluster}"
+    """What is called good is no defect, as in the report and in what is exported."""
+    name = names.get(cluster, "")
+    return NO_FINDING if cluster < 0 or name.casefold() in DEFECT_FREE else name or f"Cluster {cluster}"
 
 
 def _by_number(name: str) -> tuple[bool, int, str]:

@@ -7,6 +7,7 @@ import { numLeaves } from "report/tree.js";
 
 const COLUMNS = ["path", "cluster", "label", "unsure"];
 const LONGEST = 1000;  // Label, as the fields of names on the page allow.
+const SHA256 = "sha256:";  // Lest a spreadsheet take digits for a number.
 const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
 
 export function tableOf(labels) {
@@ -16,6 +17,7 @@ export function tableOf(labels) {
     label: labels.names.get(labels.of[i]) ?? "",
     unsure: Number(labels.unsure.has(i)),
     not_in: [...(labels.notIn.get(i) ?? [])].sort((a, b) => a - b).join(";"),
+    content: contentOf(i),
   }));
 }
 
@@ -24,11 +26,13 @@ export function decisionOf(rows) {
   const missing = COLUMNS.find((name) => !(name in (rows[0] ?? {})));
   if (missing) throw new Error(t("no_column", { name: missing }));
   const imageAt = new Map(run.paths.map((path, i) => [path, i]));
+  const imageOf = new Map(run.contents.map((_, k) => [contentOf(numLeaves + k), numLeaves + k]));
   const clusters = Array(run.paths.length).fill(null), labels = clusters.map(() => "");
   const unsure = [], notIn = [];
   rows.forEach((row, r) => {
-    const line = r + 1, image = imageAt.get(row.path);
-    if (image === undefined) throw new Error(t("not_an_image", { path: row.path.slice(0, 100) }));
+    // A file may have been moved or overwritten since.
+    const line = r + 1, image = imageOf.get(row.content) ?? imageAt.get(row.path);
+    if (image === undefined || isOther(row, image)) throw new Error(t("not_an_image", { path: row.path.slice(0, 100) }));
     if (clusters[image] !== null) throw new Error(t("listed_twice", { path: row.path.slice(0, 100) }));
     clusters[image] = whole(row.cluster, "cluster", line, UNKNOWN, LARGEST);
     labels[image] = row.label.trim();
@@ -40,6 +44,17 @@ export function decisionOf(rows) {
   const left = run.paths.slice(0, numLeaves).filter((_, i) => clusters[i] === null);
   if (left.length) throw new Error(t("not_listed", { n: left.length, path: left[0].slice(0, 100) }));
   return { do: "take", names: namesOf(clusters, labels), clusters, unsure, notIn };
+}
+
+// Of a later image, by which it is told where its file was moved or overwritten.
+function contentOf(image) {
+  const digits = run.contents[image - numLeaves];
+  return digits ? SHA256 + digits : "";
+}
+
+// Whether a row is of what the file of a later image held before, or holds by now.
+function isOther({ content }, image) {
+  return Boolean(content && contentOf(image) && content !== contentOf(image));
 }
 
 function whole(text, field, line, least, most) {

@@ -1,0 +1,152 @@
+"""A file comes under a name that another one had: each image stays what it is, by what is in it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from commands import SMALL, rows
+from conftest import MakeImage
+
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.later_images import apart, load_later
+from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.system.files import digest
+
+RUN, CAMERA = Path("run"), Path("in/latest.png")
+
+
+@pytest.fixture(autouse=True)
+def run(flat_photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(flat_photos.parent)
+    main(["cluster", "flat", "--clusters", "3", "--out", "run", *SMALL])
+
+
+def watched(folder: str = "in", *, status: int = 0) -> None:
+    argv = ["watch", folder, "--run", "run", "--once", "--every", "0.02", "--false-alarms", "0.1"]
+    if status:
+        with pytest.raises(SystemExit) as end:
+            main(argv)
+        assert end.value.code == status
+    else:
+        main(argv)
+
+
+def three_under_one_name(make_image: MakeImage) -> list[str]:
+    """Their SHA-256."""
+    found = []
+    for i in range(3):
+        make_image(CAMERA, 1 + i % 2, seed=30 + i)
+        os.utime(CAMERA, (1_772_000_000 + i * 86_400,) * 2)
+        found.append(digest(CAMERA))
+        watched()
+    return found
+
+
+def known() -> dict[str, Path]:
+    """The path of each later image by its SHA-256."""
+    later = load_later(RUN, load_run(RUN))
+    return dict(zip(later.digests, later.paths, strict=True))
+
+
+def test_a_camera_that_writes_one_file_has_a_row_for_each_image(make_image: MakeImage, capsys) -> None:
+    contents = three_under_one_name(make_image)
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines() if line.startswith("{")]
+    assert [line["path"] for line in lines] == [str(CAMERA)] * 3
+    assert said.err.count("held another image before") == 2  # Of two commands, once each.
+    paths = [apart(CAMERA, contents[0]), apart(CAMERA, contents[1]), CAMERA]
+    assert known() == dict(zip(contents, paths, strict=True))
+    assert [row["path"] for row in rows(RUN, "assigned.csv")] == [str(path) for path in paths]
+    assert [row["cluster"] for row in rows(RUN, "assigned.csv")] == [str(line["cluster"]) for line in lines]
+    # They stay what they are when the report is drawn, and as more come.
+    main(["update", "--run", "run"])
+    assert known() == dict(zip(contents, paths, strict=True))
+    assert "since their files are gone: 2 of the images that came later" in (RUN / "report.html").read_text()
+    make_image(CAMERA, 1, seed=40)
+    watched()
+    assert known() == {**dict(zip(contents, map(apart, [CAMERA] * 3, contents), strict=True)), digest(CAMERA): CAMERA}
+    # The days of those whose files are gone are known.
+    main(["trends", "--run", "run", "--by", "day"])
+    counted = [int(row["images"]) for row in rows(RUN, "trends.csv") if row["defect"] == "All images"]
+    assert sum(counted) == 15 + 4
+
+
+def test_an_image_that_was_kept_elsewhere_before_it_was_overwritten_is_there(make_image: MakeImage, capsys) -> None:
+    make_image(CAMERA, 1, seed=30)
+    first = digest(CAMERA)
+    main(["assign", "in", "--run", "run"])
+    Path("kept").mkdir()
+    CAMERA.rename("kept/first.png")
+    make_image(CAMERA, 2, seed=31)
+    # Of another folder, and of the one where it was overwritten.
+    main(["assign", "kept", "--run", "run"])
+    assert known() == {first: Path("kept/first.png")}
+    main(["assign", "in", "--run", "run"])
+    second = digest(CAMERA)
+    assert known() == {first: Path("kept/first.png"), second: CAMERA}
+    make_image(CAMERA, 1, seed=32)
+    capsys.readouterr()
+    main(["assign", "in", "--run", "run"])
+    assert known()[second] == apart(CAMERA, second)
+    assert "the files of 1 of the images that came before hold others by now" in capsys.readouterr().out
+
+
+def test_labels_are_of_what_was_seen_whatever_a_path_holds_by_now(make_image: MakeImage) -> None:
+    contents = three_under_one_name(make_image)
+    main(["update", "--run", "run"])
+    header = "path,cluster,label,unsure,not_in,content"
+    own = [f"{row['path']},{row['cluster']},,0,," for row in rows(RUN, "assignments.csv")]
+    paths = [apart(CAMERA, contents[0]), apart(CAMERA, contents[1]), CAMERA]
+    later = [f"{path},{7 + i},named{i},0,,sha256:{contents[i][:16]}" for i, path in enumerate(paths)]
+    Path("labels.csv").write_text("\n".join([header, *own, *later]))
+    make_image(CAMERA, 1, seed=40)
+    watched()
+    main(["update", "--run", "run", "--labels", "labels.csv"])
+    told = {row["path"]: row["label"] for row in rows(RUN, "assigned.csv")}
+    assert [told[str(apart(CAMERA, content))] for content in contents] == ["named0", "named1", "named2"]
+    assert json.loads((RUN / "decisions.json").read_text())["later"] == dict(zip(contents, [7, 8, 9], strict=True))
+    # What is exported as one of them is that one.
+    argv = ["export", "--labels", "labels.csv", "--layout", "coco", "--run", "run"]
+    with pytest.raises(SystemExit):
+        main(argv)
+    Path("labels.csv").write_text("\n".join([header, *own, later[2]]))
+    with pytest.raises(SystemExit):
+        main(argv)
+    assert not Path("labelled-coco").exists()
+
+
+def test_the_name_of_an_image_of_the_run_is_refused_and_another_spelling_is_no_copy(
+    make_image: MakeImage, capsys
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    watched()
+    capsys.readouterr()
+    watched(str(Path("in").resolve()))
+    Path("linked").symlink_to("in")
+    watched("linked")
+    assert capsys.readouterr().out == ""
+    main(["assign", "linked", "--run", "run"])
+    assert [row["path"] for row in rows(RUN, "assigned.csv")] == ["in/a.png"]
+    make_image(Path("flat/00.png"), 1, seed=31)
+    capsys.readouterr()
+    watched("flat", status=2)
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert line["path"] == "flat/00.png"
+    assert "give new images names of their own" in line["error"]
+    with pytest.raises(SystemExit):
+        main(["assign", "flat", "--run", "run"])
+    assert "image 'flat/00.png' is not what it was when the run was made" in capsys.readouterr().err
+
+
+def test_photos_of_the_run_that_are_gone_are_grey_and_hold_up_nothing(make_image: MakeImage, capsys) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    Path("flat/00.png").unlink()
+    main(["assign", "in", "--run", "run"])
+    assert [row["path"] for row in rows(RUN, "assigned.csv")] == ["in/a.png"]
+    assert "since their files are gone: 1 of the images of the run" in (RUN / "report.html").read_text()
+    Path("flat").rename("away")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["assign", "in", "--run", "run"])
+    assert "none of the 15 images of the run" in capsys.readouterr().err
