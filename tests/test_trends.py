@@ -210,6 +210,18 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     assert "goes with it when this one is done: assigned.csv, decisions.json, trends.csv; copy the folder" in said
 
 
+def test_a_run_to_which_nothing_came_has_its_counts_and_one_period_no_charts(flat_photos: Path, monkeypatch) -> None:
+    monkeypatch.chdir(flat_photos.parent)
+    main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper"])
+    main(["trends", "--run", "flat-clusters", "--by", "month"])
+    counts = {row["defect"]: row["images"] for row in rows(Path("flat-clusters/trends.csv"))}
+    assert counts == {"All images": "15", "Cluster 0": "5", "Cluster 1": "5", "Cluster 2": "5"}
+    page = Path("flat-clusters/trends.html").read_text()
+    assert "One period alone shows no change" in page
+    assert "Pareto" in page
+    assert "Share of each defect" not in page
+
+
 def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_came_later(
     make_image: MakeImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """A folder of images in; clusters, with a report to look at, out: the command `anomaly-clustering cluster`."""
 
 import argparse
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -32,7 +33,6 @@ from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.run_folder import how_many, without_a_finding, write_run
-from anomaly_clustering.system.files import real_path
 
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
@@ -41,7 +41,8 @@ EFFECTIVE_PATCHES = 20.0
 def cluster(options: argparse.Namespace) -> None:
     """Run the command; for the options see `cluster_options`."""
     console = Console()
-    name = real_path(options.images).name if options.images else "synthetic"
+    # The name that a link was given, and not that of the folder where it leads.
+    name = Path(os.path.abspath(options.images)).name if options.images else "synthetic"
     out = options.out or Path(f"{name}-clusters")
     # Lightning starts the other processes of a run when the first one has looked.
     first = getattr(rank_zero_only, "rank", 0) == 0

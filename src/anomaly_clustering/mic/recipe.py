@@ -254,7 +254,10 @@ def scores_against(
         [[0.0, 3.0]]
     """
     if weights not in WEIGHTS:
-        raise ValueError(f"new images can be weighed by {WEIGHTS}, not by {weights!r}, which needs more than the image")
+        raise ValueError(
+            f"new images can be weighed by {WEIGHTS}, not by {weights!r} as these, which needs more than the image: "
+            "cluster all of them together"
+        )
     if references is None:
         return None
     exact = references.to(bags)

@@ -22,6 +22,7 @@ COLUMNS = {
     "confidence": "probability of its cluster, of a method that knows one",
     "unsure": "1 where a person marked it as unsure, else 0",
     "not_in": "clusters that a person took it out of, separated by ';'; empty where there are none",
+    "content": "start of the SHA-256 of an image that came later; empty for images of the run",
     "unknown": "1 where it is more unusual than known images are, else 0",
     "p_value": "how probable it is that a known image is as unusual; empty for images of the run",
     "finding": "1 where it is more unusual than normal images are, else 0; empty where none were given",

@@ -230,7 +230,7 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
 
 
 def _assignments(run: StoredRun) -> list[dict[str, object]]:
-    scores = scores_of_images(run)
+    scores, sound = scores_of_images(run), sound_of(run.top_scores, run.normal_top_scores)
     return [
         {
             "path": image,
@@ -238,6 +238,7 @@ def _assignments(run: StoredRun) -> list[dict[str, object]]:
             "class": run.class_names[target] if target >= 0 else "",
             "distance_to_center": float(distance),
             **({} if scores is None else {"score": float(scores[i])}),
+            **({} if sound is None else {"finding": not sound[i]}),
         }
         for i, (image, target, cluster, distance) in enumerate(
             zip(run.paths, run.target, run.labels, run.distances, strict=True)

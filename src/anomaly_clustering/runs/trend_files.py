@@ -102,10 +102,9 @@ def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Deci
     is_finding = findings_of(run, later, decisions.false_alarms)
     # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect, unless
     # a person has put it where it is.
-    put = np.append(
-        moved_by_hand(run.labels, decisions.labels), [content in decisions.later for content in later.digests]
-    )
-    finding = put | np.array([is_finding[content] for content in digests])
+    moved = moved_by_hand(run.labels, decisions.labels).tolist()
+    put = [*moved, *(content in decisions.later for content in later.digests)]
+    finding = np.array([is_finding[content] or by_hand for content, by_hand in zip(digests, put, strict=True)])
     return (
         Seen(
             [*run.paths, *later.paths],
