@@ -4,9 +4,12 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import SMALL, rows
 from conftest import MakeImage
+from labelling_page import galleries, saved
+from planted import planted
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.later_images import apart, load_later
@@ -150,3 +153,31 @@ def test_photos_of_the_run_that_are_gone_are_grey_and_hold_up_nothing(make_image
     with pytest.raises(SystemExit):
         main(["assign", "in", "--run", "run"])
     assert "none of the 15 images of the run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_page_tells_later_images_by_their_content_too(open_report, tmp_path) -> None:
+    base, content = planted(), "9f86d081884c7d65"
+    later = {
+        "paths": [*base.paths, CAMERA],
+        "names": [*base.names, "latest.png"],
+        "labels": np.append(base.labels, 0),
+        "distances": np.append(base.distances, 0.3),
+        "heat": np.concatenate([base.heat, base.heat[:1]]),
+        "target": np.append(base.target, -1),
+        "places": np.concatenate([base.places, base.places[:1]]),
+        "nearest": [4],
+        "contents": [content],
+    }
+    tab = open_report(planted(**later, read=lambda path: base.read(base.paths[0])))
+    assert 7 not in galleries(tab)[2]
+    *own, last = saved(tab, "#save-csv", tmp_path).read_text().splitlines()
+    assert last == f"in/latest.png,0,,0,,sha256:{content}"
+    file = tmp_path / "labels.csv"
+    file.write_text("\n".join([*own, f"in/latest.png#{content},2,,0,,sha256:{content}"]))
+    tab.locator("#load").set_input_files(file)
+    tab.get_by_text("Labels loaded").wait_for()
+    assert 7 in galleries(tab)[2]
+    file.write_text("\n".join([*own, "in/latest.png,0,,0,,sha256:0000000000000000"]))
+    tab.locator("#load").set_input_files(file)
+    tab.get_by_text("'in/latest.png' is not an image of this page").wait_for(timeout=5000)
