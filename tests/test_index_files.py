@@ -23,7 +23,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
     file = tmp_path / "index"
     file.write_bytes(bytes(1001))
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("it was read"))
-    monkeypatch.setattr(index_files, "read_csv", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(index_files, "read_numbered_csv", lambda *_: pytest.fail("it was read"))
     for read in (
         lambda: read_json(file, "the index"),
         lambda: read_json_lines(file, "the index"),

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
-from anomaly_clustering.system.tables import read_csv
+from anomaly_clustering.system.tables import read_numbered_csv
 
 # Bytes: the annotations of COCO itself have 470 million, and Python takes some ten times as much to hold them.
 LARGEST = 2**29
@@ -93,17 +93,17 @@ def read_rows(file: Path, what: str, columns: Sequence[str]) -> list[Mapping[str
     """
     _check(file, what, LARGEST)
     try:
-        rows = read_csv(file)
+        rows = read_numbered_csv(file)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{_name(file, what)} is no CSV in UTF-8: {error}; unpack or download it again") from None
-    check_columns(rows[0].keys() if rows else (), columns, file, what)
-    for line, row in enumerate(rows, start=2):
+    check_columns(rows[0][1].keys() if rows else (), columns, file, what)
+    for line, row in rows:
         if None in row or not all(row[column] for column in columns):
             raise ValueError(
                 f"line {line} of {_name(file, what)} has no {' or no '.join(columns)}, or more cells than there are "
                 "columns; unpack or download it again"
             )
-    return rows
+    return [row for _, row in rows]
 
 
 def check_columns(there: Collection[str], wanted: Sequence[str], file: Path, what: str) -> None:
