@@ -9,6 +9,8 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from anomaly_clustering.data.times import as_time, taken_at
+from anomaly_clustering.system.given import check_is_file
+from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_numbered_csv
 
 PATH, TIME = "path", "time"
@@ -73,6 +75,7 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
         ValueError: it has no column `path` or no rows, a time cannot be read, a name fits several images, two rows are
             of one image, or no row is of any image.
 
@@ -109,13 +112,13 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
         found[image] = (line, Metadata(_time(row.get(TIME) or "", line, name), values))
     if not found:
         raise ValueError(
-            f"no row of {name} is of any of the {len(images)} images; its first path is {rows[0][1][PATH]!r}, and the "
-            f"first image {str(images[0])!r}"
+            f"no row of {name} is of any of the {counted(len(images), 'image')}; its first path is "
+            f"{rows[0][1][PATH]!r}, and the first image {str(images[0])!r}"
         )
     without = [repr(str(image)) for image in images if image not in found]
     notices = [
         *([f"of {_some(lost)} in {name} there is no image"] if lost else []),
-        *([f"{name} does not tell of {_some(without)}, of {len(images)} images"] if without else []),
+        *([f"{name} does not tell of {_some(without)}, of {counted(len(images), 'image')}"] if without else []),
     ]
     return Matched({image: known for image, (_, known) in found.items()}, notices)
 
@@ -152,8 +155,7 @@ def times_of(images: Sequence[Path], known: Mapping[Path, Metadata]) -> Times:
 def _rows(file: Path) -> Sequence[tuple[int, Mapping[str, str]]]:
     """With the number of the line of each."""
     name = repr(str(file))
-    if not file.is_file():
-        raise FileNotFoundError(f"metadata {name} does not exist; give a CSV file with a column 'path'")
+    check_is_file(file, called="metadata ", give="give a CSV file with a column 'path'")
     try:
         rows = read_numbered_csv(file)
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from anomaly_clustering.system.given import check_is_file
 from anomaly_clustering.system.tables import read_numbered_csv
 
 # Of a cluster: far more than a person names, and few enough to be counted one by one.
@@ -62,6 +63,7 @@ def read_labels(file: Path) -> list[Labelled]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
         ValueError: it is not what the report saves, or holds no images.
 
     Example:
@@ -72,8 +74,7 @@ def read_labels(file: Path) -> list[Labelled]:
         ...     [(str(image.path), image.label) for image in read_labels(file)]
         [('a.png', 'dent')]
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"{str(file)!r} does not exist; save it from the report")
+    check_is_file(file, give="give labels.csv, as you save it from the report")
     try:
         if file.suffix.lower() == ".json":
             images = json.loads(file.read_text(encoding="utf-8-sig"))["images"]
@@ -145,7 +146,7 @@ def _whole(value: object, name: str, *, least: int, most: int) -> int:
     """A number as JSON has it, or as text, also as a spreadsheet writes it that takes it for a fraction."""
     try:
         text = WHOLE.fullmatch(value.strip()) if isinstance(value, str) else None
-        found = int(text[1] if text else value)  # type: ignore[call-overload]
+        found = int(text[1]) if text else int(value)  # type: ignore[call-overload]
         if (text or (found == value and not isinstance(value, str))) and least <= found <= most:
             return int(found)
     except (TypeError, ValueError, OverflowError):

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
+from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_numbered_csv
 
 # Bytes: the annotations of COCO itself have 470 million, and Python takes some ten times as much to hold them.
@@ -205,12 +206,14 @@ def check_there(files: Sequence[Path], file: Path) -> None:
     Example:
         >>> check_there([Path("absent.png")], Path("index.csv"))
         Traceback (most recent call last):
-        FileNotFoundError: 1 of the 1 files that 'index.csv' names are missing, 'absent.png' for one; ...
+        FileNotFoundError: 1 of the 1 file that 'index.csv' names is missing, 'absent.png' for one; ...
     """
     missing = [path for path in files if not path.is_file()]
     if missing:
+        are = "is" if len(missing) == 1 else "are"
+        named = counted(len(files), "file")
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(files)} files that {str(file)!r} names are missing, {str(missing[0])!r} for "
+            f"{len(missing)} of the {named} that {str(file)!r} names {are} missing, {str(missing[0])!r} for "
             "one; the copy is not complete: unpack or copy it again"
         )
 
@@ -220,6 +223,8 @@ def _name(file: Path, what: str) -> str:
 
 
 def _check(file: Path, what: str, largest: int) -> None:
+    if file.is_dir():
+        raise IsADirectoryError(f"{_name(file, what)} is a folder; give the file")
     if not file.is_file():
         raise FileNotFoundError(f"there is no {str(file)!r}, {what}; the copy is not complete: unpack or copy it again")
     if file.stat().st_size > largest:
