@@ -98,7 +98,7 @@ def test_an_image_that_was_moved_away_since_keeps_its_place(run: Path, make_imag
     assert rows(run, "assigned.csv") == before
     page = (run / "report.html").read_text()
     assert page.count(" data-later draggable") == 2
-    assert "1 of the images that came later are no longer there" in page
+    assert "1 of the images that came later is no longer there" in page
 
 
 def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,7 +214,7 @@ TOLD = [
     ((HEAD + "".join(ROWS)).replace(",", ";").replace(";2;;0", ";2,0;;1,0"), ""),
     ((HEAD + "".join(ROWS)).replace("\n", "\r"), ""),
     (HEAD + "\n,,,\n" + "".join([*ROWS[:6], "6.png,3.5,,0\n"]), "cluster in line 10 must"),
-    (HEAD + "".join([ROWS[0].replace(",,", ',"two\r\nlines",'), *ROWS[1:6], "6.png,1_0,,0\n"]), "cluster in line 9 must"),
+    (HEAD + "".join(['0.png,2,"two\r\nlines",0\n', *ROWS[1:6], "6.png,1_0,,0\n"]), "cluster in line 9 must"),
     (HEAD + "".join([*ROWS[:6], "6.png,3,,constructor\n"]), "unsure in line 8 must"),
     (HEAD + "".join([*ROWS[:6], "6.png,,,0\n"]), "cluster in line 8 must"),
     (HEAD + "".join([*ROWS[:6], "6.png,3,,2\n"]), "unsure in line 8 must"),

@@ -116,7 +116,7 @@ def draw_report(
         groups=later.groups,
         notices=[
             *run.notices,
-            *([f"{gone} of the images that came later are no longer there"] if gone else []),
+            *([f"{gone} of the images that came later {'is' if gone == 1 else 'are'} no longer there"] if gone else []),
             *later.notices,
         ],
         originals=[address(path, home or folder) for path in paths],
