@@ -34,7 +34,7 @@ def test_the_images_of_a_run_keep_their_clusters(run: Path, capsys: pytest.Captu
         own = before[Path(row["path"]).name]
         assert (row["cluster"], row["distance_to_center"]) == (own["cluster"], own["distance_to_center"])
         assert (row["unknown"], row["same_as"]) == ("0", own["path"])
-    assert "15 of them of the run itself" in capsys.readouterr().out
+    assert "15 of the run itself" in capsys.readouterr().out
 
 
 def test_new_images_join_their_like_and_another_product_is_unknown(run: Path, make_image: MakeImage) -> None:

@@ -14,7 +14,9 @@ import torch
 from commands import ROOT, SMALL, configured, refused, rows
 from PIL import Image
 
+from anomaly_clustering.cli.console import offering_to_skip
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.opening import UnreadableImageError
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 
@@ -52,6 +54,12 @@ def test_truncated_jpeg_is_listed_and_left_out_if_asked(flat_photos: Path, capsy
 def test_image_of_one_pixel(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (1, 1)).save(flat_photos / "dot.png")
     assert "dot.png' has 1x1 pixels" in refused(["cluster", str(flat_photos), *SMALL], capsys)
+
+
+def test_the_way_out_follows_what_another_process_said_of_an_image() -> None:
+    with pytest.raises(UnreadableImageError) as caught, offering_to_skip():
+        raise UnreadableImageError("Traceback (most recent call last):\nUnreadableImageError: 'a.png' is damaged\n")
+    assert str(caught.value).endswith("'a.png' is damaged; --skip-unreadable lists such files and goes on without them")
 
 
 def test_files_beside_the_images_take_no_librarys_place(flat_photos: Path) -> None:

@@ -156,7 +156,7 @@ def test_labels_that_a_spreadsheet_saved_are_read(labels: Path, separator: str) 
 
 def test_an_image_in_two_rows_is_refused(labels: Path) -> None:
     labels.write_text(labels.read_text() + "a/3.png,1,dent,0\n")
-    with pytest.raises(ValueError, match=r"'labels.csv' lists 1 images more than once, 'a/3.png' for one"):
+    with pytest.raises(ValueError, match=r"'labels.csv' lists 'a/3.png' more than once, in line 5 and in line 16"):
         read_labels(labels)
 
 
@@ -188,8 +188,12 @@ def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, m
         ),
         (lambda text: text.replace("cluster", "group"), "'labels.csv' is not a file of labels"),
         (lambda text: text.replace("cluster", "group"), "there is no 'cluster'"),
-        (lambda text: text.replace("a/3.png,0", "a/3.png,x"), "cluster of image 4 must be a whole number"),
-        (lambda text: text.replace("dent,1", "dent"), "unsure of image 13 must be a whole number"),
+        (lambda text: text.replace("a/3.png,0", "a/3.png,x"), "cluster in line 5 must be a whole number"),
+        (lambda text: text.replace("dent,1", "dent,maybe"), "unsure in line 14 must be a whole number"),
+        (
+            lambda text: text.replace("a/3.png", "a/2.png"),
+            "lists 'a/2.png' more than once, in line 4 and in line 5; keep one row",
+        ),
         (lambda text: text.replace("scratch", "").replace("dent", ""), "none of the 14 images has a label"),
         (lambda text: text.replace("a/3.png", "a/absent.png"), "image 'a/absent.png' is not there"),
         (lambda text: text.splitlines()[0], "'labels.csv' holds no images"),

@@ -1,6 +1,7 @@
 """What is written is there whole or not at all; what a run leaves is replaced only if the user says so."""
 
 import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_an_empty_folder_is_free(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     write(tmp_path / "run", "first")
     assert (tmp_path / "run" / "assignments.csv").read_text() == "first"
+
+
+def test_a_folder_that_is_closed_is_named_and_no_hidden_one_in_it(tmp_path: Path, monkeypatch) -> None:
+    def closed(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "mkdir", closed)
+    with (
+        pytest.raises(
+            PermissionError, match=rf"^'{tmp_path}' cannot be written to: permission denied; change its rights"
+        ),
+        whole_file(tmp_path / "a.csv"),
+    ):
+        pass
 
 
 def test_a_file_appears_whole_with_the_rights_of_any_other(tmp_path: Path) -> None:

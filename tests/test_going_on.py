@@ -123,7 +123,7 @@ def test_what_changes_rows_begins_anew_and_what_comes_afterwards_does_not(flat_p
     changed = Attempt(flat_photos, tmp_path / "run", dies=5, views=2)
     assert changed.read == list(range(10))
     assert len(changed.said) == 1
-    assert "was begun otherwise (views: 4, now 2): its 8 finished images are dropped" in changed.said[0]
+    assert "was begun otherwise (views: 4, now 2): its 8 finished images will not be used" in changed.said[0]
     os.utime(sorted(flat_photos.iterdir())[14], ns=(0, 0))
     again = Attempt(flat_photos, tmp_path / "run", dies=1, views=2)
     assert again.read == [0, 1]

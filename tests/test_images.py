@@ -294,7 +294,7 @@ def test_what_may_not_be_read_is_said_to_be_that(tmp_path: Path, monkeypatch: py
     for name in ("photos/locked.png", "photos/secret", "closed"):
         Path(name).chmod(0)
     with as_nobody(tmp_path):
-        with pytest.raises(UnreadableImageError, match=r"locked\.png' may not be read: you have no permission"):
+        with pytest.raises(UnreadableImageError, match=r"locked\.png' may not be read: you lack the permission"):
             read_image(Path("photos/locked.png"))
         assert list_folder(Path("photos")).notices == ["left out: secret, which may not be read"]
         with pytest.raises(PermissionError, match="'closed' may not be read"):
@@ -326,4 +326,4 @@ def test_files_of_other_kinds_among_the_normal_images_are_named(tmp_path: Path) 
         red().save(tmp_path / name)
     (tmp_path / "fine" / "c.heic").write_text("x")
     (notice,) = list_folder(tmp_path / "photos", normals=tmp_path / "fine").notices
-    assert f"1 files in '{tmp_path / 'fine'}'" in notice
+    assert f"1 file in '{tmp_path / 'fine'}'" in notice

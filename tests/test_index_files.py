@@ -23,7 +23,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
     file = tmp_path / "index"
     file.write_bytes(bytes(1001))
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("it was read"))
-    monkeypatch.setattr(index_files, "read_csv", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(index_files, "read_numbered_csv", lambda *_: pytest.fail("it was read"))
     for read in (
         lambda: read_json(file, "the index"),
         lambda: read_json_lines(file, "the index"),
@@ -132,7 +132,7 @@ def test_a_list_of_types_is_an_image_of_several(kind: str, tmp_path: Path) -> No
     data.setup()
     assert list(data.class_names) == ["good", "dent", "scratch"]
     assert len(data.records) == 3
-    assert "left out: 1 images that show several types" in data.notices[0]
+    assert "left out: 1 image with several types" in data.notices[0]
     data = MetadataFolder(tmp_path, label="defects", several="keep")
     data.setup()
     assert list(data.class_names) == ["good", "dent", "dent + scratch", "scratch"]
@@ -144,7 +144,7 @@ def test_a_table_without_what_is_needed_says_what_it_has(kind: str, tmp_path: Pa
     with pytest.raises(ValueError, match=rf"{file.name}', has no column 'defect'; it has 'file_name', 'label', 'mask'"):
         MetadataFolder(tmp_path, label="defect").setup()
     (tmp_path / "a" / "1.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of the 3 files that '.*' names are missing, '.*a/1\.png' for one"):
+    with pytest.raises(FileNotFoundError, match=r"1 of the 3 files that '.*' names is missing, '.*a/1\.png' for one"):
         MetadataFolder(tmp_path).setup()
     write_table(tmp_path, kind, [{"file_name": "a/../0.png", "label": "dent"}])
     with pytest.raises(ValueError, match=r"names 'a/\.\./0\.png', which is no path below"):
@@ -291,7 +291,7 @@ def test_categories_of_coco_are_types(told: dict[str, list[dict[str, object]]], 
         "1.png": "dent",
         "3.png": "good",
     }
-    assert "1 images in which nothing is marked count as good" in data.notices
+    assert "images in which nothing is marked count as good: 1" in data.notices
     data = CocoFolder(tmp_path, images="images", several="keep")
     data.setup()
     assert list(data.class_names) == ["good", "dent", "dent + scratch", "scratch"]
@@ -342,7 +342,7 @@ def test_images_that_coco_names_and_are_missing_are_told(
     save(tmp_path, told)
     (tmp_path / "images" / "2.png").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"1 of the 4 files that '.*annotations\.json' names are missing.*2\.png"
+        FileNotFoundError, match=r"1 of the 4 files that '.*annotations\.json' names is missing.*2\.png"
     ):
         CocoFolder(tmp_path).setup()
     with pytest.raises(FileNotFoundError, match=r"there is no '.*instances\.json', the annotation file"):

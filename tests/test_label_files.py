@@ -146,15 +146,15 @@ ROWS = [f"{i}.png,{k},,0\n" for i, k in enumerate([2, 0, 2, 2, 0, 2, 3])]
     ("content", "message"),
     [
         (HEAD + "".join(ROWS[:5]), "2 images of the run are not in it, '5.png' for one"),
-        (HEAD + "".join([*ROWS, "7.png,0,,0\n"]), "'7.png' is not an image of this page"),
-        (HEAD + "".join([*ROWS, ROWS[2]]), "'2.png' is listed twice"),
-        (HEAD + "".join([*ROWS[:6], "6.png,1.5,,0\n"]), "cluster of image 7 must be a whole number"),
-        (HEAD + "".join([*ROWS[:6], "6.png,3,,yes\n"]), "unsure of image 7 must be a whole number from 0 to 1"),
-        ("path,cluster,label,unsure,not_in\n" + "".join([*ROWS[:6], "6.png,3,,0,x\n"]), "not_in of image 7 must be"),
+        (HEAD + "".join([*ROWS, "7.png,0,,0\n"]), "'7.png', in line 9, is not an image of this page"),
+        (HEAD + "".join([*ROWS, ROWS[2]]), "'2.png' is listed twice, in line 9 again"),
+        (HEAD + "".join([*ROWS[:6], "6.png,1.5,,0\n"]), "cluster in line 8 must be a whole number"),
+        (HEAD + "".join([*ROWS[:6], "6.png,3,,yes\n"]), "unsure in line 8 must be a whole number from 0 to 1"),
+        ("path,cluster,label,unsure,not_in\n" + "".join([*ROWS[:6], "6.png,3,,0,x\n"]), "not_in in line 8 must be"),
         ("path,cluster,label\n" + "".join(ROWS), "it has no column 'unsure'"),
         (
             HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 1001},0\n"]),
-            "the label of image 7 has 1001 characters",
+            "the label in line 8 has 1001 characters",
         ),
         ("", "it has no column 'path'"),
     ],
@@ -201,6 +201,44 @@ def test_page_and_commands_read_a_table_alike_whatever_a_spreadsheet_made_of_it(
     tab.get_by_text("Labels loaded in place of yours").wait_for()
     assert titles(tab) >= {"dent; deep", "scratch"}
     assert sorted(read_labels(saved(tab, "#save-csv", tmp_path / ".."))) == sorted(read_labels(table))
+
+
+TOLD = [
+    ("sep=;\r\n" + (HEAD + "".join(ROWS)).replace(",", ";").replace("\n", "\r\n"), ""),
+    ("sep=,\n" + HEAD + "".join(ROWS), ""),
+    (HEAD.strip() + ",,\n,,,,,\n" + "".join(row.strip() + ",,\n" for row in ROWS) + ",,,,,\n" * 3, ""),
+    ("\ufeff" + HEAD + "".join(ROWS) + " , , ,\n\n\n", ""),
+    (HEAD + "".join(ROWS).replace(",0\n", ",FALSE\n").replace("5.png,2,,FALSE", "5.png,2,,True"), ""),
+    (HEAD + "".join(ROWS).replace(",,0\n", ",,\n").replace("5.png,2,,", "5.png,2"), ""),
+    ((HEAD + "".join(ROWS)).replace(",2,,0", ",2.0,,1.0").replace(",0,,0", ",+0.,dent, 0 "), ""),
+    ((HEAD + "".join(ROWS)).replace(",", ";").replace(";2;;0", ";2,0;;1,0"), ""),
+    ((HEAD + "".join(ROWS)).replace("\n", "\r"), ""),
+    (HEAD + "\n,,,\n" + "".join([*ROWS[:6], "6.png,3.5,,0\n"]), "cluster in line 10 must"),
+    (HEAD + "".join(['0.png,2,"two\r\nlines",0\n', *ROWS[1:6], "6.png,1_0,,0\n"]), "cluster in line 9 must"),
+    (HEAD + "".join([*ROWS[:6], "6.png,3,,constructor\n"]), "unsure in line 8 must"),
+    (HEAD + "".join([*ROWS[:6], "6.png,,,0\n"]), "cluster in line 8 must"),
+    (HEAD + "".join([*ROWS[:6], "6.png,3,,2\n"]), "unsure in line 8 must"),
+    ("sep=;\n" + HEAD + "".join(ROWS), "no "),
+]
+
+
+def test_page_and_commands_take_and_refuse_the_same_and_name_the_same_line(open_report, tmp_path):
+    tab = open_report(planted())
+    for number, (content, why) in enumerate(TOLD):
+        table = tmp_path / f"labels{number}.csv"
+        table.write_bytes(content.encode())
+        if why:
+            with pytest.raises(ValueError, match=why):
+                read_labels(table)
+        tab.locator("#load").set_input_files(table)
+        said = f"{table.name} was not loaded" if why else "Labels loaded"
+        tab.locator("#said", has_text=said).wait_for(timeout=5000)
+        if why:
+            assert why in tab.locator("#said").text_content()
+        else:
+            read = [image._replace(not_in=()) for image in sorted(read_labels(table))]
+            assert sorted(read_labels(saved(tab, "#save-csv", tmp_path / ".."))) == read
+            tab.locator("#undo").click()
 
 
 def test_the_message_of_a_saved_table_says_what_it_holds_and_where_it_is(open_report, tmp_path):

@@ -83,6 +83,56 @@ def test_all_of_it_works_by_keys_alone(open_report):
     assert progress(tab) == "0 of 7 images labelled · 0 decisions made · 0 decisions spared"
 
 
+def test_keys_go_on_where_the_mouse_left_the_focus(open_report):
+    tab = open_report(planted())
+    box = tab.locator("figure[data-index='2'] .pick")
+    selected = tab.locator("#selection-text")
+    box.click()
+    assert tab.evaluate("document.activeElement.className") == "pick"
+    tab.keyboard.press(" ")  # A checkbox has this key from the browser, and it is not pressed twice.
+    assert not box.is_checked()
+    tab.keyboard.press("x")
+    assert box.is_checked()
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate("document.activeElement.closest('figure').dataset.index") == "5"
+    tab.keyboard.press(" ")
+    assert selected.text_content() == "2 images selected"
+    # Selected boxes and sliders have a use for few keys, and the page for the others.
+    box.click()
+    box.click()
+    tab.keyboard.press("m")
+    assert tab.evaluate("document.activeElement.id") == "move-to"
+    tab.locator("#size").focus()
+    tab.keyboard.press("u")
+    assert tab.locator("figure[data-unsure]").count() == 2
+    tab.keyboard.press("Escape")
+    assert not selected.is_visible()
+    box.click()
+    tab.keyboard.press("/")
+    assert tab.evaluate("document.activeElement.id") == "find-text"
+    tab.keyboard.press("x")
+    assert tab.locator("#find-text").input_value() == "x"
+    tab.locator("#find-text").fill("")
+    tab.locator("#size").focus()
+    tab.keyboard.press("n")
+    assert tab.evaluate("document.activeElement.className") == "naming"
+
+
+def test_a_frame_on_the_map_is_moved_by_keys(open_report):
+    tab = open_report(planted())
+    tab.get_by_role("link", name="Map").click()
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
+    tab.mouse.up()
+    assert tab.locator("#selection-text").text_content() == "7 images selected"
+    tab.keyboard.press("m")
+    tab.keyboard.type("Cluster 3")
+    tab.keyboard.press("Enter")
+    assert galleries(tab) == {3: set(range(7))}
+
+
 def test_two_clusters_are_seen_side_by_side_before_they_are_merged(open_report):
     tab = open_report(planted())
     name(tab, 2, "scratch")

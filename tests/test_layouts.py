@@ -54,7 +54,7 @@ def test_of_a_category_of_mvtec_the_test_images_are_clustered(
     )
     assert "(--normal bottle/train/good)" in printed
     main(["assign", "bottle", "--run", "bottle-clusters"])
-    assert "12 images, 12 of them of the run itself" in capsys.readouterr().out
+    assert "12 images, 12 of the run itself" in capsys.readouterr().out
 
 
 def test_the_estimator_takes_the_same_images_and_says_so(bottle: Path) -> None:

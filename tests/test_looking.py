@@ -52,6 +52,10 @@ def test_the_lens_and_the_strength_of_heat_maps(open_report):
     opacity = tab.locator("dialog .heat").evaluate("heat => getComputedStyle(heat).opacity")
     assert float(opacity) == pytest.approx(0.4)
     assert tab.locator(".bar .opacity").input_value() == "40"
+    # On a slider its arrows are its own; other keys go on.
+    tab.locator("dialog .opacity").focus()
+    tab.keyboard.press("u")
+    assert tab.locator("#view-about").text_content().endswith("Unsure")
 
 
 def test_a_frame_on_the_map_selects_what_is_in_it(open_report):

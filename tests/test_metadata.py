@@ -59,11 +59,14 @@ def test_what_is_wrong_is_named_by_its_line() -> None:
         ("path,time\nc.png,01/02/2026\n", "line 2 of 'made.csv': '01/02/2026' is no time"),
         ("path,time\nc.png,2026-01-01,noon\n", "line 2 of 'made.csv' has more cells than there are columns"),
         ("file,time\nc.png,2026-01-01\n", "must have a column 'path'.* it has 'file', 'time'"),
+        ("sep=;\n;\npath;time\n;;\nc.png;noon\n;;\n", "line 5 of 'made.csv': 'noon' is no time"),
         ("path,time\n", "it has no rows"),
         ("path\nd.png\n", "no row of 'made.csv' is of any of the 4 images; its first path is 'd.png'"),
     ]:
         with pytest.raises(ValueError, match=message):
             read_metadata(write(text), IMAGES)
+    left_empty = read_metadata(write("path;time\nc.png;2026-01-01\n;;;\n;;;\n"), IMAGES)
+    assert not [notice for notice in left_empty.notices if "there is no image" in notice]
     rows = "".join(f"{name}.png\n" for name in "cdefgh")
     assert read_metadata(write(f"path\n{rows}"), IMAGES).notices[0] == (
         "of 'd.png' (line 3), 'e.png' (line 4), 'f.png' (line 5) and 2 more in 'made.csv' there is no image"

@@ -61,7 +61,7 @@ def test_images_of_several_types_that_are_left_out_are_counted(tmp_path: Path) -
         (tmp_path / "test" / name).mkdir(parents=True)
         (tmp_path / "test" / name / "0.png").touch()
     assert list_mvtec(tmp_path).notices == [
-        "left out: 1 images of type 'combined', which show several types of defects at once, as in the paper "
+        "left out: 1 image of type 'combined', with several types of defects at once, as in the paper "
         "(--data.include_combined)"
     ]
     assert list_mvtec(tmp_path, include_combined=True).notices == []

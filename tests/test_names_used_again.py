@@ -180,4 +180,4 @@ def test_the_page_tells_later_images_by_their_content_too(open_report, tmp_path)
     assert 7 in galleries(tab)[2]
     file.write_text("\n".join([*own, "in/latest.png,0,,0,,sha256:0000000000000000"]))
     tab.locator("#load").set_input_files(file)
-    tab.get_by_text("'in/latest.png' is not an image of this page").wait_for(timeout=5000)
+    tab.get_by_text("'in/latest.png', in line 9, is not an image of this page").wait_for(timeout=5000)

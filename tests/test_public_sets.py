@@ -99,7 +99,7 @@ def test_images_of_several_types_are_left_out_with_a_notice_or_kept(name: Name, 
     DRAW[name](tmp_path)
     data = opened(name, tmp_path)
     assert kept not in data.class_names
-    assert [n for n in data.notices if re.match(r"left out: 1 images that show several types .*data\.several keep", n)]
+    assert [n for n in data.notices if re.match(r"left out: 1 image with several types .*data\.several keep", n)]
     data = opened(name, tmp_path, several="keep")
     assert counted(data)[kept] == 1
     # Its mask marks both defects, also where levels are numbers of types and far below white.
@@ -114,7 +114,7 @@ def test_images_without_boxes_or_one_mask_are_left_out_with_a_notice(tmp_path: P
     DRAW["gc10_det"](tmp_path / "gc10")
     # An image that lies in two folders counts once.
     assert any(
-        "left out: 1 images without boxes, '" in n and "7/f.jpg" in n
+        "left out: 1 image without boxes, '" in n and "7/f.jpg" in n
         for n in opened("gc10_det", tmp_path / "gc10").notices
     )
     DRAW["aitex"](tmp_path / "aitex")

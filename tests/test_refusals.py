@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from commands import ROOT, SMALL, configured, refused
 from conftest import MakeImage
 
@@ -31,7 +32,7 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_fewer_images_than_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(["cluster", str(flat_photos), "--clusters", "100", *SMALL], capsys)
-    assert "between 2 and 15 (the number of images), got 100" in line
+    assert line == "error: --clusters must be between 2 and 15 (the number of images), got 100"
 
 
 def test_one_image_has_nothing_to_be_grouped_with(
@@ -110,10 +111,45 @@ def test_number_of_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str
     assert f"got {k}" in line or f"value: {k}" in line
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["cluster", "flat", "--image-size", "9999"], "error: --image-size must be at most 4096, got 9999"),
+        (["cluster", "flat", "--normal", "none.csv"], "error: 'none.csv' does not exist"),
+        (["cluster", "flat", "--maps", "none"], "error: folder of anomaly maps 'none' does not exist"),
+        (
+            ["cluster", "flat", "--maps", "flat/00.png"],
+            "error: 'flat/00.png' is a file; give the folder that holds the anomaly maps",
+        ),
+        (
+            ["cluster", "flat", "--metadata", "flat"],
+            "error: metadata 'flat' is a folder; give a CSV file with a column 'path'",
+        ),
+        (["cluster", "flat", "--checkpoint", "flat"], "error: checkpoint 'flat' is a folder; give a file of weights"),
+        (["export", "--labels", "flat"], "error: 'flat' is a folder; give labels.csv, as you save it from the report"),
+        (["fit", "-c", "flat"], "error: config 'flat' is a folder; give a file in it"),
+    ],
+)
+@pytest.mark.usefixtures("flat_photos")
+def test_what_is_wrong_is_called_by_its_option_and_a_folder_is_no_missing_file(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(argv, capsys) == message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(["cluster", "flat", "--accelerator", "cuda", *SMALL], capsys)
+    assert line.startswith("error: there is no GPU to compute on, since ")
+    assert line.endswith("; or leave --accelerator out, or give --accelerator cpu")
+    line = refused(configured("test", "--data.root", "flat", "--trainer.accelerator", "cuda"), capsys)
+    assert line.endswith("or give --trainer.accelerator cpu")
+
+
 @pytest.mark.parametrize("tau", ["0", "-1", "nan"])
 def test_tau(flat_photos: Path, capsys: pytest.CaptureFixture[str], tau: str) -> None:
     line = refused(["cluster", str(flat_photos), f"--tau={tau}"], capsys)
-    assert line == f"error: tau must be a positive number, got {float(tau)}"
+    assert line == f"error: --tau must be a positive number, got {float(tau)}"
     line = refused(configured("test", "--data.root", str(flat_photos), f"--model.tau={tau}"), capsys)
     assert "tau" in line
     assert f"got {float(tau)}" in line or f"value: {tau}" in line

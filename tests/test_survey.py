@@ -28,7 +28,7 @@ def test_copies_are_counted_and_can_be_left_out(
     for name in ("x.png", "y.png"):
         (flat_photos / name).write_bytes((flat_photos / "00.png").read_bytes())
     main(["cluster", "flat", "--clusters", "3", *SMALL])
-    said = "2 images are exact copies of others, 'flat/x.png' of 'flat/00.png' for one"
+    said = "exact copies among the images: 2, such as 'flat/x.png' of 'flat/00.png'; each is clustered and counted"
     assert said in capsys.readouterr().out
     assert len(read_csv(Path("flat-clusters/assignments.csv"))) == 17
     main(["cluster", "flat", "--clusters", "3", "--copies", "once", "--out", "once", *SMALL])
@@ -39,7 +39,7 @@ def test_copies_are_counted_and_can_be_left_out(
     make_image(Path("new/0.png"), 1, seed=30)
     Path("new/1.png").write_bytes(Path("new/0.png").read_bytes())
     main(["assign", "new", "--run", "once"])
-    assert "2 images, 0 of them of the run itself, 1 copies of others that came later" in capsys.readouterr().out
+    assert "2 images, 0 of the run itself, 1 copy of others that came later" in capsys.readouterr().out
 
 
 def test_images_to_cluster_that_are_normal_ones_too_are_counted(photos: Path, make_image: MakeImage) -> None:
@@ -48,7 +48,7 @@ def test_images_to_cluster_that_are_normal_ones_too_are_counted(photos: Path, ma
     data = Folder(photos, normals="fine", image_size=32, copies="once")
     data.setup()
     assert [notice for notice in data.notices if "normal" in notice] == [
-        "1 images to cluster are exact copies of images that are known to be normal"
+        "1 image to cluster is an exact copy of images that are known to be normal"
     ]
     assert (len(data.records), len(data.normal_records)) == (16, 1)
 
@@ -75,8 +75,8 @@ def test_a_training_says_what_it_left_out(photos: Path, capsys: pytest.CaptureFi
     argv += ["--model.selflabel_epochs", "0", "--model.cached_views", "2", "--data.image_size", "64"]
     argv += ["--data.root", str(photos), "--data.num_workers", "0", "--trainer.max_epochs", "1"]
     main([*argv, "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--data.copies", "once"])
-    assert "left out: 1 exact copies" in capsys.readouterr().out
-    assert "left out: 1 exact copies" in json.loads(Path("runs/fit/metrics.json").read_text())["notices"][0]
+    assert "left out: 1 exact copy" in capsys.readouterr().out
+    assert "left out: 1 exact copy" in json.loads(Path("runs/fit/metrics.json").read_text())["notices"][0]
     assert len(read_csv(Path("runs/fit/assignments.csv"))) == 15
 
 
@@ -135,7 +135,7 @@ def test_many_pages_and_many_pixels_take_neither_time_nor_memory(tmp_path: Path)
     listing = surveyed(Listing([Record(tmp_path / name) for name in ("pages.tif", "mask.png")], ()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert any("1000 or more pages after the first, of 1 files" in notice for notice in listing.notices)
+    assert any("1000 or more pages after the first, of 1 file" in notice for notice in listing.notices)
     assert peak < 2**20
 
 

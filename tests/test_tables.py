@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anomaly_clustering.system.files import digest
-from anomaly_clustering.system.tables import read_csv, write_csv
+from anomaly_clustering.system.tables import read_csv, read_numbered_csv, write_csv
 
 
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -35,6 +35,21 @@ def test_tables_are_read_whatever_separator_the_spreadsheet_wrote(
         {"path": "a,b;c.png", "cluster": "0", "label": "dent"},
         {"path": "two\nlines.png", "cluster": "1", "label": ""},
     ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_what_a_spreadsheet_leaves_empty_is_passed_over_and_lines_are_those_of_the_file(
+    tmp_path: Path, separator: str
+) -> None:
+    lines = ["path,time,,", ",,,", '"two\nlines.png",1,,', "", "short.png", " , ,,", ",,,"]
+    text = "\r\n".join([f"sep={separator}", *(line.replace(",", separator) for line in lines)])
+    (tmp_path / "a.csv").write_bytes(text.encode("utf-8-sig"))
+    assert read_numbered_csv(tmp_path / "a.csv") == [
+        (4, {"path": "two\nlines.png", "time": "1"}),
+        (7, {"path": "short.png", "time": None}),
+    ]
+    (tmp_path / "b.csv").write_text("path,time\na.png,1,noon\n")
+    assert read_csv(tmp_path / "b.csv") == [{"path": "a.png", "time": "1", None: ["noon"]}]
 
 
 def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
@@ -77,5 +92,5 @@ def test_what_no_spreadsheet_computes_is_written_as_it_is(tmp_path: Path) -> Non
 def test_any_text_is_read_as_it_was_written(tmp_path: Path) -> None:
     draw = random.Random(0)
     texts = ["".join(draw.choices("=+-@\t\r\n ';,\"a1\uff1d", k=draw.randrange(8))) for _ in range(3000)]
-    write_csv(tmp_path / "a.csv", ["text", "other"], [[text, ""] for text in texts])
+    write_csv(tmp_path / "a.csv", ["text", "other"], [[text, "x"] for text in texts])
     assert [row["text"] for row in read_csv(tmp_path / "a.csv")] == texts

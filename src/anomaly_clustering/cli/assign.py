@@ -1,6 +1,7 @@
 """New images and the folder of a run in; their clusters, and its report with them, out: `assign` and `update`."""
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.runs.assigned import assign_to_run
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.system.messages import counted
 
 
 def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None:
@@ -59,10 +61,11 @@ def _print(
     for (cluster, name), size in sorted(sizes.items()):
         table.add_row(str(cluster), as_cell(name), str(size))
     console.print(table)
-    asked, of_run = set(given), {str(path) for path in own}
-    same = [row["same_as"] in of_run for row in rows if row["path"] in asked and row["same_as"]]
-    copies = f", {same.count(False)} copies of others that came later" if not all(same) else ""
+    # The table may have the path by which a file came first.
+    asked, of_run = {os.path.realpath(path) for path in given}, {str(path) for path in own}
+    same = [row["same_as"] in of_run for row in rows if row["same_as"] and os.path.realpath(row["path"]) in asked]
+    copies = ", " + counted(same.count(False), "copy", "copies") + " of others that came later" if not all(same) else ""
     earlier = f"; with those of earlier calls {len(rows)} in {ASSIGNED}" if len(rows) > len(given) else ""
-    print_plainly(console, f"{len(given)} images, {sum(same)} of them of the run itself{copies}{earlier}")
+    print_plainly(console, f"{counted(len(given), 'image')}, {sum(same)} of the run itself{copies}{earlier}")
     print_plainly(console, f"Unknown, of none of these types: {sum(row['unknown'] for row in rows)}")
     print_plainly(console, f"Look at {folder / PAGE}")

@@ -43,7 +43,9 @@ def offering_to_skip() -> Iterator[None]:
     try:
         yield
     except UnreadableImageError as error:
-        raise UnreadableImageError(f"{error}; --skip-unreadable lists such files and goes on without them") from error
+        # What comes from another process ends with the line of its traceback.
+        said = str(error).rstrip()
+        raise UnreadableImageError(f"{said}; --skip-unreadable lists such files and goes on without them") from error
 
 
 def drawing_the_report(images: Iterable[Path]) -> Iterable[Path]:

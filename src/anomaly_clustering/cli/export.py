@@ -10,6 +10,7 @@ from rich.table import Table
 from anomaly_clustering.cli.console import as_cell, print_plainly
 from anomaly_clustering.runs.export import export, without_region
 from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.system.messages import counted
 
 
 def export_labels(options: argparse.Namespace) -> None:
@@ -49,7 +50,9 @@ def export_labels(options: argparse.Namespace) -> None:
     console = Console()
     console.print(table)
     if left_out:
-        print_plainly(console, f"Left out, without a label or unsure: {left_out} of {len(labels)} images")
+        print_plainly(console, f"Left out, without a label or unsure: {left_out} of {counted(len(labels), 'image')}")
     if regions is not None and (bare := without_region(labels, regions)):
-        print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {len(labels) - left_out} images")
-    print_plainly(console, f"{counts.total()} images of {len(counts)} classes are in {out}, as {options.layout}")
+        exported = counted(len(labels) - left_out, "image")
+        print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {exported}")
+    images, classes = counted(counts.total(), "image"), counted(len(counts), "class", "classes")
+    print_plainly(console, f"In {out}, as {options.layout}: {images} of {classes}")

@@ -11,6 +11,7 @@ from anomaly_clustering.runs.decisions import decisions_on
 from anomaly_clustering.runs.known import fitted_to
 from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.system.messages import counted
 
 
 def export_onnx(options: argparse.Namespace) -> None:
@@ -32,5 +33,6 @@ def export_onnx(options: argparse.Namespace) -> None:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         write_onnx(options.out, network, described(run, fitted, decisions.names))
     side = run.recipe.image_size
-    print_plainly(console, f"{len(network.numbers)} clusters; images are squeezed into {side} x {side} pixels")
+    clusters = counted(len(network.numbers), "cluster")
+    print_plainly(console, f"{clusters}; images are squeezed into {side} x {side} pixels")
     print_plainly(console, f"The model is in {options.out}, {options.out.stat().st_size / 1e6:.0f} MB")

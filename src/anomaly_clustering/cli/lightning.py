@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, print_scores
+from anomaly_clustering.cli.devices import about_devices
 from anomaly_clustering.cli.starting import end_with_the_started
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
@@ -58,7 +59,7 @@ def run(argv: Sequence[str]) -> None:
         if Companions.watch:
             Companions.watch.fails(error)
         if isinstance(error, MisconfigurationException):
-            raise ValueError(str(error)) from error
+            raise about_devices(error, prefix="trainer.") from error
         if isinstance(error, RuntimeError) and str(error).startswith(UNFIT):
             raise ValueError(
                 f"the checkpoint is not of the module as it is configured; give the options that it was trained with: "

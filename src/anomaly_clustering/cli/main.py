@@ -14,6 +14,7 @@ from pathlib import Path
 from anomaly_clustering import __version__
 from anomaly_clustering.cli.lasting_output import outlast_readers
 from anomaly_clustering.cli.memory import out_of_memory
+from anomaly_clustering.cli.option_names import by_options
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.system.ending import end_after_all
@@ -48,9 +49,10 @@ examples:
   anomaly-clustering cluster photos --normal good_ones
   anomaly-clustering test -c configs/mic/weighted_average.yaml -c configs/data/mtd.yaml --data.root DIR
   anomaly-clustering fit -c configs/baselines/scan.yaml -c configs/data/mtd.yaml --data.root DIR"""
+RESEARCH = ("test", "validate", "predict", "fit")
 COMMANDS = (
     *("cluster", "export", "assign", "update", "watch", "trends", "export-onnx", "weights"),
-    *("test", "validate", "predict", "fit"),
+    *RESEARCH,
 )
 # Set to anything, it shows where in the code an error was raised.
 TRACEBACK = "ANOMALY_CLUSTERING_TRACEBACK"
@@ -92,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         if lost:
             sys.exit("error: another process failed; it says why")
-        print(f"error: {_message(error)}", file=sys.stderr)
+        # The commands for research have options of the names that Python code has.
+        said = _message(error) if words and words[0] in RESEARCH else by_options(_message(error))
+        print(f"error: {said}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -171,8 +175,12 @@ def _check_configs(words: Sequence[str]) -> None:
     given += [word.partition("=")[2] for word in words if word.startswith("--config=")]
     for config in given:
         # Options themselves may stand there too, as YAML.
-        if not (set(config) & set("{}:\n") or Path(config).exists()):
-            raise FileNotFoundError(f"config {config!r} does not exist")
+        if not set(config) & set("{}:\n"):
+            if Path(config).is_dir():
+                raise IsADirectoryError(f"config {config!r} is a folder; give a file in it")
+            # A pipe of the shell is no file, and can be read as one.
+            if not Path(config).exists():
+                raise FileNotFoundError(f"config {config!r} does not exist")
 
 
 def _interrupted(words: Sequence[str]) -> str:

@@ -78,7 +78,7 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--views", type=int, choices=(1, 2, 4, 8), help="ways to look at each image (default 4; paper 1)")
     add("--tau", type=float, help="smoothness of the weights (default: 6%% of the patches count; paper 0.02)")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")
-    add("--copies", choices=("all", "once"), default="all", help="count exact copies of an image all (default) or once")
+    add("--copies", choices=("all", "once"), default="all", help="exact copies of an image: all (default), or one")
     add("--metadata", type=values.table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
     add(
         "--bits",

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from anomaly_clustering.cli.devices import about_devices
 from anomaly_clustering.cli.starting import end_with_the_started
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
@@ -57,5 +58,5 @@ def trainer_for(
             if Companions.watch:
                 Companions.watch.fails(error)
             if isinstance(error, MisconfigurationException):
-                raise ValueError(str(error)) from error
+                raise about_devices(error) from error
             raise

@@ -9,6 +9,7 @@ from anomaly_clustering.cli.console import as_cell, print_notices, print_plainly
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.trend_files import trends_of_run
 from anomaly_clustering.runs.trends import Marked, Trends
+from anomaly_clustering.system.messages import counted
 
 
 def show_trends(options: argparse.Namespace) -> None:
@@ -35,7 +36,7 @@ def _print(console: Console, found: Trends) -> None:
     if found.drift is not None:
         table.add_row("Drift", "", "", _told(found.drift_change, found, "{:.2f}"))
     console.print(table)
-    print_plainly(console, f"{len(found.periods)} periods, by {found.by}")
+    print_plainly(console, f"{counted(len(found.periods), 'period')}, by {found.by}")
 
 
 def _told(change: Marked | None, found: Trends, form: str) -> str:

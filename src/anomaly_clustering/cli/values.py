@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from anomaly_clustering.runs.file_names import STORE
+from anomaly_clustering.system.given import check_is_file
 
 
 def shifts(text: str) -> list[time]:
@@ -24,8 +25,7 @@ def shifts(text: str) -> list[time]:
 
 def table(text: str) -> Path:
     """A CSV file that is there."""
-    if not Path(text).is_file():
-        raise FileNotFoundError(f"metadata {text!r} does not exist; give a CSV file with a column 'path'")
+    check_is_file(Path(text), called="metadata ", give="give a CSV file with a column 'path'")
     return Path(text)
 
 
@@ -117,20 +117,21 @@ def run_folder(text: str) -> Path:
 
 def maps(text: str) -> Path:
     """A folder of anomaly maps."""
-    if not Path(text).is_dir():
-        raise FileNotFoundError(f"{text!r} is not a folder of anomaly maps")
-    return Path(text)
+    path = Path(text)
+    if not path.exists():
+        raise FileNotFoundError(f"folder of anomaly maps {text!r} does not exist")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the anomaly maps")
+    return path
 
 
 def checkpoint(text: str) -> Path:
     """A file of weights that is there."""
-    if not Path(text).is_file():
-        raise FileNotFoundError(f"checkpoint {text!r} does not exist")
+    check_is_file(Path(text), called="checkpoint ", give="give a file of weights")
     return Path(text)
 
 
 def labels_file(text: str) -> Path:
     """A file of labels that is there."""
-    if not Path(text).is_file():
-        raise FileNotFoundError(f"{text!r} does not exist; save it from the report")
+    check_is_file(Path(text), give="give labels.csv, as you save it from the report")
     return Path(text)

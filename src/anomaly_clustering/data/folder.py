@@ -14,6 +14,7 @@ from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, lo
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, Found, look, why_left_out
 from anomaly_clustering.system.files import real_path
+from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.progress import tracked
 
 
@@ -117,7 +118,7 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that holds the images")
     if why_left_out(folder) == NOT_TO_BE_READ:
-        raise PermissionError(f"{str(folder)!r} may not be read: you have no permission to")
+        raise PermissionError(f"{str(folder)!r} may not be read: you lack the permission")
     images = [path for path in _outside(look(folder).files, leave_out) if path.suffix.lower() in EXTENSIONS]
     if not images:
         beside = " beside the normal images, masks and maps" if leave_out else ""
@@ -146,7 +147,7 @@ def left_out(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:
         ...     for name in ("0.png", "1.heic"):
         ...         (Path(folder) / name).touch()
         ...     print(*left_out(Path(folder)))
-        left out: 1 files in '...' of kinds that are not read (1 .heic)
+        left out: 1 file in '...' of kinds that are not read (1 .heic)
     """
     found = look(folder)
     return [*_other_kinds(folder, _outside(found.files, leave_out)), *_passed_over(folder, found)]
@@ -159,9 +160,11 @@ def _other_kinds(folder: Path, files: Sequence[Path]) -> list[str]:
     kinds = Counter(path.suffix.lower() for path in others)
     listed = ", ".join(f"{count} {kind or 'without ending'}" for kind, count in sorted(kinds.items()))
     images = {path: kind for path in others if (kind := looks_like(path))}
-    hint = f"; {len(images)} are images by their content" if images else ""
+    are = "is an image by its" if len(images) == 1 else "are images by their"
+    hint = f"; {len(images)} {are} content" if images else ""
     hint += "".join(f", {str(path)!r} {kind} for one" for path, kind in list(images.items())[:1])
-    return [f"left out: {len(others)} files in {str(folder)!r} of kinds that are not read ({listed}){hint}"]
+    left = counted(len(others), "file")
+    return [f"left out: {left} in {str(folder)!r} of kinds that are not read ({listed}){hint}"]
 
 
 def _passed_over(folder: Path, found: Found) -> list[str]:

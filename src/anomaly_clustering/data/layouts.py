@@ -11,6 +11,7 @@ from typing import NamedTuple
 from anomaly_clustering.data.survey import levels_of
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, image_files, why_left_out
 from anomaly_clustering.system.files import real_path
+from anomaly_clustering.system.messages import counted
 
 DEFECT_FREE = frozenset({"good", "normal", "ok"})
 MASKS = frozenset({"ground_truth", "groundtruth", "ground truth", "gt", "mask", "masks"})
@@ -94,8 +95,9 @@ def _recognise(root: Path, known: Sequence[Path]) -> Layout:
         )
     categories = [folder for folder in inside.values() if _is_category(_folders(folder))]
     if categories:
+        each = " each" if len(categories) > 1 else ""
         raise ValueError(
-            f"{str(root)!r} holds {len(categories)} data sets with a folder 'test' each, such as "
+            f"{str(root)!r} holds {counted(len(categories), 'data set')} with a folder 'test'{each}, such as "
             f"{str(categories[0])!r}; give the folder of one, since one product is clustered at a time"
         )
     masks = [folder for name, folder in inside.items() if name in MASKS and _holds_masks(folder)]

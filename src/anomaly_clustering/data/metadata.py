@@ -9,7 +9,9 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from anomaly_clustering.data.times import as_time, taken_at
-from anomaly_clustering.system.tables import read_csv
+from anomaly_clustering.system.given import check_is_file
+from anomaly_clustering.system.messages import counted
+from anomaly_clustering.system.tables import read_numbered_csv
 
 PATH, TIME = "path", "time"
 MOST_NAMED = 3
@@ -73,6 +75,7 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
         ValueError: it has no column `path` or no rows, a time cannot be read, a name fits several images, two rows are
             of one image, or no row is of any image.
 
@@ -89,8 +92,7 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
     find = _finder(images, [place for place in (Path(), folder, file.parent) if place is not None])
     found: dict[Path, tuple[int, Metadata]] = {}
     lost = []
-    # The first line of the file holds the names of the columns.
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         fits = find(row[PATH] or "")
         if len(fits) > 1:
             raise ValueError(
@@ -110,13 +112,13 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
         found[image] = (line, Metadata(_time(row.get(TIME) or "", line, name), values))
     if not found:
         raise ValueError(
-            f"no row of {name} is of any of the {len(images)} images; its first path is {rows[0][PATH]!r}, and the "
-            f"first image {str(images[0])!r}"
+            f"no row of {name} is of any of the {counted(len(images), 'image')}; its first path is "
+            f"{rows[0][1][PATH]!r}, and the first image {str(images[0])!r}"
         )
     without = [repr(str(image)) for image in images if image not in found]
     notices = [
         *([f"of {_some(lost)} in {name} there is no image"] if lost else []),
-        *([f"{name} does not tell of {_some(without)}, of {len(images)} images"] if without else []),
+        *([f"{name} does not tell of {_some(without)}, of {counted(len(images), 'image')}"] if without else []),
     ]
     return Matched({image: known for image, (_, known) in found.items()}, notices)
 
@@ -150,24 +152,25 @@ def times_of(images: Sequence[Path], known: Mapping[Path, Metadata]) -> Times:
     )
 
 
-def _rows(file: Path) -> Sequence[Mapping[str, str]]:
+def _rows(file: Path) -> Sequence[tuple[int, Mapping[str, str]]]:
+    """With the number of the line of each."""
     name = repr(str(file))
-    if not file.is_file():
-        raise FileNotFoundError(f"metadata {name} does not exist; give a CSV file with a column 'path'")
+    check_is_file(file, called="metadata ", give="give a CSV file with a column 'path'")
     try:
-        rows = read_csv(file)
+        rows = read_numbered_csv(file)
     except UnicodeDecodeError:
         raise ValueError(f"{name} is not UTF-8; save it as 'CSV UTF-8'") from None
     except csv.Error as error:
         raise ValueError(f"{name} is not a CSV file: {error}") from None
-    if not rows or PATH not in rows[0]:
-        columns = ", ".join(repr(str(column)) for column in rows[0]) if rows else "no rows"
+    first = rows[0][1] if rows else {}
+    if PATH not in first:
+        columns = ", ".join(repr(column) for column in first if column is not None) or "no rows"
         raise ValueError(
             f"{name} must have a column 'path' that names an image in each row, and may have 'time', 'batch', 'line', "
             f"'station' and others; it has {columns}"
         )
-    for line, row in enumerate(rows, start=2):
-        # What the reader of the standard library calls cells beyond the last column.
+    for line, row in rows:
+        # So cells beyond the last column are called.
         if None in row:
             raise ValueError(
                 f"line {line} of {name} has more cells than there are columns; put texts with commas in quotes"

@@ -10,6 +10,7 @@ from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.system.messages import counted
 
 OBJECTS = (
     "bottle", "cable", "capsule", "hazelnut", "metal_nut", "pill", "screw", "toothbrush", "transistor", "zipper",
@@ -63,8 +64,8 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
     if not include_combined and "combined" in types:
         types.remove("combined")
         notices.append(
-            f"left out: {len(image_files(folder / 'test' / 'combined'))} images of type 'combined', which show several "
-            "types of defects at once, as in the paper (--data.include_combined)"
+            f"left out: {counted(len(image_files(folder / 'test' / 'combined')), 'image')} of type 'combined', with "
+            "several types of defects at once, as in the paper (--data.include_combined)"
         )
     types.sort(key=lambda name: name != "good")
     records = [

@@ -142,7 +142,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise UnreadableImageError(f"{name} does not exist") from None
     except PermissionError:
-        raise UnreadableImageError(f"{name} may not be read: you have no permission to") from None
+        raise UnreadableImageError(f"{name} may not be read: you lack the permission") from None
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6

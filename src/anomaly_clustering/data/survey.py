@@ -16,6 +16,7 @@ from anomaly_clustering.data.images import FULL_BITS, bits_for, decode, highest_
 from anomaly_clustering.data.opening import MOST_PAGES, Header, UnreadableImageError, read_header
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.messages import counted
 
 Bits = int | Literal["auto"]
 Copies = Literal["all", "once"]
@@ -100,9 +101,10 @@ def _header(record: Record) -> Header | None:
 
 def _range(images: Sequence[Path], bits: Bits) -> tuple[int, str]:
     """One scale for all images of 16 bits, and how it was found."""
-    many = f"{len(images)} images of 16 bits"
+    many = f"{counted(len(images), 'image')} of 16 bits"
+    read = "is read" if len(images) == 1 else "are read"
     if bits != "auto":
-        return bits, f"{many} are read as {bits}-bit, with values from 0 to {2**bits - 1}, as given"
+        return bits, f"{many} {read} as {bits}-bit, with values from 0 to {2**bits - 1}, as given"
     highest, brightest = 0, images[0]
     for start in range(0, len(images), AT_ONCE):
         part = images[start : start + AT_ONCE]
@@ -113,7 +115,7 @@ def _range(images: Sequence[Path], bits: Bits) -> tuple[int, str]:
             break
     found = bits_for(highest)
     return found, (
-        f"{many} are read as {found}-bit, with values from 0 to {2**found - 1}, since the highest is {highest}, in "
+        f"{many} {read} as {found}-bit, with values from 0 to {2**found - 1}, since the highest is {highest}, in "
         f"{str(brightest)!r}; if the camera has more, say so (--bits)"
     )
 
@@ -130,9 +132,10 @@ def _pages(headers: dict[Path, Header | None]) -> list[str]:
     unread = {path: header.pages - 1 for path, header in headers.items() if header and header.pages > 1}
     if not unread:
         return []
-    more = " or more" * (max(unread.values()) >= MOST_PAGES)
+    or_more = "or more " * (max(unread.values()) >= MOST_PAGES)
+    pages = counted(sum(unread.values()), f"{or_more}page")
     return [
-        f"left out: {sum(unread.values())}{more} pages after the first, of {len(unread)} files with several, "
+        f"left out: {pages} after the first, of {counted(len(unread), 'file')} with several, "
         f"{str(next(iter(unread)))!r} for one; save each page as a file to have it clustered"
     ]
 
@@ -146,9 +149,11 @@ def _two_levels(records: Sequence[Record], headers: dict[Path, Header | None]) -
     empty = [path for path, number in levels.items() if number == 1]
     if not found or len(found) + len(empty) == len(clustered):
         return []
+    alike = len(found) + len(empty)
+    have, are = ("has", "is taken for a photograph") if alike == 1 else ("have", "are taken for photographs")
     return [
-        f"{len(found) + len(empty)} of {len(clustered)} images have one or two levels of brightness, as masks have, "
-        f"{str(found[0])!r} for one, and are taken for photographs; if they are masks, move them to another folder"
+        f"{alike} of {len(clustered)} images {have} one or two levels of brightness, as masks have, "
+        f"{str(found[0])!r} for one, and {are}; if they are masks, move them to another folder"
     ]
 
 
@@ -212,15 +217,16 @@ def _without_copies(records: Sequence[Record], copies: Copies) -> tuple[list[Rec
     notices = []
     if copy_of:
         copy, original = next(iter(copy_of.items()))
-        example = f"{str(copy.image)!r} of {str(original.image)!r} for one"
+        example = f"such as {str(copy.image)!r} of {str(original.image)!r}"
         notices.append(
-            f"left out: {len(copy_of)} exact copies of other images, {example}"
+            f"left out: {counted(len(copy_of), 'exact copy', 'exact copies')} of other images, {example}"
             if copies == "once"
-            else f"{len(copy_of)} images are exact copies of others, {example}, and count as images of their own; with "
-            "--copies once they are left out"
+            else f"exact copies among the images: {len(copy_of)}, {example}; each is clustered and counted as an image "
+            "of its own, and with --copies once they are left out"
         )
     if of_normals:
-        notices.append(f"{of_normals} images to cluster are exact copies of images that are known to be normal")
+        are = "is an exact copy" if of_normals == 1 else "are exact copies"
+        notices.append(f"{counted(of_normals, 'image')} to cluster {are} of images that are known to be normal")
     kept = [record for record in records if record not in copy_of] if copies == "once" else list(records)
     return kept, notices
 

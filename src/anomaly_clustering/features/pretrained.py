@@ -14,6 +14,7 @@ from torch import Tensor
 
 from anomaly_clustering.features.hub import cache_of, cached, fetch, look_up
 from anomaly_clustering.features.published import EMBEDDED, published
+from anomaly_clustering.system.given import check_is_file
 
 _OFFLINE = f"Give a local checkpoint (.safetensors, .pth), or use the network that needs none: backbone {EMBEDDED!r}"
 
@@ -50,8 +51,7 @@ def weights_of(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], s
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
+    check_is_file(path, called="checkpoint ", give="give a file of weights")
     try:
         return load_state_dict(str(path), weights_only=True)
     except Exception as error:  # In a file of anything else the unpickler fails in any way.

@@ -122,8 +122,12 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     rows = {image.path: image for image in read_labels(file)}
     missing = [path for path in run.paths if path not in rows]
     if missing:
+        known = {*run.paths, *later.paths}
+        strange = [path for path in rows if path not in known]
+        slip = f"; it lists {str(strange[0])!r}, which this run has not seen" if strange else ""
         raise ValueError(
-            f"{str(file)!r} is not of this run: {len(missing)} of its images are not in it, {str(missing[0])!r} for one"
+            f"{str(file)!r} is not of this run: {len(missing)} of its images are not in it, {str(missing[0])!r} for "
+            f"one{slip}"
         )
     later_rows = _of_later(rows, later)
     of_content = {content: rows[path] for path, content in zip(run.paths, run.digests, strict=True)} | later_rows

@@ -175,7 +175,7 @@ def _check_images(
         if not image.path.is_file():
             raise FileNotFoundError(
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
-                "or mark the image as unsure in the report"
+                "or mark the image as unsure in the report; if its path is mistyped in the file of labels, mend it"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
     check_same([image.path for image in chosen], contents or {})

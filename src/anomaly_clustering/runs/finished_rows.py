@@ -26,6 +26,7 @@ from anomaly_clustering.system.files import (
     whole_file,
     whole_folder,
 )
+from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tensors import DamagedError, read_tensors, write_tensors
 
 CARD, VERSION = "unfinished.json", 1
@@ -89,8 +90,8 @@ class FinishedRows:
             return
         if count := self.count:
             say(
-                f"{str(self.name)!r} was begun otherwise ({_differences(found, card)}): its {count} finished images "
-                "are dropped, and all begin anew"
+                f"{str(self.name)!r} was begun otherwise ({_differences(found, card)}): its "
+                f"{counted(count, 'finished image')} will not be used, and all begin anew"
             )
         for path in self._files():
             path.unlink()

@@ -87,7 +87,8 @@ class GoingOn(Callback):
 
     def _kept(self, total: int) -> str:
         count, name = self.finished.count, str(self.finished.name)
-        return f"{count} of {total} images are kept in {name!r}: start the command again to go on" if count else ""
+        are = "is" if count == 1 else "are"
+        return f"{count} of {total} images {are} kept in {name!r}: start the command again to go on" if count else ""
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_of
 from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
+from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_csv, write_csv
 
 # Which of them its time is of: 'metadata', 'EXIF' or 'file'.
@@ -119,8 +120,9 @@ def told_times(times: Times) -> str:
         'times of 3 images: 2 by the time of the file, 1 by EXIF'
     """
     words = {"metadata": "by the metadata", "EXIF": "by EXIF", "file": "by the time of the file"}
-    counted = Counter(times.source.values()).most_common()
-    return f"times of {len(times.of)} images: " + ", ".join(f"{count} {words[source]}" for source, count in counted)
+    sources = Counter(times.source.values()).most_common()
+    listed = ", ".join(f"{count} {words[source]}" for source, count in sources)
+    return f"times of {counted(len(times.of), 'image')}: {listed}"
 
 
 def _known(row: Mapping[str, str]) -> Metadata:

@@ -10,7 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anomaly_clustering.system.tables import read_csv
+from anomaly_clustering.system.given import check_is_file
+from anomaly_clustering.system.tables import read_numbered_csv
 
 # Of a cluster: far more than a person names, and few enough to be counted one by one.
 LARGEST = 999_999
@@ -23,6 +24,9 @@ REQUIRED = ("path", "cluster", "label", "unsure")
 SEPARATOR = ";"
 # Before digits, lest a spreadsheet take them for a number.
 SHA256 = "sha256:"
+# What spreadsheets make of the column `unsure`, and of numbers; js/label-table.js has the same.
+UNSURE = {"": 0, "false": 0, "true": 1}
+WHOLE = re.compile(r"([+-]?[0-9]+)(?:[.,]0*)?")
 
 
 class Labelled(NamedTuple):
@@ -77,6 +81,7 @@ def read_labels(file: Path) -> list[Labelled]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
         ValueError: it is not what the report saves, or holds no images.
 
     Example:
@@ -87,15 +92,18 @@ def read_labels(file: Path) -> list[Labelled]:
         ...     [(str(image.path), image.label) for image in read_labels(file)]
         [('a.png', 'dent')]
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"{str(file)!r} does not exist; save it from the report")
+    check_is_file(file, give="give labels.csv, as you save it from the report")
     try:
-        rows = (
-            json.loads(file.read_text(encoding="utf-8-sig"))["images"]
-            if file.suffix.lower() == ".json"
-            else read_csv(file)
-        )
-        labels = [_labelled(row, number) for number, row in enumerate(rows, start=1)]
+        if file.suffix.lower() == ".json":
+            images = json.loads(file.read_text(encoding="utf-8-sig"))["images"]
+            rows = [(f"of image {number}", row) for number, row in enumerate(images, start=1)]
+        else:
+            # Spreadsheets may end a row at the last cell that holds something.
+            rows = [
+                (f"in line {line}", {name: value or "" for name, value in row.items()})
+                for line, row in read_numbered_csv(file)
+            ]
+        labels = [_labelled(row, where) for where, row in rows]
     except UnicodeDecodeError:
         raise ValueError(f"{str(file)!r} is not UTF-8; save it from the report, or as 'CSV UTF-8'") from None
     except (KeyError, TypeError, ValueError, AttributeError, csv.Error, RecursionError) as error:
@@ -107,12 +115,14 @@ def read_labels(file: Path) -> list[Labelled]:
         ) from None
     if not labels:
         raise ValueError(f"{str(file)!r} holds no images")
-    often = Counter(image.path for image in labels)
-    twice = [path for path, times in often.items() if times > 1]
-    if twice:
-        raise ValueError(
-            f"{str(file)!r} lists {len(twice)} images more than once, {str(twice[0])!r} for one; keep one row of each"
-        )
+    seen: dict[Path, str] = {}
+    for (where, _), image in zip(rows, labels, strict=True):
+        if image.path in seen:
+            raise ValueError(
+                f"{str(file)!r} lists {str(image.path)!r} more than once, {seen[image.path]} and {where}; keep one row "
+                "of each image"
+            )
+        seen[image.path] = where
     return _one_label_a_cluster(labels)
 
 
@@ -134,26 +144,29 @@ def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
     return [image._replace(cluster=number[image.cluster, image.label]) for image in labels]
 
 
-def _labelled(row: Mapping[str, Any], number: int) -> Labelled:
-    cluster = _whole(row["cluster"], f"cluster of image {number}", least=UNKNOWN, most=LARGEST)
-    unsure = _whole(row["unsure"], f"unsure of image {number}", least=0, most=1)
+def _labelled(row: Mapping[str, Any], where: str) -> Labelled:
+    cluster = _whole(row["cluster"], f"cluster {where}", least=UNKNOWN, most=LARGEST)
+    told = row["unsure"]
+    known = UNSURE.get(told.strip().lower()) if isinstance(told, str) else None
+    unsure = _whole(told, f"unsure {where}", least=0, most=1) if known is None else known
     content = (row.get("content") or "").strip().removeprefix(SHA256)
-    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, number), content)
+    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, where), content)
 
 
-def _not_in(row: Mapping[str, Any], number: int) -> tuple[int, ...]:
+def _not_in(row: Mapping[str, Any], where: str) -> tuple[int, ...]:
     """A list in JSON; in a table numbers with semicolons between them."""
     told = row.get("not_in") or ""
     values = [value for value in told.split(SEPARATOR) if value.strip()] if isinstance(told, str) else told
-    found = (_whole(value, f"not_in of image {number}", least=UNKNOWN, most=LARGEST) for value in values)
+    found = (_whole(value, f"not_in {where}", least=UNKNOWN, most=LARGEST) for value in values)
     return tuple(dict.fromkeys(found))
 
 
 def _whole(value: object, name: str, *, least: int, most: int) -> int:
-    """A number as JSON has it, or as text."""
+    """A number as JSON has it, or as text, also as a spreadsheet writes it that takes it for a fraction."""
     try:
-        found = int(value)  # type: ignore[call-overload]
-        if (isinstance(value, str) or found == value) and least <= found <= most:
+        text = WHOLE.fullmatch(value.strip()) if isinstance(value, str) else None
+        found = int(text[1]) if text else int(value)  # type: ignore[call-overload]
+        if (text or (found == value and not isinstance(value, str))) and least <= found <= most:
             return int(found)
     except (TypeError, ValueError, OverflowError):
         pass

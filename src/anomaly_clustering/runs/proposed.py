@@ -74,5 +74,6 @@ def what_is_proposed(later: LaterImages, found: Assignment, decisions: Decisions
             "the report, save labels.csv, and give it with --labels to make them known"
         )
     if good := int((~found.finding).sum()):
-        notices.append(f"{good} of the images that came later are like normal ones: no finding, and not shown")
+        are = "is like a normal one" if good == 1 else "are like normal ones"
+        notices.append(f"{good} of the images that came later {are}: no finding, and not shown")
     return notices

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.locks import LOCK, held, is_lock
+from anomaly_clustering.system.locks import LOCK, held, is_lock, naming
 from anomaly_clustering.system.results import about_to_place
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
@@ -100,7 +100,9 @@ def _begun(place: Path, name: str, lock: ExitStack) -> Path:
     while True:
         folder = place / f".{name}.{uuid4().hex}{UNFINISHED}"
         # Before it is locked another process may take it for a leftover, and removes it.
-        if lock.enter_context(held(folder / LOCK)) != "busy":
+        with naming(place, folder):
+            state = lock.enter_context(held(folder / LOCK))
+        if state != "busy":
             return folder
 
 

@@ -212,6 +212,35 @@ def _remove(descriptor: int, file: Path) -> None:
 
 
 @contextmanager
+def naming(folder: Path, hidden: Path) -> Iterator[None]:
+    """Where nothing may be written: say so of the folder that the user knows, not of what is hidden in or beside it.
+
+    Args:
+        folder: as the user gave it.
+        hidden: the file or folder that is made.
+
+    Raises:
+        PermissionError: nothing may be written there.
+
+    Example:
+        >>> with naming(Path("run"), Path("run/.lock")):
+        ...     raise PermissionError(errno.EACCES, "Permission denied", "run/.lock")
+        Traceback (most recent call last):
+        PermissionError: 'run' cannot be written to: permission denied; change its rights, or choose another folder
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in CLOSED or error.filename != str(hidden):
+            raise
+        why = str(error.strerror)
+        raise PermissionError(
+            f"{str(folder)!r} cannot be written to: {why[:1].lower()}{why[1:]}; change its rights, or choose another "
+            "folder"
+        ) from error
+
+
+@contextmanager
 def working_on(folder: Path) -> Iterator[None]:
     """Keep other processes from working on a folder, which need not be there yet, until the work on it has ended.
 
@@ -277,7 +306,7 @@ def _alone(folder: Path, place: Path, lock_name: str, refusal: str) -> Iterator[
     beside = os.access(place.parent, os.W_OK) or not place.is_dir()
     lock = place.with_name(f".{place.name}{lock_name}") if beside else place / lock_name
     try:
-        with _naming(folder, lock), held(lock) as state:
+        with naming(folder, lock), held(lock) as state:
             if state == "busy":
                 raise BlockingIOError(f"{str(folder)!r} {refusal.format(_holder(lock))}")
             _locks.add(lock)
@@ -289,17 +318,6 @@ def _alone(folder: Path, place: Path, lock_name: str, refusal: str) -> Iterator[
         for above in missing:
             with suppress(OSError):
                 above.rmdir()
-
-
-@contextmanager
-def _naming(folder: Path, lock: Path) -> Iterator[None]:
-    """Where nothing may be written: say so of the folder that the user gave, not of a hidden file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in CLOSED or error.filename != str(lock):
-            raise
-        raise PermissionError(f"{str(folder)!r} cannot be written to: {error.strerror}") from error
 
 
 def _this_process() -> str:

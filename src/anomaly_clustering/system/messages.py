@@ -28,6 +28,21 @@ def shortened(message: str, most: int = LONGEST_MESSAGE) -> str:
     return _ends(WORD.sub(lambda word: _ends(word[0], LONGEST_NAME // 2), named), most)
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number and the word for what there are so many of.
+
+    Args:
+        number: of them.
+        one: the word for a single one.
+        several: the word for any other number; by default that for one with an s.
+
+    Example:
+        >>> counted(1, "image"), counted(2, "image"), counted(0, "copy", "copies")
+        ('1 image', '2 images', '0 copies')
+    """
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
+
+
 def _ends_of_name(quote: str, name: str) -> str:
     if len(name) <= LONGEST_NAME:
         return f"{quote}{name}{quote}"

@@ -2,8 +2,9 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from anomaly_clustering.system.files import whole_file
 
@@ -14,6 +15,8 @@ SEPARATORS = ",;\t"
 # Where a spreadsheet would begin to compute: at the start of a cell, and behind what some take for the end of one, also
 # by full-width signs. The page has the same in report/js/table.js.
 FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n])")
+# The first line by which Excel is told what separates the columns of a file.
+TOLD = re.compile(rf"sep=([{SEPARATORS}])\s*", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
 
 
@@ -94,13 +97,16 @@ def as_written(cell: str) -> str:
 def read_csv(path: Path) -> list[Mapping[str, str]]:
     """The rows of a CSV file by the names of the columns, whatever separator and capitals the spreadsheet wrote.
 
-    Apostrophes that `write_csv`, or the report, put before what a spreadsheet would compute are gone.
+    Apostrophes that `write_csv`, or the report, put before what a spreadsheet would compute are gone, and so are rows
+    and columns that a spreadsheet left empty.
 
     Args:
-        path: of the file, whose first row names the columns, separated by commas, semicolons or tabs.
+        path: of the file, whose first row names the columns, separated by commas, semicolons or tabs. A line such as
+            `sep=;` may stand before it.
 
     Returns:
-        One row a line of the table, all values as text; names of columns in small letters.
+        One row a line of the table, all values as text, None where a row is too short; names of columns in small
+        letters. Cells beyond the last column, if any holds something, are under None.
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8; a byte order mark before it is left out.
@@ -112,9 +118,53 @@ def read_csv(path: Path) -> list[Mapping[str, str]]:
         ...     read_csv(Path(folder) / "a.csv")
         [{'path': 'a,b.png', 'cluster': '0'}]
     """
+    return [row for _, row in read_numbered_csv(path)]
+
+
+def read_numbered_csv(path: Path) -> list[tuple[int, Mapping[str, str]]]:
+    """The rows of a CSV file as `read_csv` gives them, each with the number of the line on which it begins.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Number, from 1 on, and row. The page counts alike, in report/js/table.js.
+
+    Raises:
+        UnicodeDecodeError: the file is not UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "a.csv").write_text("sep=;\\npath;cluster\\na.png;0\\n;\\nb.png;1\\n")
+        ...     [(line, row["path"]) for line, row in read_numbered_csv(Path(folder) / "a.csv")]
+        [(3, 'a.png'), (5, 'b.png')]
+    """
     with path.open(newline="", encoding="utf-8-sig") as file:
         head = file.readline()
+        told = TOLD.fullmatch(head)
         file.seek(0)
-        rows = csv.DictReader(file, delimiter=max(SEPARATORS, key=head.count))
-        rows.fieldnames = [as_written(name).strip().lower() for name in rows.fieldnames or ()]
-        return [{name: as_written(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+        reader = csv.reader(file, delimiter=told[1] if told else max(SEPARATORS, key=head.count))
+        if told:
+            next(reader)
+        (_, names), *rows = list(_filled(reader)) or [(1, [])]
+        columns = [as_written(name).strip().lower() for name in names]
+        while columns and not columns[-1]:
+            columns.pop()
+        return [(line, _row(columns, cells)) for line, cells in rows]
+
+
+def _filled(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Rows in which something stands, each with its first line; a cell may go on over several lines."""
+    before = reader.line_num
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield before + 1, cells
+        before = reader.line_num
+
+
+def _row(columns: Sequence[str], cells: Sequence[str]) -> Mapping[Any, Any]:
+    row: dict[Any, Any] = dict.fromkeys(columns)
+    row |= {column: as_written(cell) for column, cell in zip(columns, cells, strict=False)}
+    beyond = cells[len(columns) :]
+    return row | {None: beyond} if any(cell.strip() for cell in beyond) else row

@@ -10,6 +10,7 @@ from anomaly_clustering.data.download import find
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.one_type import Seen, listing_of
 from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.system.messages import counted
 
 TYPES = {
     **{"002": "broken end", "006": "broken yarn", "010": "broken pick", "016": "weft curling", "019": "fuzzyball"},
@@ -62,8 +63,8 @@ def list_aitex(root: Path) -> Listing:
         else:
             without.append(image)
     notices = [
-        f"left out: {len(without)} images without one mask each, {str(image)!r} for one, since they would count as "
-        "free of defects"
+        f"left out: {counted(len(without), 'image')} without one mask each, {str(image)!r} for one, since they would "
+        "count as free of defects"
         for image in without[:1]
     ]
     return listing_of(seen + [Seen(image, is_normal_train=True) for image in image_files(normals)], notices=notices)

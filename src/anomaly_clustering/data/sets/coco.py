@@ -67,7 +67,7 @@ def list_coco(
     seen = [Seen(below(start, name, file), types[key]) for key, name in known.items()]
     check_there([one.image for one in seen], file)
     good = sum(not one.types for one in seen)
-    notices = [f"{good} images in which nothing is marked count as good"] * bool(good)
+    notices = [f"images in which nothing is marked count as good: {good}"] * bool(good)
     return listing_of(seen, several=several, notices=notices)
 
 

@@ -10,6 +10,7 @@ from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import read_boxes
 from anomaly_clustering.data.sets.one_type import Seen, Several, listing_of
 from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.system.messages import counted
 
 # As the boxes have them.
 TYPES = {
@@ -59,7 +60,8 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
             seen.append(Seen(image, types))
         else:
             without.append(image)
-    notices = [f"left out: {len(without)} images without boxes, {str(image)!r} for one" for image in without[:1]]
+    left_out = f"left out: {counted(len(without), 'image')} without boxes"
+    notices = [f"{left_out}, {str(image)!r} for one" for image in without[:1]]
     return listing_of(seen, several=several, notices=notices)
 
 

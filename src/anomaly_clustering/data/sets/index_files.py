@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
-from anomaly_clustering.system.tables import read_csv
+from anomaly_clustering.system.messages import counted
+from anomaly_clustering.system.tables import read_numbered_csv
 
 # Bytes: the annotations of COCO itself have 470 million, and Python takes some ten times as much to hold them.
 LARGEST = 2**29
@@ -93,17 +94,17 @@ def read_rows(file: Path, what: str, columns: Sequence[str]) -> list[Mapping[str
     """
     _check(file, what, LARGEST)
     try:
-        rows = read_csv(file)
+        rows = read_numbered_csv(file)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{_name(file, what)} is no CSV in UTF-8: {error}; unpack or download it again") from None
-    check_columns(rows[0].keys() if rows else (), columns, file, what)
-    for line, row in enumerate(rows, start=2):
+    check_columns(rows[0][1].keys() if rows else (), columns, file, what)
+    for line, row in rows:
         if None in row or not all(row[column] for column in columns):
             raise ValueError(
                 f"line {line} of {_name(file, what)} has no {' or no '.join(columns)}, or more cells than there are "
                 "columns; unpack or download it again"
             )
-    return rows
+    return [row for _, row in rows]
 
 
 def check_columns(there: Collection[str], wanted: Sequence[str], file: Path, what: str) -> None:
@@ -205,12 +206,14 @@ def check_there(files: Sequence[Path], file: Path) -> None:
     Example:
         >>> check_there([Path("absent.png")], Path("index.csv"))
         Traceback (most recent call last):
-        FileNotFoundError: 1 of the 1 files that 'index.csv' names are missing, 'absent.png' for one; ...
+        FileNotFoundError: 1 of the 1 file that 'index.csv' names is missing, 'absent.png' for one; ...
     """
     missing = [path for path in files if not path.is_file()]
     if missing:
+        are = "is" if len(missing) == 1 else "are"
+        named = counted(len(files), "file")
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(files)} files that {str(file)!r} names are missing, {str(missing[0])!r} for "
+            f"{len(missing)} of the {named} that {str(file)!r} names {are} missing, {str(missing[0])!r} for "
             "one; the copy is not complete: unpack or copy it again"
         )
 
@@ -220,6 +223,8 @@ def _name(file: Path, what: str) -> str:
 
 
 def _check(file: Path, what: str, largest: int) -> None:
+    if file.is_dir():
+        raise IsADirectoryError(f"{_name(file, what)} is a folder; give the file")
     if not file.is_file():
         raise FileNotFoundError(f"there is no {str(file)!r}, {what}; the copy is not complete: unpack or copy it again")
     if file.stat().st_size > largest:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.system.messages import counted
 
 GOOD = "good"
 # What becomes of an image that shows several types of defects.
@@ -64,8 +65,8 @@ def listing_of(seen: Iterable[Seen], *, several: Several = "leave_out", notices:
     if several == "leave_out" and (mixed := [one for one, types in to_cluster if len(types) > 1]):
         to_cluster = [(one, types) for one, types in to_cluster if len(types) <= 1]
         notices.append(
-            f"left out: {len(mixed)} images that show several types of defects at once, {str(mixed[0].image)!r} for "
-            "one (--data.several keep)"
+            f"left out: {counted(len(mixed), 'image')} with several types of defects at once, {str(mixed[0].image)!r} "
+            "for one (--data.several keep)"
         )
     if not to_cluster:
         raise ValueError("no image shows one type of defect; with --data.several keep those of several types stay")

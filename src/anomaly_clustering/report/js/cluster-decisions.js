@@ -6,6 +6,7 @@ import { currentLabels, decide } from "report/history.js";
 import { freeNumber, members } from "report/labels.js";
 import { t } from "report/texts.js";
 import { partsOf } from "report/tree.js";
+import { takesLetters } from "report/typing.js";
 import { titleOf } from "report/words.js";
 
 const main = document.querySelector("main");
@@ -62,7 +63,7 @@ main.addEventListener("click", ({ target }) => {
 document.getElementById("begin").addEventListener("click", () => toNextName());
 document.addEventListener("keydown", (event) => {
   if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, select, dialog, figure")) return;
+  if (takesLetters(event.target) || event.target.closest("dialog, figure")) return;
   event.preventDefault();  // The field would get the letter.
   toNextName();
 });

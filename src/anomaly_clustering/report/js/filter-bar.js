@@ -6,6 +6,7 @@ import { showAll, sortAll } from "report/gallery.js";
 import { offerColumns, valuesAsked } from "report/metadata-filter.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
+import { takesLetters } from "report/typing.js";
 
 const bar = document.getElementById("find"), toggle = document.getElementById("find-toggle");
 const field = (name) => document.getElementById(`find-${name}`);
@@ -70,7 +71,8 @@ field("sort").addEventListener("change", ({ target }) => {
 field("clear").addEventListener("click", clear);
 toggle.addEventListener("click", () => open(bar.hidden));
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, select, dialog")) return;
+  if (event.key !== "/" || event.ctrlKey || event.metaKey) return;
+  if (takesLetters(event.target) || event.target.closest("dialog")) return;
   event.preventDefault();
   open(true);
   field("text").focus();

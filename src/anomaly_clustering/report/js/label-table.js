@@ -9,6 +9,9 @@ const COLUMNS = ["path", "cluster", "label", "unsure"];
 const LONGEST = 1000;  // Label, as the fields of names on the page allow.
 const SHA256 = "sha256:";  // Lest a spreadsheet take digits for a number.
 const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
+// What spreadsheets make of the column `unsure`, and of numbers; labels.py has the same.
+const UNSURE = new Map([["", "0"], ["false", "0"], ["true", "1"]]);
+const WHOLE = /^([+-]?[0-9]+)(?:[.,]0*)?$/;
 
 export function tableOf(labels) {
   return run.paths.map((path, i) => ({
@@ -23,21 +26,21 @@ export function tableOf(labels) {
 
 // Rows may be those of another run on the same images. Those of images that came later may be missing.
 export function decisionOf(rows) {
-  const missing = COLUMNS.find((name) => !(name in (rows[0] ?? {})));
+  const missing = COLUMNS.find((name) => !(name in (rows[0]?.row ?? {})));
   if (missing) throw new Error(t("no_column", { name: missing }));
   const imageAt = new Map(run.paths.map((path, i) => [path, i]));
   const imageOf = new Map(run.contents.map((_, k) => [contentOf(numLeaves + k), numLeaves + k]));
   const clusters = Array(run.paths.length).fill(null), labels = clusters.map(() => "");
   const unsure = [], notIn = [];
-  rows.forEach((row, r) => {
+  rows.forEach(({ line, row }) => {
     // A file may have been moved or overwritten since.
-    const line = r + 1, image = imageOf.get(row.content) ?? imageAt.get(row.path);
-    if (image === undefined || isOther(row, image)) throw new Error(t("not_an_image", { path: row.path.slice(0, 100) }));
-    if (clusters[image] !== null) throw new Error(t("listed_twice", { path: row.path.slice(0, 100) }));
+    const image = imageOf.get(row.content) ?? imageAt.get(row.path), path = row.path.slice(0, 100);
+    if (image === undefined || isOther(row, image)) throw new Error(t("not_an_image", { line, path }));
+    if (clusters[image] !== null) throw new Error(t("listed_twice", { line, path }));
     clusters[image] = whole(row.cluster, "cluster", line, UNKNOWN, LARGEST);
     labels[image] = row.label.trim();
     if (labels[image].length > LONGEST) throw new Error(t("label_too_long", { line, n: labels[image].length, most: LONGEST }));
-    if (whole(row.unsure, "unsure", line, 0, 1)) unsure.push(image);
+    if (whole(UNSURE.get(row.unsure.trim().toLowerCase()) ?? row.unsure, "unsure", line, 0, 1)) unsure.push(image);
     const not = (row.not_in ?? "").split(";").filter((part) => part.trim() !== "");
     if (not.length) notIn.push([image, [...new Set(not.map((part) => whole(part, "not_in", line, UNKNOWN, LARGEST)))]]);
   });
@@ -58,8 +61,8 @@ function isOther({ content }, image) {
 }
 
 function whole(text, field, line, least, most) {
-  const number = Number(text);
-  if (/^\s*-?\d+\s*$/.test(text) && number >= least && number <= most) return number;
+  const number = Number(WHOLE.exec(text.trim())?.[1]);
+  if (number >= least && number <= most) return number;
   throw new Error(t("not_whole", { line, field, least, most, value: text.slice(0, 40) }));
 }
 

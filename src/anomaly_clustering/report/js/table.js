@@ -5,6 +5,7 @@ const FORMULA = /(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff2
 const WRITTEN = new RegExp(`${FORMULA.source}'`, "g");
 // Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
 const SEPARATORS = [",", ";", "\t"];
+const TOLD = /^sep=([,;\t])\s*$/i;  // The first line by which Excel is told what separates the columns.
 
 export function csvOf(rows) {
   return [Object.keys(rows[0]), ...rows.map(Object.values)].map((row) => `${row.map(cellOf).join(",")}\n`).join("");
@@ -16,30 +17,33 @@ function cellOf(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// By the names of the columns, in small letters, whatever separator a spreadsheet wrote; without empty lines.
+// Each row with the number of the line on which it begins, and its cells by the names of the columns, in small letters,
+// whatever separator a spreadsheet wrote; without rows that it left empty. tables.py does the same.
 export function rowsOf(text) {
-  const plain = text.replace(/^\ufeff/, ""), [head] = plain.split("\n", 1);
+  const plain = text.replace(/^\ufeff/, ""), [head] = plain.split(/[\r\n]/, 1), told = TOLD.exec(head);
   const often = SEPARATORS.map((separator) => head.split(separator).length);
-  const separator = SEPARATORS[often.indexOf(Math.max(...often))];
-  const [names = [], ...rows] = cellsOf(plain, separator).filter((row) => row.length > 1 || row[0] !== "");
+  const separator = told ? told[1] : SEPARATORS[often.indexOf(Math.max(...often))];
+  const filled = cellsOf(plain, separator).filter(({ line, cells }) => !(told && line === 1) && cells.some((cell) => cell.trim()));
+  const [{ cells: names } = { cells: [] }, ...rows] = filled;
   const columns = names.map((name) => name.trim().toLowerCase());
-  return rows.map((row) => Object.fromEntries(columns.map((name, c) => [name, row[c] ?? ""])));
+  return rows.map(({ line, cells }) => ({ line, row: Object.fromEntries(columns.map((name, c) => [name, cells[c] ?? ""])) }));
 }
 
 // A quote within quotes is written twice; a line may end within quotes.
 function cellsOf(text, separator) {
-  const rows = [[""]];
-  let quoted = false;
+  const rows = [{ line: 1, cells: [""] }];
+  let quoted = false, line = 1;
   for (let i = 0; i < text.length; i += 1) {
-    const character = text[i], row = rows.at(-1);
+    const character = text[i], row = rows.at(-1).cells, ends = character === "\n" || (character === "\r" && text[i + 1] !== "\n");
+    if (ends) line += 1;
     if (quoted && character === '"' && text[i + 1] === '"') {
       row[row.length - 1] += '"';
       i += 1;
     } else if (character === '"' && (quoted || row.at(-1) === "")) quoted = !quoted;
     else if (quoted) row[row.length - 1] += character;
     else if (character === separator) row.push("");
-    else if (character === "\n") rows.push([""]);
-    else if (character !== "\r" || text[i + 1] !== "\n") row[row.length - 1] += character;
+    else if (ends) rows.push({ line, cells: [""] });
+    else if (character !== "\r") row[row.length - 1] += character;
   }
-  return rows.map((row) => row.map((cell) => cell.replace(WRITTEN, "")));
+  return rows.map((row) => ({ ...row, cells: row.cells.map((cell) => cell.replace(WRITTEN, "")) }));
 }

@@ -7,6 +7,7 @@ import { exclude, toggleUnsure } from "report/image-decisions.js";
 import { run } from "report/run.js";
 import { isSelected, select, selectedImages, unselect } from "report/selection.js";
 import { showSimilar } from "report/similar.js";
+import { takesLetters } from "report/typing.js";
 import { openView } from "report/view.js";
 
 const main = document.querySelector("main");
@@ -31,9 +32,9 @@ main.addEventListener("click", (event) => {
 });
 
 main.addEventListener("keydown", (event) => {
-  const tile = event.target.closest(".tile");
-  if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
-  const figure = tile.closest("figure"), i = imageOf(figure);
+  const figure = event.target.closest("figure");
+  if (!figure || event.ctrlKey || event.metaKey || event.altKey || isItsOwn(event)) return;
+  const i = imageOf(figure);
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns(figure), ArrowUp: -columns(figure) }[event.key];
   const keys = {
     " ": () => select([i], !isSelected(i)),
@@ -60,6 +61,28 @@ main.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+
+// Without an image under the focus, as after a frame on the map, keys are for the selection.
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event, images = selectedImages();
+  if (!images.length || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (takesLetters(target) || target.closest("figure, dialog")) return;
+  const keys = {
+    m: () => document.getElementById("move-to").focus(),
+    r: () => exclude(images),
+    u: () => toggleUnsure(images),
+    // The shelf closes and the bar goes away by themselves.
+    Escape: target.closest(".shelf, .selection") ? null : unselect,
+  };
+  if (!keys[key]) return;
+  event.preventDefault();
+  keys[key]();
+});
+
+// A mouse leaves the focus on the checkbox or the link of a figure, and there these keys have a meaning already.
+function isItsOwn({ key, target }) {
+  return (key === " " && target.matches("input")) || (key === "Enter" && target.matches("a"));
+}
 
 // Of a strip, which is one row, the arrows up and down lead nowhere.
 function columns(figure) {

@@ -117,9 +117,9 @@ view.addEventListener("click", ({ target }) => {
   else if (target === view || "close" in target.dataset) view.close();
 });
 view.addEventListener("keydown", (event) => {
-  // Where an image is larger than its pane, arrows move the lens.
+  // Where an image is larger than its pane, arrows move the lens; on a slider they move that.
   const zoomed = event.target.matches(".pane") && zoomSlider.value > 1;
-  if (event.target.matches("input") || (zoomed && event.key.startsWith("Arrow"))) return;
+  if ((event.target.matches("input") || zoomed) && event.key.startsWith("Arrow")) return;
   const keys = {
     ArrowLeft: () => walk(-1),
     ArrowRight: () => walk(1),

@@ -1,0 +1,5 @@
+// Where keys are text: in fields that are typed in and in lists, which go to what is typed. There they do nothing else.
+
+const SELECTOR = "select, textarea, input:not([type=range], [type=checkbox], [type=file])";
+
+export const takesLetters = (element) => element.matches(SELECTOR);
