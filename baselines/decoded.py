@@ -19,6 +19,7 @@ from torch import Tensor
 
 from baselines.draws import Draws
 from baselines.evaluation import clean_images
+from baselines.global_batch import training_seed
 from baselines.pixels import Plan, augmented, moved
 
 # How many views are computed at a time. As floats of 256 pixels 256 take 200 MB of a GPU; 16 suit a processor's caches.
@@ -97,11 +98,6 @@ def decode(module: LightningModule) -> Decoded:
             with suppress(PermissionError):
                 Path(path).unlink(missing_ok=True)
     return Decoded(_placed(pixels, module.device), training_seed(module), module.device)
-
-
-def training_seed(module: LightningModule) -> int:
-    """By which views are drawn: that of PyTorch on the first process."""
-    return int(module.trainer.strategy.broadcast(torch.initial_seed() % 2**63))
 
 
 def _temporary(size: int) -> Path:

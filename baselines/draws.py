@@ -5,11 +5,12 @@ see the same views.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.utils.data import RandomSampler
 
 
 class Draws:
@@ -52,6 +53,45 @@ class Draws:
     def permutation(self, length: int) -> Int[Tensor, "b length"]:
         """Each order of 0 to length - 1 is as probable."""
         return self.uniform(length).argsort(1)
+
+
+# Of the numbers that the order of the images is drawn from; views of an image are counted from 0 on.
+ORDER = -1
+
+
+class InAnyOrder(RandomSampler):
+    """Positions of images in an order that the seed and the epoch tell, so that a training goes on as if never ended.
+
+    Args:
+        seed: of the training.
+        total: how many images there are.
+
+    Example:
+        >>> sampler = InAnyOrder(0, 5)
+        >>> first = list(sampler)
+        >>> sampler.set_epoch(1)
+        >>> sorted(first) == sorted(sampler), first == list(sampler)
+        (True, False)
+        >>> sampler.set_epoch(0)
+        >>> first == list(sampler)
+        True
+    """
+
+    def __init__(self, seed: int, total: int):
+        super().__init__(range(total))
+        self.seed, self.total, self.epoch = seed, total, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """What Lightning calls before each epoch.
+
+        Args:
+            epoch: that begins.
+        """
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        places = torch.arange(self.total)
+        yield from Draws(self.seed, self.epoch, places, ORDER).uniform(1)[:, 0].argsort(stable=True).tolist()
 
 
 def box(

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.samples import each_once
-from baselines.global_batch import share, whole_set
+from baselines.draws import InAnyOrder
+from baselines.global_batch import share, training_seed, whole_set
 
 
 class Evaluation(nn.Module):
@@ -131,7 +132,7 @@ def training_batches(
     drop_last: bool = False,
     batch_of: Callable[[Int[Tensor, " b"]], dict[str, Tensor]],
 ) -> DataLoader[Any]:
-    """The loader of a training, whose batches are made of positions of images, in a random order.
+    """The loader of a training, whose batches are made of positions of images, in a random order: see `InAnyOrder`.
 
     Args:
         batch_size: of all processes; at most all images.
@@ -141,7 +142,7 @@ def training_batches(
     return DataLoader(
         range(total),  # type: ignore[arg-type]
         share(batch_size, total),
-        shuffle=True,
+        sampler=InAnyOrder(training_seed(module), total),
         drop_last=drop_last and total > batch_size,
         collate_fn=lambda positions: batch_of(torch.tensor(positions)),
     )

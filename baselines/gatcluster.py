@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from baselines import views
 from baselines.decoded import Decoded, decode
-from baselines.draws import Draws
+from baselines.draws import ORDER, Draws
 from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
@@ -222,8 +222,9 @@ class GATCluster(LightningModule):
         targets = self._targets(clean)
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
         size = share(self.options.step_size, world_size() * len(clean))
+        draws = cast(Decoded, self.images).draws(batch["index"], epoch=self.current_epoch, view=ORDER)
         for _ in range(self.options.passes):
-            order = torch.randperm(len(clean), device=self.device)
+            order = draws.uniform(1)[:, 0].argsort(stable=True)
             order = order[: len(order) // size * size]
             for images, *own in zip(*(part[order].split(size) for part in (transformed, *targets)), strict=True):
                 original, attended = self.network(images)

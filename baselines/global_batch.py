@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
+from lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.utilities.distributed import gather_all_tensors
 
@@ -116,3 +117,8 @@ def share_batch_norm(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.__class__ = GlobalBatchNorm2d
+
+
+def training_seed(module: LightningModule) -> int:
+    """By which views are drawn: that of PyTorch on the first process."""
+    return int(module.trainer.strategy.broadcast(torch.initial_seed() % 2**63))

@@ -25,10 +25,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.mic.presets import Preset
-from baselines.decoded import training_seed
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
 from baselines.features import Standardised, read_features
-from baselines.global_batch import precise, world_size
+from baselines.global_batch import precise, training_seed, world_size
 from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
 from baselines.pairs import with_neighbour

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from baselines import evaluation
-from baselines.decoded import decode, training_seed
+from baselines.decoded import decode
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
-from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle, world_size
+from baselines.global_batch import precise, share_batch_norm, training_seed, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.pairs import known, seen, with_neighbour
 from baselines.scan_loss import scan_loss

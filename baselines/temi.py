@@ -17,11 +17,11 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from baselines.decoded import decode, training_seed
+from baselines.decoded import decode
 from baselines.draws import Draws
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
-from baselines.global_batch import precise, whole_batch
+from baselines.global_batch import precise, training_seed, whole_batch
 from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
 

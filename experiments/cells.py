@@ -229,6 +229,11 @@ class Store:
         with np.load(self.folder / f"{cell.key}.npz") as file:
             return dict(file)
 
+    def unfinished(self, cell: Cell) -> Path:
+        """Where a training is kept while it goes on, in a folder that is there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"{cell.key}.ckpt"
+
     def write(self, cell: Cell, outcome: Outcome) -> None:
         """Keep a result; the JSON file comes last and makes the cell finished."""
         with whole_file(self.folder / f"{cell.key}.npz") as part, part.open("wb") as file:
@@ -238,6 +243,8 @@ class Store:
         record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
         with whole_file(self.folder / f"{cell.key}.json") as part:
             part.write_text(json.dumps(record, indent=2) + "\n")
+        # Last, so that nothing is lost between the two.
+        self.unfinished(cell).unlink(missing_ok=True)
 
     def all(self) -> list[dict[str, Any]]:
         """Every finished cell of the folder, whatever its configuration."""

@@ -29,6 +29,7 @@ from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.training import precision_of_training, predicted
 from experiments.epochs_told import EpochsTold
 from experiments.follow import Followed, follow
+from experiments.kept import Kept
 from experiments.left_out import LeftOut, told
 from experiments.methods import REPOSITORY
 from experiments.reading import reading
@@ -55,15 +56,16 @@ class Outcome:
     arrays: dict[str, np.ndarray]
 
 
-def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome:
+def compute(config: dict[str, Any], followed: Followed | None = None, unfinished: Path | None = None) -> Outcome:
     """Run a module on a DataModule: `fit` if it has a training step, `test` if not.
 
     Args:
         config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
         followed: where else the run is seen.
+        unfinished: where a training is kept while it goes on, and from where it goes on.
 
     Raises:
-        ValueError: see `resolve`.
+        ValueError: see `resolve`; or `unfinished` is of another version of the module.
     """
     started = time.perf_counter()
     _quiet()
@@ -73,14 +75,15 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
     parsed = _parser().parse_object(config)
     objects = _parser().instantiate(parsed)
     given = {name: value for name, value in objects.trainer.items() if value is not None}
-    module, data, epochs = objects.model, objects.data, LastAndBest()
+    module, data, epochs, kept = objects.model, objects.data, LastAndBest(), Kept(unfinished)
     given["precision"] = precision_of_training(module, given.get("precision"), accelerator)
     resolved = resolve(config)
     with follow(followed, resolved) as (logger, callbacks):
-        callbacks = [*_listed(given.pop("callbacks", None)), epochs, EpochsTold(), *callbacks]
+        # What is kept of the training has all that the others hold of its last epoch.
+        callbacks = [*_listed(given.pop("callbacks", None)), epochs, EpochsTold(), *callbacks, kept]
         trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": logger, "callbacks": callbacks})
         if is_overridden("training_step", module, LightningModule):
-            trainer.fit(module, datamodule=data)
+            _fit(trainer, module, data, kept.found())
         else:
             trainer.test(module, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -103,10 +106,19 @@ def compute(config: dict[str, Any], followed: Followed | None = None) -> Outcome
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "commit": _commit(),
         "device": torch.cuda.get_device_name() if accelerator == "cuda" else _processor(),
-        "duration_s": round(time.perf_counter() - started, 3),
+        "duration_s": round(kept.before + time.perf_counter() - started, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Outcome(record, arrays)
+
+
+def _fit(trainer: Trainer, module: LightningModule, data: LightningDataModule, kept: Path | None) -> None:
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=kept, weights_only=True)
+    except RuntimeError as error:
+        if kept is None or "state_dict" not in str(error):
+            raise
+        raise ValueError(f"{str(kept)!r} is of another version of this method: delete it to begin anew") from error
 
 
 def _grouping(mic: MIC) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def run(
 
     def fill() -> None:
         while len(running) < at_a_time and (cell := next(waiting, None)):
-            running[executor.submit(compute, cell.config, followed(cell))] = cell
+            running[executor.submit(compute, cell.config, followed(cell), store.unfinished(cell))] = cell
 
     fill()
     while running:

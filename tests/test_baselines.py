@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from digits import train
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer, seed_everything
 
 from anomaly_clustering.data import Folder, Listing
 from anomaly_clustering.metrics.agreement import normalized_mutual_information
+from anomaly_clustering.runs.epochs import Epoch, LastAndBest
 from baselines import IIC, SCAN, TEMI, GATCluster
 from baselines.evaluation import Evaluation
+from experiments import kept
+from experiments.kept import Kept
 
 METHODS: dict[str, Callable[[], LightningModule]] = {
     "IIC": lambda: IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2),
@@ -61,6 +64,44 @@ def test_a_checkpoint_gives_what_was_reported(
     labels = torch.cat([batch["label"] for batch in batches])
     target = torch.tensor([record.label for record in data.records])
     assert normalized_mutual_information(labels, target) == pytest.approx(last["nmi"], abs=1e-6)
+
+
+class Ended(Exception):
+    """As a killed process is, in the middle of an epoch."""
+
+
+class EndsIn(Callback):
+    """Ends a training in an epoch."""
+
+    def __init__(self, epoch: int | None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise Ended
+
+
+@METHOD
+def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(
+    photos: Path, tmp_path: Path, make: Callable[[], LightningModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "EVERY", 0)
+
+    def trained(file: Path, ends_in: int | None) -> tuple[dict[str, torch.Tensor], list[Epoch]]:
+        seed_everything(0)
+        module, log, keeps = make(), LastAndBest(), Kept(file)
+        options = {"accelerator": "cpu", "max_epochs": 4, "logger": False, "enable_checkpointing": False}
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+        trainer = Trainer(**options, **quiet, callbacks=[log, EndsIn(ends_in), keeps])
+        trainer.fit(module, datamodule=of(photos), ckpt_path=keeps.found(), weights_only=True)
+        return {name: tensor.clone() for name, tensor in module.state_dict().items()}, log.rows
+
+    expected, rows = trained(tmp_path / "whole.ckpt", None)
+    with pytest.raises(Ended):
+        trained(tmp_path / "ended.ckpt", 2)
+    found, again = trained(tmp_path / "ended.ckpt", None)
+    assert again == rows
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
 @METHOD

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import test_tracking
 from tiny_tables import records, run
 
-from experiments import command, compute, epochs_told, tables
+from experiments import command, compute, epochs_told, kept, tables
 from experiments.categories import MVTEC, Category, fingerprint
 from experiments.cells import Settings, Store, cell
 from experiments.methods import DISTANCES, WEIGHTED, Method
@@ -105,6 +106,37 @@ def test_a_long_training_says_how_far_it_is(
     compute.compute(config | {"trainer": {"max_epochs": 3}})
     said = re.findall(r"Brightness: (\d) of 3 epochs, about 0:00:\d\d to the last", capsys.readouterr().err)
     assert said == ["1", "2"]
+
+
+def test_a_training_that_was_ended_goes_on_in_its_cell(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "brightness.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 3}\n")
+    monkeypatch.setitem(command.TABLES, "table8", tables.Table("Own", {"Own": Method(str(config))}, metrics=("nmi",)))
+    monkeypatch.setattr(kept, "EVERY", 0)
+    # As a killed process is, after the second epoch.
+    epochs: list[int] = []
+    monkeypatch.setattr(
+        epochs_told.EpochsTold,
+        "on_train_epoch_start",
+        lambda _, trainer, module: (epochs.append(trainer.current_epoch), epochs != [0, 1, 2] or sys.exit(1)),
+        raising=False,
+    )
+    with pytest.raises(SystemExit):
+        run(root, out, "--categories", "tile", table="table8")
+    (unfinished,) = (out / "cells").glob("*.ckpt")
+    assert run(root, out, "--categories", "tile", table="table8") == 0
+    assert f"goes on after epoch 2, which {str(unfinished)!r} holds" in capsys.readouterr().err
+    assert epochs == [0, 1, 2, 2]
+    assert len(records(out)) == 1
+    assert not unfinished.exists()
+    # What cannot be read is named, and the training begins anew.
+    next((out / "cells").glob("*.json")).unlink()
+    unfinished.write_bytes(b"cut short")
+    assert run(root, out, "--categories", "tile", table="table8") == 0
+    assert "cannot be read" in capsys.readouterr().err
+    assert epochs[4:] == [0, 1, 2]
 
 
 def test_runs_are_seen_in_wandb_and_on_disk(

@@ -40,7 +40,9 @@ class LastAndBest(Callback):
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
         # A training that is resumed may have gone on after its last checkpoint.
         self.rows = [row for row in self.rows if row["epoch"] < trainer.current_epoch]
-        self.rows.append({"epoch": trainer.current_epoch, **metrics})
+        # What was not logged in this epoch is as it was last, which Lightning knows but after a resumption.
+        before = self.rows[-1] if self.rows else {}
+        self.rows.append({**before, "epoch": trainer.current_epoch, **metrics})
         if self.table and trainer.is_global_zero:
             self.begin()
             self._write(self.table)

@@ -1,0 +1,67 @@
+"""A training that takes hours in; a checkpoint of it every few minutes, from which it goes on if it was ended, out."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from anomaly_clustering.system.files import whole_file
+
+# Seconds from one checkpoint to the next, at least.
+EVERY = 120.0
+
+
+class Kept(Callback):
+    """Keeps a training in a file while it goes on. One that goes on from there ends as if it had never been ended.
+
+    Args:
+        file: the checkpoint; None, or a file in a folder that this machine does not have, to keep none.
+
+    Example:
+        >>> Kept(None).found() is None
+        True
+    """
+
+    def __init__(self, file: Path | None):
+        self.file = file if file is not None and file.parent.is_dir() else None
+        self.before = 0.0
+        """Seconds that the training took in processes that were ended."""
+        self.started = self.kept = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """That the training has taken so far, in all processes."""
+        return self.before + time.monotonic() - self.started
+
+    def found(self) -> Path | None:
+        """The checkpoint to go on from; None where there is none that can be read."""
+        if self.file is None or not self.file.is_file():
+            return None
+        try:
+            epoch = torch.load(self.file, map_location="cpu", mmap=True, weights_only=True)["epoch"]
+        except Exception as error:
+            # Whatever PyTorch says of it: the training can be had again.
+            _tell(f"{str(self.file)!r} cannot be read ({error}): the training begins anew")
+            return None
+        _tell(f"goes on after epoch {epoch + 1}, which {str(self.file)!r} holds")
+        return self.file
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.file is None or time.monotonic() - self.kept < EVERY:
+            return
+        with whole_file(self.file) as part:
+            trainer.save_checkpoint(part)
+        self.kept = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.before = state_dict["seconds"]
+
+
+def _tell(sentence: str) -> None:
+    print(f"  {sentence}", file=sys.stderr, flush=True)
