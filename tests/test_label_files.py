@@ -209,6 +209,7 @@ TOLD = [
     (HEAD.strip() + ",,\n,,,,,\n" + "".join(row.strip() + ",,\n" for row in ROWS) + ",,,,,\n" * 3, ""),
     ("\ufeff" + HEAD + "".join(ROWS) + " , , ,\n\n\n", ""),
     (HEAD + "".join(ROWS).replace(",0\n", ",FALSE\n").replace("5.png,2,,FALSE", "5.png,2,,True"), ""),
+    (HEAD + "".join(ROWS).replace(",0\n", ",FALSCH\n").replace("5.png,2,,FALSCH", "5.png,2,,WAHR"), ""),
     (HEAD + "".join(ROWS).replace(",,0\n", ",,\n").replace("5.png,2,,", "5.png,2"), ""),
     ((HEAD + "".join(ROWS)).replace(",2,,0", ",2.0,,1.0").replace(",0,,0", ",+0.,dent, 0 "), ""),
     ((HEAD + "".join(ROWS)).replace(",", ";").replace(";2;;0", ";2,0;;1,0"), ""),

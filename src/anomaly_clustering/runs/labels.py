@@ -25,7 +25,7 @@ SEPARATOR = ";"
 # Before digits, lest a spreadsheet take them for a number.
 SHA256 = "sha256:"
 # What spreadsheets make of the column `unsure`, and of numbers; js/label-table.js has the same.
-UNSURE = {"": 0, "false": 0, "true": 1}
+UNSURE = {"": 0, "false": 0, "true": 1, "falsch": 0, "wahr": 1}
 WHOLE = re.compile(r"([+-]?[0-9]+)(?:[.,]0*)?")
 
 
