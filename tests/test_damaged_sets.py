@@ -27,9 +27,9 @@ def cut(path: Path) -> None:
         (
             "visa",
             "pcb1/Data/Images/Anomaly/001.JPG",
-            r"1 of the 12 files that '.*image_anno\.csv' names are missing.*001",
+            r"1 of the 12 files that '.*image_anno\.csv' names is missing.*001",
         ),
-        ("visa", "pcb1/Data/Masks/Anomaly/001.png", r"names are missing, '.*Masks/Anomaly/001\.png' for one; the copy"),
+        ("visa", "pcb1/Data/Masks/Anomaly/001.png", r"names is missing, '.*Masks/Anomaly/001\.png' for one; the copy"),
         ("mvtec_loco", "pushpins/defects_config.json", r"no category 'pushpins' with 'defects_config\.json' in it"),
         (
             "mvtec_loco",
@@ -41,7 +41,7 @@ def cut(path: Path) -> None:
         (
             "real_iad",
             "realiad_1024/usb/NG/QS/S0004/usb_0004_NG_QS_C2_20230917.jpg",
-            r"1 of the 40 files that '.*usb\.json' names are missing",
+            r"1 of the 40 files that '.*usb\.json' names is missing",
         ),
         (
             "infrared_solar_modules",

@@ -56,7 +56,7 @@ class FinishedRows:
         ...     again.begin({"tau": 0.1}, images=3, say=print)
         ...     again.count
         [[0, 2]]
-        '...run.unfinished' was begun otherwise (tau: 0.5, now 0.1): its 2 finished images are dropped, ...
+        '...run.unfinished' was begun otherwise (tau: 0.5, now 0.1): its 2 finished images will not be used, ...
         0
     """
 
