@@ -138,8 +138,7 @@ def test_each_library_has_its_room() -> None:
     for name, path in MODULES.items():
         found = {imported.split(".")[0] for imported in imports(path)}
         assert "wandb" not in found or name == "runs.tracking"
-        of_timm = {f"features.{file}" for file in ("backbone", "folding", "pretrained", "published")}
-        assert "timm" not in found or name in of_timm
+        assert "timm" not in found or name == "features.plain_timm"
         assert "faiss" not in found
         assert not found & {"baselines", "experiments"}
 

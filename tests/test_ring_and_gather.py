@@ -1,6 +1,6 @@
 """Several processes on this machine, speaking gloo, hold parts of one data set."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,19 +62,21 @@ def an_error_of_the_first_reaches_all(rank: int, world: int) -> None:
     assert len(gather(torch.zeros(1))) == world
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_rarity_around_the_ring(world: int, tmp_path: Path) -> None:
-    run(rarity_is_that_of_one_process, world, tmp_path)
+def of_two(rank: int, world: int) -> None:
+    rarity_is_that_of_one_process(rank, world)
+    an_error_of_the_first_reaches_all(rank, world)
 
 
-def test_gather_and_repetitions(tmp_path: Path) -> None:
-    run(gather_keeps_lengths, 3, tmp_path)
-    os.remove(tmp_path / "store") if (tmp_path / "store").exists() else None
-    run(repetitions_are_dropped, 3, tmp_path)
+def of_three(rank: int, world: int) -> None:
+    rarity_is_that_of_one_process(rank, world)
+    gather_keeps_lengths(rank, world)
+    repetitions_are_dropped(rank, world)
 
 
-def test_an_error_of_the_first_process_reaches_all_others_whatever_its_type(tmp_path: Path) -> None:
-    run(an_error_of_the_first_reaches_all, 2, tmp_path)
+# Processes take most of a minute to begin, and what they check a second.
+@pytest.mark.parametrize(("checks", "world"), [(of_two, 2), (of_three, 3)])
+def test_several_processes(checks: Callable[[int, int], None], world: int, tmp_path: Path) -> None:
+    run(checks, world, tmp_path)
 
 
 def test_one_process_needs_no_group() -> None:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from anomaly_clustering.features.folding import fold
+from anomaly_clustering.features.plain_timm import timm
 from anomaly_clustering.features.pretrained import load_into, weights_of
 from anomaly_clustering.features.published import EMBEDDED, check_name
 

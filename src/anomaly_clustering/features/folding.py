@@ -1,13 +1,13 @@
 """A network of convolutions, frozen, in; the same one, with fewer steps, out."""
 
 import torch
-from timm.models.efficientnet import EfficientNet
-from timm.models.resnet import ResNet
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from anomaly_clustering.features.plain_timm import timm
+
 # Here each normalisation follows at once on the convolution that is declared before it, which nothing else reads.
-FAMILIES = (EfficientNet, ResNet)
+FAMILIES = (timm.models.EfficientNet, timm.models.ResNet)
 
 
 def fold(network: nn.Module) -> None:

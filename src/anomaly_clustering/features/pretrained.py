@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from timm.models import load_state_dict
 from torch import Tensor
 
 from anomaly_clustering.features.hub import cache_of, cached, fetch, look_up
+from anomaly_clustering.features.plain_timm import timm
 from anomaly_clustering.features.published import EMBEDDED, published
 from anomaly_clustering.system.given import check_is_file
 
@@ -53,7 +53,7 @@ def weights_of(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], s
 def _read(path: Path) -> dict[str, Tensor]:
     check_is_file(path, called="checkpoint ", give="give a file of weights")
     try:
-        return load_state_dict(str(path), weights_only=True)
+        return timm.models.load_state_dict(str(path), weights_only=True)
     except Exception as error:  # In a file of anything else the unpickler fails in any way.
         with path.open("rb") as file:
             start = file.read(40).lstrip()

@@ -4,9 +4,9 @@ import re
 from difflib import get_close_matches
 from typing import NamedTuple
 
-import timm
 from huggingface_hub import constants
-from timm.models import get_pretrained_cfg, get_pretrained_cfg_value
+
+from anomaly_clustering.features.plain_timm import timm
 
 EMBEDDED = "embedded"
 # What a licence allows, where that is well known; whatever is not here has terms of its own.
@@ -64,7 +64,7 @@ def published(network: str) -> Published:
     if network == EMBEDDED:
         raise ValueError(f"the weights of {EMBEDDED!r} are installed with this package, and need no network connection")
     check_name(network)
-    config = get_pretrained_cfg(network)
+    config = timm.models.get_pretrained_cfg(network)
     if config is None or not config.hf_hub_id:
         raise ValueError(
             f"timm has no downloadable weights for {network!r}; {_similar(network, timm.list_pretrained())}"
@@ -112,7 +112,9 @@ def of_repository(repository: str) -> Published | None:
         >>> of_repository("timm/resnet18.a1_in1k").network
         'resnet18.a1_in1k'
     """
-    known = (name for name in timm.list_pretrained() if get_pretrained_cfg_value(name, "hf_hub_id") == repository)
+    known = (
+        name for name in timm.list_pretrained() if timm.models.get_pretrained_cfg_value(name, "hf_hub_id") == repository
+    )
     return next(map(published, known), None)
 
 
