@@ -181,7 +181,7 @@ def decisions_on(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Lat
 
 
 def moved_by_hand(found: Int[np.ndarray, " n"], decided: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Which images of a run a person has moved, other than with all of their cluster or a part that was cut off.
+    """Which images of a run a person has moved to a cluster, other than with all of theirs or a part that was cut off.
 
     Clusters that were joined or cut in the report have other numbers than they had. So an image was moved if most of
     those that it was found with are in another cluster by now, and most of those that it is with came from another.
@@ -197,7 +197,7 @@ def moved_by_hand(found: Int[np.ndarray, " n"], decided: Int[np.ndarray, " n"]) 
         [True, False, False, False, False, False, False, False]
     """
     goes_to, comes_from = _mostly(found, decided), _mostly(decided, found)
-    return (decided != goes_to) & (found != comes_from)
+    return (decided >= 0) & (decided != goes_to) & (found != comes_from)
 
 
 def _mostly(of: Int[np.ndarray, " n"], what: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
