@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_stored_run import stored
 
-from anomaly_clustering.runs.decisions import Decisions, decided, given_to_page
+from anomaly_clustering.runs.decisions import Decisions, decided, given_to_page, moved_by_hand
 from anomaly_clustering.runs.known import fitted_to
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.store import StoredRun
@@ -56,3 +56,10 @@ def test_a_run_of_which_all_images_were_taken_out_says_what_to_do() -> None:
     run = stored()
     with pytest.raises(ValueError, match=r"no image of run .* is in a cluster any more.*put some back in the report"):
         fitted_to(run, came(run), Decisions(np.full(len(run.paths), -1)))
+
+
+def test_an_image_that_was_taken_out_of_all_clusters_was_moved_to_none() -> None:
+    found = np.array([0, 0, 0, 1, 1, 1])
+    assert moved_by_hand(found, np.array([0, 0, 1, 1, 1, -1])).tolist() == [False, False, True, False, False, False]
+    # A cluster that was cut by the slider is no move of its images, and neither are other numbers.
+    assert not moved_by_hand(found, np.array([5, 5, 7, 0, 0, 0])).any()
