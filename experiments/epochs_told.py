@@ -15,12 +15,14 @@ class EpochsTold(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = self.told = time.monotonic()
+        # One that goes on did the others in another process.
+        self.first = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now, done, total = time.monotonic(), trainer.current_epoch + 1, trainer.max_epochs
         if now - self.told < EVERY or total is None or done >= total:
             return
         self.told = now
-        left = timedelta(seconds=round((now - self.started) / done * (total - done)))
+        left = timedelta(seconds=round((now - self.started) / (done - self.first) * (total - done)))
         name = type(pl_module).__name__
         print(f"  {name}: {done} of {total} epochs, about {left} to the last", file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,6 +107,16 @@ def test_a_long_training_says_how_far_it_is(
     compute.compute(config | {"trainer": {"max_epochs": 3}})
     said = re.findall(r"Brightness: (\d) of 3 epochs, about 0:00:\d\d to the last", capsys.readouterr().err)
     assert said == ["1", "2"]
+
+
+def test_a_training_that_goes_on_is_timed_by_what_it_does_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs_told.time, "monotonic", iter([0.0, 100.0]).__next__)
+    told, module = epochs_told.EpochsTold(), SimpleNamespace()
+    told.on_train_start(SimpleNamespace(current_epoch=90, max_epochs=100), module)
+    told.on_train_epoch_end(SimpleNamespace(current_epoch=91, max_epochs=100), module)
+    assert "92 of 100 epochs, about 0:06:40 to the last" in capsys.readouterr().err
 
 
 def test_a_training_that_was_ended_goes_on_in_its_cell(
