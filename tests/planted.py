@@ -90,6 +90,21 @@ def planted(**changes: object) -> Report:
     return replace(report, **changes)
 
 
+def one_more(path: Path) -> dict[str, object]:
+    """What makes the planted images eight, by one that came later, is in cluster 0 and most like image 4."""
+    base = planted()
+    return {
+        "paths": [*base.paths, path],
+        "names": [*base.names, path.name],
+        "labels": np.append(base.labels, 0),
+        "distances": np.append(base.distances, 0.3),
+        "heat": np.concatenate([base.heat, base.heat[:1]]),
+        "target": np.append(base.target, -1),
+        "places": np.concatenate([base.places, base.places[:1]]),
+        "nearest": [4],
+    }
+
+
 def page(tmp_path: Path, report: Report) -> Page:
     write_report(tmp_path / "report.html", report)
     return Page((tmp_path / "report.html").read_text(encoding="utf-8"))

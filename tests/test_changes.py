@@ -40,7 +40,7 @@ def images(seed: int, change: bool) -> tuple[np.ndarray, ...]:
     return period, kind, embeddings, (rng.random(len(kind)) < 0.05).astype(int)
 
 
-@pytest.mark.parametrize(("months", "most"), [(30, 3), pytest.param(100, 5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("months", "most"), [(30, 1), pytest.param(100, 5, marks=pytest.mark.slow)])
 def test_in_a_month_without_a_change_nothing_is_marked_but_by_chance_and_in_one_with_it_that_is(
     months: int, most: int
 ) -> None:

@@ -149,7 +149,7 @@ def test_a_rank_is_killed_before_they_have_found_one_another(rank: int, start: S
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found by Linux's /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("to", ["all", pytest.param("first", marks=SLOW), "second"])
+@pytest.mark.parametrize("to", ["all", "first", "second"])
 @pytest.mark.parametrize("wait", [0.0, pytest.param(0.5, marks=SLOW), pytest.param(3.0, marks=SLOW)])
 def test_a_signal_before_they_have_found_one_another_ends_all_with_one_sentence(
     number: signal.Signals, to: str, wait: float, start: Start, tmp_path: Path

@@ -238,7 +238,7 @@ def test_cluster_is_killed_and_goes_on(images: int, make_image: MakeImage, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "run", "undisturbed"]
 
 
-@pytest.mark.parametrize("method", [["--views", "1"], pytest.param(["--method", "paper"], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", [["--views", "1"], ["--method", "paper"]])
 def test_two_processes_find_what_one_finds(method: list[str], make_image: MakeImage, tmp_path: Path) -> None:
     for i in range(70):
         make_image(tmp_path / "photos" / f"{i}.png", i % 3, seed=i)

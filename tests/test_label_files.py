@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelling_page import galleries, name, progress, saved, section, tile, titles
-from planted import planted
+from planted import one_more, planted
 
 from anomaly_clustering.report.content import Given
 from anomaly_clustering.report.likeness import most_alike
@@ -122,19 +122,8 @@ def test_labels_that_a_page_is_drawn_with_are_there_in_any_browser(fresh, tmp_pa
 
 
 def test_images_that_came_later_and_are_not_in_the_labels_go_where_those_like_them_are(fresh, tmp_path):
-    base = planted()
-    later = {
-        "paths": [*base.paths, Path("5.png")],
-        "names": [*base.names, "new.png"],
-        "labels": np.append(base.labels, 0),
-        "distances": np.append(base.distances, 0.3),
-        "heat": np.concatenate([base.heat, base.heat[:1]]),
-        "target": np.append(base.target, -1),
-        "places": np.concatenate([base.places, base.places[:1]]),
-        "nearest": [4],
-    }
     given = Given([2, 0, 2, 2, 3, 2, 3, None], {3: "dent"})
-    write_report(tmp_path / "report.html", planted(**later, given=given))
+    write_report(tmp_path / "report.html", planted(**one_more(Path("5.png")), given=given))
     assert galleries(fresh(tmp_path / "report.html"))[3] == {4, 6, 7}
 
 

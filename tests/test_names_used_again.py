@@ -4,12 +4,11 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from commands import SMALL, rows
 from conftest import MakeImage
 from labelling_page import galleries, saved
-from planted import planted
+from planted import one_more, planted
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.later_images import apart, load_later
@@ -157,19 +156,9 @@ def test_photos_of_the_run_that_are_gone_are_grey_and_hold_up_nothing(make_image
 
 @pytest.mark.slow
 def test_the_page_tells_later_images_by_their_content_too(open_report, tmp_path) -> None:
-    base, content = planted(), "9f86d081884c7d65"
-    later = {
-        "paths": [*base.paths, CAMERA],
-        "names": [*base.names, "latest.png"],
-        "labels": np.append(base.labels, 0),
-        "distances": np.append(base.distances, 0.3),
-        "heat": np.concatenate([base.heat, base.heat[:1]]),
-        "target": np.append(base.target, -1),
-        "places": np.concatenate([base.places, base.places[:1]]),
-        "nearest": [4],
-        "contents": [content],
-    }
-    tab = open_report(planted(**later, read=lambda path: base.read(base.paths[0])))
+    content, read = "9f86d081884c7d65", planted().read
+    later = one_more(CAMERA) | {"contents": [content], "read": lambda path: read(Path("1.png"))}
+    tab = open_report(planted(**later))
     assert 7 not in galleries(tab)[2]
     *own, last = saved(tab, "#save-csv", tmp_path).read_text().splitlines()
     assert last == f"in/latest.png,0,,0,,sha256:{content}"

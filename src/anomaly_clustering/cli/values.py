@@ -100,12 +100,7 @@ def share(text: str) -> float:
 
 def folder(text: str) -> Path:
     """A folder that is there."""
-    path = Path(text)
-    if not path.exists():
-        raise FileNotFoundError(f"{text!r} does not exist")
-    if not path.is_dir():
-        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the images")
-    return path
+    return _folder_of(text, "images")
 
 
 def run_folder(text: str) -> Path:
@@ -117,12 +112,7 @@ def run_folder(text: str) -> Path:
 
 def maps(text: str) -> Path:
     """A folder of anomaly maps."""
-    path = Path(text)
-    if not path.exists():
-        raise FileNotFoundError(f"folder of anomaly maps {text!r} does not exist")
-    if not path.is_dir():
-        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the anomaly maps")
-    return path
+    return _folder_of(text, "anomaly maps")
 
 
 def checkpoint(text: str) -> Path:
@@ -135,3 +125,12 @@ def labels_file(text: str) -> Path:
     """A file of labels that is there."""
     check_is_file(Path(text), give="give labels.csv, as you save it from the report")
     return Path(text)
+
+
+def _folder_of(text: str, what: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise FileNotFoundError(f"{text!r} does not exist; give the folder that holds the {what}")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the {what}")
+    return path

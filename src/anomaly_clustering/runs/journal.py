@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,23 +91,16 @@ def read_journal(folder: Path) -> list[Entry]:
     Raises:
         ValueError: a line is damaged.
     """
-    path = folder / WATCHED
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     entries: list[Entry] = []
     heard: set[str] = set()
-    try:
-        for line in lines:
-            told = json.loads(line)
+    with _lines_of(folder / WATCHED) as lines:
+        for told in lines:
             if "told" in told:
                 heard.add(told["told"])
                 continue
             arrays = {name: _unpacked(name, *told["arrays"][name]) for name in ARRAYS if name in told["arrays"]}
             digest, row = str(told["digest"]), dict(told["row"])
             entries.append(Entry(Path(told["path"]), digest, row, bool(told["finding"]), arrays, told=False))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _damaged(path, error) from None
     return [entry._replace(told=entry.digest in heard) for entry in entries]
 
 
@@ -119,27 +113,27 @@ def read_times(folder: Path) -> dict[str, Metadata]:
     Raises:
         ValueError: a line is damaged.
     """
-    path = folder / WATCHED
-    if not path.is_file():
-        return {}
     found: dict[str, Metadata] = {}
-    try:
-        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
-            told = json.loads(line)
+    with _lines_of(folder / WATCHED) as lines:
+        for told in lines:
             # Earlier versions kept none.
             if "time" in told:
                 taken = Metadata(datetime.fromisoformat(told["time"]), {}, str(told["time_from"]))
                 found.setdefault(str(told["digest"]), taken)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _damaged(path, error) from None
     return found
 
 
-def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are assigned "
-        "again"
-    )
+@contextmanager
+def _lines_of(path: Path) -> Iterator[Iterator[Any]]:
+    """The lines of a journal, if it is there; what turns out to be damaged in one of them is told of the file."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    try:
+        yield map(json.loads, lines)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are "
+            "assigned again"
+        ) from None
 
 
 def _type_of(name: str) -> type:
