@@ -115,7 +115,10 @@ def test_number_of_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str
     ("argv", "message"),
     [
         (["cluster", "flat", "--image-size", "9999"], "error: --image-size must be at most 4096, got 9999"),
-        (["cluster", "flat", "--normal", "none.csv"], "error: 'none.csv' does not exist"),
+        (
+            ["cluster", "flat", "--normal", "none.csv"],
+            "error: 'none.csv' does not exist; give the folder that holds the images",
+        ),
         (
             ["cluster", "flat", "--maps", "none"],
             "error: 'none' does not exist; give the folder that holds the anomaly maps",
