@@ -117,12 +117,9 @@ def test_number_of_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str
         (["cluster", "flat", "--image-size", "9999"], "error: --image-size must be at most 4096, got 9999"),
         (
             ["cluster", "flat", "--normal", "none.csv"],
-            "error: 'none.csv' does not exist; give the folder that holds the images",
+            "error: 'none.csv' does not exist",
         ),
-        (
-            ["cluster", "flat", "--maps", "none"],
-            "error: 'none' does not exist; give the folder that holds the anomaly maps",
-        ),
+        (["cluster", "flat", "--maps", "none"], "error: folder of anomaly maps 'none' does not exist"),
         (
             ["cluster", "flat", "--maps", "flat/00.png"],
             "error: 'flat/00.png' is a file; give the folder that holds the anomaly maps",

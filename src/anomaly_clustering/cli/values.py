@@ -112,7 +112,7 @@ def run_folder(text: str) -> Path:
 
 def maps(text: str) -> Path:
     """A folder of anomaly maps."""
-    return _folder_of(text, "anomaly maps")
+    return _folder_of(text, "anomaly maps", called="folder of anomaly maps ")
 
 
 def checkpoint(text: str) -> Path:
@@ -127,10 +127,10 @@ def labels_file(text: str) -> Path:
     return Path(text)
 
 
-def _folder_of(text: str, what: str) -> Path:
+def _folder_of(text: str, what: str, *, called: str = "") -> Path:
     path = Path(text)
     if not path.exists():
-        raise FileNotFoundError(f"{text!r} does not exist; give the folder that holds the {what}")
+        raise FileNotFoundError(f"{called}{text!r} does not exist")
     if not path.is_dir():
         raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the {what}")
     return path
