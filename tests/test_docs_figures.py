@@ -239,7 +239,7 @@ def test_types_that_come_later_are_told_as_they_were_measured() -> None:
 
 def test_what_training_brings_is_told_as_it_was_measured() -> None:
     rows = table_of("docs/baselines.md", "| NMI / ARI / F1 | images |")
-    assert len(rows) == 6
+    assert len(rows) == 10
     blocks = [block(SECTIONS["rival"], LITE, metric) for metric in ("NMI", "ARI", "F1")]
     for name, _, ours, trained in rows:
         place, _, features = name.partition(", ")
