@@ -118,6 +118,23 @@ def test_labels_are_of_what_was_seen_whatever_a_path_holds_by_now(make_image: Ma
     assert not Path("labelled-coco").exists()
 
 
+def test_metadata_are_of_the_image_that_they_were_given_for(make_image: MakeImage) -> None:
+    first = digest(make_image(CAMERA, 1, seed=30))
+    Path("made.csv").write_text(f"path,time,batch\n{CAMERA},2026-03-01 08:00,17\n")
+    main(["assign", "in", "--run", "run", "--metadata", "made.csv"])
+    second = digest(make_image(CAMERA, 2, seed=31))
+    watched()
+    main(["trends", "--run", "run", "--by", "batch"])
+    counted = {row["period"]: row["images"] for row in rows(RUN, "trends.csv") if row["defect"] == "All images"}
+    assert counted == {"17": "1"}
+    make_image(CAMERA, 1, seed=32)
+    watched()
+    main(["update", "--run", "run"])
+    told = {row["path"]: row["batch"] for row in rows(RUN, "metadata.csv")}
+    assert {path for path, batch in told.items() if batch} == {str(apart(CAMERA, first))}
+    assert str(apart(CAMERA, second)) in told
+
+
 def test_the_name_of_an_image_of_the_run_is_refused_and_another_spelling_is_no_copy(
     make_image: MakeImage, capsys
 ) -> None:

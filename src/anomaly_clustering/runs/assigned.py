@@ -19,7 +19,7 @@ from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
-from anomaly_clustering.runs.kept_metadata import load_metadata, write_metadata
+from anomaly_clustering.runs.kept_metadata import load_metadata, of_holders, write_metadata
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
 from anomaly_clustering.runs.mark import files_into
@@ -108,7 +108,8 @@ def assign_to_run(
         # Of an image that was moved is told what was told of it where it lay before.
         places = dict(zip(later.digests, later.paths, strict=True))
         moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
-        kept = {moved.get(path, path): known for path, known in load_metadata(folder).items()}
+        held = of_holders(load_metadata(folder), dict(zip(before.paths, before.digests, strict=True)))
+        kept = {moved.get(path, path): known for path, known in held.items()}
         told = kept | dict(metadata or {})
         _write(folder, run, later, found, decisions, rows, told, progress)
         return Assigned(rows, notices)

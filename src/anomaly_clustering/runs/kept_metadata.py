@@ -7,6 +7,7 @@ from pathlib import Path
 from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_of
 from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
+from anomaly_clustering.runs.later_images import held_by
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_csv, write_csv
 
@@ -68,6 +69,26 @@ def load_metadata(folder: Path) -> dict[Path, Metadata]:
         raise ValueError(
             f"{str(path)!r} is damaged: {error}; delete it, and give --metadata again to `assign` or `trends`"
         ) from None
+
+
+def of_holders(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> dict[Path, Metadata]:
+    """What was kept under a path is of the image that it held then, though another one may have come there since.
+
+    Args:
+        known: metadata as the run has kept it: of each image that it knew, by its path.
+        contents: SHA-256 of the images that it knows by now, by path, in the order in which they came.
+
+    Example:
+        >>> morning = Metadata(None, {"batch": "17"})
+        >>> of_holders({Path("a.png"): morning}, {Path("a.png#9f86"): "9f86", Path("a.png"): "60303a"})
+        {PosixPath('a.png#9f86'): Metadata(time=None, values={'batch': '17'}, source='metadata')}
+    """
+    told = dict(known)
+    for path, content in contents.items():
+        before = held_by(path, content)
+        if before in told and path not in told:
+            told[path] = told.pop(before)
+    return told
 
 
 def dated(

@@ -218,6 +218,21 @@ def apart(path: Path, content: str) -> Path:
     return Path(f"{path}#{content[:CONTENT_DIGITS]}")
 
 
+def held_by(path: Path, content: str) -> Path | None:
+    """The path that an image had before it was overwritten; None for one that goes by its file.
+
+    Args:
+        path: of the image, maybe as `apart` names it.
+        content: SHA-256 of the image.
+
+    Example:
+        >>> held_by(Path("camera/latest.png#9f86d081884c7d65"), "9f86d081884c7d65")
+        PosixPath('camera/latest.png')
+    """
+    name, ending = str(path), str(apart(Path(), content))[1:]
+    return Path(name.removesuffix(ending)) if name.endswith(ending) else None
+
+
 def told_of_overwritten(before: LaterImages, after: LaterImages) -> list[str]:
     """What a user should know of images whose files hold others by now.
 

@@ -15,7 +15,7 @@ from anomaly_clustering.runs.assigned_rows import findings_of
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.journal import read_times
-from anomaly_clustering.runs.kept_metadata import dated, load_metadata, told_times
+from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, told_times
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
@@ -68,8 +68,9 @@ def trends_of_run(
         remove_leftovers(folder)
         run = load_run(folder)
         (seen, decisions, digests), notices = _seen(folder, run, labels), []
-        known, untold = _metadata(folder, seen, metadata)
-        known = dated(known, dict(zip(seen.paths, digests, strict=True)), read_times(folder))
+        contents = dict(zip(seen.paths, digests, strict=True))
+        known, untold = _metadata(folder, seen, contents, metadata)
+        known = dated(known, contents, read_times(folder))
         times = times_of(seen.paths, known)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += untold
@@ -118,8 +119,10 @@ def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Deci
     )
 
 
-def _metadata(folder: Path, seen: Seen, file: Path | None) -> tuple[Mapping[Path, Metadata], list[str]]:
-    kept = load_metadata(folder)
+def _metadata(
+    folder: Path, seen: Seen, contents: Mapping[Path, str], file: Path | None
+) -> tuple[Mapping[Path, Metadata], list[str]]:
+    kept = of_holders(load_metadata(folder), contents)
     if file is None:
         return kept, []
     given = read_metadata(file, seen.paths)
