@@ -98,7 +98,7 @@ def test_an_image_that_was_moved_away_since_keeps_its_place(run: Path, make_imag
     assert rows(run, "assigned.csv") == before
     page = (run / "report.html").read_text()
     assert page.count(" data-later draggable") == 2
-    assert "shown grey, since their files are gone: 1 of the images that came later" in page
+    assert "shown as small as they were kept, since their files are gone: 1 of the images that came later" in page
 
 
 def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +168,7 @@ def test_bad_input_is_named_and_changes_nothing(
     (run / "assigned.safetensors").write_bytes(b"cut")
     assert "assigned.safetensors' is damaged" in refused(["assign", "flat", "--run", str(run)], capsys)
     Path("flat").rename("elsewhere")
+    (run / "pictures.tar").unlink()
     assert "none of the 15 images of the run" in refused(["assign", "new", "--run", str(run)], capsys)
     Path("elsewhere").rename("flat")
     (run / "run.safetensors").write_bytes(b"cut")

@@ -1,16 +1,22 @@
 """A file comes under a name that another one had: each image stays what it is, by what is in it."""
 
+import io
 import json
 import os
+import re
+from base64 import b64decode
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import SMALL, rows
 from conftest import MakeImage
 from labelling_page import galleries, saved
+from PIL import Image
 from planted import one_more, planted
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.file_names import PICTURES
 from anomaly_clustering.runs.later_images import apart, load_later
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest
@@ -45,6 +51,18 @@ def three_under_one_name(make_image: MakeImage) -> list[str]:
     return found
 
 
+def shown(page: str, name: str) -> np.ndarray:
+    """The photograph of an image in a page."""
+    (data,) = re.findall(f'alt="{re.escape(name)}" src="data:image/jpeg;base64,([^"]+)"', page)
+    return np.asarray(Image.open(io.BytesIO(b64decode(data)))).astype(float)
+
+
+def closest(picture: np.ndarray, make_image: MakeImage) -> int:
+    """Which of those under one name a photograph shows."""
+    paths = [make_image(Path(f"like{i}.png"), 1 + i % 2, seed=30 + i) for i in range(3)]
+    return int(np.argmin([np.abs(picture - np.asarray(Image.open(path))).mean() for path in paths]))
+
+
 def known() -> dict[str, Path]:
     """The path of each later image by its SHA-256."""
     later = load_later(RUN, load_run(RUN))
@@ -64,7 +82,10 @@ def test_a_camera_that_writes_one_file_has_a_row_for_each_image(make_image: Make
     # They stay what they are when the report is drawn, and as more come.
     main(["update", "--run", "run"])
     assert known() == dict(zip(contents, paths, strict=True))
-    assert "since their files are gone: 2 of the images that came later" in (RUN / "report.html").read_text()
+    page = (RUN / "report.html").read_text()
+    assert "shown as small as they were kept, since their files are gone: 2 of the images that came later" in page
+    looked = [shown(page, apart(CAMERA, content).name) for content in contents[:2]] + [shown(page, CAMERA.name)]
+    assert [closest(picture, make_image) for picture in looked] == [0, 1, 2]
     make_image(CAMERA, 1, seed=40)
     watched()
     assert known() == {**dict(zip(contents, map(apart, [CAMERA] * 3, contents), strict=True)), digest(CAMERA): CAMERA}
@@ -158,12 +179,46 @@ def test_the_name_of_an_image_of_the_run_is_refused_and_another_spelling_is_no_c
     assert "image 'flat/00.png' is not what it was when the run was made" in capsys.readouterr().err
 
 
-def test_photos_of_the_run_that_are_gone_are_grey_and_hold_up_nothing(make_image: MakeImage, capsys) -> None:
+def test_a_run_whose_photos_are_gone_goes_on_as_it_was(make_image: MakeImage, capsys) -> None:
+    """It may be carried to another machine without them."""
+    before = (RUN / "report.html").read_text()
+    Path("flat/00.png").unlink()
+    make_image(Path("in/a.png"), 1, seed=30)
+    main(["assign", "in", "--run", "run"])
+    assert [row["path"] for row in rows(RUN, "assigned.csv")] == ["in/a.png"]
+    page = (RUN / "report.html").read_text()
+    assert "shown as small as they were kept, since their files are gone: 1 of the images of the run" in page
+    assert 'href="../flat/00.png"' in before
+    assert 'href="../flat/00.png"' not in page
+    assert 'href="../flat/01.png"' in page
+    Path("flat").rename("away")
+    make_image(Path("in/b.png"), 2, seed=31)
+    capsys.readouterr()
+    main(["assign", "in", "--run", "run"])
+    assert (
+        "none of the 15 images of the run, which the report shows, is there, 'flat/00.png' for one: it shows them "
+        in (" ".join(capsys.readouterr().out.split()))
+    )
+    page = (RUN / "report.html").read_text()
+    assert "since their files are gone: 15 of the images of the run" in page
+    for name in ("00.png", "14.png", "22.png"):
+        assert np.abs(shown(page, name) - shown(before, name)).mean() < 1
+    # It goes on to grow, which is no damage.
+    Path("away").rename("flat")
+    main(["assign", "in", "--run", "run"])
+    assert [row["path"] for row in rows(RUN, "assigned.csv")] == ["in/a.png", "in/b.png"]
+
+
+def test_photos_of_an_earlier_version_that_are_gone_are_grey_and_hold_up_nothing(make_image: MakeImage, capsys) -> None:
+    (RUN / PICTURES).unlink()
     make_image(Path("in/a.png"), 1, seed=30)
     Path("flat/00.png").unlink()
     main(["assign", "in", "--run", "run"])
     assert [row["path"] for row in rows(RUN, "assigned.csv")] == ["in/a.png"]
-    assert "since their files are gone: 1 of the images of the run" in (RUN / "report.html").read_text()
+    page = (RUN / "report.html").read_text()
+    assert "shown grey, since their files are gone: 1 of the images of the run" in page
+    assert len(np.unique(shown(page, "00.png"))) == 1
+    (RUN / PICTURES).unlink()
     Path("flat").rename("away")
     capsys.readouterr()
     with pytest.raises(SystemExit):

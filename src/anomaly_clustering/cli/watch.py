@@ -50,8 +50,8 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
             if watcher.apart is not None and path not in overwritten:
                 overwritten.add(path)
                 _say(
-                    f"{str(path)!r} held another image before, which goes by {str(watcher.apart)!r} now, since no "
-                    "report can show it any more; let each image have a name of its own"
+                    f"{str(path)!r} held another image before, which goes by {str(watcher.apart)!r} now, and of "
+                    "which a small picture is left at most; let each image have a name of its own"
                 )
             if row is None:
                 continue

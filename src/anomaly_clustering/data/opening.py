@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +125,29 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
     return (height, width) if turned else (width, height)
+
+
+def small_jpeg(data: bytes, most: int) -> Image.Image | None:
+    """A picture that this program has made, from where it was kept.
+
+    Args:
+        data: the bytes of a JPEG file.
+        most: pixels that it may have a side; a larger one is not decoded.
+
+    Returns:
+        It in RGB; None for what is damaged, larger or none.
+
+    Example:
+        >>> buffer = BytesIO()
+        >>> Image.new("L", (20, 10)).save(buffer, "JPEG")
+        >>> small_jpeg(buffer.getvalue(), 20).size, small_jpeg(buffer.getvalue(), 10), small_jpeg(b"", 10)
+        ((20, 10), None, None)
+    """
+    try:
+        with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+            return image.convert("RGB") if max(image.size) <= most else None
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarm
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.kept_metadata import load_metadata, of_holders, write_metadata
+from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
-from anomaly_clustering.runs.mark import files_into
+from anomaly_clustering.runs.mark import files_into, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_proposed
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
@@ -82,10 +83,10 @@ def assign_to_run(
     find_store(folder)
     check_false_alarms(false_alarms)
     # From what is read to what is written: two at once would each keep their own images alone.
-    with working_on(folder):
+    with working_on(folder), KeptPictures(folder) as kept:
         remove_leftovers(folder)
         run = load_run(folder)
-        _check_there(run)
+        gone = _what_is_gone(run, kept)
         before, decisions = decisions_on(folder, run, labels)
         asked = set(images)
         there = {path: digest(path) for path in before.paths if path not in asked and path.is_file()}
@@ -101,6 +102,7 @@ def assign_to_run(
             decisions = proposed(later, found, decisions)
         rows = all_rows(run, later, new, fitted, decisions, false_alarms)
         notices = [
+            *gone,
             *told_of_overwritten(before, later),
             *what_to_know(run, len(fitted.labels), false_alarms),
             *what_is_proposed(later, found, decisions),
@@ -109,9 +111,8 @@ def assign_to_run(
         places = dict(zip(later.digests, later.paths, strict=True))
         moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
         held = of_holders(load_metadata(folder), dict(zip(before.paths, before.digests, strict=True)))
-        kept = {moved.get(path, path): known for path, known in held.items()}
-        told = kept | dict(metadata or {})
-        _write(folder, run, later, found, decisions, rows, told, progress)
+        told = {moved.get(path, path): known for path, known in held.items()} | dict(metadata or {})
+        _write(folder, run, later, found, decisions, rows, told, kept, progress)
         return Assigned(rows, notices)
 
 
@@ -135,13 +136,16 @@ def what_to_know(run: StoredRun, known: int, false_alarms: float) -> list[str]:
     return [notice for notice in notices if notice]
 
 
-def _check_there(run: StoredRun) -> None:
-    """Of a run whose images are all gone the report would be grey; most likely this is another working directory."""
-    if not any(path.is_file() for path in run.paths):
-        raise FileNotFoundError(
-            f"none of the {len(run.paths)} images of the run, which the report shows, is there, {str(run.paths[0])!r} "
-            "for one; run the command where `anomaly-clustering cluster` was run"
-        )
+def _what_is_gone(run: StoredRun, kept: KeptPictures) -> list[str]:
+    """Where no image of a run is there, most likely this is another working directory: what to know then."""
+    if any(path.is_file() for path in run.paths):
+        return []
+    first = str(run.paths[0])
+    gone = f"none of the {len(run.paths)} images of the run, which the report shows, is there, {first!r} for one"
+    way_out = "run the command where `anomaly-clustering cluster` was run"
+    if not any(content in kept for content in run.digests):
+        raise FileNotFoundError(f"{gone}; {way_out}")
+    return [f"{gone}: it shows them as small as they were kept; {way_out}, if they are there"]
 
 
 def _write(
@@ -152,11 +156,14 @@ def _write(
     decisions: Decisions,
     rows: Sequence[Mapping[str, object]],
     metadata: Mapping[Path, Metadata],
+    kept: KeptPictures,
     progress: Callable[[Iterable[Path]], Iterable[Path]],
 ) -> None:
-    """All of it, or nothing."""
+    """All of it, or nothing; pictures that are kept on the way are right in any case."""
     mark = mark_of_run(folder)
     assert mark is not None
+    mark = listing_pictures(folder, mark)
+    write_mark(folder, mark)
     with files_into(folder, mark, last=".html") as new:
         write_assignments(new / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
         later.save(new)
@@ -166,7 +173,7 @@ def _write(
         shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
         given = given_to_page(run, [*run.digests, *shown], decisions)
         drawn = _drawn(run, later, found, decisions)
-        draw_report(new, run, drawn, home=folder, given=given, known=metadata, progress=progress)
+        draw_report(new, run, kept, drawn, home=folder, given=given, known=metadata, progress=progress)
 
 
 def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Decisions) -> AssignedImages:

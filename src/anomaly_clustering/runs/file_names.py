@@ -12,6 +12,8 @@ ASSIGNED = "assigned.csv"
 LATER = "assigned.safetensors"
 DECISIONS = "decisions.json"
 WATCHED = "watched.jsonl"
+# Of all images, as the report shows them.
+PICTURES = "pictures.tar"
 # Of a training.
 CHECKPOINTS = "checkpoints"
 EPOCHS = "epochs.csv"

@@ -249,8 +249,8 @@ def told_of_overwritten(before: LaterImages, after: LaterImages) -> list[str]:
         return []
     return [
         f"the files of {len(gone)} of the images that came before hold others by now: {str(gone[0][0])!r} held the one "
-        f"that goes by {str(gone[0][1])!r} from now on, since no report can show it any more; let each image have a "
-        "name of its own"
+        f"that goes by {str(gone[0][1])!r} from now on, of which a small picture is left at most; let each image have "
+        "a name of its own"
     ]
 
 

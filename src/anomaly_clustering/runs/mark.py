@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 from uuid import uuid4
 
-from anomaly_clustering.runs.file_names import MARK
+from anomaly_clustering.runs.file_names import MARK, PICTURES, WATCHED
 from anomaly_clustering.system.files import LEFTOVER, LONGEST_NAME, digest, is_leftover, unfinished, whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.locks import LOCK, LOCK_OF_WATCHER, is_lock
@@ -22,6 +22,7 @@ from anomaly_clustering.system.results import about_to_place
 
 Kind = Literal["run", "training"]
 FORMAT, VERSION = "anomaly-clustering", 1
+GROWING = (PICTURES, WATCHED)
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,15 @@ def write_mark(folder: Path, mark: Mark) -> None:
 
 
 def mark_of_all(folder: Path, kind: Kind) -> Mark:
-    """A mark that lists all files of a folder, with their digests.
+    """A mark that lists all files of a folder, with their digests, but for those that go on to grow.
 
     Args:
         folder: that this program alone has written.
         kind: of the run.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return Mark(kind, {path.relative_to(folder).as_posix(): digest(path) for path in files})
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return Mark(kind, {name: None if name in GROWING else digest(path) for name, path in names.items()})
 
 
 def check_unchanged(file: Path, *, way_out: str) -> None:

@@ -16,6 +16,7 @@ from anomaly_clustering.runs.file_names import (
     LATER,
     METRICS,
     PAGE,
+    PICTURES,
     STORE,
     TRENDS,
     WATCHED,
@@ -30,7 +31,7 @@ from anomaly_clustering.system.tables import ENCODING, ERRORS
 
 # What other commands have added to a run since.
 HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS)
-FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, STORE)
+FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, PICTURES, STORE)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A stored run and images that came later in; its report, drawn, out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,16 +8,15 @@ import numpy as np
 from jaxtyping import Float, Float16, Int
 from PIL import Image
 
-from anomaly_clustering.data.decoding import needed_within
-from anomaly_clustering.data.images import read_image
 from anomaly_clustering.data.metadata import TIME, Metadata
 from anomaly_clustering.report.content import CONTENT_DIGITS, Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.originals import address
 from anomaly_clustering.report.page import write_report
-from anomaly_clustering.report.pictures import THUMBNAIL_SIDE, Outline, thumbnail
+from anomaly_clustering.report.pictures import Outline
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.kept_metadata import columns_of
+from anomaly_clustering.runs.kept_pictures import KeptPictures, small_picture
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unusual import grade, scale_of_run, sound_of
@@ -41,7 +39,7 @@ class AssignedImages(NamedTuple):
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
         groups: numbers of all groups of unknown images that were ever proposed.
         notices: what is to be said of them.
-        digests: SHA-256 of the files; none where the labels need not tell them by it.
+        digests: SHA-256 of the files.
     """
 
     paths: Sequence[Path]
@@ -60,6 +58,7 @@ class AssignedImages(NamedTuple):
 def draw_report(
     folder: Path,
     run: StoredRun,
+    kept: KeptPictures,
     later: AssignedImages | None = None,
     *,
     home: Path | None = None,
@@ -72,6 +71,7 @@ def draw_report(
     Args:
         folder: to write to.
         run: as it is stored.
+        kept: pictures of images by their content; those that are drawn and not among them are added.
         later: images that are not of the run; None where there are none.
         home: of the run, from where the page leads to the files of the images; None for the folder that is written to.
         given: decisions that the page opens with; None where nobody has decided anything.
@@ -95,10 +95,11 @@ def draw_report(
         sound = np.append(sound, np.zeros(len(later.paths), dtype=bool))
     found = grade(np.concatenate([run.weights, later.weights]), scores, scale_of_run(run), sound)
     paths = [*run.paths, *later.paths]
+    contents = dict(zip(paths, [*run.digests, *later.digests], strict=True))
     report = Report(
         title=run.title,
         paths=paths,
-        read=partial(_read, bits=run.recipe.bits),
+        read=lambda path: _picture(path, contents[path], kept, run.recipe.bits),
         names=[*short_names(run.paths), *short_names(later.paths)],
         labels=np.append(run.labels, later.labels),
         distances=np.append(run.distances, later.distances),
@@ -117,10 +118,11 @@ def draw_report(
         groups=later.groups,
         notices=[
             *run.notices,
-            *_told_of_gone(run.paths, later.paths),
+            *_told_of_gone("of the run", run.paths, run.digests, kept),
+            *_told_of_gone("that came later", later.paths, later.digests, kept),
             *later.notices,
         ],
-        originals=[address(path, home or folder) for path in paths],
+        originals=[address(path, home or folder) if path.is_file() else "" for path in paths],
         alike=most_alike(_vectors(run, later)),
         given=given,
         contents=[digest[:CONTENT_DIGITS] for digest in later.digests],
@@ -129,10 +131,11 @@ def draw_report(
     write_report(folder / PAGE, report, progress=progress)
 
 
-def _told_of_gone(own: Sequence[Path], later: Sequence[Path]) -> list[str]:
-    kinds = (("of the run", own), ("that came later", later))
-    gone = [(which, sum(not path.is_file() for path in paths)) for which, paths in kinds]
-    return [f"shown grey, since their files are gone: {count} of the images {which}" for which, count in gone if count]
+def _told_of_gone(which: str, paths: Sequence[Path], contents: Sequence[str], kept: KeptPictures) -> list[str]:
+    gone = [content for path, content in zip(paths, contents, strict=True) if not path.is_file()]
+    grey = sum(content not in kept for content in gone)
+    shown = (("shown as small as they were kept", len(gone) - grey), ("shown grey", grey))
+    return [f"{how}, since their files are gone: {count} of the images {which}" for how, count in shown if count]
 
 
 def _columns(paths: Sequence[Path], known: Mapping[Path, Metadata]) -> dict[str, list[str]]:
@@ -162,11 +165,15 @@ def _vectors(run: StoredRun, later: AssignedImages) -> Float[np.ndarray, "n d"]:
     return run.embeddings if later.embeddings is None else np.concatenate([run.embeddings, later.embeddings])
 
 
-def _read(image: Path, bits: int) -> Image.Image:
-    """As small as the page shows it; grey where an image has been moved away or overwritten since."""
-    if not image.is_file():
-        return Image.new("RGB", GONE_SIZE, "grey")
-    return thumbnail(read_image(image, bits, partial(needed_within, side=THUMBNAIL_SIDE)))
+def _picture(path: Path, content: str, kept: KeptPictures, bits: int) -> Image.Image:
+    """As it was kept, or else as its file has it; grey where an image has been moved away or overwritten before."""
+    picture = kept.get(content)
+    if picture is None:
+        if not path.is_file():
+            return Image.new("RGB", GONE_SIZE, "grey")
+        picture = small_picture(path, bits)
+        kept.keep(content, picture)
+    return picture
 
 
 def short_names(images: Sequence[Path]) -> list[str]:

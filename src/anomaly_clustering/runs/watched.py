@@ -4,15 +4,17 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.metadata import times_of
-from anomaly_clustering.mic.recipe import NewEmbedder, NewImages
+from anomaly_clustering.mic.recipe import NewEmbedder
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, first_files, rows_of
@@ -20,10 +22,11 @@ from anomaly_clustering.runs.assignments import append_assignment, write_assignm
 from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
-from anomaly_clustering.runs.journal import Entry, read_journal, record
+from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record
+from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, apart, load_later
-from anomaly_clustering.runs.mark import Mark, write_mark
+from anomaly_clustering.runs.mark import write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.store import find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
@@ -36,6 +39,14 @@ REST = 20
 
 class ChangingError(OSError):
     """A file has changed while it was read."""
+
+
+class _Seen(NamedTuple):
+    """A file that was looked at."""
+
+    image: LaterImages
+    picture: Image.Image | None
+    """For the report; None for an image without a finding, which no report shows."""
 
 
 class _Known(NamedTuple):
@@ -77,8 +88,8 @@ def watcher_of(folder: Path, false_alarms: float) -> Iterator["Watcher"]:
         BlockingIOError: another process watches already.
     """
     find_store(folder)
-    with watching(folder):
-        yield Watcher(folder, false_alarms)
+    with watching(folder), KeptPictures(folder) as kept:
+        yield Watcher(folder, false_alarms, kept)
 
 
 class Watcher:
@@ -87,15 +98,17 @@ class Watcher:
     Args:
         folder: of the run.
         false_alarms: see `assign`.
+        kept: pictures of the run, to which those of findings are added.
 
     Raises:
         FileNotFoundError: the folder holds no run.
         ValueError: the run compared images patch by patch, or a file of it is damaged.
     """
 
-    def __init__(self, folder: Path, false_alarms: float):
+    def __init__(self, folder: Path, false_alarms: float, kept: KeptPictures):
         self.folder = folder
         self.false_alarms = false_alarms
+        self.kept = kept
         self.digest = ""
         """SHA-256 of the file that was looked at last."""
         self.apart: Path | None = None
@@ -141,7 +154,7 @@ class Watcher:
         before = signature(path)
         content = self.digest = digest(path)
         check_name(path, content, self.own)
-        found = None if content in self.known.places else self._embedded(path)
+        found = None if content in self.known.places else self._seen(path, content)
         if signature(path) != before:
             raise ChangingError(f"{str(path)!r} has changed while it was read")
         with working_on(self.folder):
@@ -171,10 +184,12 @@ class Watcher:
                 self.known = self._read()
         self.due = time.monotonic() + REST * (time.monotonic() - begun)
 
-    def _embedded(self, path: Path) -> NewImages:
-        return self.embedder(as_batch([images_of([path], self.run.recipe)[0]])["image"])
+    def _seen(self, path: Path, content: str) -> _Seen:
+        embedded = self.embedder(as_batch([images_of([path], self.run.recipe)[0]])["image"])
+        image = LaterImages.of_none(self.run).and_new(self.run, [path], [content], embedded, self.false_alarms)
+        return _Seen(image, small_picture(path, self.run.recipe.bits) if image.finding[0] else None)
 
-    def _recorded(self, path: Path, content: str, image: NewImages | None) -> dict[str, Any] | None:
+    def _recorded(self, path: Path, content: str, found: _Seen | None) -> dict[str, Any] | None:
         run, places = self.run, self.known.places
         seen = places.get(content, [])
         if os.path.realpath(path) in map(os.path.realpath, seen):
@@ -188,22 +203,23 @@ class Watcher:
             seen.append(path)
             return None
         same_as = ""
-        if seen or image is None:
+        if seen or found is None:
             later = load_later(self.folder, run).seen_at({})
             same_as = str(first_files(run, later)[content])
             new, before = new_to(run, later, self.known.decisions), None
             finding = findings_of(run, later, self.false_alarms)[content]
             arrays: dict[str, np.ndarray] = {}
         else:
-            one = LaterImages.of_none(run).and_new(run, [path], [content], image, self.false_alarms)
-            finding = bool(one.finding[0])
-            arrays = image._asdict() if one.scores is None else image._asdict() | {"scores": one.scores}
+            one, finding = found.image, bool(found.image.finding[0])
+            arrays = {name: array for name in ARRAYS if (array := getattr(one, name)) is not None}
+            if found.picture is not None:
+                self.kept.keep(content, found.picture)
             not_in = [self.known.decisions.not_in.get(content, ())]
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
             before = np.array(self.known.before).reshape(-1, one.embeddings.shape[1])
-        found = assign([content], new, self.known.fitted, before=before, false_alarms=self.false_alarms)
+        assigned = assign([content], new, self.known.fitted, before=before, false_alarms=self.false_alarms)
         asked = Asked(path, content, same_as, finding if len(run.normal_top_scores) else None)
-        (row,) = rows_of([asked], found, self.known.decisions)
+        (row,) = rows_of([asked], assigned, self.known.decisions)
         record(self.folder, path, content, row, finding, arrays, times_of([path], {}))
         append_assignment(self.folder / ASSIGNED, row)
         if before is not None:
@@ -235,7 +251,8 @@ class Watcher:
         run, mark = self.run, mark_of_run(self.folder)
         assert mark is not None
         # Both grow while the run goes on.
-        write_mark(self.folder, Mark(mark.kind, {**mark.files, WATCHED: None, ASSIGNED: None}))
+        mark = listing_pictures(self.folder, mark)
+        write_mark(self.folder, replace(mark, files={**mark.files, WATCHED: None, ASSIGNED: None}))
         files = self._files()
         later, decisions = decisions_on(self.folder, run, None)
         later = later.seen_at({})

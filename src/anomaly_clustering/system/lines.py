@@ -1,4 +1,4 @@
-"""Lines in; files that only grow, in which each line is whole or not there at all, out."""
+"""Lines and bytes in; files that only grow, in which each addition is whole or not there at all, out."""
 
 import errno
 import os
@@ -21,16 +21,31 @@ def append_line(path: Path, line: str) -> None:
     with naming_a_full_disk(path.parent):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            size = os.fstat(descriptor).st_size
-            try:
-                if os.write(descriptor, data) < len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(descriptor)
-            except BaseException:
-                os.ftruncate(descriptor, size)
-                raise
+            append_whole(descriptor, data, durable=True)
         finally:
             os.close(descriptor)
+
+
+def append_whole(descriptor: int, data: bytes, *, durable: bool) -> None:
+    """Add bytes to an open file; where that fails, the file is as it was.
+
+    Args:
+        descriptor: of the file, open to append to it.
+        data: to add.
+        durable: wait until they are on the disk.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
+    """
+    size = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if durable:
+            os.fsync(descriptor)
+    except BaseException:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def mend(path: Path) -> None:

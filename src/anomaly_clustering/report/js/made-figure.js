@@ -23,7 +23,7 @@ export function madeFigure(image) {
   [folder.textContent, file.textContent] = [name.slice(0, cut), name.slice(cut)];
   part(".name").title = name;
   const { originals, sound } = run.sheets;
-  if (originals.length) part(".name").href = originals[image];
+  if (originals[image]) part(".name").href = originals[image];
   else {
     // Nowhere to go, as the page writes it.
     const text = document.createElement("span");
