@@ -24,6 +24,7 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
         "assignments.parquet",
         "config.yaml",
         "metrics.json",
+        "pictures.tar",
         "report.html",
         "run.json",
         "run.safetensors",

@@ -1,6 +1,7 @@
 """Small pictures that a run keeps: they outlast the files of the images, and what happens to a machine."""
 
 import io
+import os
 import subprocess
 import tarfile
 from pathlib import Path
@@ -105,7 +106,7 @@ def test_what_another_process_has_added_meanwhile_stays(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_it_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = kept(tmp_path, (A, 50))
-    before, write = path.read_bytes(), __import__("os").write
+    before, write = path.read_bytes(), os.write
     with KeptPictures(tmp_path) as pictures:
         monkeypatch.setattr("os.write", lambda descriptor, data: write(descriptor, data[:700]))
         with pytest.raises(OSError, match=f"the disk of '{tmp_path}' is full"):
