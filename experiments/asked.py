@@ -15,7 +15,7 @@ from experiments.follow import Mode
 from experiments.methods import Method
 from experiments.plan import Plan, make_plan
 from experiments.reading import EACH_RUN
-from experiments.tables import READINGS, RESAMPLES, TABLES
+from experiments.tables import LABELLING, READINGS, RESAMPLES, TABLES
 
 REPRODUCTION = "reproduction"
 
@@ -92,7 +92,9 @@ def plan_of(name: str, command: Command) -> Plan:
 
 def needs_of(name: str) -> Collection[str]:
     """Metrics without which a run is not finished for a table: versions before these were measured did without."""
-    return (EACH_RUN,) if name in TABLES and READINGS & set(TABLES[name].metrics) else ()
+    shown = set(TABLES[name].metrics) if name in TABLES else set()
+    every_run = {EACH_RUN: READINGS, LABELLING[0]: set(LABELLING)}
+    return [metric for metric, others in every_run.items() if shown & others]
 
 
 def settings_of(name: str, command: Command) -> Settings:

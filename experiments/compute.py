@@ -30,6 +30,7 @@ from anomaly_clustering.runs.training import precision_of_training, predicted
 from experiments.epochs_told import EpochsTold
 from experiments.follow import Followed, follow
 from experiments.kept import Kept
+from experiments.labelling import labelling
 from experiments.left_out import LeftOut, told
 from experiments.methods import REPOSITORY
 from experiments.reading import reading
@@ -89,7 +90,8 @@ def compute(config: dict[str, Any], followed: Followed | None = None, unfinished
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
         if isinstance(module, MIC):
-            shown = reading(module, data) | (told(module, data) if isinstance(data, LeftOut) else {})
+            shown = reading(module, data) | labelling(module.grouping)
+            shown |= told(module, data) if isinstance(data, LeftOut) else {}
             metrics |= shown
             if logger:
                 logger.log_metrics(shown)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.labelling import DECISIONS
 from experiments.published import Number
 from experiments.summary import Entry
 from experiments.tables import Table
@@ -36,6 +37,9 @@ METRIC_NAMES = {
     "regions_right": "Share of these regions that are on a defect",
     "defects_found": "Defective images with a region on a defect",
     "good_with_region": "Good images with a region",
+    **{f"majority_{count}": f"{count} decisions, majority" for count in DECISIONS},
+    **{f"central_{count}": f"{count} decisions, central image" for count in DECISIONS},
+    **{f"random_{count}": f"{count} decisions, random images" for count in DECISIONS},
 }
 COUNTS = ("num_clusters", "regions")
 SPREAD_LEGEND = (

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import MakeImage
 
@@ -77,15 +76,3 @@ def test_compare_with_a_baseline(photos: Path, new: Path) -> None:
     names = printed[1].split()
     assert scores["weighted averages, Ward (ours)"] == [pytest.approx(metrics[name], abs=5e-4) for name in names]
     assert all(found[names.index("nmi")] > 0.5 for found in scores.values())
-
-
-def test_labelling_cost(photos: Path, new: Path) -> None:
-    main(["cluster", "photos", "--clusters", "3", "--image-size", "64"])
-    printed = run("labelling_cost.py", "photos-clusters", "--decisions", "1", "3", "15")
-    rows = [[float(cell) for cell in re.findall(r"[\d.]+", line)] for line in printed.splitlines()[2:]]
-    # Groups are pure at K = 3; at K = 15 everything is looked at.
-    assert rows[1][:3] == [3, 1, 1]
-    assert rows[2] == [15, 1, 1, 1, 0]
-    assert rows[0][1:3] == pytest.approx([1 / 3, 1 / 3], abs=1e-3)
-    assert np.isclose(rows[0][3], 1 / 3, atol=1e-3)
-    assert 1 / 3 < rows[1][3] < 1
