@@ -126,6 +126,7 @@ def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
 SECTIONS = {
     "report": "What the report shows of good images, and where it outlines defects",
     "names": "Clusters to name, where nobody says how many there are",
+    "labelling": "What labelling costs: accuracy of all labels after so many decisions",
     "normals": "A few normal images, NMI",
     "aspect": "Images that keep their aspect, NMI",
     "unknown": "Types of defects that come later",
@@ -158,6 +159,24 @@ def test_clusters_to_name_are_as_pure_as_measured() -> None:
         fifteen, named = (f"{RESIDUALS}, {what}" for what in ("15 clusters", "clusters to name"))
         purities = [short(value("names", "Purity", row, column)) for row in (fifteen, named)]
         assert told == [purities[0], f"{purities[1]} with {value('names', 'Number of clusters', named, column):.0f}"]
+
+
+def test_labelling_costs_what_was_measured() -> None:
+    rows = table_of("docs/labelling.md", "| set | decisions on |")
+    assert len(rows) == 12
+    hows = {"clusters": "majority", "images at random": "random images"}
+    counts = (8, 16, 32, 64)
+
+    def measured(count: int, how: str, row: str, column: str) -> str:
+        return short(value("labelling", f"{count} decisions, {how}", row, column))
+
+    for place, how, *told in rows:
+        assert told == [measured(count, hows[how], RESIDUALS, place) for count in counts], (place, how)
+    text = " ".join((ROOT / "docs/labelling.md").read_text().split())
+    few, many = (measured(count, "central image", RESIDUALS, "mean of 5") for count in (8, 64))
+    assert f"comes to {few} with 8 and {many} with 64" in text
+    clusters, images = (measured(8, how, PAPER, "mean of 5") for how in ("majority", "random images"))
+    assert f"eight clusters give {clusters}, and eight images {images}." in text
 
 
 def test_heat_and_scores_are_as_measured() -> None:
