@@ -135,6 +135,13 @@ def test_what_a_stranger_put_in_is_never_larger_than_what_is_kept(tmp_path: Path
     with KeptPictures(tmp_path) as pictures:
         assert pictures.get(A) is None
         assert pictures.get(B) is None
+    # Of more pixels than Pillow opens, by what its header says.
+    data = bytearray((tmp_path / PICTURES).read_bytes())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    (tmp_path / PICTURES).write_bytes(data)
+    with KeptPictures(tmp_path) as pictures:
+        assert pictures.get(A) is None
 
 
 def test_a_file_of_the_user_is_left_alone(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def small_jpeg(data: bytes, most: int) -> Image.Image | None:
     try:
         with Image.open(BytesIO(data), formats=["JPEG"]) as image:
             return image.convert("RGB") if max(image.size) <= most else None
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
