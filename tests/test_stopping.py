@@ -87,6 +87,23 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert stopped(process, signal.SIGINT) == (130, "error: interrupted\n")
 
 
+def test_a_signal_while_something_is_thrown_away_ends_with_its_sentence_alone(tmp_path: Path) -> None:
+    work = """
+import os, signal
+
+class Thrown:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+thrown = Thrown()
+del thrown
+time.sleep(60)
+"""
+    process = start("-c", SCRIPT.format(work=work), folder=tmp_path)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("error: interrupted\n", 130)
+
+
 def test_a_signal_to_a_child_is_none_to_its_parent(tmp_path: Path) -> None:
     work = """
 child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))

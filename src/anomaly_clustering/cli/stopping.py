@@ -9,6 +9,7 @@ more than 8,000 images, k-medoids): by as long as that takes.
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -89,6 +90,14 @@ def stop_on_signals(sentence: Callable[[], str]) -> None:
     def go_on() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
 
+    tell = sys.unraisablehook
+
+    def tell_others(swallowed: "sys.UnraisableHookArgs") -> None:
+        # Python goes on where it was raised while something was thrown away; the thread ends the process then.
+        if not isinstance(swallowed.exc_value, Stopped):
+            tell(swallowed)
+
+    sys.unraisablehook = tell_others
     for number in heeded:
         signal.signal(number, stop)
     if hasattr(os, "register_at_fork"):
