@@ -36,6 +36,8 @@ REPORT = (
 READINGS = {*REPORT, "num_clusters"}
 # See `experiments.labelling`.
 LABELLING = tuple(f"{how}_{decisions}" for decisions in DECISIONS for how in ("majority", "central", "random"))
+# The paper's weighted averages, and ours.
+AVERAGES = {**{name: method for name, method in DISTANCES.items() if name.startswith("Weighted")}, **RESIDUALS}
 # One number for all, so that tables and figures share their runs; Tables 9 and 10 have the paper's.
 RESAMPLES = 20
 WARD_NOTE = (
@@ -173,7 +175,7 @@ TABLES: dict[str, Table] = {
     ),
     "later": Table(
         "Later methods, as published, and ours by their protocols",
-        {**{name: method for name, method in DISTANCES.items() if name.startswith("Weighted")}, **RESIDUALS},
+        AVERAGES,
         metrics=("nmi", "ari", "accuracy", "f1"),
         groups=(MEANS[0], *map(single, RECORDED), single(MTD), single(DEFECTIVE_MTD)),
         note=LATER_NOTE,
@@ -190,7 +192,7 @@ TABLES: dict[str, Table] = {
     ),
     "report": Table(
         "What the report shows of good images, and where it outlines defects",
-        {**{name: method for name, method in DISTANCES.items() if name.startswith("Weighted")}, **RESIDUALS},
+        AVERAGES,
         metrics=REPORT,
         groups=(),
         leads=False,
@@ -209,7 +211,7 @@ TABLES: dict[str, Table] = {
     ),
     "labelling": Table(
         "What labelling costs: accuracy of all labels after so many decisions",
-        {**{name: method for name, method in DISTANCES.items() if name.startswith("Weighted")}, **RESIDUALS},
+        AVERAGES,
         metrics=LABELLING,
         groups=(),
         leads=False,
