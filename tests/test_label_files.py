@@ -208,6 +208,8 @@ TOLD = [
     (HEAD + "".join([*ROWS[:6], "6.png,3,,constructor\n"]), "unsure in line 8 must"),
     (HEAD + "".join([*ROWS[:6], "6.png,,,0\n"]), "cluster in line 8 must"),
     (HEAD + "".join([*ROWS[:6], "6.png,3,,2\n"]), "unsure in line 8 must"),
+    (HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 1000},0\n"]), ""),
+    (HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 999}\N{PARTY POPPER},0\n"]), "label in line 8 has 1001"),
     ("sep=;\n" + HEAD + "".join(ROWS), "no "),
 ]
 

@@ -17,6 +17,8 @@ from anomaly_clustering.system.tables import read_numbered_csv
 LARGEST = 999_999
 # The number of what is like no image of the run.
 UNKNOWN = -1
+# Characters of a label, as browsers count them, and as the page allows; js/label-table.js has the same.
+LONGEST_LABEL = 1000
 # Characters of what is wrong.
 LONGEST = 200
 REQUIRED = ("path", "cluster", "label", "unsure")
@@ -150,7 +152,15 @@ def _labelled(row: Mapping[str, Any], where: str) -> Labelled:
     known = UNSURE.get(told.strip().lower()) if isinstance(told, str) else None
     unsure = _whole(told, f"unsure {where}", least=0, most=1) if known is None else known
     content = (row.get("content") or "").strip().removeprefix(SHA256)
-    return Labelled(_path(row["path"]), cluster, row["label"].strip(), bool(unsure), _not_in(row, where), content)
+    label = _label(row["label"], where)
+    return Labelled(_path(row["path"]), cluster, label, bool(unsure), _not_in(row, where), content)
+
+
+def _label(text: str, where: str) -> str:
+    label = text.strip()
+    if (length := len(label.encode("utf-16-be", "surrogatepass")) // 2) > LONGEST_LABEL:
+        raise ValueError(f"the label {where} has {length} characters, and may have {LONGEST_LABEL}")
+    return label
 
 
 def _not_in(row: Mapping[str, Any], where: str) -> tuple[int, ...]:
