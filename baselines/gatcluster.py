@@ -6,7 +6,7 @@ for ImageNet-10 (commit cf0e20f), as in 'Anomaly Clustering', Appendix C.1.
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from baselines.evaluation import Evaluation, known_num_clusters, prediction, sco
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
 from baselines.pixels import Plan
+from baselines.statistics import Statistics, in_any_order, measure_statistics
 
 Probabilities = Float[Tensor, "n k"]
 SMALL = 1e-5
@@ -144,6 +145,8 @@ class GATCluster(LightningModule):
         scale: of random affine maps (0.8 to 1.2 for STL-10).
         lr: of Adam.
         seed: of k-means.
+        statistics: by which batch normalisation scores images, and derives targets from them: 'running' means of
+            training, which are of transformed views (the authors'), or those of the 'images' as they are.
     """
 
     precision_on_gpus = "bf16-mixed"
@@ -165,8 +168,11 @@ class GATCluster(LightningModule):
         scale: tuple[float, float] = (0.7, 1.3),
         lr: float = 1e-3,
         seed: int = 0,
+        statistics: Statistics = "running",
     ):
         super().__init__()
+        if statistics not in get_args(Statistics):
+            raise ValueError(f"statistics must be one of {get_args(Statistics)}, got {statistics!r}")
         # All arguments above, which a checkpoint holds too.
         self.save_hyperparameters()
         self.options: Any = self.hparams
@@ -246,6 +252,8 @@ class GATCluster(LightningModule):
     @torch.no_grad()
     def _targets(self, clean: Float[Tensor, "b 1 h w"]) -> Targets:
         """What this process's images learn from, by the predictions for the images of all processes."""
+        if self.options.statistics == "images":
+            measure_statistics(self, self.network, clean.split(EVALUATED_AT_ONCE))
         self.network.eval()
         own = torch.cat([self.network(part)[0].softmax(1) for part in clean.split(EVALUATED_AT_ONCE)])
         self.network.train()
@@ -264,8 +272,15 @@ class GATCluster(LightningModule):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """Probabilities; the attention is for training alone."""
+        return self.network(self._seen(images))[0].softmax(1)
+
+    def _seen(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 side side"]:
         size = [self.options.input_size, self.options.input_size]
-        return self.network(self._grey(v2.functional.resize(images, size, antialias=True)))[0].softmax(1)
+        return self._grey(v2.functional.resize(images, size, antialias=True))
+
+    def on_validation_epoch_start(self) -> None:
+        if self.images is not None and self.options.statistics == "images":
+            measure_statistics(self, self.network, map(self._seen, in_any_order(self.images, EVALUATED_AT_ONCE)))
 
     def validation_step(self, batch: Mapping[str, Any]) -> None:
         self.evaluation.collect(batch, labels=self(batch["image"]).argmax(1))

@@ -102,8 +102,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         centred = x - mean[:, None, None]
         variance = sum_of_all(centred.square().sum((0, 2, 3))) / count
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
-            momentum = 0.1 if self.momentum is None else self.momentum
             self.num_batches_tracked.add_(1)
+            # Without a momentum the mean over all batches.
+            momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean.detach(), momentum)
             self.running_var.lerp_(variance.detach() * count / (count - 1).clamp_min(1), momentum)
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None]

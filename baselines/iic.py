@@ -25,6 +25,7 @@ from baselines.features import Pooled
 from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
 from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
 from baselines.pixels import Plan
+from baselines.statistics import Statistics, in_any_order, measure_statistics
 from baselines.views import Drawn
 
 Probabilities = Float[Tensor, "n k"]
@@ -93,6 +94,9 @@ class IIC(LightningModule):
         batch_size: images of all processes; at most all. A smaller last batch is kept, as the authors do.
         lr: of Adam.
         idle_momentum: the head whose turn it is not moves on by its momentum, as in the authors' version of torch.
+        statistics: by which batch normalisation scores images: 'running' means of training, which are of its views (the
+            authors', for STL-10), or those of all 'images' as they are (the authors normalise each batch by its own for
+            CIFAR-10).
     """
 
     precision_on_gpus = "bf16-mixed"
@@ -120,9 +124,11 @@ class IIC(LightningModule):
         batch_size: int = 140,
         lr: float = 1e-4,
         idle_momentum: bool = True,
+        statistics: Statistics = "running",
     ):
         super().__init__()
-        for name, value, known in (("trunk", trunk, Trunk), ("input", input, Input)):
+        choices = (("trunk", trunk, Trunk), ("input", input, Input), ("statistics", statistics, Statistics))
+        for name, value, known in choices:
             if value not in get_args(known):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
         if pretrained and input != "rgb":
@@ -242,10 +248,18 @@ class IIC(LightningModule):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b sub_heads k"]:
         """Probabilities of each sub-head of head B, for the middle of the images."""
+        return self._probabilities(self._middle(images), "b")
+
+    def _middle(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 side side"]:
         side = math.floor(self.options.crop * min(images.shape[-2:]))
         size = [self.options.input_size, self.options.input_size]
-        middle = v2.functional.resize(v2.functional.center_crop(images, [side, side]), size, antialias=True)
-        return self._probabilities(middle, "b")
+        return v2.functional.resize(v2.functional.center_crop(images, [side, side]), size, antialias=True)
+
+    def on_validation_epoch_start(self) -> None:
+        if self.images is not None and self.options.statistics == "images":
+            clean = in_any_order(self.images, self.options.batch_size)
+            inputs = (network_input(self._middle(batch), self.options.input) for batch in clean)
+            measure_statistics(self, self.trunk, inputs)
 
     def validation_step(self, batch: Mapping[str, Any]) -> None:
         self.evaluation.collect(batch, labels=self(batch["image"]).argmax(2))

@@ -19,6 +19,12 @@ from experiments.kept import Kept
 METHODS: dict[str, Callable[[], LightningModule]] = {
     "IIC": lambda: IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2),
     "GATCluster": lambda: GATCluster(num_clusters=3, backbone="small", input_size=32, step_size=8, passes=2),
+    "IIC, statistics of the images": lambda: IIC(
+        num_clusters=3, trunk="conv3", input_size=32, repeats=2, batch_size=8, statistics="images"
+    ),
+    "GATCluster, statistics of the images": lambda: GATCluster(
+        num_clusters=3, backbone="small", input_size=32, step_size=8, passes=2, statistics="images"
+    ),
     "SCAN": lambda: SCAN("embedded", num_clusters=3, crop=64, neighbours="auto", selflabel_epochs=0, cached_views=2),
     "SCAN, self-labelling": lambda: SCAN(
         "embedded", num_clusters=3, crop=64, neighbours="auto", scan_epochs=2, threshold=0.34, ema="teacher"
