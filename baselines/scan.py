@@ -21,7 +21,15 @@ from torch.utils.data import DataLoader
 from baselines import evaluation
 from baselines.decoded import decode
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
-from baselines.global_batch import precise, share_batch_norm, training_seed, whole_batch, with_idle, world_size
+from baselines.global_batch import (
+    drawn_after,
+    precise,
+    share_batch_norm,
+    training_seed,
+    whole_batch,
+    with_idle,
+    world_size,
+)
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.pairs import known, seen, with_neighbour
 from baselines.scan_loss import scan_loss
@@ -108,6 +116,7 @@ class SCAN(LightningModule):
         self.average = WeightAverage(ema, ema_decay)
         self.images: Any = None  # Decoded, from the start of a training.
         self.seed = self.head_number = 0  # `head` in step 3, for which the device is not waited for.
+        self.random_state = torch.get_rng_state()
 
     @property
     def stage(self) -> int:
@@ -132,7 +141,8 @@ class SCAN(LightningModule):
                 options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(int, self.encoder.channels)
         self.standardised = Standardised(channels)
-        self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
+        with drawn_after(self.random_state):
+            self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
 
     def on_fit_start(self) -> None:
         options, self.seed = self.options, training_seed(self)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from digits import train
 from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.fabric.utilities.seed import reset_seed
 
 from anomaly_clustering.data import Folder, Listing
 from anomaly_clustering.metrics.agreement import normalized_mutual_information
@@ -52,6 +53,22 @@ def test_training_repeats_and_never_sees_a_class(photos: Path, make: Callable[[]
         assert ("nmi" in rows["last"]) is known
         states.append(module.state_dict())
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+@METHOD
+def test_weights_start_alike_on_one_process_and_on_several(make: Callable[[], LightningModule]) -> None:
+    started = []
+    for several in (False, True):
+        seed_everything(0)
+        module = make()
+        if several:
+            # As Lightning does then, before it asks for the rest of the module.
+            reset_seed()
+        module.configure_model()
+        started.append(module.state_dict())
+    one, other = started
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
 @METHOD
