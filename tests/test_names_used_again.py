@@ -203,6 +203,14 @@ def test_a_run_whose_photos_are_gone_goes_on_as_it_was(make_image: MakeImage, ca
     assert "since their files are gone: 15 of the images of the run" in page
     for name in ("00.png", "14.png", "22.png"):
         assert np.abs(shown(page, name) - shown(before, name)).mean() < 1
+    # A picture that is damaged is as good as none.
+    kept = bytearray((RUN / PICTURES).read_bytes())
+    kept[512:1024] = bytes(512)
+    (RUN / PICTURES).write_bytes(kept)
+    main(["assign", "in", "--run", "run"])
+    page = (RUN / "report.html").read_text()
+    assert "shown as small as they were kept, since their files are gone: 14 of the images of the run" in page
+    assert "shown grey, since their files are gone: 1 of the images of the run" in page
     # It goes on to grow, which is no damage.
     Path("away").rename("flat")
     main(["assign", "in", "--run", "run"])

@@ -133,7 +133,7 @@ def draw_report(
 
 def _told_of_gone(which: str, paths: Sequence[Path], contents: Sequence[str], kept: KeptPictures) -> list[str]:
     gone = [content for path, content in zip(paths, contents, strict=True) if not path.is_file()]
-    grey = sum(content not in kept for content in gone)
+    grey = sum(kept.get(content) is None for content in gone)
     shown = (("shown as small as they were kept", len(gone) - grey), ("shown grey", grey))
     return [f"{how}, since their files are gone: {count} of the images {which}" for how, count in shown if count]
 
