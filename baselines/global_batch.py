@@ -6,13 +6,12 @@ processes, which DistributedDataParallel divides by: two processes train as one 
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics.utilities.distributed import gather_all_tensors
@@ -124,17 +123,3 @@ def share_batch_norm(network: nn.Module) -> None:
 def training_seed(module: LightningModule) -> int:
     """By which views are drawn: that of PyTorch on the first process."""
     return int(module.trainer.strategy.broadcast(torch.initial_seed() % 2**63))
-
-
-@contextmanager
-def drawn_after(state: UInt8[Tensor, " bytes"]) -> Iterator[None]:
-    """Random weights that a module draws in `configure_model` are those that came next when it was made.
-
-    Where Lightning starts several processes it seeds PyTorch's generator anew between the two.
-
-    Args:
-        state: of the generator when the module was made.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(state)
-        yield

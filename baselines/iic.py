@@ -22,7 +22,7 @@ from baselines.decoded import Decoded, decode
 from baselines.draws import Draws
 from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
 from baselines.features import Pooled
-from baselines.global_batch import drawn_after, precise, share_batch_norm, whole_batch, with_idle
+from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
 from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
 from baselines.pixels import Plan
 from baselines.statistics import Statistics, in_any_order, measure_statistics
@@ -153,6 +153,7 @@ class IIC(LightningModule):
         self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
         self.pass_losses: list[Tensor] = []
         self.images: Decoded | None = None
+        # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 
     @property
@@ -171,18 +172,18 @@ class IIC(LightningModule):
         if self._trainer is not None:
             options.num_clusters = known_num_clusters(self, options.num_clusters)
         sizes = {"a": options.overclustering * options.num_clusters, "b": options.num_clusters}
-        with drawn_after(self.random_state):
-            self.heads = nn.ModuleDict(
-                {
-                    name: nn.ModuleList(nn.Linear(self.channels, size) for _ in range(options.sub_heads))
-                    for name, size in sizes.items()
-                }
-            )
-            for parameter_name, parameter in self.heads.named_parameters():
-                if parameter_name.endswith("weight"):
-                    nn.init.normal_(parameter, std=0.01)
-                else:
-                    nn.init.zeros_(parameter)
+        torch.set_rng_state(self.random_state)
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.ModuleList(nn.Linear(self.channels, size) for _ in range(options.sub_heads))
+                for name, size in sizes.items()
+            }
+        )
+        for parameter_name, parameter in self.heads.named_parameters():
+            if parameter_name.endswith("weight"):
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
 
     def on_fit_start(self) -> None:
         share_batch_norm(self.trunk)

@@ -21,15 +21,7 @@ from torch.utils.data import DataLoader
 from baselines import evaluation
 from baselines.decoded import decode
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
-from baselines.global_batch import (
-    drawn_after,
-    precise,
-    share_batch_norm,
-    training_seed,
-    whole_batch,
-    with_idle,
-    world_size,
-)
+from baselines.global_batch import precise, share_batch_norm, training_seed, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.pairs import known, seen, with_neighbour
 from baselines.scan_loss import scan_loss
@@ -116,7 +108,7 @@ class SCAN(LightningModule):
         self.average = WeightAverage(ema, ema_decay)
         self.images: Any = None  # Decoded, from the start of a training.
         self.seed = self.head_number = 0  # `head` in step 3, for which the device is not waited for.
-        self.random_state = torch.get_rng_state()
+        self.random_state = torch.get_rng_state()  # Lightning seeds anew before it starts several processes.
 
     @property
     def stage(self) -> int:
@@ -141,8 +133,8 @@ class SCAN(LightningModule):
                 options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(int, self.encoder.channels)
         self.standardised = Standardised(channels)
-        with drawn_after(self.random_state):
-            self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
+        torch.set_rng_state(self.random_state)
+        self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
 
     def on_fit_start(self) -> None:
         options, self.seed = self.options, training_seed(self)
@@ -190,8 +182,7 @@ class SCAN(LightningModule):
 
     def _pixels(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b 3 h w"] | None:
         """Of images, unless features of all are known."""
-        known = self.clean is not None and self.network_is_fixed
-        return None if known else self.images.clean(index)
+        return None if self.clean is not None and self.network_is_fixed else self.images.clean(index)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         options = self.options
@@ -277,8 +268,7 @@ class SCAN(LightningModule):
         if self.trainer.sanity_checking or self.neighbours is None or len(images["index"]) < len(self.neighbours):
             return  # Before training, or on a part of the images.
         # Each image with itself and its five nearest; both terms weigh alike here.
-        nearest = self.neighbours.to(self.device)
-        near = nearest[:, :6]
+        near = self.neighbours[:, :6].to(self.device)
         heads = images["probabilities"].unbind(1)
         pairs = ((p.repeat_interleave(near.shape[1], 0), p[near.flatten()]) for p in heads)
         losses = torch.stack([scan_loss(*pair, entropy_weight=1.0) for pair in pairs])
@@ -289,7 +279,7 @@ class SCAN(LightningModule):
         self.evaluation.log_scores(self, heads[best].argmax(1), images, losses[best])
         self.log("stage", float(self.stage))
         if (images["target"] >= 0).all():
-            self.log("neighbour_purity", neighbour_purity(nearest, images["target"]))
+            self.log("neighbour_purity", neighbour_purity(self.neighbours.to(self.device), images["target"]))
 
     def _remember(self, losses: Float[Tensor, " heads"]) -> None:
         """Keep the weights of the best epoch and head of step 2 so far; of the network only where it is trained."""

@@ -21,7 +21,7 @@ from baselines.decoded import decode
 from baselines.draws import Draws
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
-from baselines.global_batch import drawn_after, precise, training_seed, whole_batch
+from baselines.global_batch import precise, training_seed, whole_batch
 from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
 
@@ -124,6 +124,7 @@ class TEMI(LightningModule):
         self.clean: Tensor | None = None
         self.seed = 0
         self.epoch_losses: list[Tensor] = []
+        # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 
     # Before training: features and neighbours, which do not change.
@@ -139,8 +140,8 @@ class TEMI(LightningModule):
                 options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(Pooled, self.encoder).channels
         self.standardised = Standardised(channels, length=channels**0.5)
-        with drawn_after(self.random_state):
-            self.student = Heads(channels, options.num_clusters, options.heads)
+        torch.set_rng_state(self.random_state)
+        self.student = Heads(channels, options.num_clusters, options.heads)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.marginal: Tensor
         self.register_buffer("marginal", torch.full((options.heads, options.num_clusters), 1 / options.num_clusters))
