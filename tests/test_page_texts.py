@@ -6,10 +6,12 @@ from collections import Counter
 import pytest
 from planted import page, planted
 
-from anomaly_clustering.report.page import FACTS, TEMPLATE
+from anomaly_clustering.report.page import FACTS, PAGE
 from anomaly_clustering.report.scripts import SCRIPTS
+from anomaly_clustering.report.templates import FOLDER
 from anomaly_clustering.report.texts import LANGUAGES, text, texts
 
+TEMPLATE = FOLDER / PAGE
 SOURCES = [TEMPLATE, *SCRIPTS.glob("*.js")]
 WORDS = re.compile(r"\{(\w+)\}")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from jinja2 import DictLoader, Environment, StrictUndefined
 
 from anomaly_clustering.report.confusion import against_classes
 from anomaly_clustering.report.content import Given, Report
@@ -20,7 +19,8 @@ from anomaly_clustering.report.palette import PALETTE
 from anomaly_clustering.report.pictures import Shown, coarse
 from anomaly_clustering.report.scripts import hash_of, script
 from anomaly_clustering.report.sprites import THUMBNAILS, Grid
-from anomaly_clustering.report.texts import LANGUAGES, in_english, text, texts
+from anomaly_clustering.report.templates import template
+from anomaly_clustering.report.texts import LANGUAGES, text, texts
 
 # The slider over the number of clusters ends here; any number can be typed.
 MOST_CLUSTERS = 150
@@ -39,8 +39,7 @@ FACTS = {
     "Without a finding": "fact_sound",
     "Stability of the clusters": "fact_stability",
 }
-TEMPLATE = Path(__file__).with_name("page.html.jinja")
-COLOURS, STYLE = Path(__file__).with_name("colours.css"), Path(__file__).with_name("page.css")
+PAGE = "page.html.jinja"
 
 
 def write_report(path: Path, report: Report, *, progress: Progress = iter) -> None:
@@ -56,18 +55,9 @@ def write_report(path: Path, report: Report, *, progress: Progress = iter) -> No
     """
     members = central_first(report)
     drawn = draw(path.parent, report, members.values(), progress=progress)
-    template, colours, style = (file.read_text(encoding="utf-8") for file in (TEMPLATE, COLOURS, STYLE))
-    environment = Environment(
-        loader=DictLoader({"page": in_english(template), "colours.css": colours, "page.css": style}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     confusion = against_classes(report.labels, report.target, num_classes=len(report.class_names))
     code = script()
-    html = environment.get_template("page").render(
+    html = template(PAGE).render(
         report=report,
         confusion=confusion,
         clusters=galleries(report, members, {i: drawn.of[i] for i in drawn.seen_first}, confusion),

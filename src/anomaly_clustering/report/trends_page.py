@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from anomaly_clustering.report.templates import template
 
 # In units of the drawing, which is scaled to the room that a chart has: text stays legible at 340 to 520 pixels.
 WIDTH, HEIGHT = 360, 132
@@ -161,15 +161,8 @@ def write_trends_page(path: Path, page: TrendsPage) -> None:
     Raises:
         OSError: the page cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sizes = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "bottom": HEIGHT - BOTTOM}
-    html = environment.get_template("trends.html.jinja").render(page=page, size=sizes)
+    html = template("trends.html.jinja").render(page=page, size=sizes)
     # Names of files need not be valid Unicode; what is not is shown as an escape.
     path.write_text(html, encoding="utf-8", errors="backslashreplace")
 
