@@ -1,12 +1,11 @@
 """Finished runs in, of this machine and of others; one file of them all, of which the report is written, out.
 
-The file is compressed by gzip; each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys.
+The file is compressed by xz; each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys.
 A key stands for data and weights too, so these must be at hand for the report to tell of a run.
 """
 
-import gzip
 import json
-import zlib
+import lzma
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,8 @@ def read_gathered(file: Path) -> dict[str, Record]:
     """
     found: dict[str, Record] = {}
     try:
-        lines = gzip.decompress(file.read_bytes()).splitlines() if file.exists() else []
-    except (OSError, EOFError, zlib.error) as error:
+        lines = lzma.decompress(file.read_bytes()).splitlines() if file.exists() else []
+    except (OSError, lzma.LZMAError) as error:
         raise ValueError(f"{str(file)!r} cannot be read: {error}") from None
     for number, line in enumerate(lines, start=1):
         try:
@@ -48,5 +47,4 @@ def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> No
             runs[record["key"]] = record
     lines = [json.dumps(runs[key], separators=(",", ":")) for key in sorted(runs)]
     with whole_file(file) as part:
-        # Of no time, so that the same runs are the same file.
-        part.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+        part.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode()))

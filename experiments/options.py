@@ -29,7 +29,7 @@ be missing in the table. What was computed once is kept below --out and never co
   python -m experiments reproduction --data-root DIR --backbones embedded resnet18@layer3=FILE
                                                                      all of it with both, and REPRODUCTION.md
   python -m experiments reproduction --data-root DIR --finished      REPRODUCTION.md of what is there
-  python -m experiments reproduction --data-root DIR --finished --measured experiments/measured.jsonl.gz
+  python -m experiments reproduction --data-root DIR --finished --measured experiments/measured.jsonl.xz
                                                                      ... and of what others have measured
 """
 

@@ -1,7 +1,7 @@
 """Finished runs of several machines, gathered in one file of which the report is written."""
 
-import gzip
 import json
+import lzma
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ from experiments.methods import REPOSITORY
 
 
 def write(file: Path, *runs: dict[str, Any]) -> None:
-    file.write_bytes(gzip.compress("".join(f"{json.dumps(run)}\n" for run in runs).encode()))
+    file.write_bytes(lzma.compress("".join(f"{json.dumps(run)}\n" for run in runs).encode()))
 
 
 def report(root: Path, out: Path, *flags: str) -> int:
@@ -25,7 +25,7 @@ def report(root: Path, out: Path, *flags: str) -> int:
 
 @pytest.mark.usefixtures("root")
 def test_runs_of_two_machines_make_one_report(root: Path, tmp_path: Path) -> None:
-    first, second, file, text = (tmp_path / name for name in ("first", "second", "runs.jsonl.gz", "REPRODUCTION.md"))
+    first, second, file, text = (tmp_path / name for name in ("first", "second", "runs.jsonl.xz", "REPRODUCTION.md"))
     run(root, first, "--categories", "bottle", "--only", "average")
     run(root, second, "--categories", "tile", "--only", "average")
     flags = ("--measured", str(file), "--report", str(text))
@@ -47,7 +47,7 @@ def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_pa
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
     later = record | {"finished": "2100-01-01T00:00:00+00:00"}
-    file = tmp_path / "runs.jsonl.gz"
+    file = tmp_path / "runs.jsonl.xz"
     write(file, later)
     assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 0
     assert read_gathered(file) == {record["key"]: later}
@@ -56,7 +56,7 @@ def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_pa
 def test_a_run_by_other_defaults_hides_none_by_todays(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (path,) = (out / "cells").glob("*.json")
-    file, text = tmp_path / "runs.jsonl.gz", tmp_path / "REPRODUCTION.md"
+    file, text = tmp_path / "runs.jsonl.xz", tmp_path / "REPRODUCTION.md"
     write(file, json.loads(path.read_text()))
     stale = json.loads(path.read_text())
     stale["config"]["model"]["init_args"]["tau"] = 0.5
@@ -68,7 +68,7 @@ def test_a_run_by_other_defaults_hides_none_by_todays(root: Path, out: Path, tmp
 def test_what_is_measured_here_comes_before_what_others_measured(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
-    file = tmp_path / "runs.jsonl.gz"
+    file = tmp_path / "runs.jsonl.xz"
     earlier = {"metrics": record["metrics"] | {"nmi": 0.123}, "finished": "2000-01-01T00:00:00+00:00"}
     write(file, record | earlier)
     flags = ("--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md"))
@@ -83,7 +83,7 @@ def test_runs_by_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Pa
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
     record["config"]["model"]["init_args"]["tau"] = 0.5
-    file, text = tmp_path / "runs.jsonl.gz", tmp_path / "REPRODUCTION.md"
+    file, text = tmp_path / "runs.jsonl.xz", tmp_path / "REPRODUCTION.md"
     write(file, record)
     shutil.rmtree(out)
     assert report(root, out, "--measured", str(file), "--report", str(text)) == 0
@@ -93,10 +93,10 @@ def test_runs_by_other_defaults_are_not_told(root: Path, out: Path, tmp_path: Pa
 @pytest.mark.parametrize("line", ["", "{}", "[]", "{", '{"key": "a"}'])
 def test_a_damaged_line_is_named(root: Path, out: Path, tmp_path: Path, line: str) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
-    file = tmp_path / "runs.jsonl.gz"
-    file.write_bytes(gzip.compress(f"{json.dumps(records(out)[0])}\n{line}\n".encode()))
+    file = tmp_path / "runs.jsonl.xz"
+    file.write_bytes(lzma.compress(f"{json.dumps(records(out)[0])}\n{line}\n".encode()))
     before = file.read_bytes()
-    with pytest.raises(ValueError, match=r"runs.jsonl.gz': line 2 is no finished run"):
+    with pytest.raises(ValueError, match=r"runs.jsonl.xz': line 2 is no finished run"):
         read_gathered(file)
     assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 2
     assert file.read_bytes() == before
@@ -105,20 +105,20 @@ def test_a_damaged_line_is_named(root: Path, out: Path, tmp_path: Path, line: st
 @pytest.mark.parametrize("keep", [0, 4, 60])
 def test_a_file_that_was_cut_short_is_named(root: Path, out: Path, tmp_path: Path, keep: int) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
-    file = tmp_path / "runs.jsonl.gz"
+    file = tmp_path / "runs.jsonl.xz"
     write(file, *records(out))
     file.write_bytes(file.read_bytes()[:keep] or b"{}")
-    with pytest.raises(ValueError, match=r"runs.jsonl.gz' cannot be read"):
+    with pytest.raises(ValueError, match=r"runs.jsonl.xz' cannot be read"):
         read_gathered(file)
 
 
 def test_runs_are_gathered_for_the_report_alone(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(root, out, "--measured", "runs.jsonl.gz") == 2
+    assert run(root, out, "--measured", "runs.jsonl.xz") == 2
     assert "--measured goes with 'reproduction --finished' alone" in capsys.readouterr().err
 
 
 def test_ours_can_be_read_and_say_what_they_were_measured_with() -> None:
-    runs = read_gathered(REPOSITORY / "experiments" / "measured.jsonl.gz")
+    runs = read_gathered(REPOSITORY / "experiments" / "measured.jsonl.xz")
     assert len(runs) > 300
     assert all(key == run["key"] and run["commit"] and run["versions"] and run["device"] for key, run in runs.items())
     # Nobody's own paths.
