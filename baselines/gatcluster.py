@@ -253,7 +253,8 @@ class GATCluster(LightningModule):
     def _targets(self, clean: Float[Tensor, "b 1 h w"]) -> Targets:
         """What this process's images learn from, by the predictions for the images of all processes."""
         if self.options.statistics == "images":
-            measure_statistics(self, self.network, clean.split(EVALUATED_AT_ONCE))
+            # Batches of equal size to within an image, since each counts alike.
+            measure_statistics(self, self.network, clean.tensor_split(-(-len(clean) // EVALUATED_AT_ONCE)))
         self.network.eval()
         own = torch.cat([self.network(part)[0].softmax(1) for part in clean.split(EVALUATED_AT_ONCE)])
         self.network.train()

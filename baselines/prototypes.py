@@ -91,6 +91,7 @@ class Prototypes(LightningModule):
         backbone: network of timm by which regions are found and embedded, or 'embedded' (EfficientNet-Lite0).
         layer: of it, see `MIC`; by default that of the embedding.
         checkpoint: local file of weights.
+        tau: smoothness of the weights of patches, see `MIC`; by default that of the embedding.
         cache: folder that keeps what MIC computes of images for runs to come.
         seed: draws the images that patches are compared with; those of the training come from `seed_everything`.
         features: a .npy file of one vector an image to use in place of all these.
@@ -112,6 +113,7 @@ class Prototypes(LightningModule):
         backbone: str = "wide_resnet50_2.racm_in1k",
         layer: str | None = None,
         checkpoint: str | None = None,
+        tau: float | None = None,
         cache: str | None = None,
         seed: int = 0,
         features: str | None = None,
@@ -158,7 +160,7 @@ class Prototypes(LightningModule):
             return read_features(Path(options.features), num_images(self))
         if world_size() > 1:
             raise ValueError("regions are found, and heads trained, on one device: leave trainer.devices at 1")
-        given = {name: options[name] for name in ("backbone", "layer", "checkpoint", "cache", "seed")}
+        given = {name: options[name] for name in ("backbone", "layer", "checkpoint", "tau", "cache", "seed")}
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         return region_embeddings(data, options.embedding, num_clusters=options.num_clusters, **given)
 

@@ -134,13 +134,13 @@ def fingerprint(category: Category, root: Path | None) -> str:
 
 @lru_cache(maxsize=64)
 def weights_digest(path: Path) -> str:
-    """A digest of the content of a file of weights.
+    """A digest of the content of a file of weights, or of vectors that stand in place of a network.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
+        raise FileNotFoundError(f"{str(path)!r} does not exist")
     return digest(path)[:16]
 
 

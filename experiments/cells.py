@@ -20,12 +20,11 @@ import yaml
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.system.files import whole_file
 from baselines import Prototypes
+from experiments.agreement import agree, without_incidental
 from experiments.categories import Category, fingerprint, load, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
 
-# Where things lie and how fast they are read changes no result.
-INCIDENTAL = ("root", "normals", "num_workers", "checkpoint", "cache")
 # Options of trained methods that are the Trainer's.
 TRAINER = ("max_epochs", "max_time", "precision")
 
@@ -62,7 +61,8 @@ class Settings:
         layer = self.last_layer if self.last_layer != "last" else ""
         size = f"{self.image_size}px" if self.image_size != 256 else ""
         tau = f"tau{self.tau:g}" if self.tau is not None else ""
-        parts = ["synthetic" * self.synthetic, self.backbone, weights, layer, size, tau, self.preset]
+        trained = _digest(self.trained)[:6] if self.trained else ""
+        parts = ["synthetic" * self.synthetic, self.backbone, weights, layer, size, tau, self.preset, trained]
         return re.sub(r"[^\w.-]", "_", "-".join(filter(None, parts)))
 
 
@@ -106,7 +106,10 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
 
 
 def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
-    """Arguments of MIC, and of what is trained on its regions; modules of other classes have their own."""
+    """Arguments of MIC, and of what is trained on its regions; modules of other classes have their own.
+
+    A tau that was asked for takes the place of one that is chosen by how many patches count.
+    """
     given = {} if is_mic(class_path) else _given(class_path, _parameters(class_path), settings)
     if not (is_mic(class_path) or locate(class_path) is Prototypes):
         return given
@@ -115,10 +118,12 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
         options["checkpoint"] = str(settings.checkpoint)
     if settings.cache:
         options["cache"] = str(settings.cache)
+    if settings.tau is not None:
+        options["tau"] = settings.tau
     if not is_mic(class_path):
         return options | given
     if settings.tau is not None:
-        options["tau"] = settings.tau
+        options["effective_patches"] = None
     if settings.resamples:
         options["resamples"] = settings.resamples
     return options
@@ -151,16 +156,21 @@ def takes(class_path: str, option: str) -> bool:
 
 def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> str:
     model = config["model"]
-    checkpoint = model["init_args"].get("checkpoint")
+    checkpoint, features = (model["init_args"].get(name) for name in ("checkpoint", "features"))
     identity = {
-        **_without_incidental(config),
-        "model": {**model, "init_args": _without_incidental(_unusual(model["class_path"], model["init_args"]))},
+        **without_incidental(config),
+        "model": {**model, "init_args": without_incidental(_unusual(model["class_path"], model["init_args"]))},
         "of": [
             fingerprint(category.whole, settings.data_root),
             weights_digest(Path(checkpoint)) if checkpoint else None,
+            *([weights_digest(Path(features))] if features else []),
         ],
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return _digest(identity)[:16]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _unusual(class_path: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,13 +204,6 @@ def class_of(file: Path) -> str:
     return path
 
 
-def _without_incidental(config: Any) -> Any:
-    """Without what changes no result."""
-    if isinstance(config, Mapping):
-        return {name: _without_incidental(value) for name, value in config.items() if name not in INCIDENTAL}
-    return [_without_incidental(value) for value in config] if isinstance(config, list | tuple) else config
-
-
 class Store:
     """Results of cells in a folder; a file appears there only when whole.
 
@@ -220,7 +223,7 @@ class Store:
         """
         now = resolve(cell.config)
         for record in (_record(self.folder / f"{cell.key}.json"), self.elsewhere.get(cell.key)):
-            if record and _agree(record["config"], now) and record["metrics"].keys() >= set(needs):
+            if record and agree(record["config"], now) and record["metrics"].keys() >= set(needs):
                 return dict(record)
         return None
 
@@ -264,11 +267,3 @@ def is_record(record: Any) -> bool:
     """Whether what a file holds is the result of a cell."""
     known = {"config": Mapping, "metrics": Mapping, "method": str, "dataset": str, "duration_s": int | float}
     return isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in known.items())
-
-
-def _agree(then: Any, now: Any) -> bool:
-    """Whether two resolved configurations say the same where both say something."""
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        shared = then.keys() & now.keys() - set(INCIDENTAL)
-        return all(_agree(then[name], now[name]) for name in shared)
-    return bool(then == now)

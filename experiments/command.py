@@ -58,6 +58,10 @@ def _check(command: Command) -> None:
     for begin in command.only:
         if not any(method.lower().startswith(begin.lower()) for method in methods):
             raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
+    names = [network.name for network in command.networks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--backbones: {name!r} is there twice, and rows are told by the names of networks alone")
     settings = command.settings
     configs = {
         method.config: file_of(method, settings) for table in TABLES.values() for method in table.methods.values()

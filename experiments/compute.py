@@ -76,9 +76,10 @@ def compute(config: dict[str, Any], followed: Followed | None = None, unfinished
     parsed = _parser().parse_object(config)
     objects = _parser().instantiate(parsed)
     given = {name: value for name, value in objects.trainer.items() if value is not None}
-    module, data, epochs, kept = objects.model, objects.data, LastAndBest(), Kept(unfinished)
+    module, data, epochs = objects.model, objects.data, LastAndBest()
     given["precision"] = precision_of_training(module, given.get("precision"), accelerator)
     resolved = resolve(config)
+    kept = Kept(unfinished, resolved)
     with follow(followed, resolved) as (logger, callbacks):
         # What is kept of the training has all that the others hold of its last epoch.
         callbacks = [*_listed(given.pop("callbacks", None)), epochs, EpochsTold(), *callbacks, kept]

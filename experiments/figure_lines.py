@@ -60,10 +60,13 @@ def sensitivity(
 
 def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str], colour: str) -> None:
     """The mean over the same categories at each value, or the curve would show what is missing."""
-    numbers = {value: group_mean(found.results, method, group, "nmi") for value, method in methods.items()}
-    most = max(measured for _, measured in numbers.values())
-    points = [(value, number) for value, (number, measured) in numbers.items() if number and measured == most]
-    label = group.name if most == len(group.members) else f"{group.name} ({most} of {len(group.members)})"
+    members = {value: measured_of(found.results, method, group, "nmi") for value, method in methods.items()}
+    most = max(members.values(), key=len)
+    numbers = {
+        value: group_mean(found.results, methods[value], group, "nmi")[0] for value in methods if members[value] == most
+    }
+    points = [(value, number) for value, number in numbers.items() if number]
+    label = group.name if len(most) == len(group.members) else f"{group.name} ({len(most)} of {len(group.members)})"
     errors = [number.standard_error or 0 for _, number in points]
     _band(axes, found, group, {value: methods[value] for value, _ in points}, colour)
     axes.errorbar(

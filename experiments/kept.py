@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from anomaly_clustering.system.files import whole_file
+from experiments.agreement import agree
 
 # Seconds from one checkpoint to the next, at least.
 EVERY = 120.0
@@ -19,14 +21,16 @@ class Kept(Callback):
 
     Args:
         file: the checkpoint; None, or a file in a folder that this machine does not have, to keep none.
+        config: of the training, resolved. One that was begun with other options is not gone on with.
 
     Example:
         >>> Kept(None).found() is None
         True
     """
 
-    def __init__(self, file: Path | None):
+    def __init__(self, file: Path | None, config: Mapping[str, Any] | None = None):
         self.file = file if file is not None and file.parent.is_dir() else None
+        self.config = config or {}
         self.before = 0.0
         """Seconds that the training took in processes that were ended."""
         self.started = self.kept = time.monotonic()
@@ -41,10 +45,14 @@ class Kept(Callback):
         if self.file is None or not self.file.is_file():
             return None
         try:
-            epoch = torch.load(self.file, map_location="cpu", mmap=True, weights_only=True)["epoch"]
+            checkpoint = torch.load(self.file, map_location="cpu", mmap=True, weights_only=True)
+            epoch, begun = checkpoint["epoch"], checkpoint["callbacks"][self.state_key]
         except Exception as error:
             # Whatever PyTorch says of it: the training can be had again.
             _tell(f"{str(self.file)!r} cannot be read ({error}): the training begins anew")
+            return None
+        if not agree(begun.get("config", {}), self.config):
+            _tell(f"{str(self.file)!r} was begun with other options: the training begins anew")
             return None
         _tell(f"goes on after epoch {epoch + 1}, which {str(self.file)!r} holds")
         return self.file
@@ -57,7 +65,7 @@ class Kept(Callback):
         self.kept = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "config": self.config}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.before = state_dict["seconds"]

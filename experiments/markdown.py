@@ -102,12 +102,12 @@ def _told(method: str, found: Sequence[Entry]) -> bool:
 
 
 def _label(column: Sequence[Entry]) -> str:
-    """The name of a group; with how many of its categories were measured, where all numbers are of as many."""
+    """The name of a group; with how many of its categories were measured, where all numbers are of the same ones."""
     group = column[0].group
-    counts = {entry.measured for entry in column if entry.ours}
-    if len(counts) != 1 or counts == {len(group.members)}:
+    of = {entry.members for entry in column if entry.ours}
+    measured, total = len(next(iter(of), ())), len(group.members)
+    if len(of) != 1 or measured == total:
         return group.name
-    measured, total = counts.pop(), len(group.members)
     return f"mean of {measured} of {total}" if group.name.startswith("mean") else f"{group.name}, {measured} of {total}"
 
 

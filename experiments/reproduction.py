@@ -12,7 +12,7 @@ from experiments.figures import FIGURES
 from experiments.found import Found
 from experiments.output import file_of
 
-# By name of a table or figure: where and why it differs from the paper. Written by hand.
+# By name of a table or figure, some by that of a network too: where and why it differs from the paper. Written by hand.
 REMARKS = Path(__file__).with_name("remarks.yaml")
 HEAD = """# Reproduction
 
@@ -57,21 +57,28 @@ def write_reproduction(parts: Sequence[Part], *, out: Path) -> None:
     """
     if out.exists() and not (out.is_file() and out.read_bytes().startswith(HEAD.splitlines()[0].encode())):
         raise FileExistsError(f"{str(out)!r} is not what this command writes, and stays; choose another --report")
-    remarks: dict[str, str] = yaml.safe_load(REMARKS.read_text())
+    remarks: dict[str, Any] = yaml.safe_load(REMARKS.read_text())
     texts: list[str] = []
     records: dict[str, Mapping[str, Any]] = {}
     last = {part.name: part for part in parts}
     for part in parts:
         measured = {record["key"]: record for some in part.found.results.values() for record in some}
         records |= measured
-        # With several networks a remark is on all of them.
-        texts.append(_text(part, bool(measured), remarks.get(part.name, "") if part is last[part.name] else "", out))
+        remark = _remark(remarks.get(part.name, ""), part, last=part is last[part.name])
+        texts.append(_text(part, bool(measured), remark, out))
     if out.exists() and not records:
         raise FileExistsError(f"nothing is measured yet, and {str(out)!r} may tell of more; choose another --report")
     said = {name: remarks[name].strip() for name in ("data", "conventions")}
     head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
     with whole_file(out) as file:
         file.write_text("\n\n".join([head.strip(), *texts]) + "\n")
+
+
+def _remark(remark: str | Mapping[str, str], part: Part, *, last: bool) -> str:
+    """One by networks is on that of the part; another one is on all networks, and stands below the last."""
+    if isinstance(remark, str):
+        return remark * last
+    return remark.get(part.found.settings.backbone, "")
 
 
 def _text(part: Part, measured: bool, remark: str, out: Path) -> str:

@@ -11,8 +11,10 @@ from experiments.categories import Category
 Results = Mapping[tuple[str, Category], Sequence[Mapping[str, Any]]]
 # On so many of the subsets a method must be ahead of another one for the difference to mean something: 19 of 20.
 OFTEN = 0.95
-# Rows that know more than the images are compared among their own kind: normal images, masks, the best epoch.
-KINDS = ("semi", "mask", "best epoch")
+# Rows that know more than the images are compared among their own kind: normal images, masks. The best epoch, which the
+# labels chose, is compared with nothing.
+BEST_EPOCH = "best epoch"
+KINDS = ("semi", "mask", BEST_EPOCH)
 CLEAR, SHARED = "**", "*"
 
 
@@ -72,10 +74,10 @@ def leads(rows: Mapping[str, Spread]) -> dict[str, str]:
     Returns:
         '**' for a method that is ahead of each other one on at least 19 of 20 of the subsets, so that a tie never is.
         Where none is, '*' for those that share the lead: the one of the highest mean, and whom it is not so far ahead
-        of. Nothing where all share it, for the others, and for one number alone, which may be any.
+        of. Nothing where all share it, for the others, for the best epoch, and for one number alone, which may be any.
     """
     marks: dict[str, str] = {}
-    for kind in {kind_of(name) for name in rows}:
+    for kind in {kind_of(name) for name in rows} - {BEST_EPOCH}:
         values = {name: spread.values for name, spread in rows.items() if kind_of(name) == kind}
         if len(values) < 2:
             continue

@@ -19,14 +19,19 @@ class Entry(NamedTuple):
     method: str
     group: Group
     ours: Number | None
-    measured: int
-    """How many categories `ours` is the mean of."""
+    members: tuple[Category, ...]
+    """The categories that `ours` is the mean of."""
     paper: Number | None
     paper_of: int
     """How many categories `paper` is the mean of: the same ones as `ours`, or all."""
     spread: Spread | None = None
     lead: str = ""
     """See `leads`."""
+
+    @property
+    def measured(self) -> int:
+        """How many categories `ours` is the mean of."""
+        return len(self.members)
 
     @property
     def complete(self) -> bool:
@@ -77,16 +82,16 @@ def _entry(
     if 0 < len(members) < len(group.members) and (same := of_members(singles, name, members, metric)):
         paper, paper_of = same, len(members)
     spread = None if table.of_subsets else spread_of(results, name, members, own)
-    return Entry(metric, name, group, ours, len(members), paper, paper_of, spread)
+    return Entry(metric, name, group, ours, tuple(members), paper, paper_of, spread)
 
 
 def _with_leads(column: Sequence[Entry]) -> list[Entry]:
     """Methods are compared on the same categories: where one of a kind lacks some, none of this kind leads."""
-    counts: dict[str, set[int]] = {}
+    measured: dict[str, set[tuple[Category, ...]]] = {}
     for entry in column:
         if entry.ours:
-            counts.setdefault(kind_of(entry.method), set()).add(entry.measured)
-    even = [entry for entry in column if len(counts.get(kind_of(entry.method), ())) == 1]
+            measured.setdefault(kind_of(entry.method), set()).add(entry.members)
+    even = [entry for entry in column if len(measured.get(kind_of(entry.method), ())) == 1]
     marks = leads({entry.method: entry.spread for entry in even if entry.spread})
     return [entry._replace(lead=marks.get(entry.method, "")) for entry in column]
 

@@ -206,8 +206,9 @@ TABLES: dict[str, Table] = {
         groups=(),
         of_subsets=True,
         seeds=3,
-        note="Each number is the mean over {resamples} random subsets of 90% of the images and draws of references. "
-        "Purity is the accuracy of all labels if each cluster is named by what most of its images are.",
+        note="Purity is the accuracy of all labels if each cluster is named by what most of its images are, its mean "
+        "over {resamples} random subsets of 90% of the images and draws of references. The number of clusters is that "
+        "of all images, its mean over these draws.",
     ),
     "labelling": Table(
         "What labelling costs: accuracy of all labels after so many decisions",

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import test_tracking
+import torch
 from tiny_tables import records, run
 
 from experiments import command, compute, epochs_told, kept, tables
@@ -142,12 +143,23 @@ def test_a_training_that_was_ended_goes_on_in_its_cell(
     assert epochs == [0, 1, 2, 2]
     assert len(records(out)) == 1
     assert not unfinished.exists()
+    # One that was begun with other defaults is named too, and begins anew.
+    next((out / "cells").glob("*.json")).unlink()
+    epochs.clear()
+    with pytest.raises(SystemExit):
+        run(root, out, "--categories", "tile", table="table8")
+    begun = torch.load(unfinished, weights_only=True)
+    begun["callbacks"]["Kept"]["config"]["model"]["init_args"]["learning_rate"] = 0.3
+    torch.save(begun, unfinished)
+    assert run(root, out, "--categories", "tile", table="table8") == 0
+    assert f"{str(unfinished)!r} was begun with other options: the training begins anew" in capsys.readouterr().err
+    assert epochs == [0, 1, 2, 0, 1, 2]
     # What cannot be read is named, and the training begins anew.
     next((out / "cells").glob("*.json")).unlink()
     unfinished.write_bytes(b"cut short")
     assert run(root, out, "--categories", "tile", table="table8") == 0
     assert "cannot be read" in capsys.readouterr().err
-    assert epochs[4:] == [0, 1, 2]
+    assert epochs[6:] == [0, 1, 2]
 
 
 def test_runs_are_seen_in_wandb_and_on_disk(

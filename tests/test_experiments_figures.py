@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from conftest import MakeImage
 from PIL import Image
 
@@ -12,6 +13,7 @@ from experiments.categories import MTD, MVTEC
 from experiments.cells import Settings
 from experiments.figures import FIGURES, Network
 from experiments.plan import make_plan
+from experiments.reproduction import REMARKS
 from experiments.tables import TABLES
 
 SMALL = ["--backbone", "embedded", "--image-size", "32", "--resamples", "2"]
@@ -139,6 +141,14 @@ def test_reproduction_has_each_table_with_each_network(root: Path, tmp_path: Pat
     first, second = text.split("## Table 1. ")[1:]
     assert first.startswith("Distances between images, clustered by Ward (embedded)\n\nMeasured on images of 32 pixels")
     assert second.startswith("Distances between images, clustered by Ward (resnet18)\n\nNot measured yet.")
+    # A remark on one network stands below its table, one on all below the last of them.
+    told = yaml.safe_load(REMARKS.read_text())
+    table1 = [told["table1"][name].splitlines()[0] for name in ("embedded", "resnet18")]
+    assert [[line in part for line in table1] for part in (first, second.partition("\n## ")[0])] == [
+        [True, False],
+        [False, True],
+    ]
+    assert [told["figure13"].strip() in part for part in text.split("## Figure 13. ")[1:]] == [False, True]
 
 
 def test_reproduction_computes_what_is_missing_of_all_and_draws_it(

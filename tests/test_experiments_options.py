@@ -2,15 +2,17 @@
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_tables import run
 
 from experiments import tables
 from experiments.__main__ import main
-from experiments.categories import MTD, MVTEC, SYNTHETIC
+from experiments.categories import MTD, MVTEC, SYNTHETIC, weights_digest
 from experiments.cells import Settings, cell, is_mic
 from experiments.methods import WEIGHTED, Method, with_options
 from experiments.options import _pairs
@@ -73,6 +75,7 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--resamples", "1"), "--resamples must be 0 (none) or at least 2, got 1"),
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
+        (("--backbones", "resnet18=a.pth", "resnet18=b.pth"), "--backbones: 'resnet18' is there twice"),
     ],
 )
 def test_wrong_options_say_so(
@@ -114,7 +117,39 @@ def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
     found = cell("own", Method(str(config)), MVTEC[0], 0, settings).config
     assert found["model"]["init_args"] == {"clusters": 2, "learning_rate": 0.5}
     assert found["trainer"] == {"max_epochs": 5, "precision": "bf16-mixed"}
-    assert settings.name.endswith("small_data")
+    # The files of one choice of options do not replace those of another, nor those of none.
+    names = [replace(settings, trained=some).name for some in ({}, trained, {"other": 1})]
+    assert names[0].endswith("small_data")
+    assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "embedding"), [({}, {}), ({"embedding": "paper"}, {"embedding": "paper"})], ids=["default", "paper"]
+)
+def test_a_tau_reaches_what_is_trained_on_regions(options: dict[str, Any], embedding: dict[str, Any]) -> None:
+    method = Method("configs/baselines/prototypes.yaml", options)
+    usual, asked = (
+        cell("", method, SYNTHETIC, 0, Settings(synthetic=True, backbone="embedded", tau=tau)) for tau in (None, 0.05)
+    )
+    assert asked.key != usual.key
+    assert asked.config["model"]["init_args"].items() >= ({"tau": 0.05} | embedding).items()
+
+
+def test_a_tau_that_is_asked_for_takes_the_place_of_one_that_is_chosen() -> None:
+    settings = Settings(synthetic=True, backbone="embedded", tau=0.05)
+    found = cell("", Method("configs/mic/signed_residuals.yaml"), SYNTHETIC, 0, settings).config["model"]["init_args"]
+    assert (found["tau"], found["effective_patches"]) == (0.05, None)
+
+
+def test_vectors_that_are_given_are_part_of_what_a_run_is_of(tmp_path: Path) -> None:
+    file, keys = tmp_path / "features.npy", []
+    settings = Settings(synthetic=True, backbone="embedded", trained={"SCAN.features": str(file)})
+    for value in (0.0, 1.0):
+        np.save(file, np.full((3, 2), value))
+        # As in another command.
+        weights_digest.cache_clear()
+        keys.append(cell("", Method("configs/baselines/scan.yaml"), SYNTHETIC, 0, settings).key)
+    assert keys[0] != keys[1]
 
 
 def test_the_report_of_all_replaces_nothing_else_and_is_not_emptied(tmp_path: Path, monkeypatch, capsys) -> None:

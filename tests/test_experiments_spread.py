@@ -54,6 +54,12 @@ def test_a_row_is_compared_with_rows_that_know_as_much() -> None:
     assert leads({"a": low, "c (semi)": high}) == {}
 
 
+def test_the_best_epoch_is_compared_with_nothing() -> None:
+    seeds = {"IIC (best epoch)": spread(0.1, 0.11, 0.12), "SCAN (best epoch)": spread(0.3, 0.31, 0.32)}
+    assert leads(seeds) == {}
+    assert leads(seeds | {"IIC": spread(0.1, 0.11, 0.12), "SCAN": spread(0.2, 0.21, 0.22)}) == {"SCAN": "**"}
+
+
 def test_one_number_alone_does_not_lead_but_must_be_beaten() -> None:
     scored, trained = spread(*np.linspace(0.4, 0.5, 20)), spread(0.45)
     assert leads({"trained": spread(0.6), "a": scored}) == {}
@@ -124,6 +130,10 @@ def test_means_over_other_categories_are_not_compared() -> None:
     results = {("a", BOTTLE): [high], ("b", BOTTLE): [low], ("a", CABLE): [high]}
     assert not any("*" in text for text in shown(results, group))
     assert shown(results | {("b", CABLE): [low]}, group)[2].startswith("**")
+    # As many of them, but not the same ones.
+    others = {("a", BOTTLE): [high], ("b", CABLE): [low]}
+    assert shown(others, group)[0].strip() == "mean of 2"
+    assert all("(1/2)" in text and "*" not in text for text in shown(others, group)[2:])
 
 
 def test_a_mean_that_was_printed_of_other_categories_is_said_to_be_and_not_compared() -> None:

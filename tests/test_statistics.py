@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
 from anomaly_clustering.data import Folder
-from baselines import IIC, GATCluster
+from baselines import IIC, GATCluster, gatcluster
 from baselines.global_batch import GlobalBatchNorm2d
 from baselines.iic_network import network_input
 from baselines.statistics import measure_statistics
@@ -80,3 +80,14 @@ def test_gatcluster_scores_by_its_images(photos: Path) -> None:
 def test_other_statistics_are_refused(method: type[IIC | GATCluster]) -> None:
     with pytest.raises(ValueError, match=r"statistics must be one of \('running', 'images'\), got 'batch'"):
         method(statistics="batch")
+
+
+def test_each_of_many_images_counts_alike(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, images = clean(photos)
+    sizes: list[list[int]] = []
+    monkeypatch.setattr(gatcluster, "EVALUATED_AT_ONCE", 7)
+    monkeypatch.setattr(gatcluster, "measure_statistics", lambda *given: sizes.append([*map(len, given[2])]))
+    small = {"num_clusters": 3, "backbone": "small", "input_size": 32, "step_size": 8, "passes": 2}
+    train(GATCluster(**small, statistics="images"), data, epochs=1, seed=0)
+    assert sizes
+    assert all(sum(parts) == len(images) and max(parts) - min(parts) <= 1 for parts in sizes)
