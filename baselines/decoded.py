@@ -9,7 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import torch
@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from lightning import LightningModule
 from torch import Tensor
 
+from anomaly_clustering.system.attached import attached_data
 from baselines.draws import Draws
 from baselines.evaluation import clean_images
 from baselines.global_batch import training_seed
@@ -127,7 +128,7 @@ def _read(images: Any, pixels: UInt8[Tensor, "n 3 h w"], own: range, threads: in
 
 def _threads(module: LightningModule) -> int:
     """As many as the data module has workers."""
-    workers = getattr(cast(Any, module.trainer).datamodule, "num_workers", 0)
+    workers = getattr(attached_data(module.trainer), "num_workers", 0)
     return max(1, int(workers))
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from anomaly_clustering.data.datamodule import DefectImages
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.samples import each_once
+from anomaly_clustering.system.attached import attached_data
 from baselines.draws import InAnyOrder
 from baselines.global_batch import share, training_seed, whole_set
 
@@ -76,7 +77,7 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
     Raises:
         ValueError: neither is known, or it does not lie between 2 and the number of images.
     """
-    datamodule = getattr(module.trainer, "datamodule", None)
+    datamodule = attached_data(module.trainer)
     found: int = getattr(datamodule, "num_classes", 0) if given is None else given
     total = num_images(module)
     if given is None and found < 2:
@@ -154,7 +155,7 @@ def clean_images(module: LightningModule) -> Any:
 
 
 def _datamodule(module: LightningModule) -> LightningDataModule:
-    datamodule: LightningDataModule | None = getattr(module.trainer, "datamodule", None)
+    datamodule: LightningDataModule | None = attached_data(module.trainer)
     if datamodule is None:
         raise ValueError(f"{type(module).__name__} needs a LightningDataModule with a predict_dataloader")
     return datamodule

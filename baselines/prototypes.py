@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.mic.presets import Preset
+from anomaly_clustering.system.attached import attached_data
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
 from baselines.features import Standardised, read_features
 from baselines.global_batch import precise, training_seed, world_size
@@ -161,7 +162,7 @@ class Prototypes(LightningModule):
         if world_size() > 1:
             raise ValueError("regions are found, and heads trained, on one device: leave trainer.devices at 1")
         given = {name: options[name] for name in ("backbone", "layer", "checkpoint", "tau", "cache", "seed")}
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = attached_data(self.trainer)
         return region_embeddings(data, options.embedding, num_clusters=options.num_clusters, **given)
 
     def on_fit_start(self) -> None:

@@ -24,6 +24,7 @@ from anomaly_clustering.clustering.methods import (
     distance_to_center,
     ward,
 )
+from anomaly_clustering.system.whole_numbers import LARGEST_SEED
 
 RNG = np.random.default_rng(0)
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -86,6 +87,12 @@ def test_seeds_repeat(method: Method) -> None:
     embeddings = noise()
     first, second = (cluster_embeddings(embeddings, 5, method, seed=3) for _ in range(2))
     assert first.tolist() == second.tolist()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_largest_seed_is_one(method: Method) -> None:
+    embeddings, target = blobs()
+    assert cluster_embeddings(embeddings, 4, method, seed=LARGEST_SEED).tolist() == target.tolist()
 
 
 @pytest.mark.parametrize("method", TAKES_DISTANCES)

@@ -261,7 +261,7 @@ def test_whole_numbers_of_any_type_are_taken(flat_photos: Path, fitted: AnomalyC
         ("n_clusters", [2.5, "3", True, None, 1, 16, "many"]),
         ("image_size", [64.5, "64", None, 31]),
         ("batch_size", [2.5, "3", True, None, 0]),
-        ("random_state", [2.5, "3", None, -1]),
+        ("random_state", [2.5, "3", None, -1, 2**32]),
         ("tau", ["3", 0.0, float("nan")]),
     ],
 )

@@ -173,6 +173,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("resamples", 1, "resamples must be 0 (none) or at least 2, got 1"),
     ("resamples", -1, "resamples must be a whole number and at least 0, got -1"),
     ("seed", -1, "seed must be a whole number and at least 0, got -1"),
+    ("seed", 2**32, "seed must be at most 4294967295, got 4294967296"),
     ("tau", float("nan"), "tau must be a positive number, got nan"),
 ]
 
@@ -230,6 +231,40 @@ def test_loaders_alone_need_a_number_of_clusters_before_the_work(photos: Path) -
     mic = MIC("embedded", num_clusters=3)
     trainer().test(mic, dataloaders=data.test_dataloader(), verbose=False)
     assert mic.grouping.num_clusters == 3
+    with pytest.raises(ValueError, match="num_references draws 4 images from a data module; the trainer was given"):
+        trainer().test(MIC("embedded", num_clusters=3, num_references=4), dataloaders=data.test_dataloader())
+
+
+def test_loaders_after_a_data_module_are_of_other_images(photos: Path, make_image: MakeImage, tmp_path: Path) -> None:
+    """Lightning goes on to name the data module of the run before."""
+    for seed in range(9):
+        make_image(tmp_path / "others" / f"{seed}.png", seed % 3, seed=50 + seed)
+    others, options = folder(tmp_path / "others"), {"num_clusters": 3, "cache": tmp_path / "cache"}
+    others.setup("test")
+    mic, same = MIC("embedded", **options), trainer()
+    same.test(mic, datamodule=folder(photos), verbose=False)
+    of_photos = mic.grouping
+    same.test(mic, dataloaders=others.test_dataloader(), verbose=False)
+    run_mic_alone = MIC("embedded", num_clusters=3)
+    trainer().test(run_mic_alone, datamodule=others, verbose=False)
+    assert np.allclose(mic.grouping.weights, run_mic_alone.grouping.weights, atol=1e-6)
+    # Nor were they kept under the name of the photos.
+    again, _ = run_mic(folder(photos), **options)
+    assert np.array_equal(again.grouping.weights, of_photos.weights)
+
+
+def test_defects_smaller_than_a_pixel_of_the_masks_are_noted_and_all_else_is_scored(photos: Path) -> None:
+    for image in photos.glob("b*/*.png"):
+        mask = Image.new("L", (64, 64), 0)
+        mask.putpixel((7, 7), 255)
+        path = photos.parent / "masks" / image.relative_to(photos)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mask.save(path)
+    data = Folder(photos, image_size=32, batch_size=4, num_workers=0, masks=photos.parent / "masks")
+    mic, scores = run_mic(data)
+    assert scores.keys() >= {"nmi", "ari", "f1", "accuracy"}
+    assert "localisation_auroc" not in scores
+    assert any("no pixel of the masks is defective at 32 x 32 pixels" in notice for notice in mic.notices)
 
 
 def test_there_is_no_grouping_before_a_run() -> None:

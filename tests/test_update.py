@@ -36,6 +36,9 @@ def test_a_few_images_and_images_without_parts_are_one_group() -> None:
     rng = np.random.default_rng(0)
     for points in (rng.normal(size=(3, 4)), rng.normal(size=(40, 64)), np.zeros((9, 2)), np.zeros((1, 2))):
         assert set(proposed_groups(points, np.full(len(points), -1), 7).tolist()) == {7}
+        # To within rounding, as a network sees frames of a covered lens.
+        rounded = points[:1] + 1e-8 * np.arange(len(points))[:, None]
+        assert set(proposed_groups(rounded, np.full(len(points), -1), 7).tolist()) == {7}
     assert proposed_groups(np.empty((0, 2)), np.empty(0, dtype=np.int64), 7).tolist() == []
 
 

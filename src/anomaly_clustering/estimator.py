@@ -21,7 +21,6 @@ from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.whole_numbers import image_side, whole_number
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import References
@@ -32,6 +31,7 @@ from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.estimator_file import Learned, read_estimator, write_estimator
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
+from anomaly_clustering.system.whole_numbers import image_side, seed_number, whole_number
 
 FITTED = (
     *("labels_", "weights_", "embeddings_", "children_", "distances_"),
@@ -149,7 +149,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         """
         image_size = image_side(self.image_size)
         batch_size = whole_number("batch_size", self.batch_size, least=1)
-        seed = whole_number("random_state", self.random_state, least=0)
+        seed = seed_number("random_state", self.random_state)
         read = partial(ImagesOfAnyForm, size=image_size, aspect=self.aspect, decoding=self.decoding)
         pixels, good = read(images), None if normals is None else read(normals)
         data = DataOfAnyForm(pixels, good, batch_size)

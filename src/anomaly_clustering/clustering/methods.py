@@ -155,8 +155,8 @@ def _kmedoids(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: i
     square = squareform(distances)
     # On one thread: more of them would try the swaps in another order.
     found = [
-        kmedoids.fasterpam(square, num_clusters, init="random", random_state=start, n_cpu=1)
-        for start in range(seed * STARTS, (seed + 1) * STARTS)
+        kmedoids.fasterpam(square, num_clusters, init="random", random_state=(seed * STARTS + start) % 2**32, n_cpu=1)
+        for start in range(STARTS)
     ]
     return min(found, key=lambda result: result.loss).labels.astype(np.int64)
 
@@ -249,7 +249,8 @@ def check_embeddings(embeddings: Float[np.ndarray, "n d"]) -> None:
         raise ValueError(
             f"embeddings must be finite, but {broken.sum()} are not, first that of image {broken.argmax()}"
         )
-    _check_apart(len(embeddings), float(np.ptp(embeddings, axis=0).max()), float(np.abs(embeddings).max()))
+    if look_alike(embeddings):
+        raise _nothing_apart(len(embeddings))
 
 
 def check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
@@ -271,7 +272,8 @@ def check_distance(distance: Float[np.ndarray, "rows columns"]) -> None:
     largest = float(distance.max())
     if distance.min() < 0:
         raise ValueError(f"distance must not be negative, got {distance.min():g}")
-    _check_apart(rows, largest, 0.0)
+    if _is_none(largest, 0.0):
+        raise _nothing_apart(rows)
     if (gap := np.abs(distance - distance.T).max()) > 1e-5 * largest:
         raise ValueError(f"distance must be symmetric, but distance[i, j] and distance[j, i] differ by up to {gap:g}")
     if (itself := distance.diagonal().max()) > 1e-2 * largest:
@@ -283,6 +285,22 @@ def _check_enough(n: int) -> None:
         raise ValueError(f"at least 2 images are needed to form groups, got {n}")
 
 
-def _check_apart(n: int, spread: float, scale: float) -> None:
-    if spread <= 1e-6 * max(1.0, scale):
-        raise ValueError(f"all {n} images look the same to the network: there is nothing to group them by")
+def look_alike(embeddings: Float[np.ndarray, "n d"]) -> bool:
+    """Whether embeddings differ by rounding at most, so that there is nothing to group images by.
+
+    Args:
+        embeddings: finite, one or more.
+
+    Example:
+        >>> look_alike(np.array([[0.5, 1.0], [0.5, 1.0 + 1e-9]])), look_alike(np.array([[0.5, 1.0], [0.5, 1.1]]))
+        (True, False)
+    """
+    return _is_none(float(np.ptp(embeddings, axis=0).max()), float(np.abs(embeddings).max()))
+
+
+def _is_none(spread: float, scale: float) -> bool:
+    return spread <= 1e-6 * max(1.0, scale)
+
+
+def _nothing_apart(n: int) -> ValueError:
+    return ValueError(f"all {n} images look the same to the network: there is nothing to group them by")

@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import pdist, squareform
 
 from anomaly_clustering.clustering.centres import centres_of, tree_through
-from anomaly_clustering.clustering.methods import LARGEST, cluster_embeddings, ward
+from anomaly_clustering.clustering.methods import LARGEST, cluster_embeddings, look_alike, ward
 from anomaly_clustering.clustering.num_clusters import FEWEST_IMAGES, choose_num_clusters
 from anomaly_clustering.clustering.trees import cut
 
@@ -60,7 +60,7 @@ def proposed_groups(
 def _parts(embeddings: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     one, n = np.zeros(len(embeddings), dtype=np.int64), len(embeddings)
     exact = embeddings.astype(np.float64)
-    if n < FEWEST_IMAGES or not np.ptp(exact, axis=0).any():
+    if n < FEWEST_IMAGES or look_alike(embeddings):
         return one
     # Each group is a decision for a person: no more of them than images in one, on average.
     most = max(2, round(n**0.5))

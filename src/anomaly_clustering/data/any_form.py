@@ -20,7 +20,7 @@ from anomaly_clustering.data.kept_size import Aspect, check_aspect
 from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, check_bits, surveyed
-from anomaly_clustering.data.whole_numbers import image_side
+from anomaly_clustering.system.whole_numbers import image_side
 
 # A file, an image, or its pixels: array [H, W, 3] or [H, W], tensor [3, H, W]; float in [0, 1], or of 8 bits.
 ImageLike = Path | str | Image.Image | np.ndarray | Tensor

@@ -37,8 +37,8 @@ from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.opening import image_size as size_of
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
-from anomaly_clustering.data.whole_numbers import image_side, whole_number
 from anomaly_clustering.data.workers import number_of_workers
+from anomaly_clustering.system.whole_numbers import image_side, whole_number
 
 
 class DefectImages(Dataset):

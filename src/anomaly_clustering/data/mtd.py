@@ -12,7 +12,7 @@ from typing import Literal
 from anomaly_clustering.data.archives import unpacked
 from anomaly_clustering.data.download import find, tree_digest
 from anomaly_clustering.data.records import Listing, Record
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.system.whole_numbers import seed_number
 
 TYPES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
 
@@ -73,7 +73,7 @@ def list_mtd(
         (12, 1)
     """
     root = unpacked(root)
-    seed = whole_number("seed", seed, least=0)
+    seed = seed_number("seed", seed)
     if not (isinstance(normal_fraction, Real) and 0 <= normal_fraction < 1):
         raise ValueError(f"normal_fraction must be at least 0 and below 1, got {normal_fraction!r}")
     folders = {name: find(root, f"MT_{name}") for name in TYPES}

@@ -16,7 +16,7 @@ from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits, Copies
 from anomaly_clustering.data.synthetic import cache_folder, write_once
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.system.whole_numbers import seed_number, whole_number
 
 
 class Folder(DefectDataModule):
@@ -329,7 +329,7 @@ class Synthetic(DefectDataModule):
     ):
         per_class = whole_number("per_class", per_class, least=1)
         normals = whole_number("normals", normals, least=0)
-        seed = whole_number("seed", seed, least=0)
+        seed = seed_number("seed", seed)
         name = f"{per_class}x{image_size}px-{normals}normals-difficulty{difficulty}-seed{seed}"
         folder = Path(root or cache_folder()) / name
         super().__init__(

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.system.whole_numbers import seed_number, whole_number
 
 MIN_SIZE = 64
 _SIDE = 256
@@ -285,7 +285,7 @@ def write_dataset(
     """
     per_class = whole_number("per_class", per_class, least=1)
     normals = whole_number("normals", normals, least=0)
-    seed = whole_number("seed", seed, least=0)
+    seed = seed_number("seed", seed)
     folders = {"train/good": normals, "test/good": per_class} | {f"test/{name}": per_class for name in DEFECTS}
     for folder, count in folders.items():
         name = Path(folder).name

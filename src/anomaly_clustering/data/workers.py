@@ -4,7 +4,7 @@ import multiprocessing.util
 import os
 import sys
 
-from anomaly_clustering.data.whole_numbers import whole_number
+from anomaly_clustering.system.whole_numbers import whole_number
 
 # Beyond these the network is what takes the time.
 MOST_BY_DEFAULT = 8

@@ -12,6 +12,7 @@ from anomaly_clustering.mic.estimate import how_long
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.pace import Pace
 from anomaly_clustering.mic.progress import bars
+from anomaly_clustering.system.attached import attached_data
 
 # Seconds that must be measured before the user is told, or a tenth of the images, where that comes first.
 ENOUGH = 5.0
@@ -48,7 +49,7 @@ class EmbeddingBar(ProgressBar):
         if batch_idx > 0 or not trainer.is_global_zero:
             return
         loader: DataLoader[Any] = cast(Any, trainer).val_dataloaders
-        total = len(cast(Any, trainer).datamodule.records)
+        total = len(attached_data(trainer).records)
         self.left = min(total, _images_of(loader) * trainer.world_size)
         self.pace = Pace(total, done=total - self.left, a_round=loader.num_workers, now=self.now)
         self.told = False

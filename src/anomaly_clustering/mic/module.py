@@ -31,6 +31,7 @@ from anomaly_clustering.mic.scores import Reduce
 from anomaly_clustering.mic.spread import Spread, means_and_errors, spreads
 from anomaly_clustering.mic.start import start
 from anomaly_clustering.search.precision import Precision
+from anomaly_clustering.system.attached import attached_data
 
 
 class MIC(LightningModule):
@@ -234,7 +235,7 @@ class MIC(LightningModule):
     def _start(self) -> Run:
         self.notices.clear()
         self.result = None
-        data, note = self._data, self.notices.append
+        data, note = attached_data(self.trainer), self.notices.append
         return start(self.options, data, self.trainer, self.embedder, self.cache, self._progress, note)
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
@@ -267,8 +268,9 @@ class MIC(LightningModule):
         run.masks = (own["index"], own.pop("mask")) if "mask" in own else None
         rows = gathered(own)
         run.band = rows.pop("band", None)
-        note_what_to_know(rows, self._data, self.notices.append)
-        self.result = group(rows, run, self.options, num_clusters_of(self.options, self._data))
+        data = attached_data(self.trainer)
+        note_what_to_know(rows, data, self.notices.append)
+        self.result = group(rows, run, self.options, num_clusters_of(self.options, data))
         if score:
             self._score(run, self.result)
         # Bags and distances of a run are much, and nobody asks for them when it has ended.
@@ -282,18 +284,13 @@ class MIC(LightningModule):
             self.spreads = spreads(grouping, self.options, run.bags_and_nearest, run.band)
             scores |= means_and_errors(self.spreads)
         if run.masks:
-            scores |= self.scorer.against_masks(grouping, *run.masks)
+            scores |= self.scorer.against_masks(grouping, *run.masks, self.notices.append)
         self.log_dict(scores, sync_dist=True)
 
     @property
     def _of_run(self) -> Run:
         assert self.run is not None, "a run has not started"
         return self.run
-
-    @property
-    def _data(self) -> Any:
-        """A DefectDataModule or the like; None where the trainer was given loaders alone."""
-        return getattr(self.trainer, "datamodule", None)
 
     def _progress(self, description: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
         shown = self.trainer.is_global_zero and bool(self.trainer.progress_bar_callback)

@@ -13,6 +13,7 @@ from anomaly_clustering.mic.residuals import check_share
 from anomaly_clustering.mic.scores import Reduce
 from anomaly_clustering.mic.weights import check_tau
 from anomaly_clustering.search.precision import Precision
+from anomaly_clustering.system.whole_numbers import seed_number
 
 Weights = Literal["uniform", "rarity", "novelty", "mask", "maps"]
 
@@ -72,6 +73,7 @@ class Options:
             said = (None, "auto", "all") if name == "num_references" else (None,)
             if not (name in OPTIONAL and given[name] in said) and not _is_whole(given[name], least):
                 raise ValueError(f"{name} must be a whole number and at least {least}, got {given[name]!r}")
+        seed_number("seed", self.seed)
         # NumPy's numbers become what JSON and PyTorch take; what is none is refused below.
         for name in (*LEAST, "num_clusters"):
             if isinstance(given[name], Integral) and not isinstance(given[name], bool):

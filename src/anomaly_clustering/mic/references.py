@@ -195,7 +195,7 @@ def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
         the images to cluster (Eq. 7); None where each is compared with all, or with none.
 
     Raises:
-        ValueError: there are no normal images, or fewer images than references.
+        ValueError: there is no data module, or it has no normal images, or fewer images than references.
     """
     if not options.scores_by_comparing:
         return None
@@ -209,6 +209,8 @@ def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
     asked = number_asked(options, REFERENCES if total > ALL_PAIRS else None)
     if asked is None:
         return None
+    if data is None:
+        raise ValueError(f"num_references draws {asked} images from a data module; the trainer was given loaders alone")
     if asked > total:
         raise ValueError(f"num_references must be at most {total} (the number of images), got {asked}")
     return draw(total, asked, options.seed)

@@ -1,5 +1,7 @@
 """A grouping in; its scores against known classes, and those of its weights against masks, out."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.localisation import LocalisationAUROC
 from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve, reduction_at
+from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.mic.result import Grouping
 
 
@@ -37,9 +40,26 @@ class Scorer(nn.Module):
         return self.metrics.compute() | {"mauc": mean_auc(curve)} | reductions
 
     def against_masks(
-        self, grouping: Grouping, index: Int[Tensor, " n"], masks: Bool[Tensor, "n 1 height width"]
+        self,
+        grouping: Grouping,
+        index: Int[Tensor, " n"],
+        masks: Bool[Tensor, "n 1 height width"],
+        note: Callable[[str], object],
     ) -> dict[str, Tensor]:
-        """Localisation AUROC of the weights, from the images of this process at some positions in the data set."""
+        """Localisation AUROC of the weights, from the images of this process at some positions in the data set.
+
+        Args:
+            note: is told where there is nothing to score: a defect that is smaller than half a pixel of the mask is in
+                none of its pixels.
+        """
+        counts = torch.stack(gather(torch.stack([masks.sum(), (~masks).sum()]))).sum(0)
+        if not counts.all():
+            height, width = masks.shape[-2:]
+            note(
+                f"{'no' if counts[1] else 'each'} pixel of the masks is defective at {height} x {width} pixels: "
+                "localisation is not scored; is the image size large enough for the defects?"
+            )
+            return {}
         maps = torch.from_numpy(grouping.weights[np.searchsorted(grouping.index, index.cpu().numpy())])
         self.localisation.reset()
         self.localisation.update(maps.to(masks.device), masks.float(), index)

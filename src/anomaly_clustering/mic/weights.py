@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+# Scores of an image that differ by less than this share of what those of another image do differ by rounding: of the 83
+# bottles no image has less than .3 of it, a copy of a normal image compared with itself has 5e-7.
+ROUNDING = 1e-4
 # From half to double of a tau, in equal steps of its logarithm; it is in the middle.
 BAND = (0.5, math.sqrt(0.5), 1.0, math.sqrt(2.0), 2.0)
 
@@ -109,7 +112,10 @@ def effective_number(asked: float, patches: int) -> float:
 
 
 def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
-    """The tau at which the mean effective number of patches is `patches`, over the images whose scores differ at all.
+    """The tau at which the mean effective number of patches is `patches`, over the images whose scores differ.
+
+    Of an image without a difference, as an exact copy of a normal image is, all patches count at any tau: so it says
+    nothing about tau, and neither does one whose scores differ by rounding alone.
 
     Needs no labels, and unlike tau itself does not depend on the scale of the scores, so that one value serves all
     backbones and the anomaly maps of any detector. Not in the paper, whose tau is a number.
@@ -137,7 +143,8 @@ def choose_tau(scores: Float[Tensor, "n m"], patches: float) -> float:
     differences = scores.amax(1) - scores.amin(1)
     if not differences.any():
         return 1.0
-    scores, spread = scores[differences > 0], float(differences.max())
+    spread = float(differences.max())
+    scores = scores[differences > ROUNDING * spread]
     # The number grows with tau from 1 (or as many as share the highest score) to M.
     low, high = math.log(spread * 1e-6), math.log(spread * 1e6)
     for _ in range(60):

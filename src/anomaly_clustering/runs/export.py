@@ -8,7 +8,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from anomaly_clustering.data.whole_numbers import whole_number
 from anomaly_clustering.runs.annotations import (
     Item,
     Region,
@@ -24,6 +23,7 @@ from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.system.files import mark, real_path, remove_leftovers, whole_folder
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.whole_numbers import seed_number
 
 Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
 # Layouts that make a folder of each class, and know no place in an image.
@@ -111,7 +111,7 @@ def export(
         raise ValueError(f"layout must be one of {tuple(LAYOUTS)}, got {layout!r}")
     if not (isinstance(val_fraction, Real) and 0 <= val_fraction < 1):
         raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction!r}")
-    seed = whole_number("seed", seed, least=0)
+    seed = seed_number("seed", seed)
     with working_on(out):
         place = real_path(out)
         remove_leftovers(place.parent, place.name)

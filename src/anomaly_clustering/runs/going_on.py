@@ -14,6 +14,7 @@ from anomaly_clustering.mic.processes import on_first
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.row_settings import row_settings
+from anomaly_clustering.system.attached import attached_data
 from anomaly_clustering.system.results import keeping
 
 # Images of a shard, whose rows are written as one, by all processes of a run together.
@@ -168,7 +169,7 @@ def _mic(module: LightningModule) -> MIC:
 
 
 def _data(trainer: Trainer) -> DefectDataModule:
-    data = trainer.datamodule  # type: ignore[attr-defined]
+    data = attached_data(trainer)
     assert isinstance(data, DefectDataModule)
     return data
 

@@ -22,6 +22,7 @@ from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, w
 from anomaly_clustering.runs.assignments import in_order
 from anomaly_clustering.runs.checkpoints import damaged
 from anomaly_clustering.runs.unusual import graded_grouping
+from anomaly_clustering.system.attached import attached_data
 from anomaly_clustering.system.files import real_path
 
 Mode = Literal["off", "online", "offline"]
@@ -245,7 +246,7 @@ class Track(Callback):
 
 
 def _data(trainer: Trainer) -> DefectDataModule:
-    data = trainer.datamodule  # type: ignore[attr-defined]
+    data = attached_data(trainer)
     assert isinstance(data, DefectDataModule)
     return data
 

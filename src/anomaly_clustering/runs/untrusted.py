@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from anomaly_clustering.clustering.trees import is_tree
-from anomaly_clustering.data.whole_numbers import LARGEST_SIDE, SMALLEST_SIDE
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.scores import Reduce
+from anomaly_clustering.system.whole_numbers import LARGEST_SIDE, SMALLEST_SIDE
 
 # Of numbers that are shown.
 MOST = 1e300

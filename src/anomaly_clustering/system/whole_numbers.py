@@ -4,6 +4,8 @@ from numbers import Integral
 
 # Of sides of images in pixels: a convolution needs some, and memory that a network takes grows with their square.
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4096
+# What NumPy's and scikit-learn's generators take.
+LARGEST_SEED = 2**32 - 1
 
 
 def image_side(value: object) -> int:
@@ -27,6 +29,30 @@ def image_side(value: object) -> int:
     if side > LARGEST_SIDE:
         raise ValueError(f"image_size must be at most {LARGEST_SIDE}, got {side}")
     return side
+
+
+def seed_number(name: str, value: object) -> int:
+    """Check the seed of a generator.
+
+    Args:
+        name: by which the user gave it.
+        value: what was given.
+
+    Returns:
+        The number as an int.
+
+    Raises:
+        ValueError: the value is no whole number from 0 to 2**32 - 1.
+
+    Example:
+        >>> seed_number("random_state", 2**32)
+        Traceback (most recent call last):
+        ValueError: random_state must be at most 4294967295, got 4294967296
+    """
+    seed = whole_number(name, value, least=0)
+    if seed > LARGEST_SEED:
+        raise ValueError(f"{name} must be at most {LARGEST_SEED}, got {seed}")
+    return seed
 
 
 def whole_number(name: str, value: object, *, least: int) -> int:
