@@ -158,3 +158,10 @@ def open_report(browser, tmp_path) -> Iterator[Callable]:
     yield open_page
     tab.close()
     assert complaints == []
+
+
+@pytest.fixture
+def no_memory() -> Iterator[torch.device]:
+    """Tensors are shapes without values, so that the largest network takes neither memory nor time."""
+    with torch.device("meta") as device:
+        yield device

@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,13 +115,6 @@ NETWORKS = {
     "vit_base_patch16_dinov3.lvd1689m": ("blocks.6", 768, 16, 1),
     "vit_large_patch16_dinov3.lvd1689m": ("blocks.12", 1024, 16, 1),
 }
-
-
-@pytest.fixture
-def no_memory() -> Iterator[torch.device]:
-    """Tensors are shapes without values, so that the largest network takes neither memory nor time."""
-    with torch.device("meta") as device:
-        yield device
 
 
 @pytest.mark.usefixtures("no_memory")

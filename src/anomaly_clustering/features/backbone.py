@@ -24,6 +24,8 @@ PYRAMID = "pyramid"
 # timm's networks have methods and attributes that nn.Module does not declare.
 Network = Any
 _EMBEDDED_NETWORK = "tf_efficientnet_lite0"
+# Networks of one grid that take images of any size, also where their patches do not fill them.
+_ANY_SIZE = (timm.models.ConvMixer, timm.models.Xcit)
 
 
 class Backbone(nn.Module):
@@ -35,9 +37,9 @@ class Backbone(nn.Module):
             package and needs no network connection.
         layer: timm's name of the layer, such as 'layer2' or 'blocks.6'; several joined by '+' are resized to the
             finest and concatenated. By default that of the paper's Table 6: stride 8 ('layer2' of a ResNet, 'Reduction
-            3' of an EfficientNet), and of a transformer the block after the middle (block 7 of 12, 13 of 24). 'last' is
-            that before the classifier's pooling. Levels, each with a grid of its own, are separated by commas;
-            'pyramid' is those that suit the network, see `pyramid`.
+            3' of an EfficientNet), and of a network of one grid, as transformers are, the block after the middle (block
+            7 of 12, 13 of 24). 'last' is that before the classifier's pooling. Levels, each with a grid of its own, are
+            separated by commas; 'pyramid' is those that suit the network, see `pyramid`.
         checkpoint: weights in a local file, complete or ending at the cut. Without it timm's own are taken from the
             local cache, or downloaded once.
         frozen: never train it, as in the paper; batch normalisation then keeps to the statistics of the pretraining.
@@ -46,7 +48,10 @@ class Backbone(nn.Module):
         name: of the network.
         layer: at which it is cut, levels separated by commas.
         levels: positions of the layers of each level among those that timm knows.
-        kernel_size: the average pooling that suits the network (Table 6): 3 for maps of convolutions, 1 for tokens.
+        kernel_size: the average pooling that suits the network (Table 6): 1 where all blocks have one grid, as those of
+            transformers, else 3.
+        only_size: height and width in pixels of the images that it takes; None where it takes others too.
+        patch: side in pixels of the patches that have to fill an image; 1 where they need not.
 
     Raises:
         ValueError: timm has no such network or layer, or the checkpoint does not fit.
@@ -73,7 +78,9 @@ class Backbone(nn.Module):
         self.layer = _default_layer(self.network) if layer is None else _named(self.network, layer)
         self.levels = [_indices(self.network, level) for level in self.layer.split(",")]
         self.indices = sorted({i for level in self.levels for i in level})
-        self.kernel_size = 1 if _is_transformer(self.network) else 3
+        self.kernel_size = 1 if _has_one_grid(self.network) else 3
+        self.only_size = _only_size(self.network)
+        self.patch = _patch(self.network)
         complete = set(self.network.state_dict())
         self.network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         state, source = weights_of(name, checkpoint)
@@ -111,7 +118,7 @@ class Backbone(nn.Module):
             images: red, green and blue in [0, 1] [B, 3, height, width].
 
         Raises:
-            ValueError: a transformer's patches do not fill the image.
+            ValueError: the patches of a transformer do not fill the image, or it takes images of another size alone.
         """
         return self.maps(images)[0]
 
@@ -122,10 +129,9 @@ class Backbone(nn.Module):
             images: red, green and blue in [0, 1] [B, 3, height, width].
 
         Raises:
-            ValueError: a transformer's patches do not fill the image.
+            ValueError: the patches of a transformer do not fill the image, or it takes images of another size alone.
         """
-        if _is_transformer(self.network):
-            self._check_size(images.shape[-2:])
+        self._check_size(images.shape[-2:])
         with _as_on_a_processor():
             maps = self.network.forward_intermediates(
                 ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last),
@@ -137,7 +143,13 @@ class Backbone(nn.Module):
         return [_joined([of[i] for i in level]) for level in self.levels]
 
     def _check_size(self, size: torch.Size) -> None:
-        patch = self.network.patch_embed.patch_size[0]
+        patch = self.patch
+        if self.only_size is not None and tuple(size) != self.only_size:
+            height, width = self.only_size
+            raise ValueError(
+                f"{self.name!r} takes images of {width}x{height} pixels alone, got {size[1]}x{size[0]}; set the image "
+                f"size to {height}, and let all images be squares"
+            )
         if any(side % patch for side in size):
             # Images that keep their aspect have sides in sixteenths of the square's.
             unit = patch if size[0] == size[1] else 16 * patch
@@ -176,20 +188,40 @@ def _joined(maps: list[Tensor]) -> Tensor:
 def _create(name: str) -> Network:
     check_name(name)
     network = timm.create_model(name)
-    if _is_transformer(network):
+    if hasattr(network, "dynamic_img_size"):
         network = timm.create_model(name, dynamic_img_size=True)
     if not hasattr(network, "forward_intermediates"):
         raise ValueError(f"{name!r} gives no intermediate features in timm {timm.__version__}; choose another network")
     return network
 
 
-def _is_transformer(network: Network) -> bool:
-    return hasattr(network, "dynamic_img_size")
+def _has_one_grid(network: Network) -> bool:
+    """Whether all blocks have the same stride, as in transformers of one stage; networks with stages get coarser."""
+    strides = [layer["reduction"] for layer in network.feature_info]
+    return len(strides) > 1 and len(set(strides)) == 1
+
+
+def _only_size(network: Network) -> tuple[int, int] | None:
+    """Height and width in pixels of the only images that a network of one grid takes; None where it takes others."""
+    if not _has_one_grid(network):
+        return None
+    pixels = timm.models.tnt.PixelEmbed
+    strict = [m for m in network.modules() if getattr(m, "strict_img_size", isinstance(m, pixels)) and m.img_size]
+    return tuple(strict[0].img_size) if strict else None
+
+
+def _patch(network: Network) -> int:
+    """Side in pixels of the patches that have to fill an image; 1 where they need not."""
+    if hasattr(network, "dynamic_img_size"):
+        return network.patch_embed.patch_size[0]
+    if _has_one_grid(network) and not isinstance(network, _ANY_SIZE):
+        return network.feature_info[0]["reduction"]
+    return 1
 
 
 def _default_layer(network: Network) -> str:
     layers = network.feature_info
-    if _is_transformer(network):
+    if _has_one_grid(network):
         return layers[len(layers) // 2]["module"]
     return min(layers, key=lambda layer: abs(layer["reduction"] - 8))["module"]
 
@@ -205,7 +237,8 @@ def pyramid(network: Network) -> list[str]:
 
     Strides 8, 16 and 32 of an EfficientNet and its like ('blocks.2', 'blocks.4', 'blocks.6'), measured; strides 8 and
     16 of a ResNet ('layer2' and 'layer3', measured on ResNet-18) and of a ConvNeXt, whose last stage serves the classes
-    of ImageNet; of a transformer the block after the middle, that after three quarters and the last.
+    of ImageNet; of a network of one grid, as transformers are, the block after the middle, that after three quarters
+    and the last.
 
     Args:
         network: of timm, not cut.
@@ -218,7 +251,7 @@ def pyramid(network: Network) -> list[str]:
         ['layer2', 'layer3']
     """
     layers = network.feature_info
-    if _is_transformer(network):
+    if _has_one_grid(network):
         chosen = dict.fromkeys([len(layers) // 2, 3 * len(layers) // 4, len(layers) - 1])
         return [layers[i]["module"] for i in chosen]
     first = _default_layer(network)
