@@ -55,7 +55,7 @@ OURS = replace(PAPER, layer="pyramid", reduce="interval", residual_share=0.75, s
 def test_the_network_of_a_recipe_embeds_as_new_images_are_embedded(recipe: Recipe) -> None:
     images = torch.rand(3, 3, 64, 64)
     references = torch.randint(256, (6, 3, 64, 64), dtype=torch.uint8).numpy()
-    if not recipe.streams:
+    if not recipe.needs_images:
         references = torch.nn.functional.normalize(torch.randn(6, 64, 40), dim=-1).half().numpy()
         references = references[:1] if recipe.weights == "novelty" else references
     kept = None if recipe.weights == "uniform" else references
@@ -63,7 +63,7 @@ def test_the_network_of_a_recipe_embeds_as_new_images_are_embedded(recipe: Recip
     network = network_of(recipe, kept, center=center)
     with torch.no_grad():
         found = network(images)
-    if recipe.streams:
+    if recipe.needs_images:
         # By default products are of fewer bits, and signed roots make small differences large.
         with torch.no_grad():
             stream = Stream(network.embedder, torch.from_numpy(kept), recipe, tau=recipe.tau, precision="fp32")

@@ -5,13 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from conftest import MakeImage
+from safetensors.torch import save_file
 from test_mic import folder, run_mic, trainer
 
 from anomaly_clustering.data import Folder
 from anomaly_clustering.mic import MIC, method_arguments
+from anomaly_clustering.mic.network import network_of
 from anomaly_clustering.mic.recipe import embed_new
+from anomaly_clustering.runs.run_folder import write_run
+from anomaly_clustering.runs.store import load_run
 
 RESIDUALS = method_arguments("signed_residuals", normals=False)
 TO_NORMALS = method_arguments("signed_residuals", normals=True)
@@ -87,6 +92,25 @@ def test_an_image_is_embedded_later_as_it_was_in_the_run(photos: Path, arguments
     assert np.abs(found.weights - grouping.weights)[others].max() < 1e-5
     assert np.allclose(found.mean_scores[others], grouping.mean_scores[others], atol=1e-5)
     assert np.allclose(found.top_scores[others], grouping.top_scores[others], atol=1e-5)
+
+
+def test_a_run_of_the_only_level_of_a_network_embeds_later_images_too(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "random.safetensors"
+    save_file(timm.create_model("shvit_s1").state_dict(), weights)
+    data, mic = folder(photos), MIC("shvit_s1", checkpoint=weights, layer="pyramid", num_references=6)
+    trainer().test(mic, datamodule=data, verbose=False)
+    assert (mic.backbone.layer, mic.options.streams) == ("stages.0", True)
+    write_run(tmp_path / "run", mic, data, metrics={}, config="", overwrite=False)
+    run = load_run(tmp_path / "run")
+    batches = [batch["image"] for batch in data.test_dataloader()]
+    found = embed_new(batches, run.recipe, run.references)
+    pixels = (torch.cat(batches) * 255).round().byte().numpy()
+    others = ~(pixels[:, None] == run.references[None]).all((2, 3, 4)).any(1)
+    assert others.any()
+    assert np.abs(found.embeddings - mic.grouping.embeddings)[others].max() < 1e-4
+    with torch.no_grad():
+        exported = network_of(run.recipe, run.references)(torch.cat(batches))
+    assert np.abs(exported.embeddings.numpy() - found.embeddings).max() < 2e-4
 
 
 def test_a_few_normal_images_are_enough(photos: Path, make_image: MakeImage) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import turn, turn_back
-from anomaly_clustering.mic.recipe import WEIGHTS, Recipe
+from anomaly_clustering.mic.recipe import WEIGHTS, Recipe, are_images
 from anomaly_clustering.mic.residuals import closest, heaviest, signed_root
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.mic.scores import interval_mean
@@ -69,7 +69,7 @@ class EmbeddingNetwork(nn.Module):
         self.recipe = recipe
         self.num_levels = len(seen[0].levels)
         # As `embed_new` does, which without references takes the first level as it is.
-        self.streams = recipe.streams and seen[0].scored.numel() > 0
+        self.compares = seen[0].scored.numel() > 0
         for view, references in enumerate(seen):
             for level, bags in enumerate((references.scored, *references.levels)):
                 kept = bags.half() if half else bags
@@ -82,7 +82,7 @@ class EmbeddingNetwork(nn.Module):
         Args:
             images: red, green and blue in [0, 1], of the size that the recipe names [B, 3, height, width].
         """
-        views = range(self.recipe.views if self.streams else 1)
+        views = range(self.recipe.views if self.compares else 1)
         # All views at once: exported once, the network is an eighth as long.
         levels = self.embedder.bags_of(torch.cat([turn(images, view) for view in views]))
         of_views = zip(*(level.unflatten(0, (len(views), -1)).unbind() for level in levels), strict=True)
@@ -97,7 +97,7 @@ class EmbeddingNetwork(nn.Module):
         self, levels: list[Float[Tensor, "b _ _ _"]], view: int
     ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b d"]]:
         """Scores, turned back, and the averages of all levels, of one view."""
-        if not self.streams:
+        if not self.compares:
             levels = levels[:1]
         grid = levels[0].shape[1:3]
         scores = self._scores(levels[0].flatten(1, 2), self._references(view, 0))
@@ -181,7 +181,7 @@ def network_of(
     backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).folded()
     embedder = Embedder(backbone, recipe.kernel_size)
     kept = torch.zeros(0, 0, backbone.channels) if references is None else torch.from_numpy(references)
-    if recipe.streams and references is not None:
+    if are_images(references):
         seen = Stream(embedder, kept, recipe, tau=recipe.tau).references
     else:
         seen = [SeenReferences(kept.float(), [])]

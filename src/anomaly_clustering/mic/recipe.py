@@ -73,14 +73,27 @@ class Recipe:
     decoding: Literal["exact", "reduced"] = "exact"
 
     @property
-    def streams(self) -> bool:
-        """Whether images are embedded by a `Stream`, as the options of the run said."""
+    def needs_images(self) -> bool:
+        """Whether later images are compared with images of the run, since bags are of one level and one view."""
         return self.residual_share is not None or self.views > 1 or "," in self.layer
 
     @property
     def batch(self) -> int:
         """How many images are embedded at a time, fewer where they are large: a run says how large, memory is ours."""
         return max(1, min(LARGEST_BATCH, LARGEST_BATCH * 512**2 // self.image_size**2))
+
+
+def are_images(references: np.ndarray | None) -> bool:
+    """Whether a run has kept images, with which a `Stream` compares later ones, and not bags of patches.
+
+    Args:
+        references: what the run has kept; None where weights are uniform.
+
+    Example:
+        >>> are_images(np.zeros((32, 3, 64, 64), dtype=np.uint8)), are_images(np.zeros((32, 64, 40), dtype=np.float16))
+        (True, False)
+    """
+    return references is not None and references.ndim == 4
 
 
 class NewImages(NamedTuple):
@@ -145,7 +158,7 @@ class NewEmbedder:
         self.kept = None if references is None else torch.from_numpy(references).to(device)
         self.center = None if center is None else torch.from_numpy(center).to(device)
         self.stream: Stream | None = None
-        if recipe.streams and self.kept is not None:
+        if self.kept is not None and are_images(references):
             self.stream = Stream(self.embedder, self.kept, recipe, tau=recipe.tau)
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from anomaly_clustering.clustering.trees import is_tree
-from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.recipe import Recipe, are_images
 from anomaly_clustering.mic.scores import Reduce
 from anomaly_clustering.system.whole_numbers import LARGEST_SIDE, SMALLEST_SIDE
 
@@ -202,12 +202,12 @@ def check_fits(arrays: Mapping[str, np.ndarray], recipe: Recipe) -> None:
         ValueError: it is not.
     """
     references, embeddings, center = (arrays.get(name) for name in ("references", "embeddings", "center"))
-    if references is not None and recipe.streams:
+    if references is not None and (are_images(references) or recipe.needs_images):
         # Images that keep their aspect lie on canvases, which say which part is the image.
         wanted = (4,) if recipe.aspect == "keep" else (3, recipe.image_size, recipe.image_size)
         right = references.ndim == 4 and references.shape[1 : 1 + len(wanted)] == wanted
         _expect(right, "references", f"{list(references.shape)} with images of {recipe.image_size} pixels")
-    elif references is not None and embeddings is not None and not recipe.streams:
+    elif references is not None and embeddings is not None:
         right = references.ndim == 3 and references.shape[2] == embeddings.shape[1]
         _expect(right, "references", f"{list(references.shape)} with embeddings of {embeddings.shape[1]} numbers")
     if embeddings is not None:
