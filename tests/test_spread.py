@@ -1,5 +1,7 @@
 """How far scores move: over random subsets of the images, and over a band of tau around the run's own."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from anomaly_clustering.metrics.agreement import normalized_mutual_information
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.resampling import subsets
 from anomaly_clustering.mic.residuals import mean_of, signed_root
+from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.mic.scores import rarity
+from anomaly_clustering.mic.spread import means_and_errors, spreads
 from anomaly_clustering.mic.weights import BAND, band_of, soften, weighted_average, weighted_averages
 
 
@@ -71,6 +75,64 @@ def test_where_no_weight_depends_on_tau_there_is_no_band(photos: Path, options: 
     mic, _ = run_mic(folder(photos), resamples=3, **options)
     assert len(mic.spreads["nmi"].subsets) == 3
     assert mic.spreads["nmi"].taus == []
+
+
+@pytest.mark.parametrize("options", [{"residual_share": 0.5}, {"views": 2}, {"layer": "pyramid"}], ids=str)
+def test_images_that_are_embedded_as_they_come_have_no_band(photos: Path, options: dict[str, Any]) -> None:
+    mic, _ = run_mic(folder(photos), resamples=2, num_references=4, **options)
+    assert (len(mic.spreads["nmi"].subsets), mic.spreads["nmi"].taus) == (2, [])
+
+
+def test_more_clusters_than_a_subset_has_images_are_refused_before_any_work(photos: Path) -> None:
+    with pytest.raises(ValueError, match=r"^num_clusters .* between 2 and 14 with .* 14 of the 15 images, got 15$"):
+        run_mic(folder(photos), num_clusters=15, resamples=2)
+    assert len(run_mic(folder(photos), num_clusters=14, resamples=2)[0].spreads["nmi"].subsets) == 2
+
+
+def with_labels(grouping: Grouping, places: list[int]) -> Grouping:
+    """The same result, but the class is known of these images alone."""
+    target = np.full_like(grouping.target, -1)
+    target[places] = grouping.target[places]
+    return replace(grouping, target=target)
+
+
+def test_subsets_without_a_known_class_are_left_out(photos: Path) -> None:
+    mic, _ = run_mic(folder(photos), weights="uniform")
+    options, notices = replace(mic.options, resamples=20), []
+    known = with_labels(mic.grouping, [3])
+    found = spreads(known, options, None, None, notices.append)
+    count = sum(3 in chosen for chosen in subsets(15, count=20, seed=0))
+    assert 2 <= count < 20
+    assert {len(spread.subsets) for spread in found.values()} == {count}
+    assert all(np.isfinite(float(value)) for value in means_and_errors(found).values())
+    assert notices == [
+        f"the spread of the scores is over {count} of 20 random subsets: the others have no image of a known class"
+    ]
+
+
+def test_where_too_few_subsets_can_be_scored_there_is_no_spread_and_the_user_is_told(photos: Path) -> None:
+    mic, _ = run_mic(folder(photos), weights="uniform")
+    first, second = subsets(15, count=2, seed=0)
+    (alone,), notices = set(range(15)) - set(first), []
+    known = with_labels(mic.grouping, [alone])
+    assert spreads(known, replace(mic.options, resamples=2), None, None, notices.append) == {}
+    assert means_and_errors({}) == {}
+    assert notices == [
+        f"no spread of the scores: of 2 random subsets {int(alone in second)} have an image of a known class, and at "
+        "least 2 are needed"
+    ]
+
+
+def test_a_run_with_one_label_is_scored_as_far_as_that_goes(photos: Path, tmp_path: Path) -> None:
+    for number, image in enumerate(sorted(photos.rglob("*.png"))):
+        # By their paths images are in this order; that at position 3 is the one with a class.
+        place = tmp_path / "few" / ("03" if number == 3 else "")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, place / f"{number:02}.png")
+    mic, scores = run_mic(folder(tmp_path / "few"), num_clusters=3, resamples=20)
+    assert {"nmi", "nmi_mean", "nmi_se"} <= scores.keys()
+    assert np.isfinite(list(scores.values())).all()
+    assert [notice for notice in mic.notices if "20 random subsets" in notice]
 
 
 def test_subsets_are_the_same_whatever_the_seed_of_a_run(photos: Path) -> None:

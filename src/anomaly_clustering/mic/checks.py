@@ -6,6 +6,7 @@ from lightning import Trainer
 
 from anomaly_clustering.clustering.grouping import NumClusters
 from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.resampling import subset_size
 from anomaly_clustering.mic.weights import effective_number
 from anomaly_clustering.search.precision import resolve
 
@@ -17,8 +18,9 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
         data: a DefectDataModule or the like; None where the trainer was given loaders alone.
 
     Raises:
-        ValueError: there are fewer images than clusters or only one, their number is not known, the device has no
-            products of the asked precision, or the trainer's precision or number of processes does not fit.
+        ValueError: there are fewer images than clusters, in all or in a random subset, or only one, the number of
+            clusters is not known, the device has no products of the asked precision, or the trainer's precision or
+            number of processes does not fit.
     """
     resolve(options.precision, trainer.strategy.root_device)
     if trainer.precision != "32-true":
@@ -35,6 +37,11 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
         raise ValueError(f"there is one image alone{alone}: at least 2 are needed")
     if asked != "auto" and asked > len(records):
         raise ValueError(f"num_clusters must be between 2 and {len(records)} (the number of images), got {asked}")
+    if options.resamples and asked != "auto" and asked > (most := subset_size(len(records))):
+        raise ValueError(
+            f"num_clusters must be between 2 and {most} with resamples, since random subsets have {most} of the "
+            f"{len(records)} images, got {asked}"
+        )
 
 
 def check_patches(options: Options, patches: int) -> None:

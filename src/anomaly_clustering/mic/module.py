@@ -74,7 +74,7 @@ class MIC(LightningModule):
         num_clusters: how many clusters; 'auto' makes as many as are cheap to name, see `clusters_to_name`; by default
             as many as there are classes.
         resamples: cluster so many random subsets of 90% of the images too, and report mean and standard error of the
-            scores (Tables 9 and 10); `spreads` holds all, and those over a band of tau. On one process.
+            scores (Tables 9 and 10); `spreads` holds all, and those of a band of tau if any (`Spread`). On one process.
         precision: of the matrix products that choose the nearest patches: 'fp32', 'fp16' (GPUs), 'bf16', 'int8'
             (processors), or 'auto', which is what is fastest on the device. Distances to those chosen are exact.
         cache: folder that keeps bags, and the results of comparing images, for runs to come: a sweep over tau or
@@ -234,7 +234,7 @@ class MIC(LightningModule):
 
     def _start(self) -> Run:
         self.notices.clear()
-        self.result = None
+        self.result, self.spreads = None, {}
         data, note = attached_data(self.trainer), self.notices.append
         return start(self.options, data, self.trainer, self.embedder, self.cache, self._progress, note)
 
@@ -281,7 +281,7 @@ class MIC(LightningModule):
         share = slice(self.trainer.global_rank, None, self.trainer.world_size)
         scores = self.scorer.against_classes(grouping, share)
         if scores and self.options.resamples:
-            self.spreads = spreads(grouping, self.options, run.bags_and_nearest, run.band)
+            self.spreads = spreads(grouping, self.options, run.bags_and_nearest, run.band, self.notices.append)
             scores |= means_and_errors(self.spreads)
         if run.masks:
             scores |= self.scorer.against_masks(grouping, *run.masks, self.notices.append)

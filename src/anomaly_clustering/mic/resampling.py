@@ -26,6 +26,20 @@ OVER_OTHERS: Mapping[Reduce, Callable[[Tensor], Tensor]] = {
 }
 
 
+def subset_size(n: int, fraction: float = FRACTION) -> int:
+    """How many images a random subset has.
+
+    Args:
+        n: images of the data set.
+        fraction: share of them; that of the paper by default.
+
+    Example:
+        >>> subset_size(14)
+        13
+    """
+    return round(fraction * n)
+
+
 def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Iterator[Int[np.ndarray, " s"]]:
     """Random subsets of a data set, each drawn by a seed of its own.
 
@@ -43,7 +57,7 @@ def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Ite
         [18, 18, 18]
     """
     for number in range(count):
-        yield np.sort(np.random.default_rng([seed, number]).permutation(n)[: round(fraction * n)])
+        yield np.sort(np.random.default_rng([seed, number]).permutation(n)[: subset_size(n, fraction)])
 
 
 def all_nearest(

@@ -4,7 +4,7 @@ nearest [N, N, M] --subset--> scores [S, M] --taus--> weights [S, T, M] --> embe
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from anomaly_clustering.metrics.agreement import (
     purity,
 )
 from anomaly_clustering.mic.options import Options
-from anomaly_clustering.mic.resampling import rarity_within, subsets
+from anomaly_clustering.mic.resampling import rarity_within, subset_size, subsets
 from anomaly_clustering.mic.residuals import mean_of, signed_root
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.mic.weights import band_of, soften, weighted_averages
@@ -43,8 +43,9 @@ class Spread(NamedTuple):
     """How one metric of a run moves.
 
     Args:
-        subsets: on each random subset of the images [R], at the tau of the run.
-        taus: at each tau of the band [T], the mean over the first 20 subsets; empty where no weight depends on tau.
+        subsets: on each random subset of the images that has one of a known class [R], at the tau of the run.
+        taus: at each tau of the band [T], the mean over those of the first 20 subsets; empty where no weight depends on
+            tau, and where images are embedded as they come (`residual_share`, `views` or several levels).
 
     Example:
         >>> Spread([0.5, 0.7], []).subsets
@@ -60,6 +61,7 @@ def spreads(
     options: Options,
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None,
     band: Float[np.ndarray, "n t d"] | None,
+    note: Callable[[str], object],
 ) -> dict[str, Spread]:
     """Score random subsets of the images, and these at each tau of a band where weights depend on tau.
 
@@ -68,16 +70,17 @@ def spreads(
         options: of the run; they say how many subsets to draw.
         bags_and_nearest: all bags [N, M, D] and `all_nearest` of them, where weights depend on the other images.
         band: weighted averages of all images at each tau of `band_of` [N, T, D], where weights depend on tau alone.
+        note: is told which subsets cannot be scored.
 
     Returns:
-        The spread of each of the `METRICS`, by name.
+        The spread of each of the `METRICS`, by name; empty where fewer than two subsets can be scored.
     """
+    drawn = _scored_subsets(grouping, options, note)
     subset_scores: dict[str, list[float]] = {name: [] for name in METRICS}
     band_scores: dict[str, list[list[float]]] = {name: [] for name in METRICS}
     if band is not None:
         band = np.stack([_rooted(torch.from_numpy(at_tau), options) for at_tau in band.swapaxes(0, 1)])  # [T, N, D]
-    drawn = subsets(len(grouping.target), count=options.resamples, seed=SEED)
-    for number, chosen in enumerate(drawn):
+    for number, chosen in drawn.items():
         taus = band_of(grouping.tau) if number < SUBSETS_OF_BAND else (grouping.tau,)
         if grouping.embeddings is None:
             embeddings = None
@@ -98,7 +101,32 @@ def spreads(
     return {
         name: Spread(subset_scores[name], np.array(band_scores[name]).mean(0).tolist() if band_scores[name] else [])
         for name in METRICS
+        if drawn
     }
+
+
+def _scored_subsets(
+    grouping: Grouping, options: Options, note: Callable[[str], object]
+) -> dict[int, Int[np.ndarray, " s"]]:
+    """Positions of the images of each subset that can be scored, by its number; none where these are fewer than two."""
+    clusters, size = grouping.num_clusters, subset_size(len(grouping.target))
+    if clusters > size:
+        note(f"no spread of the scores: random subsets have {size} images, fewer than the {clusters} clusters")
+        return {}
+    drawn = enumerate(subsets(len(grouping.target), count=options.resamples, seed=SEED))
+    scored = {number: chosen for number, chosen in drawn if (grouping.target[chosen] >= 0).any()}
+    if len(scored) < 2:
+        note(
+            f"no spread of the scores: of {options.resamples} random subsets {len(scored)} have an image of a known "
+            "class, and at least 2 are needed"
+        )
+        return {}
+    if len(scored) < options.resamples:
+        note(
+            f"the spread of the scores is over {len(scored)} of {options.resamples} random subsets: the others have no "
+            "image of a known class"
+        )
+    return scored
 
 
 def _labels(
