@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
 from anomaly_clustering.data import Folder
+from anomaly_clustering.data.any_form import Images
 from anomaly_clustering.estimator import FITTED, AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.mic import MIC, method_arguments
@@ -228,6 +229,12 @@ def test_bad_images_are_named(images: list[object], message: str) -> None:
         AnomalyClusterer(2, image_size=64).fit(images)
 
 
+@pytest.mark.parametrize("normals", [[], np.zeros((0, 9, 9)), (path for path in ())])
+def test_normals_that_hold_no_image_are_named(normals: Images) -> None:
+    with pytest.raises(ValueError, match=r"^there are no normal images in normals: give some, or leave it out$"):
+        AnomalyClusterer(2, image_size=64).fit([np.zeros((9, 9))] * 3, normals=normals)
+
+
 @pytest.mark.parametrize("images", [Image.new("RGB", (9, 9)), 3, None, {"a.png": 0}, [b"a.png"] * 3])
 @pytest.mark.usefixtures("unchecked_types")
 def test_what_is_no_sequence_of_images_is_refused(images: object) -> None:
@@ -262,7 +269,8 @@ def test_whole_numbers_of_any_type_are_taken(flat_photos: Path, fitted: AnomalyC
         ("image_size", [64.5, "64", None, 31]),
         ("batch_size", [2.5, "3", True, None, 0]),
         ("random_state", [2.5, "3", None, -1, 2**32]),
-        ("tau", ["3", 0.0, float("nan")]),
+        ("tau", ["3", 0.0, float("nan"), 1e-40]),
+        ("views", [2.0, "2", True, 3]),
     ],
 )
 @pytest.mark.usefixtures("unchecked_types")

@@ -175,6 +175,8 @@ WRONG: list[tuple[str, object, str]] = [
     ("seed", -1, "seed must be a whole number and at least 0, got -1"),
     ("seed", 2**32, "seed must be at most 4294967295, got 4294967296"),
     ("tau", float("nan"), "tau must be a positive number, got nan"),
+    ("tau", 1e-40, "tau must be at least 1e-30, by which float32 can divide, got 1e-40"),
+    ("views", 2.0, "views must be one of (1, 2, 4, 8), got 2.0"),
 ]
 
 

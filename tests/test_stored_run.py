@@ -120,6 +120,7 @@ def test_arrays_that_do_not_go_together_are_named(tmp_path: Path, unchecked_type
         ({"recipe": {"image_size": 64.0}}, "image_size cannot be 64.0"),
         ({"recipe": {"kernel_size": 10**9}}, "kernel_size cannot be 1000000000"),
         ({"recipe": {"views": 3}}, "views cannot be 3"),
+        ({"recipe": {"views": 2.0}}, "views cannot be 2.0"),
         ({"recipe": {"tau": "0.1"}}, "tau cannot be '0.1'"),
         ({"recipe": {"checkpoint": ["a"]}}, r"checkpoint cannot be \['a'\]"),
         ({"recipe": {"aspect": {}}}, "aspect cannot be {}"),

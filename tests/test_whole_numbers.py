@@ -52,6 +52,14 @@ def test_options_of_mic(name: str, value: object) -> None:
         MIC("embedded", **{name: value})
 
 
+@pytest.mark.parametrize("value", [2.0, True, np.float64(2), 3, "2", None])
+def test_views_of_mic(value: object) -> None:
+    views = MIC("embedded", views=np.int64(2)).options.views
+    assert (views, type(views)) == (2, int)
+    with pytest.raises(ValueError, match=rf"^views must be one of \(1, 2, 4, 8\), got {re.escape(repr(value))}$"):
+        MIC("embedded", views=value)
+
+
 @pytest.mark.parametrize("name", ["tau", "normal_fraction", "effective_patches"])
 def test_fractions_of_mic(name: str) -> None:
     MIC("embedded", **{name: np.float32(1.0 if name == "normal_fraction" else 2.0)})

@@ -151,7 +151,10 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         batch_size = whole_number("batch_size", self.batch_size, least=1)
         seed = seed_number("random_state", self.random_state)
         read = partial(ImagesOfAnyForm, size=image_size, aspect=self.aspect, decoding=self.decoding)
-        pixels, good = read(images), None if normals is None else read(normals)
+        pixels = read(images)
+        good = (
+            None if normals is None else read(normals, purpose="normal images in normals: give some, or leave it out")
+        )
         data = DataOfAnyForm(pixels, good, batch_size)
         bits = find_bits(pixels, good, self.bits)
         for given in filter(None, (pixels, good)):

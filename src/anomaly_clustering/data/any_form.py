@@ -38,6 +38,7 @@ class ImagesOfAnyForm(Dataset):
         bits: of a value that the camera filled, where images have 16; see `find_bits`.
         aspect: 'square', or 'keep' for about as many pixels of each image's own aspect.
         decoding: of files, 'exact', or 'reduced' for large JPEG files at a size that is enough.
+        purpose: what they are for, which is said where there are none.
 
     Attributes:
         notices: on how a folder was read, such as what was left out.
@@ -62,6 +63,7 @@ class ImagesOfAnyForm(Dataset):
         bits: int = FULL_BITS,
         aspect: Aspect = "square",
         decoding: Decoding = "exact",
+        purpose: str = "images to group",
     ):
         self.images: Sequence[ImageLike] | np.ndarray | Tensor
         self.notices: list[str] = []
@@ -71,7 +73,7 @@ class ImagesOfAnyForm(Dataset):
         else:
             self.images = _listed(images)
         if not len(self.images):
-            raise ValueError("there are no images to group")
+            raise ValueError(f"there are no {purpose}")
         self.bits = bits
         self.size = image_side(size)
         check_aspect(aspect)

@@ -30,6 +30,8 @@ CHOICES: dict[str, Any] = {
 References = int | Literal["auto", "all"]
 LEAST = {"kernel_size": 1, "num_references": 2, "normal_stride": 1, "top_k": 1, "resamples": 0, "seed": 0}
 OPTIONAL = ("kernel_size", "num_references", "top_k")
+# Scores up to 1e8 divided by it, and by half of it, are numbers in float32.
+SMALLEST_TAU = 1e-30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,8 @@ class Options:
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, known in CHOICES.items():
-            if given[name] not in get_args(known):
+            # 2.0 and True equal numbers of views, and are none.
+            if given[name] not in get_args(known) or (name == "views" and not _is_whole(given[name], 1)):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {given[name]!r}")
         for name, least in LEAST.items():
             said = (None, "auto", "all") if name == "num_references" else (None,)
@@ -75,7 +78,7 @@ class Options:
                 raise ValueError(f"{name} must be a whole number and at least {least}, got {given[name]!r}")
         seed_number("seed", self.seed)
         # NumPy's numbers become what JSON and PyTorch take; what is none is refused below.
-        for name in (*LEAST, "num_clusters"):
+        for name in (*LEAST, "num_clusters", "views"):
             if isinstance(given[name], Integral) and not isinstance(given[name], bool):
                 object.__setattr__(self, name, int(given[name]))
         for name in ("normal_fraction", "tau", "effective_patches", "residual_share"):
@@ -95,6 +98,8 @@ class Options:
         if not (isinstance(self.normal_fraction, Real) and 0 < self.normal_fraction <= 1):
             raise ValueError(f"normal_fraction must be above 0 and at most 1, got {given['normal_fraction']!r}")
         check_tau(self.tau)
+        if self.tau < SMALLEST_TAU:
+            raise ValueError(f"tau must be at least {SMALLEST_TAU}, by which float32 can divide, got {given['tau']!r}")
         asked = self.effective_patches
         if asked is not None and not (isinstance(asked, Real) and (0 < asked < 1 or 1 < asked < float("inf"))):
             raise ValueError(

@@ -291,7 +291,7 @@ def checked_recipe(told: Mapping[str, Any]) -> Recipe:
         "top_k": recipe.top_k is None or _is_whole(recipe.top_k, 1, LARGEST_SIDE**2),
         "residual_share": share is None or (isinstance(share, Real) and 0 < share <= 1),
         "signed_root": isinstance(recipe.signed_root, bool),
-        "views": recipe.views in get_args(Recipe.__annotations__["views"]),
+        "views": _is_whole(recipe.views, 1, 8) and recipe.views in get_args(Recipe.__annotations__["views"]),
         "bits": _is_whole(recipe.bits, 8, 16),
         "aspect": recipe.aspect in get_args(Recipe.__annotations__["aspect"]),
         "decoding": recipe.decoding in get_args(Recipe.__annotations__["decoding"]),
