@@ -15,7 +15,7 @@ from anomaly_clustering.data.images import read_image
 from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.export_names import names_of_copies
 from anomaly_clustering.runs.labels import Labelled, read_labels
-from anomaly_clustering.system.files import MARK
+from anomaly_clustering.system.files import MARK, digest
 
 
 @pytest.fixture
@@ -41,6 +41,26 @@ def test_folders_hold_what_is_labelled_and_sure(labels: Path, capsys: pytest.Cap
     assert files("labelled-folders") == sorted(["dent/10-same.png", "dent/11-same.png", *scratches])
     assert Path("labelled-folders/scratch/3.png").read_bytes() == Path("a/3.png").read_bytes()
     assert "2 of 14 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", ["folders", "yolo-cls", "coco"])
+def test_an_image_is_exported_under_the_label_of_another_one_by_no_layout(
+    labels: Path, make_image: MakeImage, capsys, layout: str
+) -> None:
+    head, first, *others = labels.read_text().splitlines()
+    content = f"sha256:{digest(Path('a/0.png'))[:16]}"
+    labels.write_text("\n".join([f"{head},content", f"{first},{content}", *(f"{row}," for row in others)]))
+    kept = Path("a/0.png").read_bytes()
+    make_image(Path("a/0.png"), seed=1)
+    argv = ["export", "--labels", str(labels), "--layout", layout, "--out", "out"]
+    with pytest.raises(SystemExit):
+        main(argv)
+    assert "1 of 12 images are not what they were when the run saw them, 'a/0.png'" in capsys.readouterr().err
+    assert not Path("out").exists()
+    Path("a/0.png").write_bytes(kept)
+    main(argv)
+    (copy,) = Path("out").rglob("0.png")
+    assert copy.read_bytes() == kept
 
 
 def test_coco_has_one_box_around_each_image(labels: Path) -> None:

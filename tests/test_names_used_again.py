@@ -139,6 +139,22 @@ def test_labels_are_of_what_was_seen_whatever_a_path_holds_by_now(make_image: Ma
     assert not Path("labelled-coco").exists()
 
 
+def test_regions_are_of_the_image_that_was_labelled_though_the_run_saw_another_one_last(make_image: MakeImage) -> None:
+    first = digest(make_image(CAMERA, 1, seed=30))
+    kept = CAMERA.read_bytes()
+    watched()
+    header, label = "path,cluster,label,unsure,not_in,content", f"{CAMERA},7,dent,0,,sha256:{first[:16]}"
+    Path("labels.csv").write_text(f"{header}\n{label}\n")
+    argv = ["export", "--labels", "labels.csv", "--layout", "coco", "--run", "run", "--out"]
+    main([*argv, "before"])
+    make_image(CAMERA, 2, seed=31)
+    watched()
+    CAMERA.write_bytes(kept)
+    main([*argv, "after"])
+    drawn = [Path(f"{out}/annotations.json").read_text() for out in ("before", "after")]
+    assert drawn[0] == drawn[1]
+
+
 def test_metadata_are_of_the_image_that_they_were_given_for(make_image: MakeImage) -> None:
     first = digest(make_image(CAMERA, 1, seed=30))
     Path("made.csv").write_text(f"path,time,batch\n{CAMERA},2026-03-01 08:00,17\n")

@@ -164,6 +164,13 @@ def test_a_run_of_a_stranger_draws_no_image_from_elsewhere(run: Path, place: Pat
         samples(load_run(run))
 
 
+def test_an_image_that_has_changed_is_no_sample_of_the_run(run: Path) -> None:
+    first, other = load_run(run).paths[:2]
+    shutil.copy(other, first)
+    with pytest.raises(ValueError, match=f"are not what they were when the run saw them, '{first}'"):
+        samples(load_run(run))
+
+
 def test_whatever_files_a_run_lists_it_draws_those_of_given_folders_alone(run: Path, place: Path) -> None:
     Path("photos/link.png").symlink_to(place / "private/deep/0.png")
     Path("photos/folder").symlink_to(place / "private/deep")

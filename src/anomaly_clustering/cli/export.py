@@ -29,9 +29,10 @@ def export_labels(options: argparse.Namespace) -> None:
         run = load_run(options.run)
         later = load_later(options.run, run)
         # Of what a file held before and holds by now, that counts which was labelled.
-        whole = {digest[:CONTENT_DIGITS]: digest for digest in later.digests}
-        labelled = {image.path: whole[image.content] for image in labels if image.content in whole}
-        contents = contents_of(run, later) | labelled
+        place = {content[:CONTENT_DIGITS]: i for i, content in enumerate(later.digests)}
+        labelled = {image.path: place[image.content] for image in labels if image.content in place}
+        contents = contents_of(run, later) | {path: later.digests[i] for path, i in labelled.items()}
+        regions = regions | {path: regions[later.paths[i]] for path, i in labelled.items()}
     left_out = export(
         labels,
         out,

@@ -83,6 +83,7 @@ def export(
         folders: in which the images may lie, after links are followed; None for the working directory. Labels of
             somebody else could name any file.
         contents: SHA-256 of the images of a run, which may lie anywhere while they are the same, see `check_given`.
+            What `labels` tell of a content counts in any case.
 
     Returns:
         How many images were left out.
@@ -90,7 +91,7 @@ def export(
     Raises:
         ValueError: the layout has another name, or does not go with `regions` or without; `val_fraction` is not at
             least 0 and below 1; no image has a label; an image is not among `regions`; or a label or name is one that
-            the layout cannot have; or what it names is no image.
+            the layout cannot have; or what it names is no image, or another one than its label was given for.
         FileExistsError: `out` holds something.
         BlockingIOError: another process writes to it.
         FileNotFoundError: an image is no longer where it was.
@@ -178,7 +179,8 @@ def _check_images(
                 "or mark the image as unsure in the report; if its path is mistyped in the file of labels, mend it"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
-    check_same([image.path for image in chosen], contents or {})
+    told = {image.path: image.content for image in chosen if image.content}
+    check_same([image.path for image in chosen], {**(contents or {}), **told})
     for image in chosen:
         read_header(image.path)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anomaly_clustering.runs.given_folders import check_given
+from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.runs.unusual import graded
 from anomaly_clustering.system.files import real_path
@@ -35,9 +35,12 @@ def samples(
     Raises:
         ImportError: the extra `fiftyone` is not installed.
         PermissionError: an image lies outside of the folders, and is not what the run has seen.
+        ValueError: an image has changed since the run saw it.
     """
     there = [path for path in run.paths if path.is_file()]
-    check_given(there, images, contents=dict(zip(run.paths, run.digests, strict=True)))
+    contents = dict(zip(run.paths, run.digests, strict=True))
+    check_given(there, images, contents=contents)
+    check_same(there, contents)
     fo = _fiftyone()
     found = []
     heat, scores, _ = graded(run)
@@ -81,7 +84,7 @@ def to_fiftyone(
     Raises:
         ImportError: the extra `fiftyone` is not installed.
         FileNotFoundError: the folder holds no run.
-        ValueError: the run is damaged, or there is a dataset of that name.
+        ValueError: the run is damaged, an image of it has changed, or there is a dataset of that name.
         PermissionError: an image lies outside of the folders, and is not what the run has seen.
     """
     found = samples(load_run(Path(folder)), labels, images=images)
