@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from test_stored_run import stored
 
-from anomaly_clustering.runs.decisions import Decisions, decided, given_to_page, moved_by_hand
-from anomaly_clustering.runs.known import fitted_to
+from anomaly_clustering.runs.assign import assign
+from anomaly_clustering.runs.decisions import Decisions, decided, given_to_page, load_decisions, moved_by_hand
+from anomaly_clustering.runs.known import fitted_to, new_to
+from anomaly_clustering.runs.labels import read_labels
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.store import StoredRun
 
@@ -50,6 +52,31 @@ def test_a_person_moves_images_between_groups_before_these_have_names(
     found = decided(run, came(run, "x", "y"), file, before)
     assert found.proposed == groups
     assert found.later == {}
+
+
+def test_exact_copies_in_a_run_have_marks_of_their_own(tmp_path: Path) -> None:
+    run = replace(stored(), paths=[Path(f"{i}.png") for i in range(3)], digests=["00", "11", "00"])
+    file, later = tmp_path / "labels.csv", came(run, "x")
+    for marks in (["0,1", "0,", "0,"], ["0,", "0,", "1,2"], ["1,1;2", "0,", "0,0"], ["1,", "1,", "0,"]):
+        rows = [f"{path},{k},,{told}" for path, k, told in zip(run.paths, run.labels, marks, strict=True)]
+        file.write_text("\n".join(["path,cluster,label,unsure,not_in", *rows, "x.png,-1,,1,1"]))
+        decided(run, later, file, Decisions(run.labels)).save(tmp_path)
+        found = load_decisions(tmp_path, run)
+        given = given_to_page(run, [*run.digests, *later.digests], found)
+        told = [(int(i in given.unsure), tuple(given.not_in.get(i, ()))) for i in range(4)]
+        read = {row.path: row for row in read_labels(file)}
+        assert told == [(row.unsure, row.not_in) for row in (read[path] for path in [*run.paths, *later.paths])]
+
+
+def test_of_exact_copies_that_are_in_no_cluster_the_first_tells_which_it_is_not_in() -> None:
+    run = stored(digests=["00", "11", "00"])
+    decisions = Decisions(np.array([-1, 1, -1]), not_in={"00": [1]})
+    new, fitted = new_to(run, came(run), decisions), fitted_to(run, came(run), decisions)
+    assert new.not_in == [[1], ()]
+    assert assign(run.digests, new, fitted).unknown.tolist() == [True, False, True]
+    new = new_to(run, came(run), replace(decisions, not_in={"00#2": [1]}))
+    assert new.not_in == [(), [1]]
+    assert not assign(run.digests, new, fitted).unknown.any()
 
 
 def test_a_run_of_which_all_images_were_taken_out_says_what_to_do() -> None:

@@ -111,7 +111,7 @@ def assign(
         ([0, 1], [1.0, 1.0])
     """
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
-    rows = {content: i for i, content in enumerate(new.digests)}
+    rows = {content: i for i, content in reversed(list(enumerate(new.digests)))}
     seen = Seen(fitted.embeddings, fitted.top_scores)
     came = Seen(new.embeddings, new.top_scores)
     center = None

@@ -26,10 +26,10 @@ class Decisions:
         labels: cluster of each image of the run [N]; -1 where it was taken out of all.
         names: of clusters that have one.
         later: cluster of images that came later, which hold as those of the run do.
-        not_in: clusters that images must not be put in.
+        not_in: clusters that images must not be put in; images are told as `told_apart` has it.
         proposed: group of images that are unknown, until a person decides.
         groups: numbers of all groups that were ever proposed, so that none means two things.
-        unsure: images that were marked as unsure.
+        unsure: images that were marked as unsure, as `told_apart` has it.
         false_alarms: share of known images that may be taken for unknown, as `assign` or `update` was last given it.
 
     Example:
@@ -130,18 +130,32 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
             f"one{slip}"
         )
     later_rows = _of_later(rows, later)
-    of_content = {content: rows[path] for path, content in zip(run.paths, run.digests, strict=True)} | later_rows
+    marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
     held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
     return Decisions(
         labels=np.array([rows[path].cluster for path in run.paths]),
         names={row.cluster: row.label for row in rows.values() if row.label and row.cluster >= 0},
         later=held,
-        not_in={content: row.not_in for content, row in of_content.items() if row.not_in},
+        not_in={image: row.not_in for image, row in marked.items() if row.not_in},
         proposed=_regrouped(later_rows, held, before),
         groups=before.groups,
-        unsure=[content for content, row in of_content.items() if row.unsure],
+        unsure=[image for image, row in marked.items() if row.unsure],
         false_alarms=before.false_alarms,
     )
+
+
+def told_apart(digests: Sequence[str]) -> list[str]:
+    """What tells images of a run from one another, exact copies too: the SHA-256, and of all but the first the place.
+
+    Args:
+        digests: SHA-256 of the images of a run, and maybe of later ones after them.
+
+    Example:
+        >>> told_apart(["9f86", "60303a", "9f86"])
+        ['9f86', '60303a', '9f86#2']
+    """
+    first = {content: i for i, content in reversed(list(enumerate(digests)))}
+    return [content if first[content] == i else f"{content}#{i}" for i, content in enumerate(digests)]
 
 
 def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, Labelled]:
@@ -221,11 +235,12 @@ def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) 
         None where nobody has decided anything.
     """
     later = [decisions.later.get(content) for content in digests[len(run.digests) :]]
+    images = told_apart(digests)
     given = Given(
         clusters=[*decisions.labels.tolist(), *later],
         names=decisions.names,
-        unsure=[i for i, content in enumerate(digests) if content in decisions.unsure],
-        not_in={i: decisions.not_in[content] for i, content in enumerate(digests) if content in decisions.not_in},
+        unsure=[i for i, image in enumerate(images) if image in decisions.unsure],
+        not_in={i: decisions.not_in[image] for i, image in enumerate(images) if image in decisions.not_in},
     )
     moved = bool((decisions.labels != run.labels).any()) or any(cluster is not None for cluster in later)
     return given if moved or given.names or given.unsure or given.not_in else None

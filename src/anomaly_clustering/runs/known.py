@@ -1,10 +1,12 @@
 """A run, images that came later and what was decided on them in; those whose cluster is known, and the others, out."""
 
+from itertools import compress
+
 import numpy as np
 from jaxtyping import Int
 
 from anomaly_clustering.runs.assign import Embedded, Fitted
-from anomaly_clustering.runs.decisions import Decisions
+from anomaly_clustering.runs.decisions import Decisions, told_apart
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.store import StoredRun
 
@@ -56,11 +58,12 @@ def new_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Embedded
     """
     assert run.embeddings is not None
     is_new = _held(run, later, decisions) < 0
-    digests = [content for content, new in zip([*run.digests, *later.digests], is_new, strict=True) if new]
+    all_digests = [*run.digests, *later.digests]
+    digests = list(compress(all_digests, is_new))
     return Embedded(
         digests,
         np.concatenate([run.embeddings, later.embeddings])[is_new],
         np.concatenate([run.top_scores, later.top_scores])[is_new],
         np.append(np.ones(len(run.digests), dtype=bool), later.finding)[is_new],
-        [decisions.not_in.get(content, ()) for content in digests],
+        [decisions.not_in.get(image, ()) for image in compress(told_apart(all_digests), is_new)],
     )
