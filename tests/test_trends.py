@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import MakeImage
 
+from anomaly_clustering.cli import values
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.cli.options import trends_options
 from anomaly_clustering.data.metadata import Metadata
@@ -122,6 +123,33 @@ def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number
         ("Cluster 9", 1),
         ("Cluster 10", 1),
     ]
+
+
+def test_a_name_that_another_row_has_gets_the_number_of_its_cluster() -> None:
+    unknown, later = np.arange(10) == 9, np.arange(10) >= 8
+    seen = Seen([Path(f"{i}.png") for i in range(10)], np.arange(10) % 9 - 1, later, unknown, None)
+    names = {0: "Unknown", 1: "No finding", 2: "Cluster 3", 4: "unknown", 5: "Drift", 6: "Unknown", 7: "All images"}
+    found = trends(seen, Periods(["a"], np.zeros(10, dtype=int), np.arange(10), "batch"), names)
+    courses = [*found.defects, found.sound, found.unknown]
+    assert {course.name: course.total for course in courses} == {
+        "Unknown (cluster 0)": 2,
+        "No finding (cluster 1)": 1,
+        "Cluster 3 (cluster 2)": 1,
+        "Cluster 3": 1,
+        "unknown (cluster 4)": 1,
+        "Drift (cluster 5)": 1,
+        "All images (cluster 7)": 1,
+        "No finding": 1,
+        "Unknown": 1,
+    }
+    assert len(courses) == 9
+
+
+def test_shifts_are_as_the_clock_on_the_wall_shows_them_whatever_zone_is_told() -> None:
+    assert values.shifts("14:00+01:00, 06:00Z,22:00,06:00") == [time(6), time(14), time(22)]
+    times = at("2026-03-01 05:59", "2026-03-01 06:00")
+    found = periods_of(IMAGES, times, {}, by="shift", shifts=values.shifts("06:00Z,14:00Z"))
+    assert found.names == ["2026-02-28 14:00", "2026-03-01 06:00"]
 
 
 def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from anomaly_clustering.cli.console import as_cell, print_notices, print_plainly
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.trend_files import trends_of_run
-from anomaly_clustering.runs.trends import Marked, Trends
+from anomaly_clustering.runs.trends import DRIFT, Marked, Trends
 from anomaly_clustering.system.messages import counted
 
 
@@ -32,9 +32,9 @@ def _print(console: Console, found: Trends) -> None:
     if found.unknown is not None:
         later = max(1, int(found.unknown.of.sum()))
         share = f"{found.unknown.total / later:.1%} of new ones"
-        table.add_row("Unknown", str(found.unknown.total), share, _told(found.unknown.change, found, "{:.1%}"))
+        table.add_row(found.unknown.name, str(found.unknown.total), share, _told(found.unknown.change, found, "{:.1%}"))
     if found.drift is not None:
-        table.add_row("Drift", "", "", _told(found.drift_change, found, "{:.2f}"))
+        table.add_row(DRIFT, "", "", _told(found.drift_change, found, "{:.2f}"))
     console.print(table)
     print_plainly(console, f"{counted(len(found.periods), 'period')}, by {found.by}")
 

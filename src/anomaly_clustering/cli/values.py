@@ -13,9 +13,9 @@ from anomaly_clustering.system.given import check_is_file
 
 
 def shifts(text: str) -> list[time]:
-    """Times of the day at which shifts begin, sorted."""
+    """Times of the day at which shifts begin, sorted. Time zones are left out, as in times of images."""
     try:
-        found = sorted({time.fromisoformat(part.strip()) for part in text.split(",")})
+        found = sorted({time.fromisoformat(part.strip()).replace(tzinfo=None) for part in text.split(",")})
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"shifts are times of the day with commas between, such as 06:00,14:00,22:00, got {text!r}"

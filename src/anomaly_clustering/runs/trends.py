@@ -1,5 +1,6 @@
 """A run and the images that came later in; how often each defect occurs in each period, and what has changed, out."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
 from anomaly_clustering.runs.periods import Periods
 
-ALL, UNKNOWN, NO_FINDING = "All images", "Unknown", "No finding"
+ALL, UNKNOWN, NO_FINDING, DRIFT = "All images", "Unknown", "No finding", "Drift"
+RESERVED = frozenset(name.casefold() for name in (ALL, UNKNOWN, NO_FINDING, DRIFT))
+UNNAMED = re.compile(r"Cluster (\d+)")
 
 
 class Seen(NamedTuple):
@@ -116,7 +119,8 @@ class Trends:
 def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int = 0) -> Trends:
     """Count defects by period, and test what has changed.
 
-    Clusters of one name are one defect. Whatever is tested is corrected together, so that where nothing changes, the
+    Clusters of one name are one defect; a name that other rows have, such as 'Unknown' or 'Cluster 1', gets the number
+    of the first cluster that has it. Whatever is tested is corrected together, so that where nothing changes, the
     chance that anything at all is marked is 2%. For the tests, images of the run go to the cluster with the nearest
     mean, each without itself, if images came later: as those do, lest a way of grouping is taken for a change.
 
@@ -141,7 +145,7 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
         >>> [(course.name, course.total, course.change) for course in found.defects][1]
         ('dent', 32, Marked(first=3, last=3, within=0.5, elsewhere=0.1))
     """
-    kept, count = periods.images, len(periods.names)
+    kept, count, names = periods.images, len(periods.names), _told_apart(names)
     called = [_called(int(k), names) for k in seen.cluster]
     often = Counter(called[i] for i in kept if not seen.unknown[i])
     defects = sorted(sorted(set(called), key=_by_number), key=lambda name: -often[name])
@@ -231,6 +235,13 @@ def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     return np.where(np.isin(seen.cluster, numbers), numbers[distances.argmin(1)], seen.cluster)
 
 
+def _told_apart(names: Mapping[int, str]) -> dict[int, str]:
+    """The same names, of which those that other rows have get the number of the first cluster that has them."""
+    first = {name: k for k, name in sorted(names.items(), reverse=True)}
+    taken = {name for name in first if name.casefold() in RESERVED or UNNAMED.fullmatch(name)}
+    return {k: f"{name} (cluster {first[name]})" if name in taken else name for k, name in names.items()}
+
+
 def _called(cluster: int, names: Mapping[int, str]) -> str:
     """What is called good is no defect, as in the report and in what is exported."""
     name = names.get(cluster, "")
@@ -238,5 +249,5 @@ def _called(cluster: int, names: Mapping[int, str]) -> str:
 
 
 def _by_number(name: str) -> tuple[bool, int, str]:
-    unnamed = name.startswith("Cluster ") and name[8:].isdecimal()
-    return unnamed, int(name[8:]) if unnamed else 0, name
+    unnamed = UNNAMED.fullmatch(name)
+    return unnamed is not None, int(unnamed[1]) if unnamed else 0, name
