@@ -204,6 +204,9 @@ def test_images_that_came_later_are_like_those_of_the_run(tmp_path: Path, unchec
     }
     LaterImages(**values).save(tmp_path)
     assert load_later(tmp_path, stored()).paths == values["paths"]
+    LaterImages(**values, heard=("1", "33")).save(tmp_path)
+    with pytest.raises(ValueError, match=r"does not tell what of the journal it has; delete it"):
+        load_later(tmp_path, stored())
     LaterImages(**(values | changes)).save(tmp_path)
     with pytest.raises(ValueError, match=rf"assigned.safetensors' is damaged: .*{message}"):
         load_later(tmp_path, stored())

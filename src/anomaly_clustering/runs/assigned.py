@@ -90,7 +90,9 @@ def assign_to_run(
         before, decisions = decisions_on(folder, run, labels)
         asked = set(images)
         there = {path: digest(path) for path in before.paths if path not in asked and path.is_file()}
-        seen = before.with_overwritten(there).seen_at({})
+        known = {*run.digests, *before.digests}
+        swapped = {path: content for path, content in there.items() if content in known}
+        seen = before.with_overwritten(there).seen_at(swapped)
         decisions = replace(decisions, false_alarms=false_alarms)
         own = [path for path in run.paths if path.is_file()]
         check_given([*own, *(path for path in seen.paths if path.is_file())], folders, contents=contents_of(run, seen))

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -102,6 +102,41 @@ def read_journal(folder: Path) -> list[Entry]:
             digest, row = str(told["digest"]), dict(told["row"])
             entries.append(Entry(Path(told["path"]), digest, row, bool(told["finding"]), arrays, told=False))
     return [entry._replace(told=entry.digest in heard) for entry in entries]
+
+
+def since(entries: Sequence[Entry], heard: tuple[int, str]) -> Sequence[Entry]:
+    """Those that came after others that are known; all of a journal that began anew, since the old one was moved away.
+
+    Args:
+        entries: of the journal, in their order.
+        heard: how many are known, and the SHA-256 of the last of them.
+
+    Example:
+        >>> entries = [Entry(Path(name), name, {}, False, {}, told=False) for name in "abc"]
+        >>> [entry.digest for entry in since(entries, (2, "b"))], len(since(entries, (2, "f")))
+        (['c'], 3)
+    """
+    count, last = heard
+    return entries[count:] if 0 < count <= len(entries) and entries[count - 1].digest == last else entries
+
+
+def checked_heard(told: object) -> tuple[int, str]:
+    """What of the journal is known, out of a file that a stranger may have written.
+
+    Args:
+        told: see `since`.
+
+    Raises:
+        ValueError: it tells nothing of the kind.
+
+    Example:
+        >>> checked_heard([2, "9f86"])
+        (2, '9f86')
+    """
+    match told:
+        case [int(count), str(last)]:
+            return count, last
+    raise ValueError(f"{str(told)[:60]!r} does not tell what of the journal it has")
 
 
 def read_times(folder: Path) -> dict[str, Metadata]:

@@ -83,11 +83,13 @@ def of_holders(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> 
         >>> of_holders({Path("a.png"): morning}, {Path("a.png#9f86"): "9f86", Path("a.png"): "60303a"})
         {PosixPath('a.png#9f86'): Metadata(time=None, values={'batch': '17'}, source='metadata')}
     """
-    told = dict(known)
+    told, met = dict(known), set[Path]()
     for path, content in contents.items():
         before = held_by(path, content)
-        if before in told and path not in told:
+        # What came to a file after the image that it holds again was never kept under its path.
+        if before in told and path not in told and before not in met:
             told[path] = told.pop(before)
+        met.add(path)
     return told
 
 

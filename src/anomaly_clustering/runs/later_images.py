@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.mic.recipe import NewImages
 from anomaly_clustering.report.content import CONTENT_DIGITS
 from anomaly_clustering.runs.file_names import LATER, WATCHED
-from anomaly_clustering.runs.journal import read_journal
+from anomaly_clustering.runs.journal import Entry, checked_heard, read_journal, since
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.store import StoredRun
@@ -42,6 +42,8 @@ class LaterImages:
         finding: whether they are more unusual than those of normal images are [K], as it was found when the image came.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
         copies: other files that were found to hold one of these images, or one of the run: SHA-256 by path.
+        heard: how many entries of the journal these images have in them, and the SHA-256 of the last one; None where an
+            earlier version did not keep it.
 
     Example:
         >>> import tempfile
@@ -62,6 +64,7 @@ class LaterImages:
     finding: Bool[np.ndarray, " k"]
     scores: Float[np.ndarray, "k h w"] | None = None
     copies: Mapping[Path, str] = field(default_factory=dict)
+    heard: tuple[int, str] | None = (0, "")
 
     @staticmethod
     def of_none(run: StoredRun) -> "LaterImages":
@@ -109,17 +112,21 @@ class LaterImages:
             np.append(self.finding, findings(found.top_scores, run.normal_top_scores, false_alarms)),
             _joined(self.scores, _scores(run, found.weights, found.mean_scores)),
             self.copies,
+            self.heard,
         )
 
     def with_overwritten(self, files: Mapping[Path, str]) -> "LaterImages":
         """The same images, of which those whose file holds something else by now go by names of their own, see `apart`.
+
+        A copy whose file holds something else is none any more.
 
         Args:
             files: SHA-256 by path, as they are now; of others nothing is known.
         """
         named = zip(self.paths, self.digests, strict=True)
         paths = [path if files.get(path, content) == content else apart(path, content) for path, content in named]
-        return replace(self, paths=paths)
+        copies = {path: content for path, content in self.copies.items() if files.get(path, content) == content}
+        return replace(self, paths=paths, copies=copies)
 
     def seen_at(self, files: Mapping[Path, str]) -> "LaterImages":
         """The same images, and more files that hold them. One that is gone from its path is where a copy of it is.
@@ -151,7 +158,8 @@ class LaterImages:
             folder: of the run.
         """
         copies = {"paths": [str(path) for path in self.copies], "digests": list(self.copies.values())}
-        names = json.dumps({"paths": [str(path) for path in self.paths], "digests": self.digests, "copies": copies})
+        paths = [str(path) for path in self.paths]
+        names = json.dumps({"paths": paths, "digests": self.digests, "copies": copies, "heard": self.heard})
         arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores", "finding")}
         arrays["weights"] = self.weights.astype(np.float16)
         if self.scores is not None:
@@ -179,13 +187,11 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     entries = [entry for entry in journal if entry.arrays and entry.digest not in seen]
     paths = [*stored.paths, *(entry.path for entry in entries)]
     digests = [*stored.digests, *(entry.digest for entry in entries)]
-    # In the order in which they came: what came last under a path is what it holds.
-    last = dict(zip(paths, digests, strict=True))
-    files = {**stored.copies, **{entry.path: entry.digest for entry in journal}}
-    known = {*seen, *digests}
-    copies = {path: content for path, content in files.items() if content in known and path not in last}
+    last, known, own = _last_seen(stored, journal, seen), {*seen, *digests}, set(zip(paths, digests, strict=True))
+    copies = {path: content for path, content in last.items() if content in known and (path, content) not in own}
+    heard = (len(journal), journal[-1].digest if journal else "")
     if not entries:
-        return replace(stored, copies=copies)
+        return replace(stored, copies=copies, heard=heard).with_overwritten(last)
     try:
         arrays: dict[str, Any] = {
             name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays
@@ -201,7 +207,23 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
         raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
     rows: dict[str, Any] = {name: np.concatenate([getattr(stored, name), getattr(watched, name)]) for name in ROWS}
     rows["scores"] = _joined(stored.scores, watched.scores)
-    return LaterImages(paths, digests, **rows, copies=copies).with_overwritten(last)
+    return LaterImages(paths, digests, **rows, copies=copies, heard=heard).with_overwritten(last)
+
+
+def _last_seen(stored: LaterImages, journal: Sequence[Entry], seen: Collection[str]) -> dict[Path, str]:
+    """What was seen last under each path: by what is stored, then by what the journal has had since."""
+    if stored.heard is None:
+        # What came before the first image that is not stored may be older than what is stored, or younger.
+        first = next((i for i, entry in enumerate(journal) if entry.arrays and entry.digest not in seen), len(journal))
+        older, younger = journal[:first], journal[first:]
+    else:
+        older, younger = [], since(journal, stored.heard)
+    own = dict(zip(stored.paths, stored.digests, strict=True))
+    return {**stored.copies, **_files(older), **own, **_files(younger)}
+
+
+def _files(entries: Sequence[Entry]) -> dict[Path, str]:
+    return {entry.path: entry.digest for entry in entries}
 
 
 def apart(path: Path, content: str) -> Path:
@@ -292,6 +314,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             others = names.get("copies", {"paths": [], "digests": []})
             files = [Path(path) for path in checked_texts(others, "paths")]
             copies = dict(zip(files, checked_texts(others, "digests", like="paths"), strict=True))
+            heard = checked_heard(names["heard"]) if names.get("heard") else None
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
             arrays = missing | read_arrays(file, ARRAYS, len(paths))
@@ -304,7 +327,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
         for name in ("weights", "scores"):
             if name in arrays:
                 arrays[name] = arrays[name].astype(np.float32)
-        return LaterImages(paths, digests, **arrays, copies=copies)
+        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
 

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,17 +194,17 @@ class Watcher:
         seen = places.get(content, [])
         if os.path.realpath(path) in map(os.path.realpath, seen):
             return None
-        gone = [place for place in seen if not place.exists()]
+        gone = _gone(seen, content)
         # Until it is written anew, the table has the place that a file was moved from.
         self.behind |= bool(gone)
         self._overwrite(path, content)
         if seen and len(gone) == len(seen):
             record(self.folder, path, content, {}, False, {}, times_of([path], {}))
-            seen.append(path)
+            self._place(path, content)
             return None
         same_as = ""
         if seen or found is None:
-            later = load_later(self.folder, run).seen_at({})
+            later = load_later(self.folder, run).with_overwritten(gone).seen_at({})
             same_as = str(first_files(run, later)[content])
             new, before = new_to(run, later, self.known.decisions), None
             finding = findings_of(run, later, self.false_alarms)[content]
@@ -224,13 +224,16 @@ class Watcher:
         append_assignment(self.folder / ASSIGNED, row)
         if before is not None:
             self.known.before.extend(new.embeddings[new.finding])
-        places.setdefault(content, []).append(path)
+        self._place(path, content)
         return row
+
+    def _place(self, path: Path, content: str) -> None:
+        self.known.places.setdefault(content, []).append(path)
+        self.known.holds[path] = content
 
     def _overwrite(self, path: Path, content: str) -> None:
         """What had this path before goes by a name of its own, as `load_later` has it."""
-        before = self.known.holds.get(path, content)
-        self.known.holds[path] = content
+        before = self.known.holds.pop(path, content)
         if before != content:
             self.apart, self.behind = apart(path, before), True
             places = self.known.places[before]
@@ -269,3 +272,20 @@ class Watcher:
             places.setdefault(content, []).append(path)
         holds = {path: content for content, seen in places.items() for path in seen}
         return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places, holds)
+
+
+def _gone(places: Sequence[Path], content: str) -> dict[Path, str]:
+    """Places that had a content and have it no more, with what they hold by now; '' where nothing can be read.
+
+    Files that are there are looked into up to the first one that has it, since copies may be many.
+    """
+    gone = {place: "" for place in places if not place.exists()}
+    for place in places:
+        if place not in gone:
+            now = ""
+            with suppress(OSError):
+                now = digest(place)
+            if now == content:
+                break
+            gone[place] = now
+    return gone
