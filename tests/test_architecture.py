@@ -178,7 +178,7 @@ def test_images_are_opened_in_one_place_which_names_the_formats() -> None:
         for module, lines in calls.items()
     }
     assert {module: sorted(lines, reverse=True) for module, lines in found.items() if lines} == {
-        "data.opening": ["Image.open(path, formats=FORMATS)", "Image.open(BytesIO(data), formats=['JPEG'])"]
+        "data.opening": ["Image.open(file, formats=FORMATS)", "Image.open(BytesIO(data), formats=['JPEG'])"]
     }
     for module, path in own.items():
         assert not {"cv2", "imageio", "skimage", "torchvision.io", "matplotlib.image"} & imports(path), module

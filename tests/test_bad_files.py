@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from PIL import Image
 
 from anomaly_clustering.cli.console import offering_to_skip
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.opening import UnreadableImageError, read_header
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 
@@ -49,6 +50,26 @@ def test_truncated_jpeg_is_listed_and_left_out_if_asked(flat_photos: Path, capsy
     assert "cut.jpg" in capsys.readouterr().out.replace("\n", "")
     assert "cut.jpg" in json.loads(Path("flat-clusters/metrics.json").read_text())["notices"][0]
     assert "cut.jpg" in Path("flat-clusters/report.html").read_text()
+
+
+# Directories of pages: one that says nothing, and one of 8x8 pixels that are compressed in a way that nobody knows.
+NOTHING = bytes(6)
+UNKNOWN = struct.pack("<H", 3) + b"".join(
+    struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in ((256, 8), (257, 8), (259, 77))
+)
+
+
+@pytest.mark.parametrize("page", [NOTHING, UNKNOWN + bytes(4)], ids=["nothing", "unknown"])
+def test_of_a_tiff_the_first_page_is_read_whatever_the_next_one_is(flat_photos: Path, page: bytes) -> None:
+    Image.effect_noise((64, 64), 50).save(flat_photos / "scan.tif")
+    data = bytearray((flat_photos / "scan.tif").read_bytes())
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, directory)
+    struct.pack_into("<I", data, directory + 2 + 12 * entries, len(data))
+    (flat_photos / "scan.tif").write_bytes(data + page)
+    assert read_header(flat_photos / "scan.tif").pages == 1
+    main(["cluster", str(flat_photos), "--skip-unreadable", *SMALL])
+    assert len(rows(Path("flat-clusters"))) == 16
 
 
 def test_image_of_one_pixel(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,16 +5,28 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from anomaly_clustering.data.decoding import Needed
-from anomaly_clustering.data.opening import UnreadableImageError, opened, read_header
+from anomaly_clustering.data.opening import UnreadableImageError, opened, orientation, read_header
 from anomaly_clustering.data.walk import image_files
 
 MIN_SIDE = 8
 LOSSY = frozenset({".jpg", ".jpeg", ".jfif", ".webp"})
 # Bits of a value in files of 16-bit images.
 FULL_BITS = 16
+# What brings an image upright, by EXIF's number of how it lies.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Where Pillow keeps how an image lies.
+TELL_TURNS = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 
 
 def read_image(path: Path, bits: int = FULL_BITS, needed: Needed | None = None) -> Image.Image:
@@ -110,7 +122,7 @@ def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
         >>> as_rgb(Image.new("RGBA", (8, 8), (250, 10, 20, 0)), "clear glass").getpixel((0, 0))
         (255, 255, 255)
     """
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if min(image.size) < MIN_SIDE:
         raise UnreadableImageError(
             f"{name} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
@@ -123,6 +135,19 @@ def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """`ImageOps.exif_transpose` writes EXIF anew, which fails on values that a camera wrote as another type."""
+    image.load()
+    turn = TURNS.get(orientation(image))
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for told in TELL_TURNS:
+        # It would be turned once more.
+        turned.info.pop(told, None)
+    return turned
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height width"]:
@@ -158,7 +183,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
         if not parts:
             raise UnreadableImageError(f"{str(path)!r} holds no masks")
         return np.maximum.reduce(parts)
-    mask = ImageOps.exif_transpose(decode(path))
+    mask = _upright(decode(path))
     if mask.size != size:
         raise UnreadableImageError(
             f"mask {str(path)!r} has {mask.width}x{mask.height} pixels, but its image {size[0]}x{size[1]}"

@@ -1,6 +1,7 @@
 """A file in; it, opened as an image of one of the promised kinds and no other, or what is wrong with it, out."""
 
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff
 MOST_PAGES = 1000
 # EXIF's orientations of images that lie on their side.
 SIDEWAYS = (5, 6, 7, 8)
+# What Pillow raises, besides OSError, where a file or its EXIF is not as it should be.
+MALFORMED = (SyntaxError, ValueError, TypeError, LookupError, struct.error)
 # How images begin, for messages: those that are read, and others.
 PROMISED = frozenset({"a PNG image", "a JPEG image", "a TIFF image", "a WebP image"})
 BEGINNINGS = {
@@ -122,9 +125,32 @@ def image_size(path: Path) -> tuple[int, int]:
         (10, 20)
     """
     with opened(path) as image:
-        width, height = image.size
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-    return (height, width) if turned else (width, height)
+        # Newer Pillow gives that of a TIFF as if it were turned already.
+        tags = getattr(image, "tag_v2", {})
+        width = tags.get(ExifTags.Base.ImageWidth, image.width)
+        height = tags.get(ExifTags.Base.ImageLength, image.height)
+        return (height, width) if orientation(image) in SIDEWAYS else (width, height)
+
+
+def orientation(image: Image.Image) -> int:
+    """How an image lies, by its EXIF.
+
+    Args:
+        image: as it was opened or loaded.
+
+    Returns:
+        1 to 8, as EXIF numbers them; 1, upright, where it tells none, or none that can be read: cameras and programs
+        write EXIF that is malformed beside pixels that are sound.
+
+    Example:
+        >>> orientation(Image.new("L", (20, 10)))
+        1
+    """
+    try:
+        told = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except MALFORMED:
+        return 1
+    return int(told) if told in range(1, 9) else 1
 
 
 def small_jpeg(data: bytes, most: int) -> Image.Image | None:
@@ -146,7 +172,7 @@ def small_jpeg(data: bytes, most: int) -> Image.Image | None:
     try:
         with Image.open(BytesIO(data), formats=["JPEG"]) as image:
             return image.convert("RGB") if max(image.size) <= most else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, *MALFORMED, Image.DecompressionBombError):
         return None
 
 
@@ -155,7 +181,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """An image file, open; what goes wrong with it is said by its name."""
     name = repr(str(path))
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # By its path Pillow would map a TIFF into memory, and garble one of grey that lies on its side.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UnidentifiedImageError:
         kind = looks_like(path)
@@ -175,7 +202,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
             f"{name} has {size}, more than the {most} megapixels that are read; scale it down, or cut it into tiles "
             "and cluster these"
         ) from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, *MALFORMED) as error:
         raise UnreadableImageError(f"{name} is damaged: {error}") from None
 
 
@@ -210,7 +237,7 @@ def _pages(image: Image.Image) -> int:
         return getattr(image, "n_frames", 1)
     page = 0
     # A page that cannot be read is not looked at in any case.
-    with suppress(EOFError, OSError, SyntaxError, ValueError):
+    with suppress(EOFError, OSError, *MALFORMED):
         while page < MOST_PAGES:
             page += 1
             image.seek(page)
