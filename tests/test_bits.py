@@ -1,6 +1,7 @@
 """Images and masks of 10 to 16 bits: one look at the files tells the range of values that all are read by."""
 
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -150,6 +151,52 @@ def test_new_images_are_read_as_those_of_the_run(
     with pytest.raises(SystemExit):
         main(["assign", str(deep(photos, tmp_path / "other", bits=14)), "--run", "twelve"])
     assert "12-bit images are read here, with values from 0 to 4095" in capsys.readouterr().err
+
+
+def brighter(source: Path, to: Path) -> Path:
+    """An image of which one pixel has more than 10 bits."""
+    pixels = np.asarray(Image.open(source)).copy()
+    pixels[0, 0] = 1100
+    to.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(to)
+    return to
+
+
+def test_an_image_that_is_brighter_than_the_run_is_named_and_the_others_go_on(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = deep(photos, tmp_path / "dark", bits=10)
+    clusters(images)
+    brighter(images / "bar/0.png", Path("camera/a.png"))
+    shutil.copy(images / "bar/1.png", "camera/b.png")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["assign", "camera", "--run", "dark-clusters"])
+    assert "--bits) where they are clustered; --skip-unreadable lists such files" in capsys.readouterr().err
+    main(["assign", "camera", "--run", "dark-clusters", "--skip-unreadable"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "left out: 'camera/a.png' holds the value 1100, but 10-bit images are read here" in said
+    assert [row["path"] for row in read_csv(Path("dark-clusters/assigned.csv"))] == ["camera/b.png"]
+    shutil.copy(images / "bar/2.png", "camera/c.png")
+    with pytest.raises(SystemExit) as end:
+        main(["watch", "camera", "--run", "dark-clusters", "--once", "--every", "0.02"])
+    assert end.value.code == 2
+    found = {row["path"]: row.get("error") for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert "holds the value 1100" in found.pop("camera/a.png")
+    assert found == {"camera/c.png": None}
+
+
+def test_an_image_that_is_brighter_than_the_scale_given_is_left_out_if_asked(photos: Path, tmp_path: Path) -> None:
+    images = deep(photos, tmp_path / "dark", bits=10)
+    for name in ("bar/0.png", "good/0.png"):
+        brighter(images / name, images / name)
+    data = Folder(images, normals=images / "good", bits=10, skip_unreadable=True, image_size=32, num_workers=0)
+    data.setup()
+    assert [record.image.name for record in data.records if record.image.parent.name == "bar"] == [
+        f"{number}.png" for number in range(1, 5)
+    ]
+    assert "holds the value 1100, but 10-bit images are read here" in data.notices[0]
+    assert len(data.normal_records) == 4
 
 
 def test_thumbnails_of_the_report_have_the_brightness_of_8_bits(photos: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
     notices: list[str] = []
     run = load_run(options.run)
     if options.images is not None:
-        listing = list_folder(options.images, skip_unreadable=options.skip_unreadable)
+        listing = list_folder(options.images, skip_unreadable=options.skip_unreadable, bits=run.recipe.bits)
         listing = surveyed(listing, bits=run.recipe.bits, copies=None)
         images, notices = [record.image for record in listing.records], list(listing.notices)
     known, untold = (

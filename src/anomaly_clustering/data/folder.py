@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from anomaly_clustering.data.decoding import needed_within
-from anomaly_clustering.data.images import read_image
+from anomaly_clustering.data.images import FULL_BITS, read_image
 from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, Found, look, why_left_out
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
@@ -25,6 +26,7 @@ def list_folder(
     masks: Path | None = None,
     leave_out: Sequence[Path] = (),
     skip_unreadable: bool = False,
+    bits: Bits = "auto",
 ) -> Listing:
     """List the images below a folder; the first subfolder on the way to an image names its defect type.
 
@@ -38,8 +40,9 @@ def list_folder(
             `_mask` after the stem or without. Images in a folder named good, normal or ok need none. By default no
             image has one.
         leave_out: folders to pass over, such as that of anomaly maps.
-        skip_unreadable: open every image now, and leave out those that are damaged with a notice for each. By default
-            no image is opened, and a damaged one stops the run later.
+        skip_unreadable: open every image now, and leave out those that cannot be read with a notice for each. By
+            default no image is opened, and a damaged one stops the run later.
+        bits: of a value in files of 16 bits; an image with a higher one cannot be read. With 'auto' any can.
 
     Returns:
         The records, sorted by path, the defect types in alphabetical order, and notices on what was recognised and left
@@ -73,8 +76,8 @@ def list_folder(
     notices += left_out(root, leave_out)
     notices += left_out(normals) if normals else []
     if skip_unreadable:
-        images, bad = _readable(images)
-        normal_images, bad_normals = _readable(normal_images)
+        images, bad = _readable(images, bits)
+        normal_images, bad_normals = _readable(normal_images, bits)
         notices += [f"left out: {message}" for message in bad + bad_normals]
     types = {image: image.relative_to(root).parts[0] for image in images if image.parent != root}
     class_names = sorted(set(types.values()))
@@ -174,18 +177,18 @@ def _passed_over(folder: Path, found: Found) -> list[str]:
     return [f"left out: {', '.join(names)}, {reason}" for reason, names in reasons.items()]
 
 
-def _readable(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
+def _readable(images: Sequence[Path], bits: Bits) -> tuple[list[Path], list[str]]:
     """The images that can be read, and what is wrong with each of the others."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        checked = threads.map(_what_is_wrong, images)
+        checked = threads.map(partial(_what_is_wrong, bits=FULL_BITS if bits == "auto" else bits), images)
         wrong = [*tracked(checked, "Checking the images", total=len(images))]
     return [image for image, message in zip(images, wrong, strict=True) if not message], [*filter(None, wrong)]
 
 
-def _what_is_wrong(image: Path) -> str:
+def _what_is_wrong(image: Path, *, bits: int) -> str:
     """Nothing where it can be read, which an eighth of its pixels tell as well as all."""
     try:
-        read_image(image, needed=partial(needed_within, side=1))
+        read_image(image, bits, needed=partial(needed_within, side=1))
     except UnreadableImageError as error:
         return str(error)
     return ""

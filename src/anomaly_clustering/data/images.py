@@ -45,8 +45,7 @@ def read_image(path: Path, bits: int = FULL_BITS, needed: Needed | None = None) 
 
     Raises:
         UnreadableImageError: the file is missing, damaged, not to be read or no image, has fewer than 8 pixels a side
-            or too many in all, or holds floating-point pixels.
-        ValueError: a value takes more than `bits`.
+            or too many in all, holds floating-point pixels, or a value that takes more than `bits`.
 
     Example:
         >>> import tempfile
@@ -96,7 +95,7 @@ def _eight_bits(values: Integer[np.ndarray, "..."], bits: int, name: str) -> UIn
     """The upper 8 of `bits` bits: each of 256 levels stands for as many values."""
     lowest, highest = int(values.min()), int(values.max())
     if lowest < 0 or highest >= 2**bits:
-        raise ValueError(
+        raise UnreadableImageError(
             f"{name} holds the value {lowest if lowest < 0 else highest}, but {bits}-bit images are read here, with "
             f"values from 0 to {2**bits - 1}: give images of one camera, and its bits (--bits) where they are clustered"
         )
@@ -115,8 +114,8 @@ def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
         An image of mode RGB.
 
     Raises:
-        UnreadableImageError: the image has fewer than 8 pixels a side, or floating-point pixels.
-        ValueError: a value takes more than `bits`.
+        UnreadableImageError: the image has fewer than 8 pixels a side, floating-point pixels, or a value that takes
+            more than `bits`.
 
     Example:
         >>> as_rgb(Image.new("RGBA", (8, 8), (250, 10, 20, 0)), "clear glass").getpixel((0, 0))

@@ -27,8 +27,7 @@ class Folder(DefectDataModule):
         normals: folder of images known to be free of defects, for semi-supervised weights.
         masks: folder of masks that show where the defects are, for mask weights and localisation.
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
-        skip_unreadable: list damaged files and go on without them; by default they stop the run, so that none is
-            missed unseen.
+        skip_unreadable: list damaged files and go on; by default they stop the run, so that none is missed unseen.
         bits: of a value that the camera filled in files of 16 bits, 8 to 16; 'auto' finds it by the highest value.
         copies: whether 'all' images of the same content count, or 'once'.
         image_size: height and width in pixels to which images are resized; 256 as in the paper.
@@ -76,6 +75,7 @@ class Folder(DefectDataModule):
                 masks=Path(masks) if masks else None,
                 leave_out=[Path(maps)] if maps else [],
                 skip_unreadable=skip_unreadable,
+                bits=bits,
             ),
             maps=maps,
             bits=bits,
