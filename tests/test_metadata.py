@@ -15,6 +15,7 @@ from anomaly_clustering.data.times import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_tim
 from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
 from anomaly_clustering.system.tables import read_csv
 
+SMALL = ["--method", "paper", "--clusters", "3", "--image-size", "64"]
 IMAGES = [Path(f"photos/{name}") for name in ("dent/a.png", "dent/b.png", "good/a.png", "good/c.png")]
 
 
@@ -148,3 +149,19 @@ def test_metadata_that_do_not_fit_stop_the_command_before_the_work(
     assert "line 2 of 'made.csv': '0.png' is the name of 3 images" in errors
     assert "metadata 'none.csv' does not exist" in errors
     assert not Path("photos-clusters").exists()
+
+
+def test_a_run_whose_metadata_tell_of_a_file_name_that_is_not_utf_8_goes_on(
+    photos: Path, make_image: MakeImage
+) -> None:
+    odd = Path("photos/bar") / os.fsdecode(b"caf\xe9.png")
+    Path("photos/bar/0.png").rename(odd)
+    write("path,batch\nbar/1.png,17\n")
+    main(["cluster", "photos", *SMALL, "--metadata", "made.csv"])
+    make_image(Path("new/a.png"), 1, seed=20)
+    main(["assign", "new", "--run", "photos-clusters"])
+    kept = load_metadata(Path("photos-clusters"))
+    assert (kept[odd].source, kept[Path("photos/bar/1.png")].values) == ("file", {"batch": "17"})
+    Path("photos-clusters/metadata.csv").write_bytes(b"\xff\xd8\nno table\n")
+    with pytest.raises(ValueError, match=r"metadata\.csv' is damaged: 'path'; delete it"):
+        load_metadata(Path("photos-clusters"))

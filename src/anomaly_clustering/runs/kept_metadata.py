@@ -1,5 +1,6 @@
 """Metadata of images in; `metadata.csv` in the folder of their run, with a row for each image, out; and read again."""
 
+import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
 from anomaly_clustering.runs.later_images import held_by
 from anomaly_clustering.system.messages import counted
-from anomaly_clustering.system.tables import read_csv, write_csv
+from anomaly_clustering.system.tables import ERRORS, read_numbered_csv, write_csv
 
 # Which of them its time is of: 'metadata', 'EXIF' or 'file'.
 SOURCE = "time_from"
@@ -63,9 +64,8 @@ def load_metadata(folder: Path) -> dict[Path, Metadata]:
     if not path.is_file():
         return {}
     try:
-        rows = read_csv(path)
-        return {Path(row[PATH]): _known(row) for row in rows}
-    except (UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        return {Path(row[PATH]): _known(row) for _, row in read_numbered_csv(path, errors=ERRORS)}
+    except (csv.Error, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{str(path)!r} is damaged: {error}; delete it, and give --metadata again to `assign` or `trends`"
         ) from None

@@ -121,17 +121,19 @@ def read_csv(path: Path) -> list[Mapping[str, str]]:
     return [row for _, row in read_numbered_csv(path)]
 
 
-def read_numbered_csv(path: Path) -> list[tuple[int, Mapping[str, str]]]:
+def read_numbered_csv(path: Path, *, errors: str = "strict") -> list[tuple[int, Mapping[str, str]]]:
     """The rows of a CSV file as `read_csv` gives them, each with the number of the line on which it begins.
 
     Args:
         path: of the file.
+        errors: what becomes of bytes that are not UTF-8, as `open` has it; `ERRORS` reads what `write_csv` wrote of
+            names of files that are none. By default they are refused.
 
     Returns:
         Number, from 1 on, and row. The page counts alike, in report/js/table.js.
 
     Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+        UnicodeDecodeError: the file is not UTF-8, where `errors` refuses that.
 
     Example:
         >>> import tempfile
@@ -140,7 +142,7 @@ def read_numbered_csv(path: Path) -> list[tuple[int, Mapping[str, str]]]:
         ...     [(line, row["path"]) for line, row in read_numbered_csv(Path(folder) / "a.csv")]
         [(3, 'a.png'), (5, 'b.png')]
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors=errors) as file:
         head = file.readline()
         told = TOLD.fullmatch(head)
         file.seek(0)
