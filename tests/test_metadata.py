@@ -151,6 +151,28 @@ def test_metadata_that_do_not_fit_stop_the_command_before_the_work(
     assert not Path("photos-clusters").exists()
 
 
+def test_a_column_without_a_name_as_pandas_writes_it_is_left_out(
+    photos: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted(Path("photos").rglob("*.png"))
+    write("\n".join([",path,batch", *(f"{i},{image},{i % 2}" for i, image in enumerate(images))]))
+    assert {tuple(known.values) for known in read_metadata(Path("made.csv"), images).of.values()} == {("batch",)}
+    main(["cluster", "photos", *SMALL, "--metadata", "made.csv"])
+    run = Path("photos-clusters")
+    make_image(Path("new/a.png"), 1, seed=20)
+    # Runs of earlier versions hold it, wherever it came to stand.
+    first, *others = (run / "metadata.csv").read_text().splitlines()
+    for heads, cell in ((f"{first},", "{},0"), (f"{first},,line", "{},0,2")):
+        (run / "metadata.csv").write_text("\n".join([heads, *map(cell.format, others), ""]))
+        assert None not in load_metadata(run)[images[0]].values
+        assert "" not in load_metadata(run)[images[0]].values
+        main(["assign", "new", "--run", str(run)])
+        main(["trends", "--run", str(run), "--by", "batch"])
+    with pytest.raises(SystemExit):
+        main(["trends", "--run", str(run), "--by", "station"])
+    assert "there are ['batch', 'line']" in capsys.readouterr().err
+
+
 def test_a_run_whose_metadata_tell_of_a_file_name_that_is_not_utf_8_goes_on(
     photos: Path, make_image: MakeImage
 ) -> None:

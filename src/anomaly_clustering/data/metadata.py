@@ -60,7 +60,7 @@ class Times(NamedTuple):
 
 
 def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = None) -> Matched:
-    """Read a CSV file with a column `path`, and any others; `time` is read as a time.
+    """Read a CSV file with a column `path`, and any others that have a name; `time` is read as a time.
 
     A row is of the image whose path it names: whole, from the working directory, from the image folder, or from the
     folder of the file; else of the one image whose path ends as it does, in the file name at least.
@@ -108,7 +108,7 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
                 f"lines {found[image][0]} and {line} of {name} are both of image {str(image)!r}; keep one, or write "
                 "more of their paths"
             )
-        values = {key: (value or "").strip() for key, value in row.items() if key not in (PATH, TIME)}
+        values = {key: (value or "").strip() for key, value in row.items() if key and key not in (PATH, TIME)}
         found[image] = (line, Metadata(_time(row.get(TIME) or "", line, name), values))
     if not found:
         raise ValueError(

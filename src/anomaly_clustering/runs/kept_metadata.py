@@ -149,5 +149,6 @@ def told_times(times: Times) -> str:
 
 
 def _known(row: Mapping[str, str]) -> Metadata:
-    values = {name: value for name, value in row.items() if name not in (PATH, TIME, SOURCE)}
+    # Earlier versions kept columns without a name.
+    values = {name: value for name, value in row.items() if name and name not in (PATH, TIME, SOURCE)}
     return Metadata(as_time(row[TIME]), values, row[SOURCE] or "metadata")
