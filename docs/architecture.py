@@ -44,7 +44,7 @@ def _table(folder: Path, old: str) -> str:
     names = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]
     before = re.findall(r"^\| `([^`]+)` \|", old, re.MULTILINE)
     rows = {name: row for name, row in re.findall(r"^(?:\| `([^`]+)` (\|.*))$", old, re.MULTILINE)}
-    kept = [name for name in before if name in names or not name.endswith(".py")]
+    kept = [name for name in dict.fromkeys(before) if name in names or not name.endswith(".py")]
     listed = [*kept, *sorted(set(names) - set(kept))]
     return HEADER + "".join(f"| `{name}` {_row(folder / name) if name in names else rows[name]}\n" for name in listed)
 
