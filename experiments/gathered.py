@@ -1,6 +1,7 @@
 """Finished runs in, of this machine and of others; one file of them all, of which the report is written, out.
 
-The file is compressed by xz; each line is a run as JSON, as `KEY.json` of a store has it, in the order of the keys.
+The file is compressed by xz; each line is a run as JSON, as `KEY.json` of a store has it but for digits of its metrics
+beyond the sixth, which take a sixth of the file and are not printed; runs are in the order of their keys.
 A key stands for data and weights too, so these must be at hand for the report to tell of a run.
 """
 
@@ -14,6 +15,8 @@ from anomaly_clustering.system.files import whole_file
 from experiments.cells import Store, is_record
 
 Record = Mapping[str, Any]
+# Of a metric behind the point, as scores of subsets have.
+DIGITS = 6
 
 
 def read_gathered(file: Path) -> dict[str, Record]:
@@ -45,6 +48,10 @@ def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> No
         known = runs.get(record["key"], {})
         if str(record.get("finished", "")) >= str(known.get("finished", "")):
             runs[record["key"]] = record
-    lines = [json.dumps(runs[key], separators=(",", ":")) for key in sorted(runs)]
+    lines = [json.dumps(_rounded(runs[key]), separators=(",", ":")) for key in sorted(runs)]
     with whole_file(file) as part:
         part.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode()))
+
+
+def _rounded(run: Record) -> Record:
+    return {**run, "metrics": {name: round(value, DIGITS) for name, value in run["metrics"].items()}}
