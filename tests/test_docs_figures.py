@@ -123,6 +123,15 @@ def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
     assert f"the tiles more: {with_normals} in place of {without}." in told
 
 
+def test_gatcluster_on_three_categories_is_told_as_it_was_measured() -> None:
+    told = " ".join((ROOT / "docs/baselines.md").read_text().split())
+    rows = block("Table 8. Clustering methods", LITE)
+    last, best = (rows[name]["object, 3 of 10"] for name in ("GATCluster", "GATCluster (best epoch)"))
+    assert f"the mean NMI is {last.split()[0]} and that of the best epoch {best.split()[0]} (the paper's" in told
+    papers = [text.partition("of 10: ")[2].rstrip("]") for text in (last, best)]
+    assert f"over ten objects, {papers[0]} and {papers[1]})" in told
+
+
 SECTIONS = {
     "report": "What the report shows of good images, and where it outlines defects",
     "names": "Clusters to name, where nobody says how many there are",
