@@ -51,14 +51,16 @@ class Scorer(nn.Module):
         Args:
             note: is told where there is nothing to score: a defect that is smaller than half a pixel of the mask is in
                 none of its pixels.
+
+        Returns:
+            `localisation_auroc`; empty where no pixel of all masks is defective, or each is.
         """
         counts = torch.stack(gather(torch.stack([masks.sum(), (~masks).sum()]))).sum(0)
         if not counts.all():
             height, width = masks.shape[-2:]
-            note(
-                f"{'no' if counts[1] else 'each'} pixel of the masks is defective at {height} x {width} pixels: "
-                "localisation is not scored; is the image size large enough for the defects?"
-            )
+            which, way_out = ("each", "") if counts[0] else ("no", "; small defects need a larger image size")
+            what = f"{which} pixel of the masks is defective at {height} x {width} pixels"
+            note(f"{what}: localisation is not scored{way_out}")
             return {}
         maps = torch.from_numpy(grouping.weights[np.searchsorted(grouping.index, index.cpu().numpy())])
         self.localisation.reset()
