@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-# Scores of an image that differ by less than this share of what those of another image do differ by rounding: on five
-# real sets no image that tau was chosen by has less than .3 of it, a copy of a normal image compared with itself has 5e-7.
+# Scores of an image that differ by less than this share of what those of another image do differ by rounding. On five
+# real sets no image that tau was chosen by has less than .3 of it; a copy of a normal image has 5e-7.
 ROUNDING = 1e-4
 # From half to double of a tau, in equal steps of its logarithm; it is in the middle.
 BAND = (0.5, math.sqrt(0.5), 1.0, math.sqrt(2.0), 2.0)
