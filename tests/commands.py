@@ -8,7 +8,8 @@ import pytest
 from anomaly_clustering.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ["--image-size", "64"]
+# One view: what most commands do with groups has nothing to do with how many there are.
+SMALL = ["--image-size", "64", "--views", "1"]
 
 
 def rows(folder: Path, name: str = "assignments.csv") -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """Shapes in annotations are checked while the tests run; fixtures make small folders of images."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import here, zygote  # noqa: F401
 from jaxtyping import config, install_import_hook
 from PIL import Image
 
@@ -14,8 +16,9 @@ from PIL import Image
 install_import_hook(["anomaly_clustering", "baselines"], "beartype.beartype")
 # What its asserts compare is told where they fail, as in tests.
 pytest.register_assert_rewrite("commands")
-# Tensors are tiny here: threads would only wait for one another.
+# Tensors are tiny here: threads would only wait for one another, those of commands that tests start as well.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

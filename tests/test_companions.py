@@ -100,6 +100,7 @@ def said_after(killed: int, number: signal.Signals, process: subprocess.Popen[st
 
 
 SLOW = pytest.mark.slow
+QUICK = [(0.0, "all", signal.SIGINT), (0.0, "second", signal.SIGTERM)]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +149,15 @@ def test_a_rank_is_killed_before_they_have_found_one_another(rank: int, start: S
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found by Linux's /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("to", ["all", "first", "second"])
-@pytest.mark.parametrize("wait", [0.0, pytest.param(0.5, marks=SLOW), pytest.param(3.0, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("wait", "to", "number"),
+    [
+        pytest.param(wait, to, number, marks=[] if (wait, to, number) in QUICK else SLOW)
+        for wait in (0.0, 0.5, 3.0)
+        for to in ("all", "first", "second")
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ],
+)
 def test_a_signal_before_they_have_found_one_another_ends_all_with_one_sentence(
     number: signal.Signals, to: str, wait: float, start: Start, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def left_over() -> set[Path]:
     return set(SHARED_MEMORY.glob("anomaly-clustering-*"))
 
 
+@pytest.mark.slow
 def test_two_processes_see_the_views_of_one_and_share_what_they_decode(
     photos: Path, tmp_path: Path, left_over: set[Path]
 ) -> None:

@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,17 @@ from anomaly_clustering.cli.main import main
 CLONE = Path(__file__).resolve().parents[1]
 
 
-def run(name: str, *arguments: str) -> str:
-    return printed_by([str(CLONE / "examples" / name), *arguments])
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs an example as a program, in this process; what it prints."""
 
+    def run(name: str, *arguments: str) -> str:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        runpy.run_path(str(CLONE / "examples" / name), run_name="__main__")
+        return capsys.readouterr().out
 
-def printed_by(command: list[str], cwd: Path | None = None) -> str:
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run
 
 
 @pytest.fixture
@@ -33,13 +38,13 @@ def new(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path / "new"
 
 
-def test_group_a_folder(flat_photos: Path, new: Path) -> None:
+def test_group_a_folder(flat_photos: Path, new: Path, run: Callable[..., str]) -> None:
     printed = run("group_a_folder.py", "flat", "--clusters", "3", "--image-size", "64")
     assert "15 images in 3 clusters" in printed
     assert Path("my-run/report.html").is_file()
 
 
-def test_label_a_run(flat_photos: Path, new: Path) -> None:
+def test_label_a_run(flat_photos: Path, new: Path, run: Callable[..., str]) -> None:
     main(["cluster", "flat", "--clusters", "3", "--image-size", "64"])
     with Path("flat-clusters/assignments.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -56,19 +61,21 @@ def test_label_a_run(flat_photos: Path, new: Path) -> None:
         }
 
 
-def test_use_the_estimator(flat_photos: Path, new: Path) -> None:
+def test_use_the_estimator(flat_photos: Path, new: Path, run: Callable[..., str]) -> None:
     printed = run("use_the_estimator.py", "flat", "new", "--image-size", "64")
     assert re.search(r"\d clusters: \[", printed)
     assert printed.count("new image: cluster") == 3
 
 
+@pytest.mark.slow
 def test_compare_with_a_baseline(photos: Path, new: Path) -> None:
     small = ["--image-size", "64"]
     main(["cluster", str(photos), "--clusters", "3", *small])
     metrics = json.loads(Path("photos-clusters/metrics.json").read_text())
-    printed = printed_by(
-        ["-m", "examples.compare_with_a_baseline", str(photos), *small, "--epochs", "10"], cwd=CLONE
-    ).splitlines()
+    command = [sys.executable, "-m", "examples.compare_with_a_baseline", str(photos), *small, "--epochs", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CLONE)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
     assert printed[0] == "15 images, 3 classes and clusters"
     scores = {line[:32].strip(): [float(cell) for cell in line[32:].split()] for line in printed[2:]}
     assert [name.rpartition(", ")[2] for name in scores] == ["Ward (ours)", "Ward", "k-means", "SCAN", "TEMI"]

@@ -17,6 +17,8 @@ from experiments.executors import InProcess, LocalProcesses, Name, open_executor
 
 ROOT = Path(__file__).resolve().parents[1]
 
+SLOW = pytest.mark.slow
+
 
 def add(a: int, b: int) -> int:
     return a + b
@@ -108,11 +110,8 @@ def finished(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in paths}
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [(), pytest.param(("--executor", "processes", "--workers", "2"), marks=pytest.mark.slow)],
-    ids=["inprocess", "processes"],
-)
+@SLOW
+@pytest.mark.parametrize("flags", [(), ("--executor", "processes", "--workers", "2")], ids=["inprocess", "processes"])
 def test_kill_9_then_the_same_command(tmp_path: Path, flags: tuple[str, ...]) -> None:
     out = tmp_path / "out"
     process = start(out, tmp_path, *flags)
@@ -151,8 +150,8 @@ def test_jobs_of_slurm_end_with_the_command(tmp_path: Path, monkeypatch: pytest.
     assert job.exception()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("phase", ["importing", "computing", pytest.param("processes", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=SLOW)])
+@pytest.mark.parametrize("phase", ["importing", "computing", pytest.param("processes", marks=SLOW)])
 def test_interrupted_in_every_phase(tmp_path: Path, phase: str, number: signal.Signals, status: int) -> None:
     out = tmp_path / "out"
     flags = ("--executor", "processes", "--workers", "2") if phase == "processes" else ()
@@ -172,7 +171,7 @@ def test_interrupted_in_every_phase(tmp_path: Path, phase: str, number: signal.S
     finished(out)
 
 
-@pytest.mark.slow
+@SLOW
 def test_two_dask_workers_one_of_them_killed(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     scheduler_file, out = tmp_path / "scheduler.json", tmp_path / "out"

@@ -213,7 +213,8 @@ def same_run(one: StoredRun, two: StoredRun) -> bool:
     )
 
 
-@pytest.mark.parametrize("images", [600, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("images", [600, 5000])
 def test_cluster_is_killed_and_goes_on(images: int, make_image: MakeImage, tmp_path: Path) -> None:
     times = 3 if images > 1000 else 1
     for i in range(images):
@@ -238,7 +239,9 @@ def test_cluster_is_killed_and_goes_on(images: int, make_image: MakeImage, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "run", "undisturbed"]
 
 
-@pytest.mark.parametrize("method", [["--views", "1"], ["--method", "paper"]])
+@pytest.mark.parametrize(
+    "method", [["--views", "1"], pytest.param(["--method", "paper"], marks=pytest.mark.slow)], ids=["default", "paper"]
+)
 def test_two_processes_find_what_one_finds(method: list[str], make_image: MakeImage, tmp_path: Path) -> None:
     for i in range(70):
         make_image(tmp_path / "photos" / f"{i}.png", i % 3, seed=i)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_kills import SMALL, Zygote, done, fit, here, zygote  # noqa: F401
+from forked import SMALL, Zygote, done
+from test_kills import fit
 
 from anomaly_clustering.runs.store import load_run
 
@@ -17,8 +18,8 @@ INTERRUPTED = 130
 
 
 def interrupt_each_place(
-    zygote: Zygote,  # noqa: F811
-    here: Path,  # noqa: F811
+    zygote: Zygote,
+    here: Path,
     argv: list[str],
     result: str,
     is_there: Callable[[Path], bool],
@@ -53,7 +54,7 @@ def last_or_all(last: int) -> pytest.MarkDecorator:
 
 
 @last_or_all(18)
-def test_cluster_that_replaces_a_run(zygote: Zygote, here: Path, last: int | None) -> None:  # noqa: F811
+def test_cluster_that_replaces_a_run(zygote: Zygote, here: Path, last: int | None) -> None:
     argv = ["cluster", "photos", "--out", "run", *SMALL]
     done(zygote.run([*argv, "--tau", "0.5"], here))
     interrupt_each_place(
@@ -62,7 +63,7 @@ def test_cluster_that_replaces_a_run(zygote: Zygote, here: Path, last: int | Non
 
 
 @last_or_all(42)
-def test_assign(zygote: Zygote, here: Path, last: int | None) -> None:  # noqa: F811
+def test_assign(zygote: Zygote, here: Path, last: int | None) -> None:
     done(zygote.run(["cluster", "photos", "--out", "run", *SMALL], here))
     page = (here / "run" / "report.html").read_bytes()
     interrupt_each_place(
@@ -76,7 +77,7 @@ def test_assign(zygote: Zygote, here: Path, last: int | None) -> None:  # noqa: 
 
 
 @last_or_all(12)
-def test_export(zygote: Zygote, here: Path, last: int | None) -> None:  # noqa: F811
+def test_export(zygote: Zygote, here: Path, last: int | None) -> None:
     images = sorted(path.relative_to(here) for path in here.glob("photos/*/*.png"))
     rows = "".join(f"{path},{number % 2},{'ab'[number % 2]},0\n" for number, path in enumerate(images))
     (here / "labels.csv").write_text(f"path,cluster,label,unsure\n{rows}")
@@ -85,7 +86,7 @@ def test_export(zygote: Zygote, here: Path, last: int | None) -> None:  # noqa: 
 
 
 @last_or_all(60)
-def test_fit(zygote: Zygote, here: Path, last: int | None) -> None:  # noqa: F811
+def test_fit(zygote: Zygote, here: Path, last: int | None) -> None:
     def is_there(work: Path) -> bool:
         table = work / "out" / "assignments.csv"
         return table.exists() and len(list(csv.reader(table.read_text().splitlines()))) == 7

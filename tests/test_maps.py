@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from commands import ROOT, SMALL, refused
+from commands import ROOT, refused
 from lightning import Trainer
 from PIL import Image
 
@@ -284,13 +284,13 @@ def test_masks_as_maps_rank_patches_as_mask_weights_do(product: Path) -> None:
 
 
 def test_cluster_takes_maps(photos: Path) -> None:
-    main(["cluster", str(photos), "--maps", str(save_maps(photos)), "--clusters", "3", *SMALL])
+    main(["cluster", str(photos), "--maps", str(save_maps(photos)), "--clusters", "3", "--image-size", "64"])
     assert "patches that the anomaly maps of maps mark" in Path("photos-clusters/report.html").read_text()
 
 
 def test_bad_maps_end_in_one_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = save_maps(photos)
-    argv = ["cluster", str(photos), "--maps", str(maps), *SMALL]
+    argv = ["cluster", str(photos), "--maps", str(maps), "--image-size", "64"]
     assert "two ways to weigh patches" in refused([*argv, "--normal", str(photos / "good")], capsys)
     np.save(maps / "bar" / "3.npy", np.full((4, 4), np.nan))
     assert "'maps/bar/3.npy' holds values that are NaN or infinite" in refused(argv, capsys)

@@ -97,7 +97,7 @@ def ten_lines() -> str:
 
 @pytest.mark.parametrize(
     "method",
-    [["--method", "paper"], ["--views", "1"], pytest.param(["--views", "8"], marks=pytest.mark.slow)],
+    [["--method", "paper"], *(pytest.param(["--views", views], marks=pytest.mark.slow) for views in ("1", "8"))],
     ids=["paper", "default in one view", "default in eight views"],
 )
 def test_the_lines_of_the_docs_tell_the_clusters_of_pytorch(

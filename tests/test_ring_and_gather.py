@@ -73,7 +73,6 @@ def of_three(rank: int, world: int) -> None:
     repetitions_are_dropped(rank, world)
 
 
-# Processes take most of a minute to begin, and what they check a second.
 @pytest.mark.parametrize(("checks", "world"), [(of_two, 2), (of_three, 3)])
 def test_several_processes(checks: Callable[[int, int], None], world: int, tmp_path: Path) -> None:
     run(checks, world, tmp_path)

@@ -49,6 +49,6 @@ class ClustererOfRows(AnomalyClusterer):
         return tags
 
 
-@parametrize_with_checks([ClustererOfRows(2, image_size=32)])
+@parametrize_with_checks([ClustererOfRows(2, image_size=32, views=1)])
 def test_scikit_learn_finds_nothing(estimator, check) -> None:
     check(estimator)

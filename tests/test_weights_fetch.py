@@ -60,7 +60,8 @@ def error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("network", [NETWORK, pytest.param("wide_resnet50_2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [NETWORK, "wide_resnet50_2"])
 def test_a_carried_folder_works_offline(network: str, hub: Hub, tmp_path: Path, flat_photos: Path) -> None:
     weights = save(timm.create_model(network).state_dict())
     hub.files[published(network).repository, "model.safetensors"] = weights

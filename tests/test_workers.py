@@ -35,6 +35,7 @@ def one_batch(photos: Path, temporary: Path, *, workers: int) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform == "win32" or sys.version_info >= (3, 14), reason="Python puts these sockets elsewhere"
 )

@@ -60,14 +60,14 @@ def positions_or_unknown(index: Labels | None, beside: Tensor) -> Labels:
     return torch.full((len(beside),), -1, dtype=torch.long, device=beside.device) if index is None else index
 
 
-def each_once(index: list[Tensor], *states: list[Tensor]) -> tuple[Tensor, ...]:
+def each_once(index: list[Tensor] | Tensor, *states: list[Tensor] | Tensor) -> tuple[Tensor, ...]:
     """What a metric accumulated, in the order of `index`; of samples with the same index only the first.
 
     A distributed sampler repeats samples to fill up. An index below zero is unknown and never counts as repeated.
 
     Args:
-        index: positions in the data set, one tensor a batch.
-        states: what was accumulated beside them.
+        index: positions in the data set, one tensor a batch; one of all where processes have exchanged them.
+        states: what was accumulated beside them, in the same form.
 
     Returns:
         One tensor for each state.
