@@ -45,17 +45,30 @@ const FIELDS = {
 };
 
 export function checkedDecisions(list) {
-  if (!Array.isArray(list)) throw new Error(t("no_decisions"));
-  const labels = labelsOfTheRun(), until = Date.now() + 1000 * MOST_SECONDS;
-  return list.map((decision, i) => {
-    if (Date.now() > until) throw new Error(t("too_long", { n: list.length, seconds: MOST_SECONDS }));
-    const checked = checkedDecision(decision, labels, i + 1);
-    follow(labels, checked);
-    return checked;
-  });
+  const { decisions, error } = rightOnes(list);
+  if (error) throw error;
+  return decisions;
 }
 
-function checkedDecision(decision, labels, number) {
+// Those before the first that is wrong, and what is wrong with it; null where all are right.
+export function rightOnes(list) {
+  const labels = labelsOfTheRun(), until = Date.now() + 1000 * MOST_SECONDS, decisions = [];
+  try {
+    if (!Array.isArray(list)) throw new Error(t("no_decisions"));
+    for (const decision of list) {
+      if (Date.now() > until) throw new Error(t("too_long", { n: list.length, seconds: MOST_SECONDS }));
+      const checked = checkedDecision(decision, labels, decisions.length + 1);
+      follow(labels, checked);
+      decisions.push(checked);
+    }
+  } catch (error) {
+    return { decisions, error };
+  }
+  return { decisions, error: null };
+}
+
+// Labels are those before the decision; its number is told where it is wrong.
+export function checkedDecision(decision, labels, number) {
   if (!Object.hasOwn(FIELDS, decision?.do)) {
     throw new Error(t("wrong_decision", { number, allowed: Object.keys(FIELDS).join(", ") }));
   }

@@ -37,7 +37,7 @@ function toNextName(section = null) {
 function mergeClusters(from, into) {
   const labels = currentLabels();
   decide({ do: "merge", from, into }, t("merged", { from: titleOf(labels, from), into: titleOf(labels, into) }));
-  sectionOf(into).querySelector(".naming").focus({ preventScroll: true });
+  sectionOf(into)?.querySelector(".naming").focus({ preventScroll: true });
 }
 
 function splitCluster(cluster) {
@@ -50,8 +50,9 @@ function splitCluster(cluster) {
 main.addEventListener("change", ({ target }) => {
   if (target.matches(".naming")) nameCluster(clusterOf(target), target.value.trim());
 });
-main.addEventListener("keydown", ({ key, target }) => {
-  if (key !== "Enter" || !target.matches(".naming")) return;
+main.addEventListener("keydown", ({ key, isComposing, target }) => {
+  // Where letters are composed, Enter ends a word, not the name.
+  if (key !== "Enter" || isComposing || !target.matches(".naming")) return;
   nameCluster(clusterOf(target), target.value.trim());
   toNextName(target.closest("section"));
 });

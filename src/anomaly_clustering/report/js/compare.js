@@ -49,6 +49,11 @@ function showBoth() {
   document.getElementById("merge-name").textContent = name ? t("merged_name", { name }) : t("merged_no_name");
 }
 
+// The clusters may be others once something was undone, or decided in another window.
+export function leaveComparison() {
+  if (dialog.open) dialog.close();
+}
+
 chooser.addEventListener("change", showBoth);
 chooser.addEventListener("keydown", ({ key }) => { if (key === "Enter") agree(); });
 document.getElementById("merge").addEventListener("click", agree);

@@ -13,8 +13,14 @@ export function showCut() {
   preview(currentK());
 }
 
+// The last decision on all clusters at once: a cut of the tree, or labels that were loaded.
+const lastOnAll = () => currentDecisions().findLast((decision) => ["cut", "take"].includes(decision.do));
+
 function currentK() {
-  return currentDecisions().findLast((decision) => decision.do === "cut")?.k ?? run.numClusters;
+  const last = lastOnAll();
+  if (last?.do !== "take") return last?.k ?? run.numClusters;
+  const clusters = new Set(last.clusters.filter((cluster) => cluster !== null && cluster >= 0));
+  return Math.min(Math.max(1, clusters.size), numLeaves);
 }
 
 function preview(k) {
@@ -24,8 +30,10 @@ function preview(k) {
 }
 
 function cutInto(asked) {
-  const k = Math.min(Math.max(1, Math.round(Number(asked)) || 1), numLeaves);
-  if (k === currentK() && currentDecisions().length) preview(k);
+  const number = Math.round(Number(asked));
+  if (!(number >= 1)) return preview(currentK());  // An empty field, or none of the numbers that there can be.
+  const k = Math.min(number, numLeaves), isCut = currentDecisions().length > 0 && lastOnAll()?.do !== "take";
+  if (k === currentK() && isCut) preview(k);
   else decide({ do: "cut", k }, t("cut_into", { n: k }));
 }
 

@@ -5,6 +5,7 @@ import { isFiltered, scoreOf, wanted } from "report/filter.js";
 import { showAll, sortAll } from "report/gallery.js";
 import { offerColumns, valuesAsked } from "report/metadata-filter.js";
 import { run } from "report/run.js";
+import { showSelectionBar } from "report/selection-bar.js";
 import { t } from "report/texts.js";
 import { takesLetters } from "report/typing.js";
 
@@ -38,6 +39,7 @@ export function showFilter() {
 function tell(count) {
   said.textContent = count === null ? "" : t("found", { n: count, all: run.paths.length });
   field("clear").hidden = count === null;
+  showSelectionBar();
 }
 
 function numberIn(name) {

@@ -1,6 +1,6 @@
 // Decisions as they are made: kept over a reload, undone and made again. The labels follow from them anew each time.
 
-import { checkedDecisions } from "report/checked-decisions.js";
+import { checkedDecision, checkedDecisions, rightOnes } from "report/checked-decisions.js";
 import { labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
@@ -9,17 +9,22 @@ import { t } from "report/texts.js";
 // What the page itself brings along does not mix with what the browser keeps of the page without it.
 const PLAIN_STORE = `anomaly-clustering ${run.key}`;
 const STORE = run.given ? `${PLAIN_STORE} ${run.given.id}` : PLAIN_STORE;
+const REPLACED = `${STORE} replaced`;
 const listeners = [];
 // As this window has read or written it last; another one may have written since.
 let stored = null;
+// Another window has kept what this page cannot read, as that of a newer report: what it has kept stays.
+let isBehind = false;
 let decisions = remembered();
 let undone = [];
 // What loaded labels have replaced, and how many decisions these were.
-let replaced = replacedByGiven();
+let replaced = stored === null ? replacedByGiven() : rememberedReplaced();
 let labels = labelsAfter(decisions);
 
 addEventListener("storage", (event) => {
-  if (event.key === STORE && followed()) changed(t("another_window"), { do: "cut" }, { keep: false });
+  if (event.key !== STORE) return;
+  if (followed()) changed(t("another_window"), { do: "cut" }, { keep: false });
+  else if (isBehind) say(t("reload"));
 });
 
 export const currentDecisions = () => decisions;
@@ -32,8 +37,16 @@ export function onChange(listener) {
   listeners.push(listener);
 }
 
+// Only what the labels allow as they are now: a field or a dialog may be of a cluster that is gone.
 export function decide(decision, said) {
-  followed();
+  if (followed()) changed(t("another_window"), { do: "cut" }, { keep: false });
+  if (refused()) return;
+  try {
+    checkedDecision(decision, labels, decisions.length + 1);
+  } catch {
+    say(t("is_gone"));
+    return;
+  }
   decisions.push(decision);
   undone = [];
   changed(said, decision);
@@ -41,7 +54,7 @@ export function decide(decision, said) {
 
 export function undo() {
   followed();
-  if (!canUndo()) return;
+  if (refused() || !canUndo()) return;
   const last = replaced.at(-1);
   if (last && decisions.length <= last.length) {
     undone.push({ loaded: decisions });
@@ -56,7 +69,7 @@ export function undo() {
 
 export function redo() {
   followed();
-  if (!canRedo()) return;
+  if (refused() || !canRedo()) return;
   const decision = undone.pop();
   if (decision.loaded) {
     replaceBy(decision.loaded, undone);
@@ -70,7 +83,12 @@ export function redo() {
 export function takeOver(list) {
   const loaded = checkedDecisions(list);
   followed();
-  replaceBy(loaded, []);
+  if (!refused()) replaceBy(loaded, []);
+}
+
+function refused() {
+  if (isBehind) say(t("reload"));
+  return isBehind;
 }
 
 function replaceBy(loaded, toRedo) {
@@ -90,9 +108,13 @@ function followed() {
     return false;
   }
   if (kept === null || kept === stored) return false;
-  decisions = remembered();
-  undone = [];
-  replaced = [];
+  try {
+    decisions = checkedDecisions(JSON.parse(kept));
+  } catch {
+    isBehind = true;
+    return false;
+  }
+  [isBehind, stored, undone, replaced] = [false, kept, [], rememberedReplaced()];
   return true;
 }
 
@@ -101,11 +123,25 @@ function remembered() {
   try {
     kept = localStorage.getItem(STORE);
     stored = kept;
-    if (kept !== null) return checkedDecisions(JSON.parse(kept));
+    if (kept !== null) {
+      const right = rightOnes(JSON.parse(kept));
+      if (right.error) setAside(kept, right.error);
+      if (right.decisions.length || !right.error) return right.decisions;
+    }
   } catch (error) {
     if (kept !== null) setAside(kept, error);
   }
   return given();
+}
+
+function rememberedReplaced() {
+  try {
+    return JSON.parse(localStorage.getItem(REPLACED) ?? "[]").map(({ decisions: before, length }) => (
+      { decisions: checkedDecisions(before), length: Number(length) }
+    ));
+  } catch {
+    return [];
+  }
 }
 
 // What labels in the page a person cannot mend here: the page opens without them, and says why.
@@ -120,7 +156,7 @@ function given() {
 
 // To open a page with labels is to load these: Undo leads to what this browser has kept of the page without them.
 function replacedByGiven() {
-  if (!run.given || stored !== null) return [];
+  if (!run.given) return [];
   try {
     const before = checkedDecisions(JSON.parse(localStorage.getItem(PLAIN_STORE) ?? "[]"));
     return before.length ? [{ decisions: before, length: decisions.length }] : [];
@@ -129,10 +165,12 @@ function replacedByGiven() {
   }
 }
 
-// The next decision would take its place.
+// The next decision would take its place. What was set aside before stays as well.
 function setAside(kept, error) {
   try {
-    localStorage.setItem(`${STORE} set aside`, kept);
+    let place = `${STORE} set aside`;
+    for (let n = 2; ![null, kept].includes(localStorage.getItem(place)); n += 1) place = `${STORE} set aside ${n}`;
+    localStorage.setItem(place, kept);
     say(t("set_aside", { why: error.message }));
   } catch {
     say(t("set_aside_in_vain", { why: error.message }));
@@ -144,10 +182,18 @@ function changed(said, decision, { keep = true } = {}) {
   for (const listener of listeners) listener(decision);
   let kept = "";
   try {
-    stored = JSON.stringify(decisions);
-    if (keep) localStorage.setItem(STORE, stored);
+    if (keep) store();
   } catch {
     kept = ` ${t("keeps_nothing")}`;
   }
   say(said + kept);
+}
+
+// Only what is kept counts as read: else what was kept before would be taken for another window's.
+function store() {
+  const text = JSON.stringify(decisions);
+  if (replaced.length) localStorage.setItem(REPLACED, JSON.stringify(replaced));
+  else localStorage.removeItem(REPLACED);
+  localStorage.setItem(STORE, text);
+  stored = text;
 }

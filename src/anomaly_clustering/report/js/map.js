@@ -1,6 +1,7 @@
 // The images as points in the plane: neighbours look alike to the network. Points can be looked at, opened and framed.
 
 import { photoOf } from "report/figures.js";
+import { isWanted } from "report/filter.js";
 import { currentLabels } from "report/history.js";
 import { hueOf } from "report/hue.js";
 import { UNKNOWN } from "report/labels.js";
@@ -113,8 +114,10 @@ canvas.addEventListener("pointerup", ({ offsetX, offsetY }) => {
       const [x, y] = pointAt(places[i]);
       return x >= left && x <= right && y >= top && y <= bottom;
     };
+    const labels = currentLabels();
     unselect();
-    select([...places.keys()].filter(inside), true);
+    // What a filter hides would be decided on unseen.
+    select([...places.keys()].filter((i) => inside(i) && isWanted(i, labels)), true);
   }
   drawMap();
 });

@@ -3,7 +3,9 @@
 import { hasAlike } from "report/alike.js";
 import { clusterOptions } from "report/cluster-options.js";
 import { focusTile, lastFocusedImage } from "report/figures.js";
+import { isWanted } from "report/filter.js";
 import { bring } from "report/gallery.js";
+import { currentLabels } from "report/history.js";
 import { exclude, moveTo, toggleUnsure } from "report/image-decisions.js";
 import { selectedImages, unselect } from "report/selection.js";
 import { showSimilar } from "report/similar.js";
@@ -14,9 +16,11 @@ const targets = document.getElementById("move-to");
 const moveButton = document.getElementById("move"), likeButton = document.getElementById("like-selected");
 
 export function showSelectionBar() {
-  const count = selectedImages().length;
+  const labels = currentLabels(), selected = selectedImages(), count = selected.length;
+  const hidden = selected.filter((i) => !isWanted(i, labels)).length;
   bar.hidden = !count;
-  document.getElementById("selection-text").textContent = t("selected", { n: count });
+  document.getElementById("selection-text").textContent =
+    t("selected", { n: count }) + (hidden ? `, ${t("selected_hidden", { n: hidden })}` : "");
   likeButton.hidden = count !== 1 || !hasAlike;
 }
 

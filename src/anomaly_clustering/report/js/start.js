@@ -11,6 +11,7 @@ import "report/thumbnail-size.js";
 import "report/tiles.js";
 
 import { offerNames } from "report/cluster-decisions.js";
+import { leaveComparison } from "report/compare.js";
 import { drawCurves } from "report/curves.js";
 import { showCut } from "report/cut.js";
 import { showFilter } from "report/filter-bar.js";
@@ -26,10 +27,11 @@ import { drawSimilar, markSimilar } from "report/similar.js";
 import { drawSummary } from "report/summary.js";
 import { onLanguage, startTranslated } from "report/texts.js";
 import { showUndo } from "report/undo.js";
+import { showViewAgain } from "report/view.js";
 
 const shows = [
   ...[arrange, showNavigation, showFilter, offerTargets, offerNames, showProgress, showUndo, showCut, drawMap],
-  ...[drawSimilar, drawSummary, drawCounts, showSelectionBar],
+  ...[drawSimilar, drawSummary, drawCounts, showSelectionBar, leaveComparison, showViewAgain],
 ];
 startTranslated();
 drawCurves();

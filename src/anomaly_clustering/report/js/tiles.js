@@ -27,8 +27,10 @@ main.addEventListener("click", (event) => {
   if (!tile) return;
   const figure = tile.closest("figure"), i = imageOf(figure);
   if (event.shiftKey) selectRange(i);
-  else if (event.ctrlKey || event.metaKey) select([i], !isSelected(i));
-  else openView(i);
+  else if (event.ctrlKey || event.metaKey) {
+    rangeStart = i;
+    select([i], !isSelected(i));
+  } else openView(i);
 });
 
 main.addEventListener("keydown", (event) => {
@@ -112,6 +114,8 @@ function focusOn(image, before = null) {
 
 function selectRange(image) {
   const all = shownIn(sectionOf(currentLabels().of[image]));
+  // A range is of one gallery.
+  if (!all.includes(rangeStart)) rangeStart = image;
   const [first, last] = [all.indexOf(rangeStart), all.indexOf(image)].sort((a, b) => a - b);
-  select(all.slice(Math.max(0, first), last + 1), true);
+  select(all.slice(first, last + 1), true);
 }

@@ -25,6 +25,10 @@ export function openView(image) {
   view.showModal();
 }
 
+export function showViewAgain() {
+  if (view.open) show(imageShown);
+}
+
 function show(image) {
   imageShown = image;
   const labels = currentLabels();
@@ -127,12 +131,9 @@ view.addEventListener("keydown", (event) => {
     "-": () => zoom(Number(zoomSlider.value) - 1),
     s: () => leaveTo(showSimilar),
     r: () => leaveTo((image) => exclude([image])),
-    u: () => {
-      toggleUnsure([imageShown]);
-      show(imageShown);
-    },
+    u: () => toggleUnsure([imageShown]),
   };
-  if (!keys[event.key]) return;
+  if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   keys[event.key]();
 });
