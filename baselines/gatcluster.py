@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from baselines import views
+from baselines.at_hand import AtHand
 from baselines.decoded import Decoded, decode
 from baselines.draws import ORDER, Draws
 from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
@@ -123,7 +124,7 @@ def transformed_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bo
     )
 
 
-class GATCluster(LightningModule):
+class GATCluster(AtHand, LightningModule):
     """Clustering with Gaussian attention. Run it with `fit`; one step of the trainer is one iteration of the authors.
 
     An iteration takes a batch of images, derives targets from them, and learns from their transformed views in several
@@ -179,7 +180,6 @@ class GATCluster(LightningModule):
         self.automatic_optimization = False
         self.evaluation = Evaluation()
         self.losses: list[Tensor] = []
-        self.images: Decoded | None = None
 
     def configure_model(self) -> None:
         if hasattr(self, "network"):

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from baselines import views
+from baselines.at_hand import AtHand
 from baselines.decoded import Decoded, decode
 from baselines.draws import Draws
 from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
@@ -65,7 +66,7 @@ def second_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, r
     )
 
 
-class IIC(LightningModule):
+class IIC(AtHand, LightningModule):
     """Invariant information clustering. Run it with `fit`.
 
     One epoch of the trainer is one pass over the images with one of two heads: A clusters more finely than asked and
@@ -152,7 +153,6 @@ class IIC(LightningModule):
         # Of the sub-heads of head B, in the mean over the last pass with it.
         self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
         self.pass_losses: list[Tensor] = []
-        self.images: Decoded | None = None
         # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 

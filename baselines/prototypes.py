@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from anomaly_clustering.mic.presets import Preset
 from anomaly_clustering.system.attached import attached_data
+from baselines.at_hand import AtHand
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
 from baselines.features import Standardised, read_features
 from baselines.global_batch import precise, training_seed, world_size
@@ -84,7 +85,7 @@ def swapped_loss(
     return -(targets * predicted.flip(0)).sum(-1).mean(-1).mean(0)
 
 
-class Prototypes(LightningModule):
+class Prototypes(AtHand, LightningModule):
     """Prototypes on the embeddings of weighted regions, by self-labelling. Run it with `fit`, on one device.
 
     Args:
@@ -133,7 +134,6 @@ class Prototypes(LightningModule):
         self.save_hyperparameters()
         self.options: Any = self.hparams
         self.evaluation = Evaluation()
-        self.clean: Tensor | None = None
         self.training_seed = 0
         self.epoch_losses: list[Tensor] = []
         self.head: Tensor
@@ -145,22 +145,23 @@ class Prototypes(LightningModule):
     # Before training: embeddings and neighbours, which do not change.
 
     def configure_model(self) -> None:
-        if hasattr(self, "heads"):
-            return
-        options = self.options
+        options, is_made = self.options, hasattr(self, "heads")
         if self._trainer is not None:
-            options.num_clusters = known_num_clusters(self, options.num_clusters)
+            if not is_made:
+                options.num_clusters = known_num_clusters(self, options.num_clusters)
             self.clean = self._embeddings()
             options.dim = self.clean.shape[1]
+        if is_made:
+            return
         self.standardised = Standardised(options.dim, length=options.dim**0.5)
         self.heads = UnitHeads(options.dim, options.num_clusters, options.heads)
 
     def _embeddings(self) -> Float[Tensor, "n d"]:
         options = self.options
-        if options.features:
-            return read_features(Path(options.features), num_images(self))
         if world_size() > 1:
             raise ValueError("regions are found, and heads trained, on one device: leave trainer.devices at 1")
+        if options.features:
+            return read_features(Path(options.features), num_images(self))
         given = {name: options[name] for name in ("backbone", "layer", "checkpoint", "tau", "cache", "seed")}
         data = attached_data(self.trainer)
         return region_embeddings(data, options.embedding, num_clusters=options.num_clusters, **given)

@@ -19,17 +19,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from baselines import evaluation
+from baselines.at_hand import AtHand
 from baselines.decoded import decode
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
 from baselines.global_batch import precise, share_batch_norm, training_seed, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.pairs import known, seen, with_neighbour
-from baselines.scan_loss import scan_loss
+from baselines.scan_loss import losses_of_heads, scan_loss
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
 from baselines.views import Augmentation
 
 
-class SCAN(LightningModule):
+class SCAN(AtHand, LightningModule):
     """Semantic clustering by adopting nearest neighbours. Run it with `fit`, for `scan_epochs` + `selflabel_epochs`.
 
     Args:
@@ -99,14 +100,9 @@ class SCAN(LightningModule):
         self.evaluation = evaluation.Evaluation()
         self.head: Tensor
         self.register_buffer("head", torch.tensor(0))
-        # Int[Tensor, "n k"], Float[Tensor, "n d"] and Float[Tensor, "n v d"] from the start of a training:
-        self.neighbours: Any = None
-        # Features of all images: as they are, and augmented, where the network does not change.
-        self.clean: Any = None
-        self.bank: Any = None
+        self.neighbours: Any = None  # Int[Tensor, "n k"], from the start of a training.
         self.best: dict[str, Any] = {"loss": float("inf")}  # The epoch and head of step 2 that step 3 starts from.
         self.average = WeightAverage(ema, ema_decay)
-        self.images: Any = None  # Decoded, from the start of a training.
         self.seed = self.head_number = 0  # `head` in step 3, for which the device is not waited for.
         self.random_state = torch.get_rng_state()  # Lightning seeds anew before it starts several processes.
 
@@ -123,18 +119,24 @@ class SCAN(LightningModule):
     # Before training: heads, neighbours, and the features that will not change.
 
     def configure_model(self) -> None:
+        options = self.options
+        if self._trainer is not None and options.features:
+            self.clean = read_features(Path(options.features), evaluation.num_images(self))
+            options.dim = self.clean.shape[1]
         if hasattr(self, "heads"):
             return
-        options = self.options
         if self._trainer is not None:
             options.num_clusters = evaluation.known_num_clusters(self, options.num_clusters)
-            if options.features:
-                self.clean = read_features(Path(options.features), evaluation.num_images(self))
-                options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(int, self.encoder.channels)
         self.standardised = Standardised(channels)
         torch.set_rng_state(self.random_state)
         self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
+
+    def setup(self, stage: str) -> None:
+        """A training begins anew; one that is resumed gets its own from the checkpoint, which is read later."""
+        super().setup(stage)
+        if stage == "fit":
+            self.neighbours, self.best, self.average.tensors = None, {"loss": float("inf")}, {}
 
     def on_fit_start(self) -> None:
         options, self.seed = self.options, training_seed(self)
@@ -149,7 +151,6 @@ class SCAN(LightningModule):
             self.images = decode(self)
             if self.network_is_fixed or self.neighbours is None:
                 self.clean = frozen_features(self.encoder, self.images, "none", crop=options.crop)[:, 0]
-        # A training that is resumed has them in its checkpoint.
         if self.neighbours is None:
             k = num_neighbours(options.neighbours, evaluation.num_images(self), options.num_clusters)
             self.neighbours = nearest_neighbours(self.clean, k)
@@ -265,20 +266,19 @@ class SCAN(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        if self.trainer.sanity_checking or self.neighbours is None or len(images["index"]) < len(self.neighbours):
-            return  # Before training, or on a part of the images.
-        # Each image with itself and its five nearest; both terms weigh alike here.
-        near = self.neighbours[:, :6].to(self.device)
-        heads = images["probabilities"].unbind(1)
-        pairs = ((p.repeat_interleave(near.shape[1], 0), p[near.flatten()]) for p in heads)
-        losses = torch.stack([scan_loss(*pair, entropy_weight=1.0) for pair in pairs])
-        if self.stage == 0:
-            self.head.copy_(losses.argmin())
-            self._remember(losses)
-        best = int(self.head)
-        self.evaluation.log_scores(self, heads[best].argmax(1), images, losses[best])
+        if self.trainer.sanity_checking or self.neighbours is None:
+            return  # Before training.
+        labels, is_part = images["probabilities"].argmax(2), len(images["index"]) != len(self.neighbours)
+        if is_part:  # Or others.
+            losses = torch.full((self.options.heads,), torch.inf, device=self.device)
+        else:
+            losses = losses_of_heads(images["probabilities"], self.neighbours[:, :6].to(self.device))
+            if self.stage == 0:
+                self.head.copy_(losses.argmin())
+                self._remember(losses)
+        self.evaluation.log_scores(self, labels[:, self.head], images, losses[self.head])
         self.log("stage", float(self.stage))
-        if (images["target"] >= 0).all():
+        if not is_part and (images["target"] >= 0).all():
             self.log("neighbour_purity", neighbour_purity(self.neighbours.to(self.device), images["target"]))
 
     def _remember(self, losses: Float[Tensor, " heads"]) -> None:

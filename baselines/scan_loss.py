@@ -5,7 +5,7 @@ Van Gansbeke et al., ECCV 2020, section 2.2.
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Probabilities = Float[Tensor, "n k"]
@@ -26,3 +26,17 @@ def entropy_of_mean(probabilities: Probabilities) -> Float[Tensor, ""]:
 def scan_loss(anchors: Probabilities, neighbours: Probabilities, entropy_weight: float = 5.0) -> Float[Tensor, ""]:
     """Neighbours agree, clusters are equally large (Eq. 2)."""
     return consistency(anchors, neighbours) - entropy_weight * entropy_of_mean(anchors)
+
+
+def losses_of_heads(
+    probabilities: Float[Tensor, "n heads k"], neighbours: Int[Tensor, "n near"]
+) -> Float[Tensor, " heads"]:
+    """The loss of each head on images with the nearest of them, by which heads are compared; both terms weigh alike.
+
+    Args:
+        probabilities: of all images by each head.
+        neighbours: positions of the nearest images, each image itself among them.
+    """
+    anchors, others = probabilities.repeat_interleave(neighbours.shape[1], 0), probabilities[neighbours.flatten()]
+    pairs = zip(anchors.unbind(1), others.unbind(1), strict=True)
+    return torch.stack([scan_loss(*pair, entropy_weight=1.0) for pair in pairs])

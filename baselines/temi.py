@@ -17,6 +17,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from baselines.at_hand import AtHand
 from baselines.decoded import decode
 from baselines.draws import Draws
 from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
@@ -67,7 +68,7 @@ class Heads(UnitHeads):
         return super().forward(features) * self.length
 
 
-class TEMI(LightningModule):
+class TEMI(AtHand, LightningModule):
     """Clustering heads on frozen features. Run it with `fit`.
 
     Args:
@@ -121,7 +122,6 @@ class TEMI(LightningModule):
         self.register_buffer("head", torch.tensor(0))
         # Of the heads, in the mean over the last epoch.
         self.register_buffer("losses", torch.full((heads,), torch.inf))
-        self.clean: Tensor | None = None
         self.seed = 0
         self.epoch_losses: list[Tensor] = []
         # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
@@ -130,14 +130,14 @@ class TEMI(LightningModule):
     # Before training: features and neighbours, which do not change.
 
     def configure_model(self) -> None:
+        options = self.options
+        if self._trainer is not None and options.features:
+            self.clean = read_features(Path(options.features), num_images(self))
+            options.dim = self.clean.shape[1]
         if hasattr(self, "student"):
             return
-        options = self.options
         if self._trainer is not None:
             options.num_clusters = known_num_clusters(self, options.num_clusters)
-            if options.features:
-                self.clean = read_features(Path(options.features), num_images(self))
-                options.dim = self.clean.shape[1]
         channels = options.dim if options.features else cast(Pooled, self.encoder).channels
         self.standardised = Standardised(channels, length=channels**0.5)
         torch.set_rng_state(self.random_state)
