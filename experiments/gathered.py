@@ -1,7 +1,7 @@
 """Finished runs in, of this machine and of others; one file of them all, of which the report is written, out.
 
-The file is compressed by xz; each line is a run as JSON, as `KEY.json` of a store has it but for digits of its metrics
-beyond the sixth, which take a sixth of the file and are not printed; runs are in the order of their keys.
+The file is compressed by xz; each line is a run as JSON, as `KEY.json` of a store has it but for digits of its scores
+beyond the fifth, which take a quarter of the file and are not printed; runs are in the order of their keys.
 A key stands for data and weights too, so these must be at hand for the report to tell of a run.
 """
 
@@ -15,8 +15,8 @@ from anomaly_clustering.system.files import whole_file
 from experiments.cells import Store, is_record
 
 Record = Mapping[str, Any]
-# Of a metric behind the point, as scores of subsets have.
-DIGITS = 6
+# Of a score behind the point; tables print three.
+DIGITS = 5
 
 
 def read_gathered(file: Path) -> dict[str, Record]:
@@ -54,4 +54,11 @@ def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> No
 
 
 def _rounded(run: Record) -> Record:
-    return {**run, "metrics": {name: round(value, DIGITS) for name, value in run["metrics"].items()}}
+    return {**run, **{part: _short(run[part]) for part in ("metrics", "spreads") if part in run}}
+
+
+def _short(scores: Any) -> Any:
+    """Scores in mappings and lists of any depth, each with so many digits."""
+    if isinstance(scores, Mapping):
+        return {name: _short(value) for name, value in scores.items()}
+    return [_short(value) for value in scores] if isinstance(scores, list) else round(scores, DIGITS)

@@ -25,7 +25,13 @@ def report(root: Path, out: Path, *flags: str) -> int:
 
 @pytest.mark.usefixtures("root")
 def as_gathered(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {"metrics": {name: round(value, 6) for name, value in record["metrics"].items()}}
+    """Scores have five digits."""
+    metrics = {name: round(value, 5) for name, value in record["metrics"].items()}
+    spreads = {
+        metric: {over: [round(value, 5) for value in values] for over, values in found.items()}
+        for metric, found in record["spreads"].items()
+    }
+    return record | {"metrics": metrics, "spreads": spreads}
 
 
 def test_runs_of_two_machines_make_one_report(root: Path, tmp_path: Path) -> None:
