@@ -155,9 +155,9 @@ class TEMI(AtHand, LightningModule):
             self.clean = frozen_features(self.encoder, decode(self), "none", crop=options.crop)[:, 0]
         if options.standardise:
             self.standardised.fit(self.clean)
-        # The authors draw from the first k of the list, which the image itself heads.
+        # Others alone: an image beside itself teaches nothing, and the authors leave it out too.
         k = num_neighbours(options.neighbours, num_images(self), options.num_clusters)
-        self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, k)[:, :k]
+        self.neighbours: Int[Tensor, "n k"] = nearest_neighbours(self.clean, k)[:, 1:]
 
     def train_dataloader(self) -> DataLoader[Any]:
         size = self.options.batch_size
