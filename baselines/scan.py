@@ -273,7 +273,7 @@ class SCAN(AtHand, LightningModule):
             losses = torch.full((self.options.heads,), torch.inf, device=self.device)
         else:
             losses = losses_of_heads(images["probabilities"], self.neighbours[:, :6].to(self.device))
-            if self.stage == 0:
+            if self.stage == 0 and self.trainer.state.fn == "fit":  # Asked of other images, the head stays.
                 self.head.copy_(losses.argmin())
                 self._remember(losses)
         self.evaluation.log_scores(self, labels[:, self.head], images, losses[self.head])

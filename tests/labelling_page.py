@@ -32,6 +32,16 @@ def merge(tab, cluster: int, *, into: int) -> None:
     tab.locator("#merge").click()
 
 
+def frame_all(tab) -> None:
+    """Draw a frame on the map around all points."""
+    tab.get_by_role("link", name="Map").click()
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
+    tab.mouse.up()
+
+
 def saved(tab, button: str, folder: Path) -> Path:
     with tab.expect_download() as download:
         tab.locator(button).click()

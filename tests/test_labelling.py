@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelling_page import galleries, merge, name, progress, saved, section, tile
+from labelling_page import frame_all, galleries, merge, name, progress, saved, section, tile
 from PIL import Image
 from planted import planted
 
@@ -120,12 +120,7 @@ def test_keys_go_on_where_the_mouse_left_the_focus(open_report):
 
 def test_a_frame_on_the_map_is_moved_by_keys(open_report):
     tab = open_report(planted())
-    tab.get_by_role("link", name="Map").click()
-    box = tab.locator("#map").bounding_box()
-    tab.mouse.move(box["x"] + 2, box["y"] + 2)
-    tab.mouse.down()
-    tab.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
-    tab.mouse.up()
+    frame_all(tab)
     assert tab.locator("#selection-text").text_content() == "7 images selected"
     tab.keyboard.press("m")
     tab.keyboard.type("Cluster 3")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from labelling_page import galleries, name, progress, section, tile, titles
+from labelling_page import frame_all, galleries, name, progress, section, tile, titles
 from planted import planted
 
 from anomaly_clustering.report.page import write_report
@@ -142,12 +142,7 @@ def test_a_frame_on_the_map_takes_what_is_shown_and_what_a_filter_hides_is_told(
     tab = open_report(planted())
     name(tab, 2, "scratch")
     tab.locator("#find-names").select_option("unnamed")
-    tab.get_by_role("link", name="Map").click()
-    box = tab.locator("#map").bounding_box()
-    tab.mouse.move(box["x"] + 2, box["y"] + 2)
-    tab.mouse.down()
-    tab.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
-    tab.mouse.up()
+    frame_all(tab)
     text = tab.locator("#selection-text")
     assert text.text_content() == "3 images selected"
     tab.locator("#find-names").select_option("named")
