@@ -6,12 +6,11 @@ for ImageNet-10 (commit cf0e20f), as in 'Anomaly Clustering', Appendix C.1.
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from lightning import LightningModule
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
@@ -25,6 +24,7 @@ from baselines.draws import ORDER, Draws
 from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
+from baselines.options import COUNT, check_options
 from baselines.pixels import Plan
 from baselines.statistics import Statistics, in_any_order, measure_statistics
 
@@ -124,7 +124,7 @@ def transformed_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bo
     )
 
 
-class GATCluster(AtHand, LightningModule):
+class GATCluster(AtHand):
     """Clustering with Gaussian attention. Run it with `fit`; one step of the trainer is one iteration of the authors.
 
     An iteration takes a batch of images, derives targets from them, and learns from their transformed views in several
@@ -172,11 +172,10 @@ class GATCluster(AtHand, LightningModule):
         statistics: Statistics = "running",
     ):
         super().__init__()
-        if statistics not in get_args(Statistics):
-            raise ValueError(f"statistics must be one of {get_args(Statistics)}, got {statistics!r}")
         # All arguments above, which a checkpoint holds too.
         self.save_hyperparameters()
         self.options: Any = self.hparams
+        check_options(GATCluster, self.options, features=COUNT)
         self.automatic_optimization = False
         self.evaluation = Evaluation()
         self.losses: list[Tensor] = []

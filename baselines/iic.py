@@ -8,11 +8,10 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
@@ -25,6 +24,7 @@ from baselines.evaluation import Evaluation, known_num_clusters, prediction, sco
 from baselines.features import Pooled
 from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
 from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
+from baselines.options import SHARE, check_options
 from baselines.pixels import Plan
 from baselines.statistics import Statistics, in_any_order, measure_statistics
 from baselines.views import Drawn
@@ -66,7 +66,7 @@ def second_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, r
     )
 
 
-class IIC(AtHand, LightningModule):
+class IIC(AtHand):
     """Invariant information clustering. Run it with `fit`.
 
     One epoch of the trainer is one pass over the images with one of two heads: A clusters more finely than asked and
@@ -128,17 +128,12 @@ class IIC(AtHand, LightningModule):
         statistics: Statistics = "running",
     ):
         super().__init__()
-        choices = (("trunk", trunk, Trunk), ("input", input, Input), ("statistics", statistics, Statistics))
-        for name, value, known in choices:
-            if value not in get_args(known):
-                raise ValueError(f"{name} must be one of {get_args(known)}, got {value!r}")
         if pretrained and input != "rgb":
             raise ValueError(f"pretrained networks see colours: with {pretrained!r} input must be 'rgb', got {input!r}")
-        if not 0 < crop <= 1:
-            raise ValueError(f"crop is a share of the image above 0 and at most 1, got {crop}")
         # All arguments above, which a checkpoint holds too.
         self.save_hyperparameters()
         self.options: Any = self.hparams
+        check_options(IIC, self.options, crop=SHARE)
         if pretrained:
             network = Pooled(pretrained, checkpoint=Path(checkpoint) if checkpoint else None, frozen=False)
             self.trunk: nn.Module = network

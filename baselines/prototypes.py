@@ -20,7 +20,6 @@ from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
-from lightning import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -32,6 +31,7 @@ from baselines.features import Standardised, read_features
 from baselines.global_batch import precise, training_seed, world_size
 from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
+from baselines.options import check_options
 from baselines.pairs import with_neighbour
 from baselines.regions import region_embeddings
 
@@ -85,7 +85,7 @@ def swapped_loss(
     return -(targets * predicted.flip(0)).sum(-1).mean(-1).mean(0)
 
 
-class Prototypes(AtHand, LightningModule):
+class Prototypes(AtHand):
     """Prototypes on the embeddings of weighted regions, by self-labelling. Run it with `fit`, on one device.
 
     Args:
@@ -133,6 +133,7 @@ class Prototypes(AtHand, LightningModule):
         # All arguments above, which a checkpoint holds too.
         self.save_hyperparameters()
         self.options: Any = self.hparams
+        check_options(Prototypes, self.options)
         self.evaluation = Evaluation()
         self.training_seed = 0
         self.epoch_losses: list[Tensor] = []
@@ -150,11 +151,11 @@ class Prototypes(AtHand, LightningModule):
             if not is_made:
                 options.num_clusters = known_num_clusters(self, options.num_clusters)
             self.clean = self._embeddings()
-            options.dim = self.clean.shape[1]
-        if is_made:
+            self.dim = self.clean.shape[1]
+        if is_made or not self.dim:
             return
-        self.standardised = Standardised(options.dim, length=options.dim**0.5)
-        self.heads = UnitHeads(options.dim, options.num_clusters, options.heads)
+        self.standardised = Standardised(self.dim, length=self.dim**0.5)
+        self.heads = UnitHeads(self.dim, options.num_clusters, options.heads)
 
     def _embeddings(self) -> Float[Tensor, "n d"]:
         options = self.options

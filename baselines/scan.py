@@ -3,7 +3,6 @@
 SCAN (Van Gansbeke et al., ECCV 2020). Its step 1, self-supervised pretraining, is replaced by ImageNet weights as in
 'Anomaly Clustering', Appendix C.1. Step 2 learns heads such that neighbours agree and clusters are equally large; step
 3 learns from what is confident (self_labelling.py).
-
 Defaults are the authors' for ImageNet-50 (their `scan_imagenet_50` and `selflabel_imagenet_50`, commit 952ec31).
 """
 
@@ -14,7 +13,6 @@ from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -24,13 +22,14 @@ from baselines.decoded import decode
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
 from baselines.global_batch import precise, share_batch_norm, training_seed, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
+from baselines.options import check_options
 from baselines.pairs import known, seen, with_neighbour
 from baselines.scan_loss import losses_of_heads, scan_loss
 from baselines.self_labelling import Average, WeightAverage, self_label_loss
 from baselines.views import Augmentation
 
 
-class SCAN(AtHand, LightningModule):
+class SCAN(AtHand):
     """Semantic clustering by adopting nearest neighbours. Run it with `fit`, for `scan_epochs` + `selflabel_epochs`.
 
     Args:
@@ -49,8 +48,7 @@ class SCAN(AtHand, LightningModule):
         crop: side in pixels of what the network sees, of images resized to a square (the authors: the shorter side).
         batch_size: of all processes; at most the number of images. Where there are more, the tail is left out.
         optimizer, lr, weight_decay: and `batch_size` of step 2; with `selflabel_` before, of step 3.
-        threshold, class_balance: of step 3, see `self_label_loss`.
-        ema, ema_decay: moving average of weights in step 3, see `WeightAverage`.
+        threshold, class_balance, ema, ema_decay: of step 3, see `self_label_loss` and `WeightAverage`.
     """
 
     precision_on_gpus = "bf16-mixed"
@@ -93,6 +91,7 @@ class SCAN(AtHand, LightningModule):
         # All arguments above, which a checkpoint holds too.
         self.save_hyperparameters()
         self.options: Any = self.hparams
+        check_options(SCAN, self.options)
         self.automatic_optimization = False
         frozen = train == "heads" and not selflabel_epochs
         weights = Path(checkpoint) if checkpoint else None
@@ -122,12 +121,12 @@ class SCAN(AtHand, LightningModule):
         options = self.options
         if self._trainer is not None and options.features:
             self.clean = read_features(Path(options.features), evaluation.num_images(self))
-            options.dim = self.clean.shape[1]
-        if hasattr(self, "heads"):
+            self.dim = self.clean.shape[1]
+        if hasattr(self, "heads") or (options.features and not self.dim):
             return
         if self._trainer is not None:
             options.num_clusters = evaluation.known_num_clusters(self, options.num_clusters)
-        channels = options.dim if options.features else cast(int, self.encoder.channels)
+        channels = self.dim if options.features else cast(int, self.encoder.channels)
         self.standardised = Standardised(channels)
         torch.set_rng_state(self.random_state)
         self.heads = nn.ModuleList(nn.Linear(channels, options.num_clusters) for _ in range(options.heads))
@@ -296,5 +295,6 @@ class SCAN(AtHand, LightningModule):
         checkpoint["scan"] = {"neighbours": self.neighbours, "best": self.best, "average": self.average.tensors}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         kept, self.head_number = checkpoint["scan"], int(checkpoint["state_dict"]["head"])
         self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]

@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -25,6 +24,7 @@ from baselines.features import Pooled, Standardised, centre_crop, frozen_feature
 from baselines.global_batch import precise, training_seed, whole_batch
 from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
+from baselines.options import check_options
 
 Probabilities = Float[Tensor, "n k"]
 
@@ -32,8 +32,12 @@ Probabilities = Float[Tensor, "n k"]
 def pointwise_mutual_information(
     student: Probabilities, teacher: Probabilities, marginal: Float[Tensor, " k"], beta: float = 0.6
 ) -> Float[Tensor, " n"]:
-    """log sum_c (q_s(c|x) q_t(c|x'))^beta / q_t(c) of each pair; beta < 1 keeps clusters from dying out."""
-    return ((student * teacher).pow(beta) / marginal).sum(1).log()
+    """log sum_c (q_s(c|x) q_t(c|x'))^beta / q_t(c) of each pair; beta < 1 keeps clusters from dying out.
+
+    A product that underflows counts as next to nothing, where the slope of its root would be infinite.
+    """
+    shared = (student * teacher).clamp_min(torch.finfo(student.dtype).tiny)
+    return (shared.pow(beta) / marginal).sum(1).log()
 
 
 def pair_weight(first: Float[Tensor, "n heads k"], second: Float[Tensor, "n heads k"]) -> Float[Tensor, " n"]:
@@ -68,7 +72,7 @@ class Heads(UnitHeads):
         return super().forward(features) * self.length
 
 
-class TEMI(AtHand, LightningModule):
+class TEMI(AtHand):
     """Clustering heads on frozen features. Run it with `fit`.
 
     Args:
@@ -114,6 +118,7 @@ class TEMI(AtHand, LightningModule):
         # All arguments above, which a checkpoint holds too.
         self.save_hyperparameters()
         self.options: Any = self.hparams
+        check_options(TEMI, self.options)
         weights = Path(checkpoint) if checkpoint else None
         self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights)
         self.evaluation = Evaluation()
@@ -133,12 +138,12 @@ class TEMI(AtHand, LightningModule):
         options = self.options
         if self._trainer is not None and options.features:
             self.clean = read_features(Path(options.features), num_images(self))
-            options.dim = self.clean.shape[1]
-        if hasattr(self, "student"):
+            self.dim = self.clean.shape[1]
+        if hasattr(self, "student") or (options.features and not self.dim):
             return
         if self._trainer is not None:
             options.num_clusters = known_num_clusters(self, options.num_clusters)
-        channels = options.dim if options.features else cast(Pooled, self.encoder).channels
+        channels = self.dim if options.features else cast(Pooled, self.encoder).channels
         self.standardised = Standardised(channels, length=channels**0.5)
         torch.set_rng_state(self.random_state)
         self.student = Heads(channels, options.num_clusters, options.heads)

@@ -32,6 +32,18 @@ def test_with_beta_one_it_is_pointwise_mutual_information() -> None:
     assert torch.allclose(found, torch.tensor(expected), atol=1e-6)
 
 
+def test_what_underflows_has_gradients() -> None:
+    """At low temperatures, where two images are surely of unlike clusters."""
+    logits = torch.tensor([[200.0, 0.0, -9.0], [0.0, 200.0, -9.0]], requires_grad=True)
+    student = logits.softmax(1)
+    teacher = student.detach().flip(0)
+    loss = temi_loss((student, student), (teacher, teacher), torch.full((3,), 1 / 3), torch.ones(2))
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
 def test_pairs_weigh_by_how_the_teachers_of_all_heads_agree() -> None:
     same, other = torch.eye(2)[[0]], torch.eye(2)[[1]]
     first, second = torch.stack([same, same], 1), torch.stack([same, other], 1)
