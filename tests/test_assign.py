@@ -160,6 +160,10 @@ def test_bad_input_is_named_and_changes_nothing(
     Path("labels.csv").write_text("path,cluster,label,unsure\nflat/00.png,0,a,0\n")
     argv = ["assign", "flat", "--run", str(run), "--labels", "labels.csv"]
     assert "is not of this run: 14 of its images are not in it" in refused(argv, capsys)
+    of_a_larger_run = [f"{path},0,a,0" for path in [*(row["path"] for row in rows(run)), "flat/more.png"]]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *of_a_larger_run]))
+    for command in (argv, ["update", "--run", str(run), "--labels", "labels.csv"]):
+        assert "not of this run: it lists 'flat/more.png', which this run has not seen" in refused(command, capsys)
     make_image(Path("new/a.png"), 1, seed=20)
     main(["assign", "new", "--run", str(run)])
     make_image(Path("flat/a.png"), 2, seed=20).rename("flat/00.png")

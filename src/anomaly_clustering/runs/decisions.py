@@ -120,15 +120,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         ValueError: the labels are those of another run.
     """
     rows = {image.path: image for image in read_labels(file)}
-    missing = [path for path in run.paths if path not in rows]
-    if missing:
-        known = {*run.paths, *later.paths}
-        strange = [path for path in rows if path not in known]
-        slip = f"; it lists {str(strange[0])!r}, which this run has not seen" if strange else ""
-        raise ValueError(
-            f"{str(file)!r} is not of this run: {len(missing)} of its images are not in it, {str(missing[0])!r} for "
-            f"one{slip}"
-        )
+    _check_rows(rows, run, later, file)
     later_rows = _of_later(rows, later)
     marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
     held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
@@ -142,6 +134,20 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         unsure=[image for image, row in marked.items() if row.unsure],
         false_alarms=before.false_alarms,
     )
+
+
+def _check_rows(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages, file: Path) -> None:
+    """Fail unless each image of the run has a row, and each row is of an image that is known, or was by its content."""
+    known = {*run.paths, *later.paths, *later.copies}
+    missing = [path for path in run.paths if path not in rows]
+    strange = [path for path, row in rows.items() if path not in known and not row.content]
+    slips = []
+    if missing:
+        slips.append(f"{len(missing)} of its images are not in it, {str(missing[0])!r} for one")
+    if strange:
+        slips.append(f"it lists {str(strange[0])!r}, which this run has not seen")
+    if slips:
+        raise ValueError(f"{str(file)!r} is not of this run: {'; '.join(slips)}")
 
 
 def told_apart(digests: Sequence[str]) -> list[str]:
