@@ -61,6 +61,14 @@ def json_of(tab, folder: Path) -> Path:
     return file
 
 
+def ask(tab, field: str, value: str) -> None:
+    element = tab.locator(f"#find-{field}")
+    if field in ("text", "least", "most"):
+        element.fill(value)
+    else:
+        element.select_option(value)
+
+
 def progress(tab) -> str:
     return tab.locator("#progress-text").text_content()
 

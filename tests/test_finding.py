@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from labelling_page import galleries, name, progress, section, tile
+from labelling_page import ask, galleries, name, progress, section, tile
 from planted import many, planted
 from test_label_files import planted_alike
 
@@ -21,14 +21,6 @@ def shown(tab) -> set[int]:
             "[...document.querySelectorAll('figure')].filter(f => f.getClientRects().length).map(f => +f.dataset.index)"
         )
     )
-
-
-def ask(tab, field: str, value: str) -> None:
-    element = tab.locator(f"#find-{field}")
-    if field in ("text", "least", "most"):
-        element.fill(value)
-    else:
-        element.select_option(value)
 
 
 @pytest.mark.parametrize("width", [1280, 400])

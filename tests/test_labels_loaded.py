@@ -168,6 +168,34 @@ def test_what_loaded_labels_replace_comes_back_by_undo(open_report, tmp_path):
     assert titles(tab) == {"Cluster 0", "Cluster 2", "Cluster 3"}
 
 
+def test_labels_that_a_later_report_brings_along_say_what_they_take_the_place_of(browser, tmp_path):
+    """Those of the second report are decided on in the browser; a third one knows nothing of it."""
+    context = browser.new_context()
+    tab = context.new_page()
+    over = tab.get_by_text("in place of what you decided here last, which Undo brings back")
+
+    def opened(given: Given | None) -> None:
+        (tmp_path / "report.html").unlink(missing_ok=True)
+        write_report(tmp_path / "report.html", planted(given=given))
+        tab.goto((tmp_path / "report.html").as_uri())
+
+    clusters = planted().labels.tolist()
+    opened(None)
+    name(tab, 0, "dent")
+    opened(Given(clusters, {0: "dent"}))
+    assert titles(tab) == {"dent", "Cluster 2", "Cluster 3"}
+    assert over.count() == 0
+    name(tab, 2, "scratch")
+    opened(Given(clusters, {0: "dint"}))
+    over.wait_for()
+    assert titles(tab) == {"dint", "Cluster 2", "Cluster 3"}
+    tab.locator("#undo").click()
+    assert titles(tab) == {"dent", "scratch", "Cluster 3"}
+    tab.reload()
+    assert titles(tab) == {"dent", "scratch", "Cluster 3"}
+    context.close()
+
+
 def test_two_windows_lose_nothing_of_one_another(browser, tmp_path):
     write_report(tmp_path / "report.html", planted())
     context = browser.new_context()

@@ -1,7 +1,7 @@
 // Decisions as they are made: kept over a reload, undone and made again. The labels follow from them anew each time.
 
 import { checkedDecision, checkedDecisions, rightOnes } from "report/checked-decisions.js";
-import { labelsAfter } from "report/labels.js";
+import { areSame, labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
@@ -10,6 +10,8 @@ import { t } from "report/texts.js";
 const PLAIN_STORE = `anomaly-clustering ${run.key}`;
 const STORE = run.given ? `${PLAIN_STORE} ${run.given.id}` : PLAIN_STORE;
 const REPLACED = `${STORE} replaced`;
+// Which of them was written last: labels that a page brings along take the place of these.
+const LAST = `${PLAIN_STORE} last`;
 const listeners = [];
 // As this window has read or written it last; another one may have written since.
 let stored = null;
@@ -154,12 +156,15 @@ function given() {
   }
 }
 
-// To open a page with labels is to load these: Undo leads to what this browser has kept of the page without them.
+// To open a page with labels is to load these: Undo leads to what was decided last in this browser.
 function replacedByGiven() {
   if (!run.given) return [];
   try {
-    const before = checkedDecisions(JSON.parse(localStorage.getItem(PLAIN_STORE) ?? "[]"));
-    return before.length ? [{ decisions: before, length: decisions.length }] : [];
+    const last = localStorage.getItem(localStorage.getItem(LAST) ?? PLAIN_STORE);
+    const before = checkedDecisions(JSON.parse(last ?? "[]"));
+    if (!before.length) return [];
+    if (!areSame(labelsAfter(before), labelsAfter(decisions))) say(t("given_over"));
+    return [{ decisions: before, length: decisions.length }];
   } catch {
     return [];
   }
@@ -196,4 +201,5 @@ function store() {
   else localStorage.removeItem(REPLACED);
   localStorage.setItem(STORE, text);
   stored = text;
+  localStorage.setItem(LAST, STORE);
 }

@@ -144,6 +144,15 @@ function imagesByCluster(labels) {
   return images;
 }
 
+// Whether images are where they are, are marked as they are, and are called what they are in both.
+export function areSame(labels, others) {
+  const [told, asTold] = [labels, others].map(({ of, names, unsure, notIn }) => JSON.stringify([
+    of.map((cluster) => [cluster, names.get(cluster) ?? ""]),
+    of.map((_, i) => [unsure.has(i), [...notIn.get(i) ?? []].sort()]),
+  ]));
+  return told === asTold;
+}
+
 export const clustersOf = (labels) => labels.clusters;
 
 // Proposed groups, then from left to right under the dendrogram by the mean place; galleries.py does the same.

@@ -84,9 +84,11 @@ function useOriginal() {
   file.src = link.href;
 }
 
-// Through all galleries in the order of the page.
+// In all galleries, in the order of the page.
+const shownInAll = () => [...document.querySelectorAll("section[data-cluster]")].flatMap(shownIn);
+
 function walk(step) {
-  const order = [...document.querySelectorAll("section[data-cluster]")].flatMap(shownIn);
+  const order = shownInAll();
   if (!order.length) return;  // A filter may leave none.
   show(order[(order.indexOf(imageShown) + step + order.length) % order.length]);
 }
@@ -145,7 +147,10 @@ for (const pane of panes) {
 }
 view.addEventListener("close", () => {
   zoom(1);
-  const figure = leaves ? null : bring(imageShown);
+  // An image that the filter has hidden meanwhile leaves the focus to another one of its gallery, or of any.
+  const inGallery = shownIn(sectionOf(currentLabels().of[imageShown]));
+  const image = inGallery.includes(imageShown) ? imageShown : [...inGallery, ...shownInAll()][0];
+  const figure = leaves || image === undefined ? null : bring(image);
   leaves = false;
   if (figure) tileOf(figure).focus();
 });
