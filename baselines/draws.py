@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.utils.data import RandomSampler
+from torch.utils.data import DistributedSampler
 
 
 class Draws:
@@ -59,12 +59,17 @@ class Draws:
 ORDER = -1
 
 
-class InAnyOrder(RandomSampler):
+class InAnyOrder(DistributedSampler[int]):
     """Positions of images in an order that the seed and the epoch tell, so that a training goes on as if never ended.
+
+    Processes take turns in this order, so that their batches together are those of one; the first images come again
+    where there are not as many for each. Lightning puts an order of its own in the place of other samplers.
 
     Args:
         seed: of the training.
         total: how many images there are.
+        rank: number of the process.
+        world: how many there are.
 
     Example:
         >>> sampler = InAnyOrder(0, 5)
@@ -75,23 +80,18 @@ class InAnyOrder(RandomSampler):
         >>> sampler.set_epoch(0)
         >>> first == list(sampler)
         True
+        >>> first == [place for pair in zip(*(InAnyOrder(0, 5, rank, 2) for rank in range(2))) for place in pair][:5]
+        True
     """
 
-    def __init__(self, seed: int, total: int):
-        super().__init__(range(total))
-        self.seed, self.total, self.epoch = seed, total, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """What Lightning calls before each epoch.
-
-        Args:
-            epoch: that begins.
-        """
-        self.epoch = epoch
+    def __init__(self, seed: int, total: int, rank: int = 0, world: int = 1):
+        super().__init__(range(total), num_replicas=world, rank=rank)  # type: ignore[arg-type]
+        self.seed, self.total = seed, total
 
     def __iter__(self) -> Iterator[int]:
         places = torch.arange(self.total)
-        yield from Draws(self.seed, self.epoch, places, ORDER).uniform(1)[:, 0].argsort(stable=True).tolist()
+        order = Draws(self.seed, self.epoch, places, ORDER).uniform(1)[:, 0].argsort(stable=True).tolist()
+        yield from (order[i % self.total] for i in range(self.rank, self.total_size, self.num_replicas))
 
 
 def box(

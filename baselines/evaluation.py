@@ -14,7 +14,7 @@ from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.samples import each_once
 from anomaly_clustering.system.attached import attached_data
 from baselines.draws import InAnyOrder
-from baselines.global_batch import share, training_seed, whole_set
+from baselines.global_batch import rank, share, training_seed, whole_set, world_size
 
 
 class Evaluation(nn.Module):
@@ -143,7 +143,7 @@ def training_batches(
     return DataLoader(
         range(total),  # type: ignore[arg-type]
         share(batch_size, total),
-        sampler=InAnyOrder(training_seed(module), total),
+        sampler=InAnyOrder(training_seed(module), total, rank(), world_size()),
         drop_last=drop_last and total > batch_size,
         collate_fn=lambda positions: batch_of(torch.tensor(positions)),
     )

@@ -84,7 +84,7 @@ def gatcluster_loss(module: GATCluster, batch: dict[str, Tensor]) -> Tensor:
 def temi() -> TEMI:
     module = TEMI("embedded", num_clusters=3, heads=2)
     module.encoder = nn.Identity()
-    module.options.features, module.options.dim = "given", 8
+    module.options.features, module.dim = "given", 8
     module.configure_model()
     module.clean = torch.randn(N, 8).double()
     module.neighbours = nearest_neighbours(module.clean, 1)[:, 1:]
@@ -220,3 +220,21 @@ def test_a_killed_training_of_two_processes_goes_on(method: str, photos: Path, t
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == sorted(str(path) for path in photos.rglob("*.png"))
     assert len({row["cluster"] for row in rows}) == metrics["last"]["clusters_used"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["SCAN", "TEMI"])
+def test_two_processes_train_as_one_on_batches_that_are_less_than_all_images(
+    method: str, photos: Path, tmp_path: Path
+) -> None:
+    losses = []
+    for devices in ("1", "2"):
+        out = tmp_path / devices
+        steps = ["--model.scan_epochs", "3", "--model.selflabel_epochs", "0"] if method == "SCAN" else []
+        argv = fit(method, photos, out, "--trainer.max_epochs", "3", "--model.batch_size", "6", *steps)
+        argv[argv.index("--trainer.devices") + 1] = devices
+        subprocess.run(argv, cwd=ROOT, check=True, timeout=1200)
+        with (out / "epochs.csv").open(newline="") as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file)])
+    assert len(losses[0]) == 3
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
