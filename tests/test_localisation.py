@@ -205,3 +205,19 @@ def auroc_is_that_of_one_process(rank: int, world: int) -> None:
 
 def test_two_processes_find_the_auroc_of_one(tmp_path: Path) -> None:
     run(auroc_is_that_of_one_process, 2, tmp_path)
+
+
+def test_masks_of_several_sizes_are_refused_however_they_come() -> None:
+    """Widths of 30 and 32 pixels take as many bytes."""
+    first, second = ((torch.rand(2, 4, 4), (torch.rand(2, 1, 32, width) > 0.7).float()) for width in (32, 30))
+    metric = LocalisationAUROC()
+    metric(*first)
+    metric(*second)
+    with pytest.raises(ValueError, match="masks must be of one size"):
+        metric.compute()
+    one, other = LocalisationAUROC(), LocalisationAUROC()
+    one.update(*first)
+    other.update(*second)
+    one.merge_state(other)
+    with pytest.raises(ValueError, match=r"masks must be of one size, got \[32, 3.\] after \[32, 3.\]"):
+        one.compute()

@@ -97,7 +97,8 @@ def test_an_image_is_embedded_later_as_it_was_in_the_run(photos: Path, arguments
 def test_a_run_of_the_only_level_of_a_network_embeds_later_images_too(photos: Path, tmp_path: Path) -> None:
     weights = tmp_path / "random.safetensors"
     save_file(timm.create_model("shvit_s1").state_dict(), weights)
-    data, mic = folder(photos), MIC("shvit_s1", checkpoint=weights, layer="pyramid", num_references=6)
+    # A small tau would enlarge what processors differ in by rounding.
+    data, mic = folder(photos), MIC("shvit_s1", checkpoint=weights, layer="pyramid", num_references=6, tau=0.1)
     trainer().test(mic, datamodule=data, verbose=False)
     assert (mic.backbone.layer, mic.options.streams) == ("stages.0", True)
     write_run(tmp_path / "run", mic, data, metrics={}, config="", overwrite=False)
@@ -110,7 +111,7 @@ def test_a_run_of_the_only_level_of_a_network_embeds_later_images_too(photos: Pa
     assert np.abs(found.embeddings - mic.grouping.embeddings)[others].max() < 1e-4
     with torch.no_grad():
         exported = network_of(run.recipe, run.references)(torch.cat(batches))
-    assert np.abs(exported.embeddings.numpy() - found.embeddings).max() < 2e-4
+    assert np.abs(exported.embeddings.numpy() - found.embeddings).max() < 1e-4
 
 
 def test_a_few_normal_images_are_enough(photos: Path, make_image: MakeImage) -> None:

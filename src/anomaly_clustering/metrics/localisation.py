@@ -3,7 +3,7 @@
 First the function, then the torchmetrics class. Section 4.3.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -128,14 +128,13 @@ class LocalisationAUROC(Metric):
     maps: list[Tensor]
     masks: list[Tensor]
     index: list[Tensor]
-    size: Tensor
+    sizes: list[Tensor]
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("maps", "masks", "index"):
+        # Sizes are height and width of the masks of each call; a row of bits is filled up to full bytes.
+        for name in ("maps", "masks", "index", "sizes"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
-        # Height and width of the masks; a row of bits is filled up to full bytes.
-        self.add_state("size", default=torch.zeros(2, dtype=torch.long), dist_reduce_fx="max")
 
     def update(self, maps: Maps, masks: Masks, index: Labels | None = None) -> None:
         """Add images.
@@ -154,9 +153,9 @@ class LocalisationAUROC(Metric):
         check_ids(index=index)
         if len(index) != len(maps):
             raise ValueError(f"index must have one position an image, got {len(index)} for {len(maps)} maps")
-        if self.masks and self.size.tolist() != list(masks.shape[2:]):
-            raise ValueError(f"masks must be of one size, got {list(masks.shape[2:])} after {self.size.tolist()}")
-        self.size.copy_(torch.tensor(masks.shape[2:]))
+        size = torch.tensor([masks.shape[2:]], device=maps.device)
+        _one_size([*self.sizes[-1:], size])
+        self.sizes.append(size)
         self.maps.append(maps)
         self.masks.append(_pack(masks > 0.5))
         self.index.append(index)
@@ -165,14 +164,23 @@ class LocalisationAUROC(Metric):
         """The AUROC of all images.
 
         Raises:
-            ValueError: no pixel is defective, or all are.
+            ValueError: no pixel is defective, or all are; masks of several calls or processes differ in size.
         """
+        height, width = _one_size(self.sizes) if len(self.sizes) else (0, 0)
         maps, masks = each_once(self.index, self.maps, self.masks)
-        height, width = self.size.tolist()
         size = _images_per_block(height * width)
         return _pooled_auroc(
             lambda: zip(maps.split(size), (_unpack(part, width) for part in masks.split(size)), strict=True)
         )
+
+
+def _one_size(sizes: Sequence[Tensor] | Tensor) -> tuple[int, int]:
+    """Of masks [., 2], in a list of calls, or together once processes have exchanged them."""
+    found = torch.cat(list(sizes)) if isinstance(sizes, Sequence) else sizes
+    first, *others = found.unique(dim=0).tolist()
+    if others:
+        raise ValueError(f"masks must be of one size, got {found[-1].tolist()} after {found[0].tolist()}")
+    return first[0], first[1]
 
 
 def _pack(marked: Marked) -> UInt8[Tensor, "n 1 height bytes"]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from anomaly_clustering.mic.distance_names import POOLING
@@ -23,10 +23,35 @@ from anomaly_clustering.mic.weights import (
 )
 
 
-def known_of(batch: Mapping[str, Any], *, masks: bool) -> dict[str, Tensor]:
-    """Position and class of each image, and its mask where there is one and it is wanted."""
+def known_of(batch: Any, *, masks: bool) -> dict[str, Tensor]:
+    """Position and class of each image, and its mask where there is one and it is wanted.
+
+    Raises:
+        ValueError: the batch is not laid out as the data contract says.
+    """
+    names = list(batch) if isinstance(batch, Mapping) else None
+    if names is None or not {"image", "index", "target"} <= set(names):
+        raise ValueError(
+            "batches must be dictionaries with 'image' [B, 3, H, W] (0 to 1), 'index' [B] (the position of each image "
+            f"in the data set) and 'target' [B] (its class, or -1), got {names or type(batch).__name__}"
+        )
     known = {"index": batch["index"], "target": batch["target"]}
     return known | {"mask": batch["mask"] > 0.5} if masks and "mask" in batch else known
+
+
+def note_positions(index: Int[Tensor, " b"], seen: set[int]) -> None:
+    """Put the positions of a batch among those of earlier ones.
+
+    Raises:
+        ValueError: an image has the position of an earlier one, and would be taken for it.
+    """
+    for position in index.tolist():
+        if position in seen:
+            raise ValueError(
+                f"two images have index {position}, and one would be taken for the other: where data sets are put "
+                "together, let the positions of each begin where those of the one before it end"
+            )
+        seen.add(position)
 
 
 def reduce_bags(

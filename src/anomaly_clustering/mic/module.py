@@ -13,7 +13,7 @@ from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
-from anomaly_clustering.mic.batch import known_of, reduce_bags
+from anomaly_clustering.mic.batch import known_of, note_positions, reduce_bags
 from anomaly_clustering.mic.checks import check_patches, num_clusters_of
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
@@ -217,9 +217,10 @@ class MIC(LightningModule):
         self.run = self._start()
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Index and path now; labels are known, and filled in, when the last image was seen."""
+        """Index and, where it is told, path now; labels are known, and filled in, when the last image was seen."""
         self._collect(batch)
-        prediction = {"index": batch["index"], "path": batch["path"], "label": torch.full_like(batch["index"], -1)}
+        told = {name: batch[name] for name in ("index", "path") if name in batch}
+        prediction = {**told, "label": torch.full_like(batch["index"], -1)}
         self._of_run.predictions.append(prediction)
         return prediction
 
@@ -241,6 +242,8 @@ class MIC(LightningModule):
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
         run, rows = self._of_run, known_of(batch, masks=self.options.localises)
+        if self.trainer.world_size == 1:
+            note_positions(rows["index"], run.seen)
         if self.options.distance == "holistic":
             rows["embeddings"], run.grid = self.embedder.means(batch["image"])
         elif self.options.streams:

@@ -155,7 +155,7 @@ def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[
             "k-means, and Ward's method then joined the centres, each counting as many images as it stands for"
         )
     empty = index[~rows["marked"]] if "marked" in rows else []
-    if data is None:
+    if not hasattr(data, "records"):
         names = [f"image {i}" for i in empty]
     else:
         records = data.records

@@ -28,6 +28,8 @@ class Run:
     """What each batch is compared with as it comes; None where that takes all images."""
     tau: float
     """Smoothness of the weights: as given, or, once it is chosen, what makes the asked number of patches count."""
+    seen: set[int] = field(default_factory=set)
+    """Positions of the images so far, on one process; where there are several, samplers repeat some to fill up."""
     grid: tuple[int, int] = (0, 0)
     """Rows and columns of patches."""
     stream: Stream | None = None

@@ -42,6 +42,8 @@ def start(
         ValueError: the trainer, or the data, does not allow what the options ask for.
     """
     check_run(options, data, trainer)
+    # A module that does not list its images tells no more than loaders do.
+    data = data if hasattr(data, "records") else None
     embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
     embedder.reduced = getattr(data, "decoding", "exact") == "reduced"
     drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
