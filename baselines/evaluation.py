@@ -65,6 +65,14 @@ class Evaluation(nn.Module):
             module.log(name, score, prog_bar=name in ("loss", "nmi", "accuracy"))
 
 
+def loss_of_training(module: LightningModule, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """A loss that the steps of a training had, in that training; infinite where the method is asked of images later.
+
+    These may be others, whose loss is not known.
+    """
+    return loss if module.trainer.state.fn == "fit" else torch.full_like(loss, torch.inf)
+
+
 def prediction(batch: Mapping[str, Any], probabilities: Float[Tensor, "b k"]) -> dict[str, Tensor]:
     """What `predict_step` returns of each image: its position, its cluster and how probable that is."""
     confidence, label = probabilities.max(1)

@@ -20,7 +20,14 @@ from baselines import views
 from baselines.at_hand import AtHand
 from baselines.decoded import Decoded, decode
 from baselines.draws import Draws
-from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
+from baselines.evaluation import (
+    Evaluation,
+    known_num_clusters,
+    loss_of_training,
+    prediction,
+    scored_images,
+    training_batches,
+)
 from baselines.features import Pooled
 from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
 from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
@@ -268,7 +275,8 @@ class IIC(AtHand):
             self.losses.copy_(torch.stack(self.pass_losses).mean(0))
             self.best_sub_head.copy_(self.losses.argmin())
         best = int(self.best_sub_head)
-        self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
+        loss = loss_of_training(self, self.losses[best])
+        self.evaluation.log_scores(self, images["labels"][:, best], images, loss)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self(batch["image"])[:, int(self.best_sub_head)])

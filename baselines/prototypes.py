@@ -26,7 +26,15 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.mic.presets import Preset
 from anomaly_clustering.system.attached import attached_data
 from baselines.at_hand import AtHand
-from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
+from baselines.evaluation import (
+    Evaluation,
+    known_num_clusters,
+    loss_of_training,
+    num_images,
+    prediction,
+    scored_images,
+    training_batches,
+)
 from baselines.features import Standardised, read_features
 from baselines.global_batch import precise, training_seed, world_size
 from baselines.heads import UnitHeads
@@ -220,7 +228,8 @@ class Prototypes(AtHand):
             self.head.copy_(self.losses.argmin())
             self.epoch_losses.clear()
         best = int(self.head)
-        self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
+        loss = loss_of_training(self, self.losses[best])
+        self.evaluation.log_scores(self, images["labels"][:, best], images, loss)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self._probabilities(batch)[:, int(self.head)])

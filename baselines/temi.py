@@ -19,7 +19,15 @@ from torch.utils.data import DataLoader
 from baselines.at_hand import AtHand
 from baselines.decoded import decode
 from baselines.draws import Draws
-from baselines.evaluation import Evaluation, known_num_clusters, num_images, prediction, scored_images, training_batches
+from baselines.evaluation import (
+    Evaluation,
+    known_num_clusters,
+    loss_of_training,
+    num_images,
+    prediction,
+    scored_images,
+    training_batches,
+)
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
 from baselines.global_batch import precise, training_seed, whole_batch
 from baselines.heads import UnitHeads
@@ -243,7 +251,8 @@ class TEMI(AtHand):
             self.head.copy_(self.losses.argmin())
             self.epoch_losses.clear()
         best = int(self.head)
-        self.evaluation.log_scores(self, images["labels"][:, best], images, self.losses[best])
+        loss = loss_of_training(self, self.losses[best])
+        self.evaluation.log_scores(self, images["labels"][:, best], images, loss)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self._predict(batch)[:, int(self.head)])

@@ -192,6 +192,18 @@ def test_page_and_commands_read_a_table_alike_whatever_a_spreadsheet_made_of_it(
     assert sorted(read_labels(saved(tab, "#save-csv", tmp_path / ".."))) == sorted(read_labels(table))
 
 
+def test_a_name_given_by_hand_names_no_group_that_the_file_does_not_list(open_report, tmp_path):
+    """The file is older than the image that came later and is proposed as a group of its own."""
+    more = one_more(tmp_path / "later.png") | {"labels": np.append(planted().labels, 4)}
+    tab = open_report(planted(**more, groups=[4], read=lambda path: planted().read(Path("1.png"))))
+    table = tmp_path / "labels.csv"
+    table.write_text(HEAD + "".join(["0.png,2,scratch,0\n", *ROWS[1:]]))
+    tab.locator("#load").set_input_files(table)
+    tab.get_by_text("Labels loaded").wait_for()
+    assert galleries(tab)[4] == {7}
+    assert galleries(tab)[5] == {0}
+
+
 TOLD = [
     ("sep=;\r\n" + (HEAD + "".join(ROWS)).replace(",", ";").replace("\n", "\r\n"), ""),
     ("sep=,\n" + HEAD + "".join(ROWS), ""),

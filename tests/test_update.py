@@ -94,6 +94,31 @@ def test_update_proposes_groups_that_a_name_makes_known_for_good(run: Path, make
     assert bar["cluster"] == before["cluster"]
 
 
+def test_a_name_given_by_hand_names_no_group_that_was_proposed_since(run: Path, make_image: MakeImage) -> None:
+    for seed in range(3):
+        make_other(Path(f"new/other{seed}.png"), seed)
+    main(["update", "new", "--run", str(run), *ALARMS])
+    saved_labels(run, rows(run, "assigned.csv"), name="checked")
+    main(["update", "--run", str(run), "--labels", "labels.csv", *ALARMS])
+    for seed in range(3):
+        Path("later").mkdir(exist_ok=True)
+        Image.effect_noise((64, 64), 90 + seed).convert("RGB").save(f"later/noise{seed}.png")
+    main(["update", "later", "--run", str(run), *ALARMS])
+    found = rows(run, "assigned.csv")
+    assert {row["cluster"] for row in found if "noise" in row["path"]} == {"101"}
+    # The file is older than the group. One image gets another name.
+    Path("labels.csv").write_text(
+        Path("labels.csv").read_text().replace("other0.png,100,checked", "other0.png,100,odd")
+    )
+    main(["update", "--run", str(run), "--labels", "labels.csv", *ALARMS])
+    after = {Path(row["path"]).stem: (row["cluster"], row["label"]) for row in rows(run, "assigned.csv")}
+    assert after == {
+        "other0": ("102", "odd"),
+        **{f"other{seed}": ("100", "checked") for seed in (1, 2)},
+        **{f"noise{seed}": ("101", "") for seed in range(3)},
+    }
+
+
 def test_an_image_is_not_put_where_a_person_said_that_it_is_not(run: Path, make_image: MakeImage) -> None:
     make_image(Path("new/bar.png"), 2, seed=20)
     main(["assign", "new", "--run", str(run), *ALARMS])

@@ -119,7 +119,8 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     Raises:
         ValueError: the labels are those of another run.
     """
-    rows = {image.path: image for image in read_labels(file)}
+    taken = {*before.known_clusters, *before.groups}
+    rows = {image.path: image for image in read_labels(file, taken=taken)}
     _check_rows(rows, run, later, file)
     later_rows = _of_later(rows, later)
     marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows

@@ -5,7 +5,7 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +69,7 @@ class Labelled(NamedTuple):
         return digest.startswith(self.content) if self.content else self.path == path
 
 
-def read_labels(file: Path) -> list[Labelled]:
+def read_labels(file: Path, *, taken: Collection[int] = ()) -> list[Labelled]:
     """The rows of `labels.csv`, as the report saves them, or of the `labels.json` of an earlier version.
 
     Where a spreadsheet gave images of one cluster several labels, the most frequent one keeps the number, and those of
@@ -77,6 +77,7 @@ def read_labels(file: Path) -> list[Labelled]:
 
     Args:
         file: JSON if its name ends in `.json`, else CSV.
+        taken: numbers that such a cluster does not get, beside those in the file: of images that it does not list.
 
     Returns:
         One row an image, in the order of the file; at least one.
@@ -125,10 +126,10 @@ def read_labels(file: Path) -> list[Labelled]:
                 "of each image"
             )
         seen[image.path] = where
-    return _one_label_a_cluster(labels)
+    return _one_label_a_cluster(labels, taken)
 
 
-def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
+def _one_label_a_cluster(labels: list[Labelled], taken: Collection[int]) -> list[Labelled]:
     """Of several labels of a cluster the most frequent one keeps its number; js/label-table.js has the same.
 
     Unknown images that were given a label are a cluster from now on. The order of the rows counts for nothing.
@@ -137,7 +138,7 @@ def _one_label_a_cluster(labels: list[Labelled]) -> list[Labelled]:
     for image in labels:
         counts.setdefault(image.cluster, Counter())[image.label] += 1
     number: dict[tuple[int, str], int] = {}
-    free = count(max(counts) + 1)
+    free = count(max([*counts, *taken]) + 1)
     for cluster, by_label in sorted(counts.items()):
         # As JavaScript compares texts.
         often = sorted(by_label, key=lambda label: (-by_label[label], label.encode("utf-16-be", "surrogatepass")))

@@ -67,7 +67,8 @@ function whole(text, field, line, least, most) {
 }
 
 // Images of one cluster to which a spreadsheet gave several labels: those of the most frequent one keep the number, as
-// labels.py has it. Unknown images with a label are a cluster of their own. Numbers in `clusters` are changed.
+// labels.py has it. Unknown images with a label are a cluster of their own. Numbers in `clusters` are changed. New ones are
+// none of a group, or of images that the file does not list, which stay where they are.
 function namesOf(clusters, labels) {
   const counts = new Map();
   clusters.forEach((cluster, i) => {
@@ -76,7 +77,8 @@ function namesOf(clusters, labels) {
     counts.get(cluster).set(labels[i], (counts.get(cluster).get(labels[i]) ?? 0) + 1);
   });
   const names = [];
-  let free = Math.max(...counts.keys()) + 1;
+  const taken = run.labels.filter((_, i) => clusters[i] === null);
+  let free = Math.max(...counts.keys(), ...run.groups, ...taken) + 1;
   for (const [cluster, byLabel] of [...counts].sort(([a], [b]) => a - b)) {
     const often = [...byLabel].sort(([one, a], [other, b]) => b - a || (one < other ? -1 : 1)).map(([label]) => label);
     const [first, ...others] = cluster === UNKNOWN ? ["", ...often.filter((label) => label)] : often;
