@@ -1,5 +1,6 @@
 """Unknown images become proposed groups, and known ones by a decision; what was known keeps its number and name."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,33 @@ def test_a_name_given_by_hand_names_no_group_that_was_proposed_since(run: Path, 
         **{f"other{seed}": ("100", "checked") for seed in (1, 2)},
         **{f"noise{seed}": ("101", "") for seed in range(3)},
     }
+
+
+def test_export_finds_what_was_moved_and_leaves_out_what_is_gone_only_when_asked(
+    run: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(2):
+        make_image(Path(f"new/{seed}.png"), 2, seed=20 + seed)
+    main(["assign", "new", "--run", str(run), *ALARMS])
+    lines = [f"{row['path']},{row['cluster']},dent,0," for row in rows(run)]
+    digests = [hashlib.sha256(Path(f"new/{seed}.png").read_bytes()).hexdigest()[:16] for seed in range(2)]
+    lines += [f"new/{seed}.png,0,dent,0,sha256:{digest}" for seed, digest in enumerate(digests)]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure,content", *lines]))
+    Path("archive").mkdir()
+    Path("new/1.png").rename("archive/moved.png")
+    main(["assign", "archive", "--run", str(run), *ALARMS])
+    argv = ["export", "--labels", "labels.csv", "--layout", "coco", "--run", str(run)]
+    main([*argv, "--out", "all"])
+    assert Path("all/images/moved.png").is_file()
+    Path("new/0.png").unlink()
+    with pytest.raises(SystemExit):
+        main([*argv, "--out", "some"])
+    said = capsys.readouterr().err
+    assert "image 'new/0.png' is not there" in said
+    assert "leave out what is gone with --skip-missing" in said
+    main([*argv, "--out", "some", "--skip-missing"])
+    assert "Left out, since their files are gone: 1 image, first 'new/0.png'" in capsys.readouterr().out
+    assert len(list(Path("some/images").iterdir())) == len(list(Path("all/images").iterdir())) - 1
 
 
 def test_an_image_is_not_put_where_a_person_said_that_it_is_not(run: Path, make_image: MakeImage) -> None:

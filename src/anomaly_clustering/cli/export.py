@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from anomaly_clustering.cli.console import as_cell, print_plainly
-from anomaly_clustering.runs.export import export, without_region
-from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.export import export, without_missing, without_region
+from anomaly_clustering.runs.labels import Labelled, read_labels
 from anomaly_clustering.system.messages import counted
 
 
@@ -30,9 +30,16 @@ def export_labels(options: argparse.Namespace) -> None:
         later = load_later(options.run, run)
         # Of what a file held before and holds by now, that counts which was labelled.
         place = {content[:CONTENT_DIGITS]: i for i, content in enumerate(later.digests)}
+        labels = [
+            _where_it_lies(image, later.paths[place[image.content]]) if image.content in place else image
+            for image in labels
+        ]
         labelled = {image.path: place[image.content] for image in labels if image.content in place}
         contents = contents_of(run, later) | {path: later.digests[i] for path, i in labelled.items()}
         regions = regions | {path: regions[later.paths[i]] for path, i in labelled.items()}
+    gone: list[Labelled] = []
+    if options.skip_missing:
+        labels, gone = without_missing(labels)
     left_out = export(
         labels,
         out,
@@ -52,8 +59,16 @@ def export_labels(options: argparse.Namespace) -> None:
     console.print(table)
     if left_out:
         print_plainly(console, f"Left out, without a label or unsure: {left_out} of {counted(len(labels), 'image')}")
+    if gone:
+        first = str(gone[0].path)
+        print_plainly(console, f"Left out, since their files are gone: {counted(len(gone), 'image')}, first {first!r}")
     if regions is not None and (bare := without_region(labels, regions)):
         exported = counted(len(labels) - left_out, "image")
         print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {exported}")
     images, classes = counted(counts.total(), "image"), counted(len(counts), "class", "classes")
     print_plainly(console, f"In {out}, as {options.layout}: {images} of {classes}")
+
+
+def _where_it_lies(image: Labelled, known: Path) -> Labelled:
+    """A later image that was moved after it was labelled is where the run knows it to be."""
+    return image._replace(path=known) if known.is_file() and not image.path.is_file() else image

@@ -32,8 +32,8 @@ def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
     records = getattr(data, "records", None)
     if records is None:
         raise ValueError(
-            "residual_share, views and several layers draw images to compare with from a data module that lists its "
-            "images, such as DefectDataModule; the trainer was given loaders alone, or another module"
+            "residual_share, views and several layers draw images to compare with from a data module; the trainer was "
+            "given loaders alone, or a module that does not list its images as DefectDataModule does"
         )
     if options.weights != "novelty":
         return draw(len(records), _number(options, len(records), IMAGES), options.seed)

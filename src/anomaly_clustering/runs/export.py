@@ -136,6 +136,26 @@ def export(
     return len(labels) - len(items)
 
 
+def without_missing(labels: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
+    """Part images whose files are there from those whose files are gone.
+
+    Args:
+        labels: as given to `export`.
+
+    Returns:
+        Both, in their order. What would not be exported anyway counts as there.
+
+    Example:
+        >>> here, gone = without_missing([Labelled(Path("gone.png"), 0, "dent", unsure=False)])
+        >>> len(here), str(gone[0].path)
+        (0, 'gone.png')
+    """
+    here, gone = [], []
+    for image in labels:
+        (gone if _is_sure(image) and not image.path.is_file() else here).append(image)
+    return here, gone
+
+
 def without_region(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]]) -> int:
     """How many images that are exported have a defect by their label and none by their heat map.
 
@@ -176,7 +196,7 @@ def _check_images(
         if not image.path.is_file():
             raise FileNotFoundError(
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
-                "or mark the image as unsure in the report; if its path is mistyped in the file of labels, mend it"
+                "or leave out what is gone with --skip-missing; if its path is mistyped in the file of labels, mend it"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
     told = {image.path: image.content for image in chosen if image.content}
