@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 from base64 import b64decode
 from pathlib import Path
 
@@ -113,6 +114,19 @@ def test_an_image_that_was_kept_elsewhere_before_it_was_overwritten_is_there(mak
     main(["assign", "in", "--run", "run"])
     assert known()[second] == apart(CAMERA, second)
     assert "the files of 1 of the images that came before hold others by now" in capsys.readouterr().out
+
+
+def test_an_image_of_which_a_copy_is_left_goes_by_the_copy(make_image: MakeImage, capsys) -> None:
+    make_image(CAMERA, 1, seed=30)
+    watched()
+    shutil.copy(CAMERA, CAMERA.with_name("copy.png"))
+    watched()
+    make_image(CAMERA, 2, seed=31)
+    capsys.readouterr()
+    watched()
+    assert "held another image before" not in capsys.readouterr().err
+    found = [row["path"] for row in rows(RUN, "assigned.csv")]
+    assert found == [str(CAMERA.with_name("copy.png")), str(CAMERA)]
 
 
 def test_labels_are_of_what_was_seen_whatever_a_path_holds_by_now(make_image: MakeImage) -> None:

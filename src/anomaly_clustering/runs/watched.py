@@ -235,9 +235,11 @@ class Watcher:
         """What had this path before goes by a name of its own, as `load_later` has it."""
         before = self.known.holds.pop(path, content)
         if before != content:
-            self.apart, self.behind = apart(path, before), True
+            named, self.behind = apart(path, before), True
             places = self.known.places[before]
-            places[places.index(path)] = self.apart
+            places[places.index(path)] = named
+            # Where a copy of it is left, it goes by that.
+            self.apart = None if any(place.is_file() for place in places if place != named) else named
 
     def _files(self) -> tuple[object, ...]:
         paths = (self.folder / name for name in (LATER, DECISIONS))
