@@ -123,12 +123,15 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
     return Matched({image: known for image, (_, known) in found.items()}, notices)
 
 
-def times_of(images: Sequence[Path], known: Mapping[Path, Metadata]) -> Times:
+def times_of(
+    images: Sequence[Path], known: Mapping[Path, Metadata], *, holds: Callable[[Path], bool] = Path.is_file
+) -> Times:
     """When images were taken: by the metadata, else by EXIF's DateTimeOriginal, else by when the file was last changed.
 
     Args:
         images: files; those that are no longer there, and of which nothing else tells, are left out.
         known: metadata of some of them.
+        holds: whether a file is there and still holds its image; it is asked of images without a time alone.
 
     Returns:
         Their times, and where these come from.
@@ -143,7 +146,7 @@ def times_of(images: Sequence[Path], known: Mapping[Path, Metadata]) -> Times:
         told = known.get(image, Metadata(None, {}))
         if told.time is not None:
             found[image] = (told.time, told.source)
-        elif image.is_file():
+        elif holds(image):
             taken = taken_at(image)
             changed = datetime.fromtimestamp(image.stat().st_mtime)
             found[image] = (changed, "file") if taken is None else (taken, "EXIF")

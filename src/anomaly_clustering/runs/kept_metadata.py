@@ -9,6 +9,7 @@ from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_
 from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
 from anomaly_clustering.runs.later_images import held_by
+from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import ERRORS, read_numbered_csv, write_csv
 
@@ -115,6 +116,25 @@ def dated(
     return {**known, **{path: came._replace(values=known.get(path, nothing).values) for path, came in untold.items()}}
 
 
+def times_by_content(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> Times:
+    """When images were taken: as it is known, else as the file at their path tells, where it still holds them.
+
+    Args:
+        known: metadata of images.
+        contents: SHA-256 of all images by path.
+
+    Returns:
+        Their times; none of an image whose file is gone, or holds another one by now.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     times_by_content({}, {Path(file.name): "9f86"}).of
+        {}
+    """
+    return times_of(list(contents), known, holds=lambda path: _still_holds(path, contents[path]))
+
+
 def columns_of(known: Mapping[Path, Metadata]) -> list[str]:
     """Names of the columns besides path and time, in the order in which they come.
 
@@ -146,6 +166,13 @@ def told_times(times: Times) -> str:
     sources = Counter(times.source.values()).most_common()
     listed = ", ".join(f"{count} {words[source]}" for source, count in sources)
     return f"times of {counted(len(times.of), 'image')}: {listed}"
+
+
+def _still_holds(path: Path, content: str) -> bool:
+    try:
+        return path.is_file() and digest(path) == content
+    except OSError:
+        return False
 
 
 def _known(row: Mapping[str, str]) -> Metadata:

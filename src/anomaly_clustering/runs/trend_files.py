@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly_clustering.data.metadata import Metadata, read_metadata, times_of
+from anomaly_clustering.data.metadata import Metadata, read_metadata
 from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
 from anomaly_clustering.runs.assign import assign
@@ -15,11 +15,11 @@ from anomaly_clustering.runs.assigned_rows import findings_of
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.journal import read_times
-from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, told_times
+from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
-from anomaly_clustering.runs.periods import START, periods_of
+from anomaly_clustering.runs.periods import START, Periods, periods_of
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
@@ -71,13 +71,12 @@ def trends_of_run(
         contents = dict(zip(seen.paths, digests, strict=True))
         known, untold = _metadata(folder, seen, contents, metadata)
         known = dated(known, contents, read_times(folder))
-        times = times_of(seen.paths, known)
+        times = times_by_content(known, contents)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += untold
         if periods.by in (*START, "shift"):
             notices.append(told_times(times))
-        if left := len(seen.paths) - len(periods.images):
-            notices.append(f"{left} of {len(seen.paths)} images are left out: nothing tells their {periods.by}")
+        notices += _left_out(seen.paths, periods)
         if seen.embeddings is None:
             notices.append("images of this run were compared patch by patch: there are no embeddings that could drift")
         found = trends(seen, periods, decisions.names)
@@ -127,6 +126,19 @@ def _metadata(
         return kept, []
     given = read_metadata(file, seen.paths)
     return kept | dict(given.of), list(given.notices)
+
+
+def _left_out(images: Sequence[Path], periods: Periods) -> list[str]:
+    left = np.delete(np.arange(len(images)), periods.images)
+    if not len(left):
+        return []
+    said = f"{len(left)} of {len(images)} images are left out: nothing tells their {periods.by}"
+    if periods.by not in (*START, "shift"):
+        return [said]
+    return [
+        f"{said}, and their files are gone from where they were, or hold others by now, {str(images[left[0]])!r} for "
+        "one; give --metadata, or run the command where they are"
+    ]
 
 
 def _rows(found: Trends) -> list[tuple[object, ...]]:
