@@ -60,3 +60,32 @@ def test_files_of_another_folder_that_have_the_paths_of_the_run_do_not_date_it(
     said = " ".join(capsys.readouterr().out.split())
     assert "14 of 15 images are left out: nothing tells their day, and their files are gone" in said
     assert "or hold others by now, 'flat/01.png' for one" in said
+
+
+def kept(image: Path) -> tuple[str, str]:
+    (row,) = [row for row in rows(RUN, "metadata.csv") if row["path"] == str(image)]
+    return row["time"][:10], row["time_from"]
+
+
+def with_batches() -> None:
+    Path("made.csv").write_text("path,batch\n00.png,17\n")
+    main(["assign", "flat", "--run", "run", "--metadata", "made.csv"])
+
+
+def test_the_times_that_watch_kept_stay_where_files_were_copied_or_removed_since(make_image: MakeImage) -> None:
+    with_batches()
+    copied, gone = (on(3, make_image(Path(f"in/{i}.png"), 1 + i, seed=30 + i)) for i in range(2))
+    main(["watch", "in", "--run", "run", "--once", "--every", "0.02"])
+    on(9, copied)
+    gone.unlink()
+    main(["update", "--run", "run"])
+    assert kept(copied) == kept(gone) == ("2026-03-03", "file")
+
+
+def test_the_report_shows_the_times_that_the_same_call_writes(make_image: MakeImage) -> None:
+    with_batches()
+    images = [on(3, make_image(Path(f"new/{i}.png"), 1 + i, seed=30 + i)) for i in range(2)]
+    main(["assign", "new", "--run", "run"])
+    assert {kept(image) for image in images} == {("2026-03-03", "file")}
+    # The page holds each text once.
+    assert "2026-03-03T08:00:00" in (RUN / "report.html").read_text()

@@ -19,7 +19,8 @@ from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
-from anomaly_clustering.runs.kept_metadata import load_metadata, of_holders, write_metadata
+from anomaly_clustering.runs.journal import read_times
+from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, with_times, write_metadata
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
@@ -162,6 +163,10 @@ def _write(
     progress: Callable[[Iterable[Path]], Iterable[Path]],
 ) -> None:
     """All of it, or nothing; pictures that are kept on the way are right in any case."""
+    if metadata:
+        contents = contents_of(run, later)
+        # The time of a file comes last: it may have been copied since the image came.
+        metadata = with_times(dated(metadata, contents, read_times(folder)), contents)
     mark = mark_of_run(folder)
     assert mark is not None
     mark = listing_pictures(folder, mark)
@@ -171,7 +176,7 @@ def _write(
         later.save(new)
         decisions.save(new)
         if metadata:
-            write_metadata(new, [*run.paths, *later.paths], metadata)
+            write_metadata(new, metadata)
         shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
         given = given_to_page(run, [*run.digests, *shown], decisions)
         drawn = _drawn(run, later, found, decisions)

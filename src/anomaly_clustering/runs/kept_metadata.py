@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_of
@@ -17,34 +17,31 @@ from anomaly_clustering.system.tables import ERRORS, read_numbered_csv, write_cs
 SOURCE = "time_from"
 
 
-def write_metadata(folder: Path, images: Sequence[Path], known: Mapping[Path, Metadata]) -> None:
+def write_metadata(folder: Path, known: Mapping[Path, Metadata]) -> None:
     """Write what is known of the images of a run, and when each was taken.
 
     Args:
         folder: to write to.
-        images: of the run, and later ones.
-        known: metadata of some of them.
+        known: metadata of all images of the run, and of later ones, as `with_times` has it.
 
     Example:
         >>> import tempfile
         >>> from datetime import datetime
         >>> known = {Path("a.png"): Metadata(datetime(2026, 3, 1, 6, 30), {"batch": "17"})}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_metadata(Path(folder), [Path("a.png")], known)
+        ...     write_metadata(Path(folder), known)
         ...     print((Path(folder) / "metadata.csv").read_text(), end="")
         path,time,time_from,batch
         a.png,2026-03-01T06:30:00,metadata,17
     """
-    times = times_of(images, known)
     columns = columns_of(known)
     rows = [
         [
             image,
-            times.of[image].isoformat() if image in times.of else "",
-            times.source.get(image, ""),
-            *((known[image].values.get(column, "") if image in known else "") for column in columns),
+            *(("", "") if one.time is None else (one.time.isoformat(), one.source)),
+            *(one.values.get(column, "") for column in columns),
         ]
-        for image in images
+        for image, one in known.items()
     ]
     write_csv(folder / METADATA, [PATH, TIME, SOURCE, *columns], rows)
 
@@ -133,6 +130,27 @@ def times_by_content(known: Mapping[Path, Metadata], contents: Mapping[Path, str
         {}
     """
     return times_of(list(contents), known, holds=lambda path: _still_holds(path, contents[path]))
+
+
+def with_times(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> dict[Path, Metadata]:
+    """What is known of all images, with the times that `times_by_content` finds.
+
+    Args:
+        known: metadata of some of them.
+        contents: SHA-256 of all images by path.
+
+    Returns:
+        Metadata of each image, in the order of the contents; without a time where nothing tells one.
+
+    Example:
+        >>> with_times({}, {Path("gone.png"): "9f86"})
+        {PosixPath('gone.png'): Metadata(time=None, values={}, source='metadata')}
+    """
+    times, nothing = times_by_content(known, contents), Metadata(None, {})
+    return {
+        image: Metadata(times.of.get(image), known.get(image, nothing).values, times.source.get(image, nothing.source))
+        for image in contents
+    }
 
 
 def columns_of(known: Mapping[Path, Metadata]) -> list[str]:

@@ -22,7 +22,7 @@ from anomaly_clustering.report.places import place_all
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, ASSIGNMENTS_PARQUET, CONFIG, METRICS
-from anomaly_clustering.runs.kept_metadata import write_metadata
+from anomaly_clustering.runs.kept_metadata import with_times, write_metadata
 from anomaly_clustering.runs.kept_pictures import KeptPictures
 from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run, reserved
@@ -72,7 +72,8 @@ def write_run(
         write_parquet(folder / ASSIGNMENTS_PARQUET, rows)
         run.save(folder)
         if known:
-            write_metadata(folder, run.paths, known)
+            known = with_times(known, dict(zip(run.paths, run.digests, strict=True)))
+            write_metadata(folder, known)
         with KeptPictures(folder) as kept:
             draw_report(folder, run, kept, home=out, known=known, progress=progress)
 
