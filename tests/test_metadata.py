@@ -32,7 +32,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["photos/dent/b.png", "{here}/photos/dent/b.png", "dent/b.png", "../photos/dent/b.png", r"D:\old\b.png", "b.png"],
+    [
+        "photos/dent/b.png",
+        "{here}/photos/dent/b.png",
+        "dent/b.png",
+        "../photos/dent/b.png",
+        r"D:\old\dent\b.png",
+        "b.png",
+    ],
 )
 def test_a_row_is_of_the_image_that_its_path_or_its_name_tells(path: str) -> None:
     file = write(f"Path;Batch\n{path.format(here=Path.cwd())};17\n", "tables/made.csv")
@@ -48,6 +55,39 @@ def test_of_several_images_of_one_name_that_is_meant_whose_path_ends_alike() -> 
     file = write("path,batch\nD:\\line 2\\good\\a.png,1\n/mnt/x/dent/a.png,2\n")
     found = read_metadata(file, IMAGES).of
     assert {image: known.values["batch"] for image, known in found.items()} == {IMAGES[2]: "1", IMAGES[0]: "2"}
+
+
+def test_a_row_whose_folder_is_not_that_of_the_image_is_not_of_it() -> None:
+    images = [Path("day1/03-01/000.png"), Path("day1/03-01/001.png")]
+    for folder in (Path("day1"), Path("day1/03-01"), None):
+        file = write("path,batch\n03-02/000.png,2\n001.png,1\n")
+        found = read_metadata(file, images, folder=folder)
+        assert {image: known.values["batch"] for image, known in found.of.items()} == {images[1]: "1"}
+        assert found.notices[0] == "of '03-02/000.png' (line 2) in 'made.csv' there is no image"
+
+
+@pytest.mark.parametrize("above", ["", "/mnt/", "D:\\plant\\"])
+def test_of_a_table_of_the_whole_plant_the_rows_of_the_image_folder_count(above: str) -> None:
+    images = [Path(f"day1/{part}/{i}.png") for part in ("03-01", "03-02") for i in (0, 1)]
+    rows = [f"{above}day{day}/{part}/{i}.png,{day}" for day in (2, 1, 3) for part in ("03-01", "03-02") for i in (0, 1)]
+    # An image that the table leaves out does not get the row of its name from another folder.
+    rows.remove(f"{above}day1/03-01/0.png,1")
+    found = read_metadata(write("\n".join(["path,day", *rows])), images, folder=Path("day1")).of
+    assert {image: known.values["day"] for image, known in found.items()} == dict.fromkeys(images[1:], "1")
+
+
+def test_a_table_of_photos_that_were_moved_is_still_theirs() -> None:
+    images = [Path("photos/a.png"), Path("photos/dent/b.png")]
+    for above in ("/old/place/photos/", "D:\\photos\\", "photos/", "place/photos/"):
+        file = write(f"path,batch\n{above}a.png,1\n{above}dent/b.png,2\n")
+        for folder in (Path("photos"), None):
+            found = read_metadata(file, images, folder=folder).of
+            assert {image: known.values["batch"] for image, known in found.items()} == dict(
+                zip(images, "12", strict=True)
+            )
+    # Of two folders that are equally far from it nobody knows which one was moved.
+    with pytest.raises(ValueError, match=r"lines 2 and 3 of 'made\.csv' are both of image"):
+        read_metadata(write("path\n/x/dent/b.png\n/y/dent/b.png\n"), images, folder=Path("photos"))
 
 
 def test_what_is_wrong_is_named_by_its_line() -> None:

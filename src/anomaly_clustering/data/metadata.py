@@ -1,13 +1,12 @@
 """A CSV file of what is known of images, and these images, in; for each its time, batch, line and the rest out."""
 
 import csv
-import os
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple
 
+from anomaly_clustering.data.named_images import finder
 from anomaly_clustering.data.times import as_time, taken_at
 from anomaly_clustering.system.given import check_is_file
 from anomaly_clustering.system.messages import counted
@@ -63,7 +62,9 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
     """Read a CSV file with a column `path`, and any others that have a name; `time` is read as a time.
 
     A row is of the image whose path it names: whole, from the working directory, from the image folder, or from the
-    folder of the file; else of the one image whose path ends as it does, in the file name at least.
+    folder of the file; else of the one image whose path ends in all of it; else, where photos were moved, of the one in
+    whose path below the image folder it ends, a folder at least with it. Where rows name several folders, those count
+    whose folders agree most with the image folder's.
 
     Args:
         file: with commas, semicolons or tabs.
@@ -89,11 +90,13 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
         [('a.png', '2026-03-01 06:30:00', {'batch': '17'})]
     """
     name, rows = repr(str(file)), _rows(file)
-    find = _finder(images, [place for place in (Path(), folder, file.parent) if place is not None])
+    find = finder(images, [place for place in (Path(), folder, file.parent) if place is not None], folder)
     found: dict[Path, tuple[int, Metadata]] = {}
     lost = []
-    for line, row in rows:
-        fits = find(row[PATH] or "")
+    told = [find(row[PATH] or "") for _, row in rows]
+    most = max(fit.agreement for fit in told)
+    for (line, row), fit in zip(rows, told, strict=True):
+        fits = fit.images if fit.agreement == most else []
         if len(fits) > 1:
             raise ValueError(
                 f"line {line} of {name}: {row[PATH]!r} is the name of {len(fits)} images, {str(fits[0])!r} and "
@@ -190,29 +193,6 @@ def _time(text: str, line: int, name: str) -> datetime | None:
             f"line {line} of {name}: {text[:40]!r} is no time; write it as 2026-03-01 06:30:00, or 01.03.2026 06:30"
         )
     return found
-
-
-def _finder(images: Sequence[Path], places: Sequence[Path]) -> Callable[[str], list[Path]]:
-    """Which images a path may mean, by the first way that finds any."""
-    by_path = {os.path.abspath(image): image for image in images}
-    by_name: dict[str, list[Path]] = defaultdict(list)
-    for image in images:
-        by_name[image.name].append(image)
-
-    def find(text: str) -> list[Path]:
-        if not text.strip():
-            return []
-        # Also as Windows writes it; a whole path makes the place before it void.
-        for written in dict.fromkeys((text, text.replace("\\", "/"))):
-            for place in places:
-                if (image := by_path.get(os.path.abspath(place / written))) is not None:
-                    return [image]
-        parts = PureWindowsPath(text).parts
-        named = by_name[parts[-1]] if parts and parts[-1] in by_name else []
-        ends = ([image for image in named if image.parts[-k:] == parts[-k:]] for k in range(len(parts), 0, -1))
-        return next(filter(None, ends), [])
-
-    return find
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,0 +1,94 @@
+"""A path that somebody wrote, and images, in; those that it can be of, and how far its folders agree, out."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+Parts = tuple[str, ...]
+
+
+class Fit(NamedTuple):
+    """Images that a path can be of.
+
+    Attributes:
+        images: none, one, or several that it fits equally well.
+        agreement: how many folders are called alike in both, going up from the image folder; -1 where there is no
+            image, and more than any path has where the two contradict each other nowhere.
+    """
+
+    images: Sequence[Path]
+    agreement: int
+
+
+NOTHING, WHOLE = Fit([], -1), 1 << 30
+
+
+def finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None = None) -> Callable[[str], Fit]:
+    """Tell which images a path is of.
+
+    It is of the image that it leads to. Else one of the two must end in all of the other, where the image's path may
+    begin in the image folder; the name of a file alone is not enough of it: that of the image folder comes before it.
+
+    Args:
+        images: files.
+        places: from which paths may lead to an image.
+        folder: the image folder; by default, and where images lie elsewhere, the one that all of them lie below.
+
+    Returns:
+        A function of the path, as Windows writes it or any other system.
+
+    Example:
+        >>> find = finder([Path("photos/dent/a.png")], [Path()], Path("photos"))
+        >>> [len(find(path).images) for path in ("a.png", "dent/a.png", "D:\\\\old\\\\dent\\\\a.png", "scratch/a.png")]
+        [1, 1, 1, 0]
+    """
+    absolute = {image: Path(os.path.abspath(image)) for image in images}
+    by_path = {str(path): image for image, path in absolute.items()}
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for image in images:
+        by_name[image.name].append(image)
+    by_end: dict[Parts, list[Path]] = defaultdict(list)
+    above = _image_folder(list(absolute.values()), folder)
+    below = {image: path.relative_to(above).parts for image, path in absolute.items()}
+    for image, parts in below.items():
+        by_end[parts if len(parts) > 1 else (above.name, *parts)].append(image)
+
+    def find(text: str) -> Fit:
+        if not text.strip():
+            return NOTHING
+        # Also as Windows writes it; a whole path makes the place before it void.
+        for written in dict.fromkeys((text, text.replace("\\", "/"))):
+            for place in places:
+                if (image := by_path.get(os.path.abspath(place / written))) is not None:
+                    return Fit([image], WHOLE)
+        parts = PureWindowsPath(text).parts
+        named = by_name.get(parts[-1], []) if parts else []
+        if fits := [image for image in named if absolute[image].parts[-len(parts) :] == parts]:
+            return Fit(fits, WHOLE)
+        for k in range(len(parts), 1, -1):
+            if moved := by_end.get(parts[-k:]):
+                agree = {image: _alike(parts, absolute[image].parts) - len(below[image]) for image in moved}
+                most = max(agree.values())
+                return Fit([image for image in moved if agree[image] == most], most)
+        return NOTHING
+
+    return find
+
+
+def _image_folder(images: Sequence[Path], folder: Path | None) -> Path:
+    given = None if folder is None else Path(os.path.abspath(folder))
+    if given is not None and all(image.is_relative_to(given) for image in images):
+        return given
+    return Path(os.path.commonpath([image.parent for image in images])) if images else Path.cwd()
+
+
+def _alike(one: Parts, other: Parts) -> int:
+    """How many parts at the end are the same."""
+    count = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
