@@ -238,6 +238,16 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     assert "goes with it when this one is done: assigned.csv, decisions.json, trends.csv; copy the folder" in said
 
 
+def test_a_column_that_is_called_as_a_period_is_said_not_to_be_used(run: Path, capsys) -> None:
+    table = Path("made.csv").read_text()
+    Path("made.csv").write_text(table.replace("path,time,batch", "path,time,shift"))
+    for by, said in (("shift", True), ("day", False)):
+        capsys.readouterr()
+        main(["trends", "--run", str(run), "--by", by, "--metadata", "made.csv"])
+        output = " ".join(capsys.readouterr().out.split())
+        assert ("column 'shift' is not used: --by shift goes by the times of the images; rename" in output) == said
+
+
 def test_a_run_to_which_nothing_came_has_its_counts_and_one_period_no_charts(flat_photos: Path, monkeypatch) -> None:
     monkeypatch.chdir(flat_photos.parent)
     main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper"])

@@ -97,6 +97,30 @@ def periods_of(
     )
 
 
+def told_of_column(by: str, known: Mapping[Path, Metadata]) -> list[str]:
+    """What to know where a column of the metadata is called as a period of time is.
+
+    Args:
+        by: see `periods_of`.
+        known: metadata of images.
+
+    Returns:
+        A sentence, or none.
+
+    Example:
+        >>> told_of_column("shift", {Path("a.png"): Metadata(None, {"shift": "early"})})[0][:58]
+        "the metadata's column 'shift' is not used: --by shift goes"
+        >>> told_of_column("day", {Path("a.png"): Metadata(None, {"shift": "early"})})
+        []
+    """
+    if by not in (*START, "shift") or not any(one.values.get(by) for one in known.values()):
+        return []
+    return [
+        f"the metadata's column {by!r} is not used: --by {by} goes by the times of the images; rename the column in "
+        "the file, and give that as --metadata, to go by it"
+    ]
+
+
 def _begin_of_shift(moment: datetime, shifts: Sequence[time]) -> datetime:
     before = [shift for shift in shifts if shift <= moment.time()]
     day = moment.date() if before else moment.date() - timedelta(days=1)

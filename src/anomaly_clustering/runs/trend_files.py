@@ -19,7 +19,7 @@ from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holde
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
-from anomaly_clustering.runs.periods import START, Periods, periods_of
+from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
@@ -73,7 +73,7 @@ def trends_of_run(
         known = dated(known, contents, read_times(folder))
         times = times_by_content(known, contents)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
-        notices += untold
+        notices += [*untold, *told_of_column(by, known)]
         if periods.by in (*START, "shift"):
             notices.append(told_times(times))
         notices += _left_out(seen.paths, periods)
