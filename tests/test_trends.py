@@ -14,7 +14,7 @@ from anomaly_clustering.cli.main import main
 from anomaly_clustering.cli.options import trends_options
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
-from anomaly_clustering.runs.periods import Periods, periods_of
+from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_gaps
 from anomaly_clustering.runs.trends import Seen, trends
 
 IMAGES = [Path(f"{i}.png") for i in range(6)]
@@ -40,6 +40,25 @@ def test_periods_are_hours_days_weeks_months_and_shifts() -> None:
     assert found.images.tolist() == [0, 1, 2, 3, 4]
     assert periods_of(IMAGES, times, {}).by == "day"
     assert periods_of(IMAGES[:3], times, {}).by == "hour"
+
+
+def test_periods_without_an_image_are_counted_where_they_are_left_out() -> None:
+    times = at("2026-02-27 05:59", "2026-02-27 06:00", "2026-03-02 14:00", "2026-03-02 23:30", "2026-04-20 03:00")
+    shifts = [time(6), time(14), time(22)]
+    empty = {by: periods_of(IMAGES, times, {}, by=by, shifts=shifts).empty for by in (*START, "shift")}
+    assert empty == {
+        "hour": [0, 0, 79, 8, 24 * 48 + 3],
+        "day": [0, 2, 48],
+        # From Monday 23 February: 2 March is of the next week.
+        "week": [0, 0, 6],
+        "month": [0, 0, 0],
+        "shift": [0, 0, 9, 0, 3 * 48 - 1],
+    }
+    assert told_of_gaps(periods_of(IMAGES, times, {}, by="month")) == []
+    (said,) = told_of_gaps(periods_of(IMAGES, times, {}, by="week"))
+    assert said.startswith(
+        "6 weeks without an image are left out, up to 6 on end, between week of 2026-03-02 and week of 2026-04-20: "
+    )
 
 
 def test_batches_are_in_the_order_of_their_first_image_else_by_name() -> None:
@@ -172,6 +191,19 @@ def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path)
     assert chart.lines == ["48.0,90.0", "350.0,30.0"]
     assert chart.band == (pytest.approx(274.5), pytest.approx(75.5))
     assert not re.search(r'(?:href|src)="(?!data:)', html)
+
+
+def test_a_gap_in_time_breaks_the_curve(run: Path, capsys) -> None:
+    table = Path("made.csv").read_text()
+    Path("made.csv").write_text(table.replace("2026-03-07", "2026-03-17"))
+    capsys.readouterr()
+    main(["trends", "--run", str(run), "--by", "day", "--metadata", "made.csv"])
+    output = " ".join(capsys.readouterr().out.split())
+    assert "10 days without an image are left out, up to 10 on end, between 2026-03-06 and 2026-03-17" in output
+    page = (run / "trends.html").read_text()
+    charts = page.count('role="img"')
+    assert page.count('class="gap"') == charts
+    assert Chart("dent", [0.1, 0.2, 0.3], str, None, gaps=[2]).lines == ["48.0,90.0 199.0,70.0", "350.0,50.0"]
 
 
 @pytest.fixture

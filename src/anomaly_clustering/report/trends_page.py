@@ -41,6 +41,7 @@ class Chart:
         written: how the page writes a number.
         change: where it changes beyond chance, if it does.
         remark: beside the title.
+        gaps: periods right before which others, without an image, are left out.
 
     Example:
         >>> chart = Chart("dent", [0.1, 0.3], lambda share: f"{share:.0%}", None)
@@ -53,6 +54,7 @@ class Chart:
     written: Callable[[float], str]
     change: Stretch | None
     remark: str = ""
+    gaps: Sequence[int] = ()
 
     @property
     def top(self) -> float:
@@ -77,11 +79,11 @@ class Chart:
 
     @property
     def lines(self) -> list[str]:
-        """Through the values, broken where there are none."""
+        """Through the values, broken where there are none, and where periods are left out."""
         parts: list[list[str]] = []
         before = -2
         for i, x, y in self.points:
-            if i != before + 1:
+            if i != before + 1 or i in self.gaps:
                 parts.append([])
             parts[-1].append(f"{x:.1f},{y:.1f}")
             before = i

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from anomaly_clustering.data.metadata import Metadata
+from anomaly_clustering.system.messages import counted
 
 # By the span of all times: up to so many days each is by that period.
 AUTO = ((2.0, "hour"), (90.0, "day"), (700.0, "week"), (float("inf"), "month"))
@@ -32,12 +34,14 @@ class Periods(NamedTuple):
         of: the period of each image [n].
         images: positions of these images among those that were given [n].
         by: what the periods are.
+        empty: how many periods without an image are left out right before each; none where nobody counts them.
     """
 
     names: Sequence[str]
     of: Int[np.ndarray, " n"]
     images: Int[np.ndarray, " n"]
     by: str
+    empty: Sequence[int] = ()
 
 
 def periods_of(
@@ -89,12 +93,52 @@ def periods_of(
     else:
         begun, written = [START[by](moment) for moment in moments], WRITTEN[by]
     order = sorted(set(begun))
+    places = [_place(moment, by, shifts) for moment in order]
     return Periods(
         [moment.strftime(written) for moment in order],
         np.array([order.index(moment) for moment in begun]),
         np.array(dated),
         by,
+        [0, *(after - before - 1 for before, after in pairwise(places))],
     )
+
+
+def told_of_gaps(periods: Periods) -> list[str]:
+    """What to know of periods without an image, which are left out.
+
+    Args:
+        periods: in their order.
+
+    Returns:
+        A sentence, or none.
+
+    Example:
+        >>> names = ["2026-03-02", "2026-03-03", "2026-03-09"]
+        >>> told_of_gaps(Periods(names, np.arange(3), np.arange(3), "day", [0, 0, 5]))[0][:69]
+        '5 days without an image are left out, up to 5 on end, between 2026-03'
+    """
+    if not any(periods.empty):
+        return []
+    most = max(periods.empty)
+    after = periods.empty.index(most)
+    count = sum(periods.empty)
+    return [
+        f"{counted(count, periods.by)} without an image {'is' if count == 1 else 'are'} left out, up to {most} on end, "
+        f"between {periods.names[after - 1]} and {periods.names[after]}: a dashed line in the charts shows where; what "
+        "is marked as changed may reach over it"
+    ]
+
+
+def _place(moment: datetime, by: str, shifts: Sequence[time]) -> int:
+    """The number of the period that begins then, counted without a gap."""
+    day = moment.toordinal()
+    return {
+        "hour": lambda: 24 * day + moment.hour,
+        "day": lambda: day,
+        "week": lambda: day // 7,
+        "month": lambda: 12 * moment.year + moment.month,
+        "shift": lambda: len(shifts) * day + shifts.index(moment.time()),
+    }[by]()
 
 
 def told_of_column(by: str, known: Mapping[Path, Metadata]) -> list[str]:

@@ -19,7 +19,7 @@ from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holde
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
-from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column
+from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column, told_of_gaps
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
@@ -76,7 +76,7 @@ def trends_of_run(
         notices += [*untold, *told_of_column(by, known)]
         if periods.by in (*START, "shift"):
             notices.append(told_times(times))
-        notices += _left_out(seen.paths, periods)
+        notices += [*_left_out(seen.paths, periods), *told_of_gaps(periods)]
         if seen.embeddings is None:
             notices.append("images of this run were compared patch by patch: there are no embeddings that could drift")
         found = trends(seen, periods, decisions.names)
@@ -84,7 +84,8 @@ def trends_of_run(
         assert mark is not None
         with files_into(folder, mark, last=".html") as new:
             write_csv(new / TRENDS, COLUMNS, _rows(found))
-            write_trends_page(new / TRENDS_PAGE, _page(run.title, found, notices))
+            gaps = [i for i, empty in enumerate(periods.empty) if empty]
+            write_trends_page(new / TRENDS_PAGE, _page(run.title, found, notices, gaps))
     return Told(found, notices)
 
 
@@ -158,20 +159,20 @@ def _in(change: Marked | None, period: int) -> int:
     return int(change is not None and change.first <= period <= change.last)
 
 
-def _page(title: str, found: Trends, notices: Sequence[str]) -> TrendsPage:
+def _page(title: str, found: Trends, notices: Sequence[str], gaps: Sequence[int]) -> TrendsPage:
     drift = None
     if found.drift is not None:
         changed = _stretch(found.drift_change, _deviations)
-        drift = Chart("Drift of embeddings", found.drift.tolist(), _deviations, changed)
+        drift = Chart("Drift of embeddings", found.drift.tolist(), _deviations, changed, gaps=gaps)
     return TrendsPage(
         title=title,
         by=found.by,
         periods=found.periods,
         images=found.images.tolist(),
-        defects=[_chart(course, "of all images") for course in found.defects],
+        defects=[_chart(course, "of all images", gaps) for course in found.defects],
         counts=[course.counts.tolist() for course in found.defects],
-        sound=_chart(found.sound, "of all images") if found.sound else None,
-        unknown=_chart(found.unknown, "of the images that came later") if found.unknown else None,
+        sound=_chart(found.sound, "of all images", gaps) if found.sound else None,
+        unknown=_chart(found.unknown, "of the images that came later", gaps) if found.unknown else None,
         drift=drift,
         notices=notices,
         level=LEVEL,
@@ -179,10 +180,15 @@ def _page(title: str, found: Trends, notices: Sequence[str]) -> TrendsPage:
     )
 
 
-def _chart(course: Course, of: str) -> Chart:
+def _chart(course: Course, of: str, gaps: Sequence[int]) -> Chart:
     images = "image" if course.total == 1 else "images"
     return Chart(
-        course.name, course.shares.tolist(), _share, _stretch(course.change, _share), f"{course.total} {images}, {of}"
+        course.name,
+        course.shares.tolist(),
+        _share,
+        _stretch(course.change, _share),
+        f"{course.total} {images}, {of}",
+        gaps,
     )
 
 
