@@ -10,6 +10,7 @@ from commands import SMALL, rows
 from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.journal import checked_times
 
 RUN, CAMERA = Path("run"), Path("lat/latest.png")
 
@@ -40,7 +41,10 @@ def test_an_image_that_was_overwritten_does_not_get_the_time_of_the_other(make_i
     main(["assign", "lat", "--run", "run"])
     on(5, make_image(CAMERA, 2, seed=21))
     capsys.readouterr()
-    assert "05" not in days()
+    # It came on the 2nd, which `assign` has kept, also when it is called again.
+    assert days() == {"01": 15, "02": 1}
+    main(["assign", "flat", "--run", "run"])
+    assert days() == {"01": 15, "02": 1}
 
 
 def test_files_of_another_folder_that_have_the_paths_of_the_run_do_not_date_it(
@@ -89,3 +93,9 @@ def test_the_report_shows_the_times_that_the_same_call_writes(make_image: MakeIm
     assert {kept(image) for image in images} == {("2026-03-03", "file")}
     # The page holds each text once.
     assert "2026-03-03T08:00:00" in (RUN / "report.html").read_text()
+
+
+@pytest.mark.parametrize("told", [5, {"9f86": ["yesterday", "file"]}, {"9f86": ["2026-03-01", "hearsay"]}])
+def test_times_that_a_stranger_made_up_are_refused(told: object) -> None:
+    with pytest.raises(ValueError, match=r"does not tell when|Invalid isoformat"):
+        checked_times(told)

@@ -18,7 +18,8 @@ from planted import one_more, planted
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.file_names import PICTURES
-from anomaly_clustering.runs.later_images import apart, load_later
+from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest
 

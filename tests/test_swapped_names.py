@@ -11,8 +11,9 @@ from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.file_names import LATER, WATCHED
-from anomaly_clustering.runs.later_images import apart, load_later
+from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import read_mark, write_mark
+from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest
 

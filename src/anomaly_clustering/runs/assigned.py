@@ -20,7 +20,14 @@ from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarm
 from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.journal import read_times
-from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, with_times, write_metadata
+from anomaly_clustering.runs.kept_metadata import (
+    dated,
+    load_metadata,
+    of_holders,
+    times_to_keep,
+    with_times,
+    write_metadata,
+)
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
@@ -99,6 +106,8 @@ def assign_to_run(
         check_given([*own, *(path for path in seen.paths if path.is_file())], folders, contents=contents_of(run, seen))
         check_same([path for path in own if path not in asked], contents_of(run, seen))
         later = embed_later(run, seen, images, false_alarms)
+        came = {**read_times(folder), **before.times}
+        later = replace(later, times=times_to_keep(dict(zip(later.paths, later.digests, strict=True)), came))
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         found = assign(later.digests, new, fitted, false_alarms=false_alarms)
         if propose:
@@ -166,7 +175,7 @@ def _write(
     if metadata:
         contents = contents_of(run, later)
         # The time of a file comes last: it may have been copied since the image came.
-        metadata = with_times(dated(metadata, contents, read_times(folder)), contents)
+        metadata = with_times(dated(metadata, contents, {**read_times(folder), **later.times}), contents)
     mark = mark_of_run(folder)
     assert mark is not None
     mark = listing_pictures(folder, mark)

@@ -139,6 +139,29 @@ def checked_heard(told: object) -> tuple[int, str]:
     raise ValueError(f"{str(told)[:60]!r} does not tell what of the journal it has")
 
 
+def checked_times(told: object) -> dict[str, Metadata]:
+    """When images were taken, out of a file that a stranger may have written.
+
+    Args:
+        told: by the SHA-256 of each image its time, and what told that.
+
+    Raises:
+        ValueError: it tells nothing of the kind.
+
+    Example:
+        >>> checked_times({"9f86": ["2026-03-01 06:30:00", "file"]})["9f86"].source
+        'file'
+    """
+    found: dict[str, Metadata] = {}
+    for content, one in told.items() if isinstance(told, dict) else [("", told)]:
+        match one:
+            case [str(taken), ("EXIF" | "file") as source]:
+                found[content] = Metadata(datetime.fromisoformat(taken).replace(tzinfo=None), {}, source)
+            case _:
+                raise ValueError(f"{str(one)[:60]!r} does not tell when an image was taken")
+    return found
+
+
 def read_times(folder: Path) -> dict[str, Metadata]:
     """When the images that came were taken, as it was told then, by the SHA-256 of their files.
 

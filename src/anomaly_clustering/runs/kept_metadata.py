@@ -8,7 +8,7 @@ from pathlib import Path
 from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_of
 from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
-from anomaly_clustering.runs.later_images import held_by
+from anomaly_clustering.runs.names_apart import held_by
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import ERRORS, read_numbered_csv, write_csv
@@ -151,6 +151,24 @@ def with_times(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> 
         image: Metadata(times.of.get(image), known.get(image, nothing).values, times.source.get(image, nothing.source))
         for image in contents
     }
+
+
+def times_to_keep(contents: Mapping[Path, str], came: Mapping[str, Metadata]) -> dict[str, Metadata]:
+    """When images that came later were taken, to be kept with them: their files may be gone when somebody asks.
+
+    Args:
+        contents: SHA-256 of these images by path.
+        came: times that are kept already, by SHA-256.
+
+    Returns:
+        Times by SHA-256; none of an image of which nothing tells it.
+
+    Example:
+        >>> times_to_keep({Path("gone.png"): "9f86"}, {})
+        {}
+    """
+    times = times_by_content(dated({}, contents, came), contents)
+    return {contents[path]: Metadata(time, {}, times.source[path]) for path, time in times.of.items()}
 
 
 def columns_of(known: Mapping[Path, Metadata]) -> list[str]:

@@ -13,11 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from anomaly_clustering.clustering.unknown import findings
+from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.mic.recipe import NewImages
-from anomaly_clustering.report.content import CONTENT_DIGITS
 from anomaly_clustering.runs.file_names import LATER, WATCHED
-from anomaly_clustering.runs.journal import Entry, checked_heard, read_journal, since
+from anomaly_clustering.runs.journal import Entry, checked_heard, checked_times, read_journal, since
 from anomaly_clustering.runs.mark import check_unchanged
+from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER as ARRAYS
@@ -44,6 +45,7 @@ class LaterImages:
         copies: other files that were found to hold one of these images, or one of the run: SHA-256 by path.
         heard: how many entries of the journal these images have in them, and the SHA-256 of the last one; None where an
             earlier version did not keep it.
+        times: when images were taken, as EXIF or their file told when a command had them: by SHA-256.
 
     Example:
         >>> import tempfile
@@ -65,6 +67,7 @@ class LaterImages:
     scores: Float[np.ndarray, "k h w"] | None = None
     copies: Mapping[Path, str] = field(default_factory=dict)
     heard: tuple[int, str] | None = (0, "")
+    times: Mapping[str, Metadata] = field(default_factory=dict)
 
     @staticmethod
     def of_none(run: StoredRun) -> "LaterImages":
@@ -113,6 +116,7 @@ class LaterImages:
             _joined(self.scores, _scores(run, found.weights, found.mean_scores)),
             self.copies,
             self.heard,
+            self.times,
         )
 
     def with_overwritten(self, files: Mapping[Path, str]) -> "LaterImages":
@@ -159,7 +163,9 @@ class LaterImages:
         """
         copies = {"paths": [str(path) for path in self.copies], "digests": list(self.copies.values())}
         paths = [str(path) for path in self.paths]
-        names = json.dumps({"paths": paths, "digests": self.digests, "copies": copies, "heard": self.heard})
+        times = {content: (str(one.time), one.source) for content, one in self.times.items()}
+        own = {"paths": paths, "digests": self.digests}
+        names = json.dumps({**own, "copies": copies, "heard": self.heard, "times": times})
         arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores", "finding")}
         arrays["weights"] = self.weights.astype(np.float16)
         if self.scores is not None:
@@ -207,7 +213,7 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
         raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
     rows: dict[str, Any] = {name: np.concatenate([getattr(stored, name), getattr(watched, name)]) for name in ROWS}
     rows["scores"] = _joined(stored.scores, watched.scores)
-    return LaterImages(paths, digests, **rows, copies=copies, heard=heard).with_overwritten(last)
+    return LaterImages(paths, digests, **rows, copies=copies, heard=heard, times=stored.times).with_overwritten(last)
 
 
 def _last_seen(stored: LaterImages, journal: Sequence[Entry], seen: Collection[str]) -> dict[Path, str]:
@@ -224,35 +230,6 @@ def _last_seen(stored: LaterImages, journal: Sequence[Entry], seen: Collection[s
 
 def _files(entries: Sequence[Entry]) -> dict[Path, str]:
     return {entry.path: entry.digest for entry in entries}
-
-
-def apart(path: Path, content: str) -> Path:
-    """The name of an image whose file was overwritten: no file has it, and no other image.
-
-    Args:
-        path: that now holds something else.
-        content: SHA-256 of what it held.
-
-    Example:
-        >>> apart(Path("camera/latest.png"), "9f86d081884c7d65")
-        PosixPath('camera/latest.png#9f86d081884c7d65')
-    """
-    return Path(f"{path}#{content[:CONTENT_DIGITS]}")
-
-
-def held_by(path: Path, content: str) -> Path | None:
-    """The path that an image had before it was overwritten; None for one that goes by its file.
-
-    Args:
-        path: of the image, maybe as `apart` names it.
-        content: SHA-256 of the image.
-
-    Example:
-        >>> held_by(Path("camera/latest.png#9f86d081884c7d65"), "9f86d081884c7d65")
-        PosixPath('camera/latest.png')
-    """
-    name, ending = str(path), str(apart(Path(), content))[1:]
-    return Path(name.removesuffix(ending)) if name.endswith(ending) else None
 
 
 def told_of_overwritten(before: LaterImages, after: LaterImages) -> list[str]:
@@ -315,6 +292,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             files = [Path(path) for path in checked_texts(others, "paths")]
             copies = dict(zip(files, checked_texts(others, "digests", like="paths"), strict=True))
             heard = checked_heard(names["heard"]) if names.get("heard") else None
+            times = checked_times(names.get("times", {}))
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
             arrays = missing | read_arrays(file, ARRAYS, len(paths))
@@ -327,7 +305,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
         for name in ("weights", "scores"):
             if name in arrays:
                 arrays[name] = arrays[name].astype(np.float32)
-        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard)
+        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard, times=times)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
 

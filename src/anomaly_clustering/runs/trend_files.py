@@ -67,10 +67,10 @@ def trends_of_run(
     with working_on(folder):
         remove_leftovers(folder)
         run = load_run(folder)
-        (seen, decisions, digests), notices = _seen(folder, run, labels), []
+        (seen, decisions, digests, kept), notices = _seen(folder, run, labels), []
         contents = dict(zip(seen.paths, digests, strict=True))
         known, untold = _metadata(folder, seen, contents, metadata)
-        known = dated(known, contents, read_times(folder))
+        known = dated(known, contents, {**read_times(folder), **kept})
         times = times_by_content(known, contents)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += [*untold, *told_of_column(by, known)]
@@ -89,13 +89,15 @@ def trends_of_run(
     return Told(found, notices)
 
 
-def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Decisions, Sequence[str]]:
-    """All images by their cluster, as `assign` tells it, what was decided on them, and the SHA-256 of their files."""
+def _seen(
+    folder: Path, run: StoredRun, labels: Path | None
+) -> tuple[Seen, Decisions, Sequence[str], Mapping[str, Metadata]]:
+    """All images by their cluster, as `assign` tells it, what was decided, SHA-256 of their files, and kept times."""
     if run.embeddings is None:
         if labels is not None:
             raise ValueError(f"run {run.title!r} compared images patch by patch: leave --labels out")
         none = np.zeros(len(run.paths), dtype=bool)
-        return Seen(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests
+        return Seen(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests, {}
     later, decisions = decisions_on(folder, run, labels)
     digests = [*run.digests, *later.digests]
     new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
@@ -116,6 +118,7 @@ def _seen(folder: Path, run: StoredRun, labels: Path | None) -> tuple[Seen, Deci
         ),
         decisions,
         digests,
+        later.times,
     )
 
 

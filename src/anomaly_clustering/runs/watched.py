@@ -25,8 +25,9 @@ from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE
 from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
-from anomaly_clustering.runs.later_images import LaterImages, apart, load_later
+from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.mark import write_mark
+from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.store import find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
