@@ -26,7 +26,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.runs.epochs import LastAndBest
-from anomaly_clustering.runs.training import precision_of_training, predicted
+from anomaly_clustering.runs.predictions import predicted
+from anomaly_clustering.runs.training import precision_of_training
 from experiments.epochs_told import EpochsTold
 from experiments.follow import Followed, follow
 from experiments.kept import Kept

@@ -11,6 +11,7 @@ from commands import ROOT, refused, rows, scan
 from lightning import LightningModule
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.predictions import rows_of
 from anomaly_clustering.runs.training import precision_of_training
 from baselines import IIC
 
@@ -61,6 +62,26 @@ def test_the_own_method_of_the_docs_is_trained_and_scored(photos: Path, monkeypa
     main([*argv, "--data.image_size", "64", "--data.num_workers", "0", "--trainer.max_epochs", "2"])
     assert len(rows(Path("runs/fit"))) == 15
     assert json.loads(Path("runs/fit/metrics.json").read_text())["best_by_accuracy"]["accuracy"] >= 1 / 3
+
+
+def test_a_trained_method_leaves_what_it_predicts_and_its_scores(photos: Path, capsys) -> None:
+    main(scan(photos, "--trainer.max_epochs", "1", "--out", "trained"))
+    words = scan(photos, "--ckpt_path", "trained/checkpoints/last.ckpt")[1:]
+    for command in ("predict", "validate"):
+        main([command, *words])
+        assert capsys.readouterr().out.strip().endswith(f"Results are in runs/{command}")
+        assert rows(Path("runs", command)) == rows(Path("trained"))
+        assert "already holds a run" in refused([command, *words], capsys)
+    last = json.loads(Path("trained/metrics.json").read_text())["last"]
+    assert json.loads(Path("runs/validate/metrics.json").read_text())["nmi"] == pytest.approx(last["nmi"])
+    main(["predict", *words, "--overwrite", "--return_predictions", "false"])
+    assert rows(Path("runs/predict")) == rows(Path("trained"))
+
+
+@pytest.mark.parametrize("returned", [torch.zeros(2), {"index": torch.zeros(2)}])
+def test_predictions_that_name_no_images_or_clusters_are_refused(returned: object) -> None:
+    with pytest.raises(ValueError, match=r"predict_step must return a dict with 'index', .* but it returned a "):
+        rows_of([returned])
 
 
 @pytest.mark.parametrize(

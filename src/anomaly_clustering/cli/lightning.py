@@ -27,13 +27,13 @@ from anomaly_clustering.runs.checkpoints import WholeCheckpoints
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.output_folder import reserved
+from anomaly_clustering.runs.predictions import predicted, rows_of, write_predictions
 from anomaly_clustering.runs.run_folder import write_run
 from anomaly_clustering.runs.training import (
     LAST,
     TrainingFolder,
     goes_on,
     precision_of_training,
-    predicted,
     reserved_to_train,
     write_training,
 )
@@ -193,7 +193,6 @@ class CommandLine(LightningCLI):
         table = predicted(self.trainer, self.model)
         if not self.trainer.is_global_zero:
             return
-        self._dump_config()
         self.folder.begin()
         chosen = self.epochs.chosen()
         write_training(
@@ -201,7 +200,7 @@ class CommandLine(LightningCLI):
             table,
             self.datamodule,
             chosen=chosen,
-            config=yaml.safe_dump(self.config_dump, sort_keys=False),
+            config=self._resolved(),
         )
         console = Console()
         if isinstance(self.datamodule, DefectDataModule):
@@ -220,22 +219,47 @@ class CommandLine(LightningCLI):
         self._write()
 
     def _write(self) -> None:
-        mic, datamodule = self.model, self.datamodule
-        if not (isinstance(mic, MIC) and isinstance(datamodule, DefectDataModule) and self.trainer.is_global_zero):
-            return
+        module, datamodule = self.model, self.datamodule
         metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
-        self._dump_config()
-        write_run(
-            self.out,
-            mic,
-            datamodule,
-            metrics=metrics,
-            config=yaml.safe_dump(self.config_dump, sort_keys=False),
-            overwrite=self.config[self.subcommand].overwrite,
-            progress=drawing_the_report,
-        )
-        console = Console()
-        print_notices(console, (*datamodule.notices, *mic.notices))
-        if metrics:
+        overwrite, console = self.config[self.subcommand].overwrite, Console()
+        if isinstance(module, MIC) and isinstance(datamodule, DefectDataModule):
+            if not self.trainer.is_global_zero:
+                return
+            write_run(
+                self.out,
+                module,
+                datamodule,
+                metrics=metrics,
+                config=self._resolved(),
+                overwrite=overwrite,
+                progress=drawing_the_report,
+            )
+        else:
+            table = self._said()
+            if not self.trainer.is_global_zero:
+                return
+            write_predictions(
+                self.out, table, datamodule, metrics=metrics, config=self._resolved(), overwrite=overwrite
+            )
+        if isinstance(datamodule, DefectDataModule):
+            print_notices(console, datamodule.notices)
+        if isinstance(module, MIC):
+            print_notices(console, module.notices)
+        # Those of other methods Lightning has printed.
+        if metrics and isinstance(module, MIC):
             print_scores(console, metrics)
         print_plainly(console, f"Results are in {self.out}")
+
+    def _said(self) -> list[dict[str, Any]] | None:
+        """What the method says of each image, asked for where the command has not."""
+        if isinstance(self.model, MIC):
+            grouping = self.model.grouping
+            pairs = zip(grouping.index.tolist(), grouping.labels.tolist(), strict=True)
+            return [{"index": index, "label": label} for index, label in pairs]
+        if self.subcommand == "predict" and self.trainer.predict_loop.return_predictions:
+            return rows_of(self.trainer.predict_loop.predictions)
+        return predicted(self.trainer, self.model)
+
+    def _resolved(self) -> str:
+        self._dump_config()
+        return yaml.safe_dump(self.config_dump, sort_keys=False)

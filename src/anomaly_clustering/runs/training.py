@@ -4,24 +4,21 @@ Checkpoints and the table of epochs grow while it runs, so unlike the folder of 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.distributed as dist
-from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning import LightningDataModule, LightningModule
 
 from anomaly_clustering.data.datamodule import DefectDataModule
-from anomaly_clustering.data.records import Record
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.checkpoints import is_of_training
 from anomaly_clustering.runs.epochs import Epoch
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, METRICS
 from anomaly_clustering.runs.mark import Mark, discard_run, is_free_for, read_mark, remove_own, write_mark
 from anomaly_clustering.runs.output_folder import check_no_strangers, check_place
+from anomaly_clustering.runs.predictions import Table, assignments_of
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.results import about_to_place
@@ -188,38 +185,9 @@ def precision_of_training(
     return getattr(module, "precision_on_gpus", None)
 
 
-def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]] | None:
-    """What the trained module predicts for each image, in the order of the data set; None where it predicts nothing.
-
-    Args:
-        trainer: with the data module of the training.
-        module: whose `predict_step` returns a dict: `index` int [B], `label` int [B], the cluster, and optionally
-            `confidence` [B].
-
-    Returns:
-        A row for each image of all processes, with the names of that dict; None where there is no `predict_step`.
-    """
-    if not is_overridden("predict_step", module):
-        return None
-    batches: Any = trainer.predict(module, datamodule=trainer.datamodule)  # type: ignore[attr-defined]
-    columns = [name for name in ("index", "label", "confidence") if name in batches[0]]
-    rows = [
-        dict(zip(columns, values, strict=True))
-        for batch in batches
-        for values in zip(*(batch[name].tolist() for name in columns), strict=True)
-    ]
-    if dist.is_initialized():
-        everywhere: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everywhere, rows)
-        rows = [row for part in everywhere for row in part]
-    # A distributed sampler repeats images to fill up.
-    once = {row["index"]: row for row in rows}
-    return [once[index] for index in sorted(once)]
-
-
 def write_training(
     out: Path,
-    table: Sequence[Mapping[str, Any]] | None,
+    table: Table | None,
     datamodule: LightningDataModule | None,
     *,
     chosen: Mapping[str, Epoch],
@@ -229,8 +197,8 @@ def write_training(
 
     Args:
         out: the folder of the training.
-        table: a row for each image, see `predicted`; None where nothing was predicted.
-        datamodule: knows files and classes, if it is one of this package.
+        table: a row for each image, see `rows_of`; None where nothing was predicted.
+        datamodule: see `assignments_of`.
         chosen: the epochs to report, see `LastAndBest.chosen`.
         config: the options of the training, as YAML.
 
@@ -248,13 +216,10 @@ def write_training(
     for name, text in texts.items():
         with whole_file(out / name) as part:
             part.write_text(text)
-    if table is None:
+    if not table:
         about_to_place(out / METRICS, out / METRICS, result=out)
     else:
-        data = datamodule if isinstance(datamodule, DefectDataModule) else None
-        records = data.records if data else []
-        names = data.class_names if data else []
-        write_assignments(out / ASSIGNMENTS, [_assignment(row, records, names) for row in table], result=out)
+        write_assignments(out / ASSIGNMENTS, assignments_of(table, datamodule), result=out)
     _write_digests(out)
 
 
@@ -262,14 +227,3 @@ def _write_digests(out: Path) -> None:
     mark = read_mark(out) or Mark("training", {})
     there = [name for name in (*FILES, *mark.files) if (out / name).is_file()]
     write_mark(out, Mark("training", {name: digest(out / name) for name in there}))
-
-
-def _assignment(row: Mapping[str, Any], records: Sequence[Record], class_names: Sequence[str]) -> dict[str, Any]:
-    known = {name: value for name, value in row.items() if name not in ("index", "label")} | {"cluster": row["label"]}
-    if not records:
-        return known | {"index": row["index"]}
-    record = records[row["index"]]
-    return known | {
-        "path": record.image,
-        "class": "" if record.label is None else class_names[record.label],
-    }
