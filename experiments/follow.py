@@ -9,6 +9,8 @@ from typing import Any, Literal
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
 
+from anomaly_clustering.runs.tracked_run import TrackedRun
+
 Mode = Literal["off", "online", "offline"]
 
 
@@ -17,7 +19,7 @@ class Followed:
     """A run that W&B logs, or whose artefacts are written to a folder.
 
     Args:
-        experiment, method, category, seed, id: see `tracking.TrackedRun`.
+        experiment, method, category, seed, id: see `TrackedRun`.
         folder: below which W&B keeps its files.
         artefacts: folder for contact sheets and the like.
     """
@@ -45,7 +47,7 @@ def follow(
         yield False, []
         return
     # Here, since importing W&B takes a second.
-    from anomaly_clustering.runs.tracking import Track, TrackedRun, finish, wandb_logger
+    from anomaly_clustering.runs.tracking import Track, finish, wandb_logger
 
     run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, config, followed.id)
     logger = wandb_logger(followed.wandb, run, folder=followed.folder)
@@ -59,7 +61,7 @@ def follow(
 
 def log_summary(followed: Followed, columns: list[str], rows: list[list[Any]]) -> None:
     """The table of an experiment as a W&B run of its own."""
-    from anomaly_clustering.runs.tracking import TrackedRun, log_table
+    from anomaly_clustering.runs.tracking import log_table
 
     run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
     log_table(followed.wandb, run, columns, rows, folder=followed.folder)

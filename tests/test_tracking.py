@@ -18,7 +18,8 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
-from anomaly_clustering.runs.tracking import TrackedRun, describe, wandb_logger
+from anomaly_clustering.runs.tracked_run import TrackedRun, describe
+from anomaly_clustering.runs.tracking import wandb_logger
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -221,6 +222,19 @@ def test_category_and_seed_are_read_from_the_options() -> None:
     assert (run.experiment, run.method, run.category, run.seed) == ("test", "MIC", "cable", 3)
 
 
+@pytest.mark.parametrize(
+    ("data", "category"),
+    [
+        ({"class_path": "mine.Photos"}, "Photos"),
+        ({"class_path": "Photos", "init_args": None}, "Photos"),
+        (None, "own data"),
+    ],
+)
+def test_data_without_arguments_or_of_the_method_itself_are_described(data: object, category: str) -> None:
+    run = describe("fit", {"model": {"class_path": "mine.Method"}, "data": data})
+    assert (run.method, run.category, run.seed) == ("Method", category, 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["mic", "baseline"])
 def test_two_processes_are_one_run(photos: Path, tmp_path: Path, method: str) -> None:
@@ -229,7 +243,8 @@ def test_two_processes_are_one_run(photos: Path, tmp_path: Path, method: str) ->
         "from lightning import Trainer\n"
         "from anomaly_clustering.data import Folder\n"
         "from anomaly_clustering.mic import MIC\n"
-        "from anomaly_clustering.runs.tracking import TrackedRun, Track, wandb_logger\n"
+        "from anomaly_clustering.runs.tracked_run import TrackedRun\n"
+        "from anomaly_clustering.runs.tracking import Track, wandb_logger\n"
         "from baseline import Brightness\n"
         f"run = TrackedRun('two', '{method}', 'photos', 0, {{'option': 1}})\n"
         "trainer = Trainer(accelerator='cpu', devices=2, strategy='ddp', logger=wandb_logger('offline', run),\n"

@@ -29,6 +29,7 @@ from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.predictions import predicted, rows_of, write_predictions
 from anomaly_clustering.runs.run_folder import write_run
+from anomaly_clustering.runs.tracked_run import describe
 from anomaly_clustering.runs.training import (
     LAST,
     TrainingFolder,
@@ -162,7 +163,7 @@ class CommandLine(LightningCLI):
 
     def _tracked_trainer(self, mode: Literal["online", "offline"], **kwargs: Any) -> Trainer:
         # Here, since importing W&B takes a second.
-        from anomaly_clustering.runs.tracking import Track, describe, run_of, wandb_logger
+        from anomaly_clustering.runs.tracking import Track, run_of, wandb_logger
 
         self._dump_config()
         config = self.config[self.subcommand]

@@ -1,10 +1,7 @@
 """A run and what came of it in; a W&B run out, or the same artefacts in a folder. The one place that knows W&B."""
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,83 +18,15 @@ from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
 from anomaly_clustering.runs.checkpoints import damaged
+from anomaly_clustering.runs.tracked_run import TrackedRun
 from anomaly_clustering.runs.unusual import graded_grouping
 from anomaly_clustering.system.attached import attached_data
 from anomaly_clustering.system.files import real_path
 
 Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
-# Where a run leaves its files, and whether it replaces others, is not what it is.
-INCIDENTAL = ("out", "overwrite", "wandb", "ckpt_path")
 # Under which a checkpoint of a training names the run that W&B holds of it.
 IN_CHECKPOINT = "wandb_run"
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """How W&B lists a run.
-
-    Args:
-        experiment: the group, such as 'table8'.
-        method: the type of job.
-        category: of the data set, or the data set.
-        seed: of the run.
-        config: all options, resolved.
-        id: by which a run is continued; by default that of `wandb agent`, or else it follows from `config`, so the same
-            options are the same run.
-
-    Example:
-        >>> model, data = {"class_path": "MIC"}, {"class_path": "MVTec", "init_args": {"category": "tile"}}
-        >>> describe("test", {"model": model, "data": data}).summary
-        {'method': 'MIC', 'category': 'tile', 'seed': 0}
-    """
-
-    experiment: str
-    method: str
-    category: str
-    seed: int
-    config: Mapping[str, Any] = field(default_factory=dict)
-    id: str | None = None
-
-    @property
-    def identity(self) -> str:
-        """The id by which W&B knows the run: the given one, that of `wandb agent`, or a digest of the options."""
-        kept = {name: value for name, value in self.config.items() if name not in INCIDENTAL}
-        digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return self.id or os.environ.get("WANDB_RUN_ID") or digest
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """A row of the table over all categories."""
-        return {"method": self.method, "category": self.category, "seed": self.seed}
-
-
-def describe(command: str, config: Mapping[str, Any], *, goes_on: str | None = None) -> TrackedRun:
-    """The run of a command of the command line, out of its resolved options.
-
-    Args:
-        command: its name, by which W&B groups runs unless `WANDB_RUN_GROUP` is set.
-        config: all options, resolved, with `model` and `data` as classes and their arguments.
-        goes_on: id of the run of a training that goes on, see `run_of`: options such as the number of epochs may be
-            other ones now. A run that `wandb agent` has named is its own.
-
-    Returns:
-        How W&B lists the run.
-
-    Example:
-        >>> model, data = {"class_path": "baselines.SCAN"}, {"class_path": "data.MTD", "init_args": {}}
-        >>> run = describe("fit", {"model": model, "data": data, "seed_everything": 3})
-        >>> run.method, run.category, run.seed
-        ('SCAN', 'MTD', 3)
-    """
-    model, data = (config[name] for name in ("model", "data"))
-    category = data["init_args"].get("category") or data["class_path"].rpartition(".")[2]
-    method = model["class_path"].rpartition(".")[2]
-    given = model.get("init_args", {}).get("seed", config.get("seed_everything"))
-    seed = given if isinstance(given, int) and not isinstance(given, bool) else 0
-    group = os.environ.get("WANDB_RUN_GROUP", command)
-    known = None if "WANDB_RUN_ID" in os.environ else goes_on
-    return TrackedRun(group, method, category, seed, config, known)
 
 
 def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
