@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning import LightningModule
+from lightning import LightningDataModule, LightningModule
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from anomaly_clustering.metrics import clustering_metrics
 
@@ -45,3 +46,14 @@ class Brightness(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=self.learning_rate)
+
+
+class Greys(LightningDataModule):
+    """Images that are in no files, and of which nothing else is known."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        greys = [torch.full((3, 8, 8), i / 6) for i in range(6)]
+        samples = [{"index": i, "path": "", "image": grey, "target": i // 2} for i, grey in enumerate(greys)]
+        return DataLoader(samples, batch_size=3)  # type: ignore[arg-type]
+
+    val_dataloader = predict_dataloader = train_dataloader

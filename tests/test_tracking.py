@@ -178,6 +178,20 @@ def test_a_training_that_goes_on_counts_its_steps_on_in_the_same_run(photos: Pat
     assert max(steps(first, "assignments")) < min(row["_step"] for row in second.history)
 
 
+def test_images_that_are_no_files_are_tracked_by_their_metrics(tmp_path: Path) -> None:
+    words = ["--model", "baseline.Brightness", "--data", "baseline.Greys", "--trainer.accelerator", "cpu"]
+    words += ["--trainer.enable_progress_bar", "false", "--wandb", "offline"]
+    with pytest.warns(UserWarning, match="since Greys does not list image files"):
+        main(["fit", *words, "--trainer.max_epochs", "2"])
+    (run,) = runs(tmp_path)
+    assert (run.run.job_type, list(run.run.tags)) == ("Brightness", ["Greys", "seed 0"])
+    assert len(run.values("nmi")) == 2
+    assert run.table("summary")[0][:3] == ["method", "category", "seed"]
+    assert not any("assignments" in row for row in run.history)
+    table = Path("runs/fit/assignments.csv").read_text().splitlines()
+    assert (table[0], len(table)) == ("index,cluster", 7)
+
+
 def test_off_is_off(photos: Path, tmp_path: Path) -> None:
     main(command(photos, *EMBEDDED))
     assert not (tmp_path / "wandb").exists()

@@ -1,6 +1,7 @@
 """A run and what came of it in; a W&B run out, or the same artefacts in a folder. The one place that knows W&B."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
 # Under which a checkpoint of a training names the run that W&B holds of it.
 IN_CHECKPOINT = "wandb_run"
+UNLISTED = "pictures and assignments are not logged, since {} does not list image files; metrics and options are"
 
 
 def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
@@ -120,7 +122,8 @@ class Track(Callback):
     """When a run has ended, logs its clusters to W&B, writes them to a folder, or both.
 
     MIC is tracked after `test`, `validate` and `predict`. Of other modules `predict` is tracked, whose `predict_step`
-    gives 'index' and 'label'; metrics of their epochs are logged by Lightning.
+    gives 'index' and 'label'; metrics of their epochs are logged by Lightning. Of images that a data module does not
+    list as files, metrics alone are tracked, and a warning says so.
 
     Args:
         run: that is tracked.
@@ -146,38 +149,49 @@ class Track(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self.predicted.append((outputs["index"], outputs["label"]))
+        if isinstance(outputs, Mapping) and {"index", "label"} <= outputs.keys():
+            self.predicted.append((outputs["index"], outputs["label"]))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if isinstance(pl_module, MIC):
-            self._track(trainer, _of_mic(pl_module, _data(trainer)))
-            return
-        index, labels = (torch.cat(gather(torch.cat(parts))) for parts in zip(*self.predicted, strict=True))
-        self._track(trainer, _of_predictions(index.cpu().numpy(), labels.cpu().numpy(), _data(trainer)))
+            self._track_mic(trainer, pl_module)
+        elif (data := _listing(trainer)) is None or not self.predicted:
+            self._track(trainer, None)
+        else:
+            index, labels = (torch.cat(gather(torch.cat(parts))) for parts in zip(*self.predicted, strict=True))
+            self._track(trainer, _of_predictions(index.cpu().numpy(), labels.cpu().numpy(), data))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if isinstance(pl_module, MIC):
-            self._track(trainer, _of_mic(pl_module, _data(trainer)))
+        self._track_mic(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if isinstance(pl_module, MIC):
-            self._track(trainer, _of_mic(pl_module, _data(trainer)))
+        self._track_mic(trainer, pl_module)
 
-    def _track(self, trainer: Trainer, clusters: ClusteredImages) -> None:
+    def _track_mic(self, trainer: Trainer, module: LightningModule) -> None:
+        if isinstance(module, MIC):
+            data = _listing(trainer)
+            self._track(trainer, None if data is None else _of_mic(module, data))
+
+    def _track(self, trainer: Trainer, clusters: ClusteredImages | None) -> None:
         if not trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        summary = self.run.summary | metrics | clusters.scores
-        if self.folder:
+        if clusters is None:
+            summary = self.run.summary | metrics
+            if _listing(trainer) is None:
+                warnings.warn(UNLISTED.format(type(attached_data(trainer)).__name__), stacklevel=2)
+        else:
+            summary = self.run.summary | metrics | clusters.scores
+        if self.folder and clusters:
             write_artefacts(self.folder, clusters, summary)
         if isinstance(trainer.logger, WandbLogger):
             _log(trainer.logger, clusters, summary)
 
 
-def _data(trainer: Trainer) -> DefectDataModule:
+def _listing(trainer: Trainer) -> DefectDataModule | None:
+    """The data module, if it lists its images."""
     data = attached_data(trainer)
-    assert isinstance(data, DefectDataModule)
-    return data
+    return data if isinstance(data, DefectDataModule) else None
 
 
 def _of_mic(mic: MIC, data: DefectDataModule) -> ClusteredImages:
@@ -205,9 +219,17 @@ def _of_predictions(index: np.ndarray, labels: np.ndarray, data: DefectDataModul
     return ClusteredImages(images, labels[first], target, data.class_names, bits=data.bits_read)
 
 
-def _log(logger: WandbLogger, clusters: ClusteredImages, summary: Mapping[str, Any]) -> None:
-    """All that is to be seen of a run's clusters."""
+def _log(logger: WandbLogger, clusters: ClusteredImages | None, summary: Mapping[str, Any]) -> None:
+    """All that is to be seen of a run."""
     run = logger.experiment
+    media = {} if clusters is None else _media(clusters)
+    media["summary"] = wandb.Table(columns=list(summary), data=[list(summary.values())])
+    run.log(media)
+    if clusters:
+        run.summary.update({f"final/{name}": value for name, value in clusters.scores.items()})
+
+
+def _media(clusters: ClusteredImages) -> dict[str, Any]:
     media: dict[str, Any] = {name: wandb.Image(sheet) for name, sheet in clusters.sheets().items()}
     assignments = clusters.assignments()
     columns = in_order(assignments[0])
@@ -216,14 +238,12 @@ def _log(logger: WandbLogger, clusters: ClusteredImages, summary: Mapping[str, A
         for thumbnail, row in zip(clusters.thumbnails, assignments, strict=True)
     ]
     media["assignments"] = wandb.Table(columns=["image", *columns], data=rows)
-    media["summary"] = wandb.Table(columns=list(summary), data=[list(summary.values())])
     if clusters.class_names:
         names, counts = clusters.matched_confusion()
         lines = [[name, *map(int, line)] for name, line in zip(names, counts, strict=True)]
         media["confusion"] = wandb.Table(columns=list[str | int](["cluster", *clusters.class_names]), data=lines)
         media["confusion_matrix"] = wandb.Image(draw_confusion(names, clusters.class_names, counts))
-    run.log(media)
-    run.summary.update({f"final/{name}": value for name, value in clusters.scores.items()})
+    return media
 
 
 def log_table(
