@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from anomaly_clustering.runs.tracked_run import Mode
 from experiments.categories import MTD, MVTEC, SYNTHETIC, Category
 from experiments.cells import Cell, Settings
 from experiments.each_type import without_each
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
-from experiments.follow import Mode
 from experiments.methods import Method
 from experiments.plan import Plan, make_plan
 from experiments.reading import EACH_RUN

@@ -8,7 +8,7 @@ from anomaly_clustering.system.files import remove_leftovers_below
 from experiments.asked import REPRODUCTION, Command, compares_networks, methods_of, parts_of
 from experiments.cells import Store, class_of, file_of, is_mic, takes
 from experiments.figures import FIGURES
-from experiments.follow import log_summary
+from experiments.follow import check_wandb, log_summary
 from experiments.found import Found
 from experiments.gathered import read_gathered, write_gathered
 from experiments.methods import REPOSITORY
@@ -25,6 +25,8 @@ def make(command: Command) -> int:
         ValueError: an option names what there is not.
     """
     _check(command)
+    if not command.dry_run:
+        check_wandb(command.wandb)
     gathered = read_gathered(command.measured) if command.measured else {}
     store = Store(command.out / "cells", gathered)
     if not command.dry_run:

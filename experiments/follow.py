@@ -9,9 +9,7 @@ from typing import Any, Literal
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
 
-from anomaly_clustering.runs.tracked_run import TrackedRun
-
-Mode = Literal["off", "online", "offline"]
+from anomaly_clustering.runs.tracked_run import Mode, TrackedRun, mode_of
 
 
 @dataclass(frozen=True)
@@ -65,3 +63,15 @@ def log_summary(followed: Followed, columns: list[str], rows: list[list[Any]]) -
 
     run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
     log_table(followed.wandb, run, columns, rows, folder=followed.folder)
+
+
+def check_wandb(mode: Mode) -> None:
+    """Fail before any work where W&B would take nothing.
+
+    Raises:
+        ValueError: see `tracking.check_login`.
+    """
+    if mode_of(mode) == "online":
+        from anomaly_clustering.runs.tracking import check_login
+
+        check_login(mode)

@@ -7,12 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any, get_args
 
+from anomaly_clustering.runs.tracked_run import Mode
 from experiments.asked import REPRODUCTION, Command
 from experiments.categories import DEFECTIVE_MTD, MTD, MVTEC, SYNTHETIC, by_name, own_categories
 from experiments.cells import Settings
 from experiments.executors import Name
 from experiments.figures import FIGURES, Network
-from experiments.follow import Mode
 from experiments.tables import TABLES
 
 KNOWN = (*TABLES, *FIGURES, REPRODUCTION)

@@ -18,8 +18,9 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
-from anomaly_clustering.runs.tracked_run import TrackedRun, describe
+from anomaly_clustering.runs.tracked_run import TrackedRun, describe, mode_of
 from anomaly_clustering.runs.tracking import wandb_logger
+from experiments.__main__ import main as experiments
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -196,6 +197,45 @@ def test_off_is_off(photos: Path, tmp_path: Path) -> None:
     main(command(photos, *EMBEDDED))
     assert not (tmp_path / "wandb").exists()
     assert wandb_logger("off", TrackedRun("e", "m", "c", 0)) is None
+
+
+@pytest.mark.parametrize(("machine", "expected"), [("disabled", "off"), ("offline", "offline"), ("online", "online")])
+def test_the_machine_may_log_less_than_is_asked_for(
+    machine: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", machine)
+    assert (mode_of("online"), mode_of("off")) == (expected, "off")
+    logger = wandb_logger("online", TrackedRun("e", "m", "c", 0))
+    assert (logger._wandb_init["mode"] if logger else "off") == expected
+
+
+def test_without_an_api_key_nothing_is_begun(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / "none"))
+    online = ["--wandb", "online"]
+    with pytest.raises(SystemExit):
+        main(command(photos, *EMBEDDED, *online))
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert all(way in line for way in ("`wandb login`", "WANDB_API_KEY", "--wandb offline"))
+    assert experiments(["table1", "--data", "synthetic", "--out", "tables", *online]) == 2
+    assert "error: W&B cannot be logged to" in capsys.readouterr().err
+    assert not any((tmp_path / name).exists() for name in ("runs", "tables"))
+
+
+def test_loggers_that_are_asked_for_log_beside_it(tmp_path: Path) -> None:
+    words = ["--model", "baseline.Brightness", "--data", "baseline.Greys", "--trainer.accelerator", "cpu"]
+    words += ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "logs", "--trainer.max_epochs", "1"]
+    with pytest.warns(UserWarning, match="since Greys does not list image files"):
+        main(["fit", *words, "--trainer.enable_progress_bar", "false", "--wandb", "offline"])
+    (run,) = runs(tmp_path)
+    assert len(run.values("nmi")) == 1
+    assert run.table("summary")
+    (table,) = (tmp_path / "logs").rglob("metrics.csv")
+    assert "nmi" in table.read_text().splitlines()[0]
 
 
 def test_the_yaml_turns_it_on(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

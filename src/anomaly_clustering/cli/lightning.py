@@ -29,7 +29,7 @@ from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.predictions import predicted, rows_of, write_predictions
 from anomaly_clustering.runs.run_folder import write_run
-from anomaly_clustering.runs.tracked_run import describe
+from anomaly_clustering.runs.tracked_run import describe, mode_of
 from anomaly_clustering.runs.training import (
     LAST,
     TrainingFolder,
@@ -112,6 +112,7 @@ class CommandLine(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        self.mode = mode_of(config.wandb)
         self.out = config.out or Path("runs") / str(self.subcommand)
         if config.get("ckpt_path") is not None:
             # The parser gives text or a path.
@@ -123,6 +124,10 @@ class CommandLine(LightningCLI):
         fits = self.subcommand == "fit"
         # Lightning starts the other processes of a run when the first one has looked.
         if getattr(rank_zero_only, "rank", 0) == 0:
+            if self.mode == "online":
+                from anomaly_clustering.runs.tracking import check_login
+
+                check_login(self.mode)
             self.kept.enter_context(
                 reserved_to_train(self.out, ckpt_path=config.ckpt_path, overwrite=config.overwrite)
                 if fits
@@ -155,13 +160,14 @@ class CommandLine(LightningCLI):
         return trainer
 
     def _trainer(self, **kwargs: Any) -> Trainer:
-        mode = self.config[self.subcommand].wandb
-        trainer = super().instantiate_trainer(**kwargs) if mode == "off" else self._tracked_trainer(mode, **kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.mode != "off":
+            self._track(trainer)
         if trainer.world_size > 1:
             end_with_the_started(lambda: getattr(trainer.strategy.launcher, "procs", ()))
         return trainer
 
-    def _tracked_trainer(self, mode: Literal["online", "offline"], **kwargs: Any) -> Trainer:
+    def _track(self, trainer: Trainer) -> None:
         # Here, since importing W&B takes a second.
         from anomaly_clustering.runs.tracking import Track, run_of, wandb_logger
 
@@ -171,13 +177,14 @@ class CommandLine(LightningCLI):
         is_known = self.subcommand == "fit" and goes_on(self.out, config.ckpt_path)
         known = run_of(self.out / LAST, weights_only=config.get("weights_only")) if is_known else None
         run = describe(str(self.subcommand), self.config_dump, goes_on=known)
-        trainer = super().instantiate_trainer(logger=wandb_logger(mode, run), **kwargs)
+        if logger := wandb_logger(self.mode, run):
+            # After those that were asked for by `--trainer.logger`.
+            trainer.loggers = [*trainer.loggers, logger]
         trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
-        return trainer
 
     def finish(self) -> None:
         """End the run that W&B holds, or a second command of this process would go on with it."""
-        if self.config[self.subcommand].wandb != "off":
+        if self.mode != "off":
             from anomaly_clustering.runs.tracking import finish
 
             finish()

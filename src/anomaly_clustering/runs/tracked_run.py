@@ -5,12 +5,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+Mode = Literal["off", "online", "offline"]
 # Where a run leaves its files, and whether it replaces others, is not what it is.
 INCIDENTAL = ("out", "overwrite", "wandb", "ckpt_path")
 # The category of a method that brings its own data.
 OF_METHOD = "own data"
+# What `WANDB_MODE` forbids; 'dryrun' is what W&B called 'offline' before.
+LEAST: Mapping[str, Mode] = {"disabled": "off", "offline": "offline", "dryrun": "offline"}
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,22 @@ def describe(command: str, config: Mapping[str, Any], *, goes_on: str | None = N
 def _part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     part = config.get(name) or {}
     return {"class_path": part.get("class_path", ""), "init_args": part.get("init_args") or {}}
+
+
+def mode_of(asked: Mode) -> Mode:
+    """How a run is logged: as it was asked for, or with less where `WANDB_MODE` says so for this machine.
+
+    Args:
+        asked: by the options of the command.
+
+    Example:
+        >>> os.environ["WANDB_MODE"] = "offline"
+        >>> mode_of("online"), mode_of("off")
+        ('offline', 'off')
+        >>> del os.environ["WANDB_MODE"]
+        >>> mode_of("online")
+        'online'
+    """
+    machine = LEAST.get(os.environ.get("WANDB_MODE", ""), "online")
+    order: tuple[Mode, ...] = ("off", "offline", "online")
+    return min(asked, machine, key=order.index)

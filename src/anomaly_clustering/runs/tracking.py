@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +19,11 @@ from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
 from anomaly_clustering.runs.checkpoints import damaged
-from anomaly_clustering.runs.tracked_run import TrackedRun
+from anomaly_clustering.runs.tracked_run import Mode, TrackedRun, mode_of
 from anomaly_clustering.runs.unusual import graded_grouping
 from anomaly_clustering.system.attached import attached_data
 from anomaly_clustering.system.files import real_path
 
-Mode = Literal["off", "online", "offline"]
 PROJECT = "anomaly-clustering"
 # Under which a checkpoint of a training names the run that W&B holds of it.
 IN_CHECKPOINT = "wandb_run"
@@ -82,19 +81,40 @@ class StepsOfTraining(WandbLogger):
         self.experiment.log({**metrics, "trainer/global_step": step}, step=reached)
 
 
+def check_login(mode: Mode) -> None:
+    """Fail before any work where W&B would take nothing.
+
+    Args:
+        mode: see `wandb_logger`.
+
+    Raises:
+        ValueError: there is no API key, W&B does not take it, or cannot be reached.
+    """
+    if mode_of(mode) != "online" or wandb.run is not None:
+        return
+    try:
+        wandb.login()
+    except wandb.errors.Error as error:
+        raise ValueError(
+            f"W&B cannot be logged to ({str(error).splitlines()[0].rstrip('.')}): log in with `wandb login`, set "
+            "WANDB_API_KEY, or keep the run on this machine with --wandb offline"
+        ) from error
+
+
 def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> WandbLogger | None:
     """A logger for Lightning's Trainer, None where W&B is off.
 
     One process of a run logs, the others are silent. Project and entity are those of W&B's own environment variables.
 
     Args:
-        mode: 'off', 'online' or 'offline'.
+        mode: 'off', 'online' or 'offline', see `mode_of`.
         run: how W&B lists it.
         folder: below which W&B keeps its files, in `wandb`.
 
     Returns:
         The logger.
     """
+    mode = mode_of(mode)
     if mode == "off":
         return None
     # Absolute: the process that writes for W&B may have been started elsewhere.
@@ -184,8 +204,9 @@ class Track(Callback):
             summary = self.run.summary | metrics | clusters.scores
         if self.folder and clusters:
             write_artefacts(self.folder, clusters, summary)
-        if isinstance(trainer.logger, WandbLogger):
-            _log(trainer.logger, clusters, summary)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                _log(logger, clusters, summary)
 
 
 def _listing(trainer: Trainer) -> DefectDataModule | None:
