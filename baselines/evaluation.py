@@ -64,6 +64,18 @@ class Evaluation(nn.Module):
         for name, score in scores.items():
             module.log(name, score, prog_bar=name in ("loss", "nmi", "accuracy"))
 
+    @staticmethod
+    def log_training(module: LightningModule, batch: Mapping[str, Any], **values: Tensor) -> None:
+        """Log values of a step of training by their mean over the epoch, since small data has few steps.
+
+        Args:
+            batch: of the step, with the `index` of its images.
+            values: of the batch of all processes.
+        """
+        for name, value in values.items():
+            # Alike in all processes; without `sync_dist` Lightning would warn of it.
+            module.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["index"]))
+
 
 def loss_of_training(module: LightningModule, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """A loss that the steps of a training had, in that training; infinite where the method is asked of images later.

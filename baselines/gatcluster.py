@@ -228,6 +228,7 @@ class GATCluster(AtHand):
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
         size = share(self.options.step_size, world_size() * len(clean))
         draws = cast(Decoded, self.images).draws(batch["index"], epoch=self.current_epoch, view=ORDER)
+        steps = len(self.losses)
         for _ in range(self.options.passes):
             order = draws.uniform(1)[:, 0].argsort(stable=True)
             order = order[: len(order) // size * size]
@@ -238,7 +239,7 @@ class GATCluster(AtHand):
                 self.manual_backward(loss)
                 optimizer.step()
                 self.losses.append(loss.detach())
-        self.log("train_loss", self.losses[-1])
+        self.evaluation.log_training(self, batch, train_loss=torch.stack(self.losses[steps:]).mean())
 
     def _loss(
         self, original: Float[Tensor, "b k"], attended: Float[Tensor, "b k"], targets: Targets

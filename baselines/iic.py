@@ -232,7 +232,7 @@ class IIC(AtHand):
             )
         if self.head == "b":
             self.pass_losses.append(losses.detach())
-        self.log(f"train_loss_{self.head}", losses.mean().detach())
+        self.evaluation.log_training(self, batch, **{f"train_loss_{self.head}": losses.mean().detach()})
         return with_idle(losses.mean(), self._idle())
 
     def _idle(self) -> list[nn.Parameter]:

@@ -207,7 +207,7 @@ class Prototypes(AtHand):
         first, second = (self._cosines(index).transpose(0, 1) for index in pair)  # [heads, B, K] each
         losses = swapped_loss(first, second, temperature=options.temperature, epsilon=options.epsilon)  # [heads]
         self.epoch_losses.append(losses.detach())
-        self.log("train_loss", losses.mean().detach())
+        self.evaluation.log_training(self, batch, train_loss=losses.mean().detach())
         return losses.mean()
 
     def _cosines(self, index: Int[Tensor, " b"]) -> Float[Tensor, "b heads k"]:

@@ -214,7 +214,7 @@ class SCAN(AtHand):
         optimizer.step()
         if self.stage == 1:
             self.average.update(self._student())
-        self.log("train_loss", loss.detach())
+        self.evaluation.log_training(self, batch, train_loss=loss.detach())
 
     def _scan_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         if self.bank is not None:
@@ -237,7 +237,7 @@ class SCAN(AtHand):
             # Of all processes, so that one without a confident sample takes part all the same.
             weak, strong = whole_batch(precise(weak).softmax(1)), whole_batch(precise(strong))
             threshold, balance = self.options.threshold, self.options.class_balance
-            self.log("confident", (weak.amax(1) > threshold).float().mean())
+            self.evaluation.log_training(self, batch, confident=(weak.amax(1) > threshold).float().mean())
             return self_label_loss(weak, strong, threshold=threshold, class_balance=balance)
 
     def _student(self) -> dict[str, Tensor]:

@@ -218,7 +218,7 @@ class TEMI(AtHand):
                 ]
             )
         self.epoch_losses.append(losses.detach())
-        self.log("train_loss", losses.mean().detach())
+        self.evaluation.log_training(self, batch, train_loss=losses.mean().detach())
         return losses.mean()
 
     @torch.no_grad()

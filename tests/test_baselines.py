@@ -1,13 +1,16 @@
 """What holds for every method that is trained: no class is seen, results repeat, checkpoints give what was reported."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from digits import train
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.fabric.utilities.seed import reset_seed
+from lightning.pytorch.loggers import CSVLogger
 
 from anomaly_clustering.data import Folder, Listing
 from anomaly_clustering.metrics.agreement import normalized_mutual_information
@@ -87,6 +90,39 @@ def test_a_checkpoint_gives_what_was_reported(
     labels = torch.cat([batch["label"] for batch in batches])
     target = torch.tensor([record.label for record in data.records])
     assert normalized_mutual_information(labels, target) == pytest.approx(last["nmi"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["IIC, statistics of the images", "GATCluster", "SCAN, self-labelling", "TEMI"])
+def test_of_each_epoch_the_mean_over_its_steps_is_logged(
+    name: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, log = METHODS[name](), LastAndBest(tmp_path / "epochs.csv")
+    steps: dict[tuple[int, str], list[tuple[float, int]]] = {}
+    of_lightning = module.log
+
+    def spied(name: str, value: torch.Tensor, **options: Any) -> None:
+        if module.trainer.training:
+            steps.setdefault((module.current_epoch, name), []).append((float(value), options.get("batch_size", 1)))
+        of_lightning(name, value, **options)
+
+    monkeypatch.setattr(module, "log", spied)
+    options: dict[str, Any] = {"enable_checkpointing": False, "enable_progress_bar": False, "max_epochs": 3}
+    Trainer(accelerator="cpu", logger=CSVLogger(tmp_path), callbacks=[log], **options).fit(
+        module, datamodule=of(photos)
+    )
+    (table,) = tmp_path.rglob("metrics.csv")
+    logged = {(int(row["epoch"]), key): row[key] for row in read_rows(table) for key in row if row[key]}
+    assert {key for _, key in steps} & {"train_loss", "train_loss_a"}
+    for (epoch, key), values in steps.items():
+        mean = sum(value * images for value, images in values) / sum(images for _, images in values)
+        assert log.rows[epoch][key] == pytest.approx(mean, rel=1e-5)
+        assert float(logged[epoch, key]) == pytest.approx(mean, rel=1e-5)
+        assert float(read_rows(tmp_path / "epochs.csv")[epoch][key]) == pytest.approx(mean, rel=1e-4)
+
+
+def read_rows(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 class Ended(Exception):

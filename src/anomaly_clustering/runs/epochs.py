@@ -37,15 +37,18 @@ class LastAndBest(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
         # A training that is resumed may have gone on after its last checkpoint.
         self.rows = [row for row in self.rows if row["epoch"] < trainer.current_epoch]
         # What was not logged in this epoch is as it was last, which Lightning knows but after a resumption.
         before = self.rows[-1] if self.rows else {}
-        self.rows.append({**before, "epoch": trainer.current_epoch, **metrics})
-        if self.table and trainer.is_global_zero:
-            self.begin()
-            self._write(self.table)
+        self.rows.append({**before, "epoch": trainer.current_epoch, **_logged(trainer)})
+        self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Means over an epoch of training are known after its validation; before, those of the last one stand there."""
+        if self.rows and self.rows[-1]["epoch"] == trainer.current_epoch and not trainer.sanity_checking:
+            self.rows[-1] = {**self.rows[-1], **_logged(trainer)}
+            self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": [dict(row) for row in self.rows]}
@@ -74,10 +77,17 @@ class LastAndBest(Callback):
                 chosen[f"last_of_stage_{stage:.0f}"] = [row for row in self.rows if row.get("stage") == stage][-1]
         return chosen
 
-    def _write(self, table: Path) -> None:
+    def _save(self, trainer: Trainer) -> None:
+        if self.table is None or not trainer.is_global_zero:
+            return
+        self.begin()
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         lines = [[_digits(name, row[name]) if name in row else "" for name in names] for row in self.rows]
-        write_csv(table, names, lines)
+        write_csv(self.table, names, lines)
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    return {name: value.item() for name, value in trainer.callback_metrics.items()}
 
 
 def _digits(name: str, value: float | int) -> object:
