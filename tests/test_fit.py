@@ -37,6 +37,8 @@ def test_fit_leaves_a_folder_that_can_be_gone_on_with(photos: Path, capsys: pyte
 def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(scan(photos, "--ckpt_path", "last"), capsys)
     assert "there is no training in 'runs/fit' to go on with" in line
+    line = refused(["test", *scan(photos)[1:]], capsys)
+    assert line.startswith("error: SCAN has no test_step: validate scores what it has learned, and predict gives")
     assert "num_clusters must be between 2 and 15" in refused(scan(photos, "--model.num_clusters", "16"), capsys)
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("x")
@@ -76,6 +78,13 @@ def test_a_trained_method_leaves_what_it_predicts_and_its_scores(photos: Path, c
     assert json.loads(Path("runs/validate/metrics.json").read_text())["nmi"] == pytest.approx(last["nmi"])
     main(["predict", *words, "--overwrite", "--return_predictions", "false"])
     assert rows(Path("runs/predict")) == rows(Path("trained"))
+
+
+def test_without_checkpoints_a_training_leaves_all_else(photos: Path) -> None:
+    main(scan(photos, "--trainer.max_epochs", "1", "--trainer.enable_checkpointing", "false"))
+    names = {"assignments.csv", "config.yaml", "epochs.csv", "metrics.json", "run.json"}
+    assert {path.name for path in Path("runs/fit").iterdir()} == names
+    main(scan(photos, "--trainer.max_epochs", "1", "--trainer.enable_checkpointing", "false", "--overwrite"))
 
 
 @pytest.mark.parametrize("returned", [torch.zeros(2), {"index": torch.zeros(2)}])

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
@@ -140,8 +141,10 @@ class CommandLine(LightningCLI):
             config.ckpt_path = str(self.out / LAST)
         self.folder = TrainingFolder(self.out, overwrite=config.overwrite and not goes_on(self.out, config.ckpt_path))
         self.epochs = LastAndBest(self.out / EPOCHS, self.folder.begin)
-        checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
-        self.trainer_defaults["callbacks"] += [self.epochs, checkpoints]
+        self.trainer_defaults["callbacks"].append(self.epochs)
+        if config.trainer.enable_checkpointing is not False:
+            checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
+            self.trainer_defaults["callbacks"].append(checkpoints)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would take the module's class and options out of a checkpoint, which may be anybody's."""
@@ -190,6 +193,11 @@ class CommandLine(LightningCLI):
             finish()
 
     def before_test(self) -> None:
+        if not is_overridden("test_step", self.model):
+            raise ValueError(
+                f"{type(self.model).__name__} has no test_step: validate scores what it has learned, and predict gives "
+                "its clusters, with the --ckpt_path of its training"
+            )
         if isinstance(self.model, MIC):
             self.config_init.test.verbose = False  # Its scores are printed below, in three digits.
 
