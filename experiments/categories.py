@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anomaly_clustering.data.download import find
+from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
@@ -116,6 +117,17 @@ def has_masks(category: Category, root: Path | None) -> bool:
     if category.dataset != MVTEC[0].dataset:
         return category.folder is None
     return any((folder / "ground_truth").is_dir() for folder in _folders(category, root))
+
+
+@lru_cache(maxsize=64)
+def num_images(category: Category) -> int | None:
+    """How many images a folder of the user's own holds; None where it is none, or part of one, or cannot be read."""
+    if category.folder is None or category.left_out:
+        return None
+    try:
+        return len(list_folder(category.folder, normals=category.normals).records)
+    except (ValueError, OSError):
+        return None
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from anomaly_clustering.clustering.methods import LINKAGES
 from anomaly_clustering.mic.options import Options
-from experiments.categories import Category, has_masks, why_missing
+from anomaly_clustering.mic.resampling import subset_size
+from anomaly_clustering.system.messages import counted
+from experiments.categories import Category, has_masks, num_images, why_missing
 from experiments.cells import Cell, Settings, Store, cell, is_mic
 from experiments.compute import resolve
 from experiments.methods import REPOSITORY, Method
@@ -56,7 +58,11 @@ def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], see
                 weights = _weights(cells[0])
                 if weights == "mask" and not has_masks(category, settings.data_root):
                     plan.lacking[f"{name} on {category}"] = "no masks"
-                elif weights != "novelty" or category.has_normals:
+                elif weights == "novelty" and not category.has_normals:
+                    continue
+                elif few := _too_few(cells[0]):
+                    plan.lacking[f"{name} on {category}"] = few
+                else:
                     plan.cells[name, category] = cells
     return plan
 
@@ -88,6 +94,16 @@ def _weights(cell: Cell) -> str:
     """By what MIC weighs patches; of other modules nothing."""
     model = resolve(cell.config)["model"]
     return str(model["init_args"]["weights"]) if is_mic(model["class_path"]) else ""
+
+
+def _too_few(cell: Cell) -> str:
+    """Why a row asks for more clusters than a folder of the user's own can give; nothing where it does not."""
+    options, images = cell.config["model"]["init_args"], num_images(cell.category)
+    asked, resampled = options.get("num_clusters"), options.get("resamples", 0)
+    if images is None or not isinstance(asked, int) or asked <= (subset_size(images) if resampled else images):
+        return ""
+    drawn = f", of which a random subset has {subset_size(images)}" if resampled else ""
+    return f"{str(cell.category.folder)!r} has {counted(images, 'image')}{drawn}, and the row needs at least {asked}"
 
 
 def _features(cell: Cell) -> str:

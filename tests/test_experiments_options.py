@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import MakeImage
 from tiny_tables import run
 
 from experiments import tables
@@ -159,3 +160,28 @@ def test_the_report_of_all_replaces_nothing_else_and_is_not_emptied(tmp_path: Pa
         assert main(["reproduction", "--backbone", "embedded"]) == 2
         assert "choose another --report" in capsys.readouterr().err
         assert Path("REPRODUCTION.md").read_text() == text
+
+
+@pytest.mark.parametrize(("resamples", "drawn"), [("0", ""), ("2", ", of which a random subset has 8")])
+def test_a_folder_of_too_few_images_for_a_row_is_named(
+    resamples: str, drawn: str, tmp_path: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(9):
+        make_image(tmp_path / "mine" / ("good", "bad")[i % 2] / f"{i}.png", kind=i % 2, seed=i)
+    words = [
+        "names",
+        "--folders",
+        f"mine={tmp_path / 'mine'}",
+        "--categories",
+        "mine",
+        "--only",
+        "Signed residuals, 15",
+    ]
+    network = ["--backbone", "embedded", "--image-size", "64", "--resamples", resamples]
+    assert main([*words, *network, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert (
+        f"Missing: Signed residuals, 15 clusters on mine ({str(tmp_path / 'mine')!r} has 9 images{drawn}, and the row needs at least 15"
+        in said.out
+    )
+    assert "Traceback" not in said.err
