@@ -150,7 +150,8 @@ def without_missing(labels: Sequence[Labelled]) -> tuple[list[Labelled], list[La
         >>> len(here), str(gone[0].path)
         (0, 'gone.png')
     """
-    here, gone = [], []
+    here: list[Labelled] = []
+    gone: list[Labelled] = []
     for image in labels:
         (gone if _is_sure(image) and not image.path.is_file() else here).append(image)
     return here, gone
