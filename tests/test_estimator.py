@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -322,3 +323,14 @@ def test_a_folder_that_is_not_there_is_said_as_the_command_line_says_it(tmp_path
         AnomalyClusterer().fit(tmp_path / "a.txt")
     with pytest.raises(ValueError, match=rf"'{tmp_path}' holds no images"):
         AnomalyClusterer().fit(tmp_path)
+
+
+def test_too_few_images_for_any_to_be_unknown_are_told_of(flat_photos: Path) -> None:
+    images = sorted(flat_photos.iterdir())
+    fitted = AnomalyClusterer(2, image_size=64, views=1).fit(images[:8])
+    with pytest.warns(UserWarning, match=r"no image can be unknown: of 8 images .*; give false_alarms=0\.112 or more"):
+        fitted.assign(images[8:10])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fitted.predict(images[8:10])
+        fitted.assign(images[8:10], false_alarms=0.2)

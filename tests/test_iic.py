@@ -102,7 +102,7 @@ def test_the_head_of_lowest_loss_gives_the_clusters(photos: Path) -> None:
 def test_bad_options_are_named() -> None:
     with pytest.raises(ValueError, match="input must be 'rgb', got 'sobel'"):
         IIC(pretrained="embedded")
-    with pytest.raises(ValueError, match="crop is a share"):
+    with pytest.raises(ValueError, match=r"crop must be a share above 0 and at most 1, got 2\.0"):
         IIC(crop=2.0)
 
 

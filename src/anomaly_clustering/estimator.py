@@ -1,5 +1,6 @@
 """Images in any form in; clusters by type of defect out: anomaly clustering as an estimator of scikit-learn."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.estimator_file import Learned, read_estimator, write_estimator
-from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, why_none
 from anomaly_clustering.system.whole_numbers import image_side, seed_number, whole_number
 
 FITTED = (
@@ -207,7 +208,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             >>> clusterer.predict([torch.full((3, 64, 64), 0.95), images[0]])
             array([1, 0])
         """
-        return self.assign(images).labels
+        return self._assigned(images, FALSE_ALARMS).labels
 
     def assign(self, images: Images, *, false_alarms: float = FALSE_ALARMS) -> Assignment:
         """As `predict`, with distances, and whether an image is unknown: more unusual than those that were fitted.
@@ -217,8 +218,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         Args:
             images: in any form that `fit` takes.
             false_alarms: share of images like those that were fitted which may be taken for unknown; with N of them
-                none can be unknown unless it is 1 / (N + 1) or more. So are images like the normal ones, if there
-                were any, taken for findings.
+                none can be unknown unless it is 1 / (N + 1) or more, which a warning says. So are images like the
+                normal ones, if there were any, taken for findings.
 
         Returns:
             One entry for each image.
@@ -235,6 +236,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             >>> found.nearest[0].item(), found.unknown
             (2, array([False,  True]))
         """
+        found = self._assigned(images, false_alarms)
+        if untold := why_none(len(self.digests_), false_alarms, option="false_alarms="):
+            warnings.warn(untold, stacklevel=2)
+        return found
+
+    def _assigned(self, images: Images, false_alarms: float) -> Assignment:
         check_is_fitted(self)
         recipe, seen, new = self.recipe_, set(self.digests_), []
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)

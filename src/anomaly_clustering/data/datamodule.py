@@ -35,7 +35,7 @@ from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.kept_size import Aspect, check_aspect
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.opening import image_size as size_of
-from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.records import Listing, Record, without_single_class
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 from anomaly_clustering.data.workers import number_of_workers
 from anomaly_clustering.system.whole_numbers import image_side, whole_number
@@ -258,10 +258,10 @@ class DefectDataModule(LightningDataModule):
                 f"aspect 'keep' is for MIC; {type(module).__name__} takes images of one size: leave aspect at 'square'"
             )
         if self.listing is None:
-            listing = surveyed(self.source(), bits=self.bits, copies=self.copies)
+            listing = without_single_class(surveyed(self.source(), bits=self.bits, copies=self.copies))
             self.listing = _with_maps(listing, self.maps) if self.maps else listing
             if not self.records:
-                raise ValueError("there are no images to cluster")
+                raise ValueError("; ".join(["there are no images to cluster", *self.notices]))
 
     @property
     def records(self) -> list[Record]:

@@ -47,3 +47,27 @@ class Listing(NamedTuple):
     records: Sequence[Record]
     class_names: Sequence[str]
     notices: Sequence[str] = ()
+
+
+def without_single_class(listing: Listing) -> Listing:
+    """The same listing; without classes, which a notice says, where all images to cluster of known class are of one.
+
+    One class, such as the only folder that photos lie in, tells nothing of clusters: any of them are pure.
+
+    Args:
+        listing: of a source.
+
+    Example:
+        >>> listing = Listing([Record(Path("2026-03/0.png"), 0), Record(Path("1.png"))], ["2026-03"])
+        >>> alone = without_single_class(listing)
+        >>> alone.class_names, [record.label for record in alone.records], alone.notices[0][:32]
+        ([], [None, None], "all images are of one class, '20")
+    """
+    present = {record.label for record in listing.records if not record.is_normal_train and record.label is not None}
+    if len(present) != 1:
+        return listing
+    (only,) = present
+    name = listing.class_names[only]
+    said = f"all images are of one class, {name!r}, which tells nothing of clusters: nothing is scored"
+    records = [record._replace(label=None) for record in listing.records]
+    return Listing(records, [], [*listing.notices, said])

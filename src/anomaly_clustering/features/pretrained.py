@@ -16,7 +16,10 @@ from anomaly_clustering.features.plain_timm import timm
 from anomaly_clustering.features.published import EMBEDDED, published
 from anomaly_clustering.system.given import check_is_file
 
-_OFFLINE = f"Give a local checkpoint (.safetensors, .pth), or use the network that needs none: backbone {EMBEDDED!r}"
+_OFFLINE = (
+    f"Give a local checkpoint (.safetensors, .pth), or use the network that needs none: backbone {EMBEDDED!r} "
+    f"(--backbone {EMBEDDED}; of test and fit --model.backbone {EMBEDDED})"
+)
 
 # What safetensors and PyTorch say of a file without its end.
 CUT_OFF = ("not fully covered", "MetadataIncompleteBuffer", "failed finding central directory")

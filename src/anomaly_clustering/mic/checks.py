@@ -34,7 +34,8 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
     if len(records) == 1:
         name = getattr(records[0], "image", None)
         alone = f", {str(name)!r}" if name else ""
-        raise ValueError(f"there is one image alone{alone}: at least 2 are needed")
+        told = [f"there is one image alone{alone}: at least 2 are needed", *getattr(data, "notices", ())]
+        raise ValueError("; ".join(told))
     if asked != "auto" and asked > len(records):
         raise ValueError(f"num_clusters must be between 2 and {len(records)} (the number of images), got {asked}")
     if options.resamples and asked != "auto" and asked > (most := subset_size(len(records))):

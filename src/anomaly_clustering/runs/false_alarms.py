@@ -26,12 +26,13 @@ def check_false_alarms(share: float) -> None:
         )
 
 
-def why_none(images: int, share: float) -> str:
+def why_none(images: int, share: float, *, option: str = "--false-alarms ") -> str:
     """Why no image can be unknown among so few, see `clustering.unknown.Ranking`; empty where some can be.
 
     Args:
         images: that new ones are ranked among.
         share: of false alarms.
+        option: by which another share is given.
 
     Example:
         >>> why_none(15, 0.05)
@@ -44,7 +45,7 @@ def why_none(images: int, share: float) -> str:
         return ""
     return (
         f"no image can be unknown: of {images} images and a new one, 1 of {images + 1} is the most unusual, which is "
-        f"more often than {share:g}; give --false-alarms {math.ceil(least * 1000) / 1000:g} or more, or a run of more "
+        f"more often than {share:g}; give {option}{math.ceil(least * 1000) / 1000:g} or more, or a run of more "
         "images"
     )
 

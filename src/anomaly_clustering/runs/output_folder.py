@@ -94,6 +94,8 @@ def check_place(out: Path) -> Path:
     place = real_path(out)
     if place.is_symlink():
         raise FileExistsError(f"{str(out)!r} is a link that leads nowhere; choose another folder with --out")
+    if place.exists() and not place.is_dir():
+        raise FileExistsError(f"{str(out)!r} is a file; choose another folder with --out")
     if place.is_mount():
         # What is mounted can be written to, but no finished folder can take its place.
         raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")

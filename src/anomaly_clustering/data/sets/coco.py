@@ -45,6 +45,11 @@ def list_coco(
         ['dent']
     """
     file = root / annotations
+    if not file.exists() and Path(annotations).is_file():
+        raise FileNotFoundError(
+            f"there is no {str(file)!r}: data.annotations {annotations!r} begins at data.root; give the path from "
+            "there, or the whole one"
+        )
     told = read_json(file, WHAT)
     try:
         names = {category["id"]: str(category["name"]) for category in told["categories"]}

@@ -69,7 +69,7 @@ def list_metadata_folder(
     seen = [
         Seen(
             below(root, row.get(FILE), file),
-            _types(row.get(label), file) if label is not None else (),
+            _types(row.get(label), file, row.get(FILE)) if label is not None else (),
             below(root, row[mask], file) if mask is not None and row.get(mask) else None,
         )
         for row in rows
@@ -99,11 +99,14 @@ def prepare(root: Path, *, label: str | None = "label") -> None:
         write_images(files, label)
 
 
-def _types(told: Any, file: Path) -> list[str]:
+def _types(told: Any, file: Path, image: Any) -> list[str]:
     """One type for a text or a number, several for a list."""
     types = told if isinstance(told, list) else [told]
     if not all(isinstance(name, str | int | float) and str(name).strip() for name in types):
-        raise ValueError(f"{WHAT}, {str(file)!r}, has the label {told!r:.80}, no text, number or list of texts")
+        raise ValueError(
+            f"{WHAT}, {str(file)!r}, has the label {told!r:.80} for {image!r:.200}, no text, number or list of texts; "
+            "give images without a defect one too, such as 'good'"
+        )
     return [str(name).strip() for name in types]
 
 
