@@ -136,12 +136,22 @@ def test_export_finds_what_was_moved_and_leaves_out_what_is_gone_only_when_asked
     argv = ["export", "--labels", "labels.csv", "--layout", "coco", "--run", str(run)]
     main([*argv, "--out", "all"])
     assert Path("all/images/moved.png").is_file()
+    # The folder of the run's own images has another name, and one of them, of which there is a copy, as well.
+    Path("flat").rename("renamed")
+    first = min(Path("renamed").iterdir())
+    first.rename(first.with_name("other.png"))
+    main([*argv, "--out", "renamed_all", "--images", "renamed", "--images", "new", "--images", "archive"])
+    images = {path.name for path in Path("renamed_all/images").iterdir()}
+    assert len(images) == len(list(Path("all/images").iterdir()))
+    assert "other.png" in images
+    first.with_name("other.png").rename(first)
+    Path("renamed").rename("flat")
     Path("new/0.png").unlink()
     with pytest.raises(SystemExit):
         main([*argv, "--out", "some"])
     said = capsys.readouterr().err
     assert "image 'new/0.png' is not there" in said
-    assert "leave out what is gone with --skip-missing" in said
+    assert "or leave out what is gone with --skip-missing" in said
     main([*argv, "--out", "some", "--skip-missing"])
     assert "Left out, since their files are gone: 1 image, first 'new/0.png'" in capsys.readouterr().out
     assert len(list(Path("some/images").iterdir())) == len(list(Path("all/images").iterdir())) - 1

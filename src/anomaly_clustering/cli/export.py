@@ -20,23 +20,11 @@ def export_labels(options: argparse.Namespace) -> None:
     regions = contents = None
     if options.run:
         # Here, since reading a run takes longer than all that other layouts need.
-        from anomaly_clustering.report.content import CONTENT_DIGITS
-        from anomaly_clustering.runs.later_images import contents_of, load_later
-        from anomaly_clustering.runs.regions import run_regions
-        from anomaly_clustering.runs.store import load_run
+        from anomaly_clustering.runs.exported_run import of_run
 
-        regions = run_regions(options.run, min_score=options.min_score or 0.0)
-        run = load_run(options.run)
-        later = load_later(options.run, run)
-        # Of what a file held before and holds by now, that counts which was labelled.
-        place = {content[:CONTENT_DIGITS]: i for i, content in enumerate(later.digests)}
-        labels = [
-            _where_it_lies(image, later.paths[place[image.content]]) if image.content in place else image
-            for image in labels
-        ]
-        labelled = {image.path: place[image.content] for image in labels if image.content in place}
-        contents = contents_of(run, later) | {path: later.digests[i] for path, i in labelled.items()}
-        regions = regions | {path: regions[later.paths[i]] for path, i in labelled.items()}
+        labels, regions, contents = of_run(
+            options.run, labels, min_score=options.min_score or 0.0, folders=options.images or ()
+        )
     gone: list[Labelled] = []
     if options.skip_missing:
         labels, gone = without_missing(labels)
@@ -67,8 +55,3 @@ def export_labels(options: argparse.Namespace) -> None:
         print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {exported}")
     images, classes = counted(counts.total(), "image"), counted(len(counts), "class", "classes")
     print_plainly(console, f"In {out}, as {options.layout}: {images} of {classes}")
-
-
-def _where_it_lies(image: Labelled, known: Path) -> Labelled:
-    """A later image that was moved after it was labelled is where the run knows it to be."""
-    return image._replace(path=known) if known.is_file() and not image.path.is_file() else image

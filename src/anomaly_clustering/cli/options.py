@@ -218,7 +218,8 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
         action="append",
         type=values.folder,
         metavar="DIR",
-        help="where the images may lie (default: this folder); may be given several times",
+        help="where the images may lie (default: this folder), or were moved to (with --run, by content); may be given "
+        "several times",
     )
     add("--min-score", type=float, metavar="S", help="leave out regions with a lower score (default 0)")
     add("--skip-missing", action="store_true", help="leave out images whose files are gone, and say how many")

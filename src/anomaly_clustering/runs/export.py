@@ -197,7 +197,8 @@ def _check_images(
         if not image.path.is_file():
             raise FileNotFoundError(
                 f"image {str(image.path)!r} is not there; run the command where `anomaly-clustering cluster` was run, "
-                "or leave out what is gone with --skip-missing; if its path is mistyped in the file of labels, mend it"
+                "name the folder that files were moved to with --images, and the run with --run, or leave out what is "
+                "gone with --skip-missing; if its path is mistyped in the file of labels, mend it"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
     told = {image.path: image.content for image in chosen if image.content}
