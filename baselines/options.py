@@ -26,7 +26,7 @@ def _real(value: Any) -> bool:
 
 
 COUNT = Rule("a whole number, at least 1", lambda value: _whole(value) and value >= 1)
-COUNT_OR_NONE = Rule("a whole number, at least 0", lambda value: _whole(value) and value >= 0)
+COUNT_OR_ZERO = Rule("a whole number, at least 0", lambda value: _whole(value) and value >= 0)
 POSITIVE = Rule("a number above 0", lambda value: _real(value) and value > 0)
 NOT_NEGATIVE = Rule("a number, at least 0", lambda value: _real(value) and value >= 0)
 SHARE = Rule("a share above 0 and at most 1", lambda value: _real(value) and 0 < value <= 1)
@@ -38,7 +38,7 @@ RULES: dict[Rule, tuple[str, ...]] = {
         *("batch_size", "selflabel_batch_size", "step_size", "passes", "repeats", "head_b_epochs", "neighbours"),
         *("heads", "sub_heads", "overclustering", "crop", "input_size"),
     ),
-    COUNT_OR_NONE: ("scan_epochs", "selflabel_epochs", "warmup_epochs", "head_a_epochs", "cached_views", "seed"),
+    COUNT_OR_ZERO: ("scan_epochs", "selflabel_epochs", "warmup_epochs", "head_a_epochs", "cached_views", "seed"),
     POSITIVE: ("lr", "selflabel_lr", "temperature", "epsilon", "beta", "width"),
     NOT_NEGATIVE: ("weight_decay", "selflabel_weight_decay", "entropy_weight", "lamb", "rotation"),
     BELOW_ONE: ("momentum", "marginal_momentum", "ema_decay"),

@@ -18,7 +18,7 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
-from anomaly_clustering.runs.tracked_run import TrackedRun, describe, mode_of
+from anomaly_clustering.runs.tracked_run import TrackedRun, mode_of
 from anomaly_clustering.runs.tracking import wandb_logger
 from experiments.__main__ import main as experiments
 
@@ -265,28 +265,6 @@ def test_the_command_of_the_sweep_runs(photos: Path, tmp_path: Path) -> None:
     assert run.run.run_id == "abc123"
     assert run.config["model"]["init_args"]["method"] == "kmeans"
     assert (tmp_path / "runs/sweep/abc123/metrics.json").is_file()
-
-
-def test_category_and_seed_are_read_from_the_options() -> None:
-    config = {
-        "model": {"class_path": "anomaly_clustering.mic.MIC", "init_args": {"seed": 3}},
-        "data": {"class_path": "anomaly_clustering.data.MVTecAD", "init_args": {"category": "cable"}},
-    }
-    run = describe("test", config)
-    assert (run.experiment, run.method, run.category, run.seed) == ("test", "MIC", "cable", 3)
-
-
-@pytest.mark.parametrize(
-    ("data", "category"),
-    [
-        ({"class_path": "mine.Photos"}, "Photos"),
-        ({"class_path": "Photos", "init_args": None}, "Photos"),
-        (None, "own data"),
-    ],
-)
-def test_data_without_arguments_or_of_the_method_itself_are_described(data: object, category: str) -> None:
-    run = describe("fit", {"model": {"class_path": "mine.Method"}, "data": data})
-    assert (run.method, run.category, run.seed) == ("Method", category, 0)
 
 
 @pytest.mark.slow

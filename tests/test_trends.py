@@ -9,69 +9,11 @@ import numpy as np
 import pytest
 from conftest import MakeImage
 
-from anomaly_clustering.cli import values
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.cli.options import trends_options
-from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
-from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_gaps
+from anomaly_clustering.runs.periods import Periods
 from anomaly_clustering.runs.trends import Seen, trends
-
-IMAGES = [Path(f"{i}.png") for i in range(6)]
-
-
-def at(*texts: str) -> dict[Path, datetime]:
-    return {image: datetime.fromisoformat(text) for image, text in zip(IMAGES, texts, strict=False)}
-
-
-def test_periods_are_hours_days_weeks_months_and_shifts() -> None:
-    times = at("2026-03-01 05:59", "2026-03-01 06:00", "2026-03-01 23:30", "2026-03-02 03:00", "2026-03-09 13:59")
-    names = {by: periods_of(IMAGES, times, {}, by=by).names for by in ("hour", "day", "week", "month", "shift")}
-    assert names["hour"][0] == "2026-03-01 05:00"
-    assert names["day"] == ["2026-03-01", "2026-03-02", "2026-03-09"]
-    # Weeks begin on Monday, and 1 March 2026 is a Sunday.
-    assert names["week"] == ["week of 2026-02-23", "week of 2026-03-02", "week of 2026-03-09"]
-    assert names["month"] == ["2026-03"]
-    # What is before the first shift of a day is of the last one of the day before.
-    assert names["shift"] == ["2026-02-28 22:00", "2026-03-01 06:00", "2026-03-01 22:00", "2026-03-09 06:00"]
-    found = periods_of(IMAGES, times, {}, by="shift", shifts=[time(6), time(22)])
-    assert found.of.tolist() == [0, 1, 2, 2, 3]
-    # The last image has no time.
-    assert found.images.tolist() == [0, 1, 2, 3, 4]
-    assert periods_of(IMAGES, times, {}).by == "day"
-    assert periods_of(IMAGES[:3], times, {}).by == "hour"
-
-
-def test_periods_without_an_image_are_counted_where_they_are_left_out() -> None:
-    times = at("2026-02-27 05:59", "2026-02-27 06:00", "2026-03-02 14:00", "2026-03-02 23:30", "2026-04-20 03:00")
-    shifts = [time(6), time(14), time(22)]
-    empty = {by: periods_of(IMAGES, times, {}, by=by, shifts=shifts).empty for by in (*START, "shift")}
-    assert empty == {
-        "hour": [0, 0, 79, 8, 24 * 48 + 3],
-        "day": [0, 2, 48],
-        # From Monday 23 February: 2 March is of the next week.
-        "week": [0, 0, 6],
-        "month": [0, 0, 0],
-        "shift": [0, 0, 9, 0, 3 * 48 - 1],
-    }
-    assert told_of_gaps(periods_of(IMAGES, times, {}, by="month")) == []
-    (said,) = told_of_gaps(periods_of(IMAGES, times, {}, by="week"))
-    assert said.startswith(
-        "6 weeks without an image are left out, up to 6 on end, between week of 2026-03-02 and week of 2026-04-20: "
-    )
-
-
-def test_batches_are_in_the_order_of_their_first_image_else_by_name() -> None:
-    known = {
-        image: Metadata(None, {"batch": batch}) for image, batch in zip(IMAGES, ["10", "9", "10", ""], strict=False)
-    }
-    assert periods_of(IMAGES, {}, known, by="Batch").names == ["9", "10"]
-    times = at("2026-03-02", "2026-03-03", "2026-03-01")
-    assert periods_of(IMAGES, times, known, by="batch").names == ["10", "9"]
-    with pytest.raises(ValueError, match=r"--by 'line' is none of hour, .* there are \['batch'\]"):
-        periods_of(IMAGES, times, known, by="line")
-    with pytest.raises(ValueError, match="none of the 6 images is there"):
-        periods_of(IMAGES, {}, {})
 
 
 def a_month(*, change: bool) -> tuple[Seen, Periods]:
@@ -134,7 +76,9 @@ def test_a_defect_whose_own_share_falls_is_not_said_to_rise_by_unknown_images_th
 
 
 def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number() -> None:
-    seen = Seen(IMAGES, np.array([0, 1, 2, 2, 10, 9]), np.zeros(6, bool), np.zeros(6, bool), None)
+    seen = Seen(
+        [Path(f"{i}.png") for i in range(6)], np.array([0, 1, 2, 2, 10, 9]), np.zeros(6, bool), np.zeros(6, bool), None
+    )
     found = trends(seen, Periods(["a"], np.zeros(6, dtype=int), np.arange(6), "batch"), {0: "dent", 2: "dent", 1: ""})
     assert [(course.name, course.total) for course in found.defects] == [
         ("dent", 3),
@@ -162,13 +106,6 @@ def test_a_name_that_another_row_has_gets_the_number_of_its_cluster() -> None:
         "Unknown": 1,
     }
     assert len(courses) == 9
-
-
-def test_shifts_are_as_the_clock_on_the_wall_shows_them_whatever_zone_is_told() -> None:
-    assert values.shifts("14:00+01:00, 06:00Z,22:00,06:00") == [time(6), time(14), time(22)]
-    times = at("2026-03-01 05:59", "2026-03-01 06:00")
-    found = periods_of(IMAGES, times, {}, by="shift", shifts=values.shifts("06:00Z,14:00Z"))
-    assert found.names == ["2026-02-28 14:00", "2026-03-01 06:00"]
 
 
 def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path) -> None:
