@@ -93,7 +93,7 @@ def plan_of(name: str, command: Command) -> Plan:
 def needs_of(name: str) -> Collection[str]:
     """Metrics without which a run is not finished for a table: versions before these were measured did without."""
     shown = set(TABLES[name].metrics) if name in TABLES else set()
-    every_run = {EACH_RUN: READINGS, LABELLING[0]: set(LABELLING)}
+    every_run = {EACH_RUN: READINGS, LABELLING[0]: set(LABELLING), "stability": {"stability"}}
     return [metric for metric, others in every_run.items() if shown & others]
 
 

@@ -1,7 +1,7 @@
 """A folder of data sets in; the categories that are measured on, how to load each, and which are missing, out."""
 
 import hashlib
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,13 +183,13 @@ def own_categories(folders: Mapping[str, str], normals: Mapping[str, str], known
     ]
 
 
-def by_name(names: list[str], known: Mapping[str, Category]) -> list[Category]:
-    """Categories by their names.
+def by_name(option: str, names: Sequence[str], known: Mapping[str, Category]) -> list[Category]:
+    """Categories by their names, as an option has them.
 
     Raises:
         ValueError: a name is not known.
     """
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"--categories: {unknown[0]!r} is not one of {list(known)}")
+        raise ValueError(f"{option}: {unknown[0]!r} is not one of {list(known)}")
     return [known[name] for name in names]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import Parameter, signature
 from pathlib import Path
 from pydoc import locate
@@ -37,8 +37,8 @@ class Settings:
         last_layer: what 'last' means for `backbone`, whose weights may end early.
         cache: where MIC keeps features and nearest patches, for cells that share them.
         preset: of methods that are trained: 'small_data' takes `scan_small_data.yaml` in place of `scan.yaml`.
-        trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one; those of
-            `TRAINER` are the Trainer's.
+        trained: arguments of these methods, each for those that know it, or as 'SCAN.backbone' for one, and as
+            'max_epochs@MTD' on one category; those of `TRAINER` are the Trainer's.
     """
 
     data_root: Path | None = None
@@ -87,6 +87,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
         FileNotFoundError: the file of weights does not exist.
     """
     config = yaml.safe_load(file_of(method, settings).read_text())
+    settings = replace(settings, trained=_on(category, settings.trained))
     model = config["model"]
     own = model.get("init_args") or {}
     model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
@@ -138,6 +139,16 @@ def _of_trainer(class_path: str, settings: Settings) -> dict[str, Any]:
     return _given(class_path, TRAINER, settings) if not is_mic(class_path) else {}
 
 
+def _on(category: Category, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of trained methods on a category; what is for it alone comes before the rest."""
+    given: dict[str, Any] = {}
+    for option in sorted(trained, key=lambda option: "@" in option):
+        name, _, where = option.partition("@")
+        if where in ("", str(category.whole)):
+            given[name] = trained[option]
+    return given
+
+
 def _given(class_path: str, names: Container[str], settings: Settings) -> dict[str, Any]:
     """Options of trained methods that are for a class and among `names`; what is for it alone comes before the rest."""
     given: dict[str, Any] = {}
@@ -149,8 +160,8 @@ def _given(class_path: str, names: Container[str], settings: Settings) -> dict[s
 
 
 def takes(class_path: str, option: str) -> bool:
-    """Whether an option of trained methods, such as 'lr' or 'SCAN.max_epochs', is one of a class or of its training."""
-    whose, _, name = option.rpartition(".")
+    """Whether an option, such as 'lr' or 'SCAN.max_epochs@MTD', is one of a class or of its training."""
+    whose, _, name = option.partition("@")[0].rpartition(".")
     return name in (*TRAINER, *_parameters(class_path)) and whose in ("", class_path.rpartition(".")[2])
 
 

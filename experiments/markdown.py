@@ -22,6 +22,7 @@ METRIC_NAMES = {
     "r@99%": "R@0.99",
     "localisation_auroc": "Localisation AUROC",
     "purity": "Purity",
+    "stability": "Stability",
     "num_clusters": "Number of clusters",
     "unknown_auroc": "AUROC of p, unknown against known images",
     "flagged": "Unknown images that are flagged",

@@ -79,7 +79,8 @@ def command_of(words: list[str]) -> Command:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18",
+        help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18, on one "
+        "category IIC.max_epochs@MTD=50",
     )
     add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
     add(
@@ -120,6 +121,8 @@ def command_of(words: list[str]) -> Command:
     known = {str(category): category for category in (*MVTEC, MTD, DEFECTIVE_MTD, SYNTHETIC)}
     folders = own_categories(_texts(options.folders), _texts(options.normals), known)
     known |= {str(category): category for category in folders}
+    trained = _pairs(options.trained)
+    by_name("--trained", [option.partition("@")[2] for option in trained if "@" in option], known)
     settings = Settings(
         data_root=options.data_root,
         synthetic=options.data == "synthetic",
@@ -131,7 +134,7 @@ def command_of(words: list[str]) -> Command:
         last_layer=options.last_layer,
         cache=options.cache,
         preset=options.preset,
-        trained=_pairs(options.trained),
+        trained=trained,
     )
     return Command(
         names=options.names,
@@ -142,7 +145,7 @@ def command_of(words: list[str]) -> Command:
         folders=folders,
         networks=[_network(text) for text in options.backbones],
         only=options.only,
-        categories=by_name(options.categories, known),
+        categories=by_name("--categories", options.categories, known),
         dry_run=options.dry_run,
         finished=options.finished,
         measured=options.measured,

@@ -30,11 +30,14 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
         data: that it ran on. Images whose class nobody knows do not count.
 
     Returns:
-        `num_clusters`, and where it is known which images are good, those of `good_cluster`; if weights show defects
-        too, those of `told_apart`; if these are marked, those of `regions_found`.
+        `num_clusters`, where the method asks random subsets the `stability` of the clusters, and where it is known
+        which images are good, those of `good_cluster`; if weights show defects too, those of `told_apart`; if these
+        are marked, those of `regions_found`.
     """
     grouping, recipe = mic.grouping, mic.recipe(data.image_size)
     found = {EACH_RUN: float(grouping.num_clusters)}
+    if not np.isnan(grouping.groups.stability):
+        found["stability"] = grouping.groups.stability
     known = np.flatnonzero(grouping.target >= 0)
     good_classes = [label for label, name in enumerate(data.class_names) if name.lower() in GOOD]
     good: Bool[np.ndarray, " n"] = np.isin(grouping.target[known], good_classes)

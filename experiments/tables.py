@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from experiments.categories import DEFECTIVE_MTD, GROUPS, MEANS, MTD, MVTEC, OBJECT, TEXTURE, Group, single
 from experiments.labelling import DECISIONS
-from experiments.ladder import LADDER
+from experiments.ladder import LADDER, SUFFIX
 from experiments.methods import (
     ASPECTS,
     CLUSTERINGS,
@@ -38,6 +38,15 @@ READINGS = {*REPORT, "num_clusters"}
 LABELLING = tuple(f"{how}_{decisions}" for decisions in DECISIONS for how in ("majority", "central", "random"))
 # The paper's weighted averages, and ours.
 AVERAGES = {**{name: method for name, method in DISTANCES.items() if name.startswith("Weighted")}, **RESIDUALS}
+# Methods that tell how stable their clusters are.
+BAGGED = {
+    "Weighted averages, bagged Ward": RIVALS["Weighted averages, bagged Ward"],
+    **{
+        f"Signed residuals{views}{suffix}": LADDER[f"{row}{suffix}"]
+        for suffix in ("", SUFFIX)
+        for views, row in ((", one view", "+ bagged Ward"), (", four views", "+ 4 views, the default"))
+    },
+}
 # One number for all, so that tables and figures share their runs; Tables 9 and 10 have the paper's.
 RESAMPLES = 20
 WARD_NOTE = (
@@ -209,6 +218,17 @@ TABLES: dict[str, Table] = {
         note="Purity is the accuracy of all labels if each cluster is named by what most of its images are, its mean "
         "over {resamples} random subsets of 90% of the images and draws of references. The number of clusters is that "
         "of all images, its mean over these draws.",
+    ),
+    "stability": Table(
+        "Are more stable clusters better ones?",
+        BAGGED,
+        metrics=("stability", "nmi"),
+        groups=(),
+        of_subsets=True,
+        seeds=3,
+        note="Stability, which needs no classes, is how far random subsets of 80% of the images, grouped alone, agree "
+        "with the clusters of all: the mean adjusted Rand index, and its mean over draws of references. NMI is the "
+        "mean over {resamples} random subsets of 90% of the images and these draws.",
     ),
     "labelling": Table(
         "What labelling costs: accuracy of all labels after so many decisions",

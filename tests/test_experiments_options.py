@@ -71,6 +71,8 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--preset", "smalldata"), "--preset 'smalldata': there is no such file"),
         (("--trained", "max_epoch=2"), "--trained 'max_epoch': none of baselines."),
         (("--trained", "IIC.neighbours=2"), "--trained 'IIC.neighbours': none of baselines."),
+        (("--trained", "IIC.max_epochs@MDT=2"), "--trained: 'MDT' is not one of"),
+        (("--trained", "IIC.neighbours@MTD=2"), "--trained 'IIC.neighbours@MTD': none of baselines."),
         (("--trained", "max_epochs"), "'max_epochs' is not of the form NAME=VALUE"),
         (("--categories", "bottl"), "'bottl' is not one of"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
@@ -122,6 +124,20 @@ def test_options_of_trained_methods(root: Path, tmp_path: Path) -> None:
     names = [replace(settings, trained=some).name for some in ({}, trained, {"other": 1})]
     assert names[0].endswith("small_data")
     assert len(set(names)) == 3
+
+
+def test_options_of_trained_methods_on_one_category(root: Path, tmp_path: Path) -> None:
+    config = tmp_path / "own.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\n")
+    trained = {"Brightness.max_epochs@MTD": 3, "max_epochs@bottle": 4, "Brightness.clusters@bottle": 5, "max_epochs": 6}
+    settings = Settings(root, image_size=64, trained=trained)
+    bottle, cable = (cell("own", Method(str(config)), category, 0, settings) for category in MVTEC[:2])
+    assert bottle.config["trainer"] == {"max_epochs": 4}
+    assert bottle.config["model"]["init_args"] == {"clusters": 5}
+    assert cable.config["trainer"] == {"max_epochs": 6}
+    # What is for other categories leaves a run what it was.
+    alone = replace(settings, trained={"max_epochs": 6})
+    assert cell("own", Method(str(config)), MVTEC[1], 0, alone).key == cable.key
 
 
 @pytest.mark.parametrize(

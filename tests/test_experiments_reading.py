@@ -105,6 +105,26 @@ def test_runs_of_a_version_that_did_not_read_the_report_are_computed_anew(root: 
     assert "num_clusters" in json.loads(path.read_text())["metrics"]
 
 
+def test_stability_is_told_of_runs_that_ask_random_subsets(found: dict[str, float]) -> None:
+    assert 0.5 < found["stability"] <= 1
+
+
+def test_the_table_of_stability_has_that_of_each_run(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--seeds", "1", "--categories", "bottle", "--only", "Weighted averages, bagged")
+    run(root, out, *flags, table="rival")
+    (path,) = (out / "cells").glob("*.json")
+    record = json.loads(path.read_text())
+    stability = record["metrics"].pop("stability")
+    path.write_text(json.dumps(record))
+    capsys.readouterr()
+    assert run(root, out, *flags, table="stability") == 0
+    (again,) = records(out)
+    assert again["metrics"]["stability"] == pytest.approx(stability)
+    lines = capsys.readouterr().out.split("### Stability")[1].splitlines()
+    (line, *_) = [text for text in lines if text.startswith("| Weighted averages, bagged Ward")]
+    assert line.split("|")[2].split() == [f"{stability:.3f}".removeprefix("0")]
+
+
 def test_the_table_of_the_report_has_its_numbers(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--seeds", "1", "--categories", "bottle", "--only", "Weighted Average")
     assert run(root, out, *flags, table="report") == 0
