@@ -26,6 +26,7 @@ from experiments.methods import (
     VARIANTS,
     Method,
 )
+from experiments.references import REFERENCES
 
 SCORES = ("nmi", "ari", "f1")
 # See `experiments.reading`.
@@ -262,6 +263,16 @@ TABLES: dict[str, Table] = {
         seeds=3,
         note="The first row knows none. Each number is the mean over {resamples} random subsets of 90% of the images, "
         "and draws of normal images; fewer where a set has no more.",
+    ),
+    "references": Table(
+        "With how many images each is compared, NMI",
+        REFERENCES,
+        metrics=("nmi",),
+        groups=(),
+        of_subsets=True,
+        seeds=3,
+        note="Each number is the mean over {resamples} random subsets of 90% of the images and draws of references, "
+        "which are the same for a subset; compared with all images, patches are weighed anew among those of a subset.",
     ),
     "aspect": Table(
         "Images that keep their aspect, NMI",
