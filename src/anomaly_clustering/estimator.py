@@ -298,11 +298,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         write_estimator(Path(file), Learned(self.get_params(), arrays, self.digests_, self.recipe_))
 
     @classmethod
-    def load(cls, file: Path | str) -> "AnomalyClusterer":
+    def load(cls, file: Path | str, *, checkpoint: Path | str | None = None) -> "AnomalyClusterer":
         """The estimator that `save` has written.
 
         Args:
             file: that `save` has written.
+            checkpoint: where the weights of its network are now; None where they are where they were.
 
         Returns:
             The estimator, fitted as it was.
@@ -322,13 +323,16 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             array([0, 0, 1])
         """
         learned = read_estimator(file)
+        params, recipe = learned.params, learned.recipe
+        if checkpoint is not None:
+            params, recipe = {**params, "checkpoint": str(checkpoint)}, replace(recipe, checkpoint=str(checkpoint))
         try:
-            estimator = cls(**learned.params)
+            estimator = cls(**params)
         except TypeError as error:
             raise ValueError(f"{str(file)!r} holds no AnomalyClusterer: {error}") from None
         for name, array in learned.arrays.items():
             setattr(estimator, name, array)
-        estimator.recipe_ = learned.recipe
+        estimator.recipe_ = recipe
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
         estimator.digests_ = [*learned.digests]
         return estimator

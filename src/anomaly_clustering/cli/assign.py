@@ -41,6 +41,7 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
             false_alarms=options.false_alarms,
             propose=propose,
             metadata=known,
+            checkpoint=options.checkpoint,
             progress=drawing_the_report,
         )
     _print([*notices, *untold, *found.notices], found.rows, options.run, given=images, own=run.paths)

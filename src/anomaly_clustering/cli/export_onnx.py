@@ -23,7 +23,7 @@ def export_onnx(options: argparse.Namespace) -> None:
     except ImportError as error:
         # Of this one the user can do something.
         raise ValueError(str(error)) from None
-    run = load_run(options.run)
+    run = load_run(options.run, checkpoint=options.checkpoint)
     later, decisions = decisions_on(options.run, run, options.labels)
     fitted = fitted_to(run, later, decisions)
     network, console = cluster_network(run, fitted, half=options.half), Console()

@@ -166,7 +166,18 @@ def _parser_of_later_images(command: str, description: str) -> Parser:
         metavar="SHARE",
         help=f"share of known images that may be taken for unknown ones (default {FALSE_ALARMS}), see below",
     )
+    _add_checkpoint(parser)
     return parser
+
+
+def _add_checkpoint(parser: Parser) -> None:
+    """A run names the file of its weights, which may lie elsewhere by now, or on another machine."""
+    parser.add_argument(
+        "--checkpoint",
+        type=values.checkpoint,
+        metavar="FILE",
+        help="where the weights of the run's network are now, if `cluster` was given a file and it was moved",
+    )
 
 
 def _add_report(parser: Parser) -> None:
@@ -253,6 +264,7 @@ def onnx_options(argv: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="labels.csv saved from the report: names of clusters, corrected",
     )
+    _add_checkpoint(parser)
     add("--half", action="store_true", help="keep references in half precision: a smaller file, distances to .01")
     add("--overwrite", action="store_true", help="replace the file that is there")
     return parser.parse_args(argv)

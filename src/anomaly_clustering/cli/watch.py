@@ -31,7 +31,7 @@ Done = TypeVar("Done")
 def watch(options: argparse.Namespace) -> None:
     """Run the command; for the options see `watch_options`."""
     folder = _Folder(options.images)
-    with watcher_of(options.run, options.false_alarms) as watcher:
+    with watcher_of(options.run, options.false_alarms, checkpoint=options.checkpoint) as watcher:
         unknown = _watch(options, watcher, folder)
     if unknown or folder.broken:
         sys.exit(UNKNOWN_CAME if unknown else BROKEN)

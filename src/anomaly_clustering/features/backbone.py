@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from anomaly_clustering.features.cache import tensors_digest
 from anomaly_clustering.features.folding import fold
 from anomaly_clustering.features.plain_timm import timm
 from anomaly_clustering.features.pretrained import load_into, weights_of
@@ -85,6 +86,8 @@ class Backbone(nn.Module):
         self.network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         state, source = weights_of(name, checkpoint)
         load_into(self.network, state, complete, source)
+        self.digest = tensors_digest(self.network.state_dict())
+        """Of the weights up to the cut, see `tensors_digest`, as they were loaded."""
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)

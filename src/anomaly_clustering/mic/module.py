@@ -171,12 +171,11 @@ class MIC(LightningModule):
 
     def recipe(self, image_size: int) -> Recipe:
         """How the last run made embeddings of images of a size, so that later images can be embedded alike."""
-        checkpoint, options = self.options.checkpoint, self.options
+        options = self.options
         return Recipe(
             backbone=self.backbone.name,
             layer=self.backbone.layer,
-            # Absolute, since later images may come when the working directory is another one.
-            checkpoint=str(Path(checkpoint).resolve()) if checkpoint else None,
+            checkpoint=options.absolute_checkpoint,
             kernel_size=self.embedder.kernel_size,
             image_size=image_size,
             distance=options.distance,
@@ -188,6 +187,7 @@ class MIC(LightningModule):
             signed_root=options.signed_root,
             views=options.views,
             aspect="square" if self.embedder.side is None else "keep",
+            network_digest=self.backbone.digest,
         )
 
     # Lightning's hooks, the same for test, validate and predict.

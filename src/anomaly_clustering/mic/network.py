@@ -5,7 +5,6 @@ images, so that what leaves PyTorch needs none of our code.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import turn, turn_back
-from anomaly_clustering.mic.recipe import WEIGHTS, Recipe, are_images
+from anomaly_clustering.mic.recipe import WEIGHTS, Recipe, are_images, backbone_of
 from anomaly_clustering.mic.residuals import closest, heaviest, signed_root
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.mic.scores import interval_mean
@@ -158,8 +156,9 @@ def network_of(
         A network on the processor, in evaluation mode.
 
     Raises:
+        FileNotFoundError: the file of the network's weights is not there.
         ValueError: the run compared images in a way that one image alone does not allow, or kept their aspect, so that
-            the shapes of its tensors differ from image to image.
+            the shapes of its tensors differ from image to image; or the network has other weights.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
@@ -177,8 +176,7 @@ def network_of(
             "this run keeps the aspect of its images, and a model in one file takes images of one size; cluster them "
             "with --aspect square"
         )
-    checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
-    backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).folded()
+    backbone = backbone_of(recipe)
     embedder = Embedder(backbone, recipe.kernel_size)
     kept = torch.zeros(0, 0, backbone.channels) if references is None else torch.from_numpy(references)
     if are_images(references):

@@ -167,6 +167,11 @@ class Options:
         return self.weighs and self.weights == "rarity" and not self.streams
 
     @property
+    def absolute_checkpoint(self) -> str | None:
+        """The file of weights: commands that come later, and other processes, have working directories of their own."""
+        return str(Path(self.checkpoint).resolve()) if self.checkpoint else None
+
+    @property
     def localises(self) -> bool:
         """Whether the weights say where the network finds a defect, so that masks can tell how well they do."""
         return self.weighs and self.weights in ("rarity", "novelty", "maps")

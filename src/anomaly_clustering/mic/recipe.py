@@ -48,6 +48,7 @@ class Recipe:
         aspect: 'square', or 'keep' where images have their own aspect and about as many pixels as the square.
         decoding: 'reduced' where large JPEG files were decoded at a size that is enough; earlier versions decoded all
             pixels.
+        network_digest: of the weights of the network, see `Backbone`; empty where an earlier version kept none.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
@@ -71,6 +72,7 @@ class Recipe:
     bits: int = 16
     aspect: Literal["square", "keep"] = "square"
     decoding: Literal["exact", "reduced"] = "exact"
+    network_digest: str = ""
 
     @property
     def needs_images(self) -> bool:
@@ -81,6 +83,37 @@ class Recipe:
     def batch(self) -> int:
         """How many images are embedded at a time, fewer where they are large: a run says how large, memory is ours."""
         return max(1, min(LARGEST_BATCH, LARGEST_BATCH * 512**2 // self.image_size**2))
+
+
+def backbone_of(recipe: Recipe) -> Backbone:
+    """The network of a run, frozen and folded.
+
+    Args:
+        recipe: of the run.
+
+    Raises:
+        FileNotFoundError: the file of its weights is not there.
+        ValueError: its weights are not those of the run.
+
+    Example:
+        >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
+        >>> backbone_of(recipe).channels
+        40
+    """
+    checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
+    if checkpoint and not checkpoint.exists():
+        raise FileNotFoundError(
+            f"the weights of {recipe.backbone!r}, {recipe.checkpoint!r}, are not there any more: say where they are "
+            "now (--checkpoint FILE, in Python checkpoint=)"
+        )
+    backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint)
+    if recipe.network_digest not in ("", backbone.digest):
+        raise ValueError(
+            f"the weights of {recipe.backbone!r} in {recipe.checkpoint or 'the cache of networks'!r} are not those "
+            "that the run was made with, and no images of both could be compared: give those (--checkpoint FILE, in "
+            "Python checkpoint=), or cluster the images anew"
+        )
+    return backbone.folded()
 
 
 def are_images(references: np.ndarray | None) -> bool:
@@ -124,7 +157,9 @@ class NewEmbedder:
         device: to compute on.
 
     Raises:
-        ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so.
+        FileNotFoundError: the file of the network's weights is not there.
+        ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so;
+            or the network has other weights.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
@@ -151,8 +186,7 @@ class NewEmbedder:
             raise ValueError("this run took signed roots of averages: give the mean by which it centred them")
         self.recipe = recipe
         self.device = device
-        checkpoint = Path(recipe.checkpoint) if recipe.checkpoint else None
-        self.backbone = Backbone(recipe.backbone, layer=recipe.layer, checkpoint=checkpoint).folded().to(device)
+        self.backbone = backbone_of(recipe).to(device)
         side = recipe.image_size if recipe.aspect == "keep" else None
         self.embedder = Embedder(self.backbone, recipe.kernel_size, side=side)
         self.kept = None if references is None else torch.from_numpy(references).to(device)
@@ -205,7 +239,9 @@ def embed_new(
         One entry for each image, in the order of the batches.
 
     Raises:
-        ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so.
+        FileNotFoundError: the file of the network's weights is not there.
+        ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so;
+            or the network has other weights.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)

@@ -61,6 +61,7 @@ def assign_to_run(
     false_alarms: float = FALSE_ALARMS,
     propose: bool = False,
     metadata: Mapping[Path, Metadata] | None = None,
+    checkpoint: Path | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> Assigned:
     """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
@@ -75,6 +76,7 @@ def assign_to_run(
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
         propose: whether unknown images are grouped anew; groups that were proposed before stay in any case.
         metadata: of the images, kept with the run beside what it has.
+        checkpoint: where the weights of the run's network are now; None where they are where they were.
         progress: wraps the images while the report is drawn.
 
     Returns:
@@ -93,7 +95,7 @@ def assign_to_run(
     # From what is read to what is written: two at once would each keep their own images alone.
     with working_on(folder), KeptPictures(folder) as kept:
         remove_leftovers(folder)
-        run = load_run(folder)
+        run = load_run(folder, checkpoint=checkpoint)
         gone = _what_is_gone(run, kept)
         before, decisions = decisions_on(folder, run, labels)
         asked = set(images)

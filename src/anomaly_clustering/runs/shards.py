@@ -41,6 +41,7 @@ class Told(NamedTuple):
         references: images to compare with, in 8 bits [R, channels, height, width].
         positions: of the references in the data set [R]; None where they are not of it.
         tau: smoothness of the weights.
+        network_digest: of the weights of the network, see `Backbone`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Told(NamedTuple):
     references: np.ndarray
     positions: np.ndarray | None
     tau: float
+    network_digest: str
 
 
 class Shard(NamedTuple):
@@ -79,11 +81,11 @@ def told_of(mic: MIC) -> Told:
     run = mic.run
     if run is None or run.stream is None or run.reference_images is None:
         raise ValueError("workers of Dask are for methods that compare each image with few others: signed residuals")
-    options, drawn = asdict(mic.options), run.stream.positions
-    if mic.options.checkpoint:
-        options["checkpoint"] = str(Path(mic.options.checkpoint).resolve())
+    options = asdict(mic.options) | {"checkpoint": mic.options.absolute_checkpoint}
+    drawn = run.stream.positions
     positions = None if drawn is None else drawn.cpu().numpy()
-    return Told(uuid4().hex, options, mic.embedder.side, run.reference_images.cpu().numpy(), positions, run.tau)
+    references, digest = run.reference_images.cpu().numpy(), mic.backbone.digest
+    return Told(uuid4().hex, options, mic.embedder.side, references, positions, run.tau, digest)
 
 
 def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]], images: int = SHARD) -> Iterator[Shard]:
@@ -179,6 +181,11 @@ def _opened(told: Told) -> tuple[Stream, bool]:
             _open.clear()
             # Names in a cache tell of the data, which is not here.
             mic = MIC(**{**told.options, "cache": None}).to(ACCELERATOR).eval()
+            if mic.backbone.digest != told.network_digest:
+                raise ValueError(
+                    f"worker {_worker()} has other weights of {mic.backbone.name!r} than the command: give all "
+                    "machines the same ones, with --checkpoint or in the cache of networks"
+                )
             mic.embedder.side = told.side
             references = torch.from_numpy(np.array(told.references))
             positions = None if told.positions is None else torch.from_numpy(np.array(told.positions))

@@ -125,11 +125,12 @@ def _bring_back(folder: Path) -> None:
             remove_leftovers(folder.parent, folder.name, discard=discard_run)
 
 
-def load_run(folder: Path) -> StoredRun:
+def load_run(folder: Path, *, checkpoint: Path | None = None) -> StoredRun:
     """Read the file of a run's folder.
 
     Args:
         folder: of the run, as `anomaly-clustering cluster` wrote it.
+        checkpoint: where the weights of its network are now; None where they are where they were.
 
     Returns:
         What the run left behind.
@@ -148,7 +149,7 @@ def load_run(folder: Path) -> StoredRun:
             missing = {"top_scores": np.full((images, 4), np.nan), "normal_top_scores": np.empty((0, 4))}
             arrays = missing | read_arrays(file, RUN, images)
         check_run(arrays, len(rest["class_names"]))
-        rest["recipe"] = checked_recipe(rest["recipe"])
+        rest["recipe"] = checked_recipe(rest["recipe"] | ({"checkpoint": str(checkpoint)} if checkpoint else {}))
         check_fits(arrays, rest["recipe"])
         rest["paths"] = [Path(path) for path in rest["paths"]]
         rest["curves"] = [

@@ -294,6 +294,7 @@ def checked_recipe(told: Mapping[str, Any]) -> Recipe:
         "views": _is_whole(recipe.views, 1, 8) and recipe.views in get_args(Recipe.__annotations__["views"]),
         "bits": _is_whole(recipe.bits, 8, 16),
         "aspect": recipe.aspect in get_args(Recipe.__annotations__["aspect"]),
+        "network_digest": isinstance(recipe.network_digest, str),
         "decoding": recipe.decoding in get_args(Recipe.__annotations__["decoding"]),
     }
     for name, is_right in right.items():

@@ -78,19 +78,20 @@ def signature(path: Path) -> tuple[int, int, int]:
 
 
 @contextmanager
-def watcher_of(folder: Path, false_alarms: float) -> Iterator["Watcher"]:
+def watcher_of(folder: Path, false_alarms: float, *, checkpoint: Path | None = None) -> Iterator["Watcher"]:
     """The one watcher of a run, until this ends: what a second one took, the first would not know.
 
     Args:
         folder: of the run.
         false_alarms: see `assign`.
+        checkpoint: where the weights of the run's network are now; None where they are where they were.
 
     Raises:
         BlockingIOError: another process watches already.
     """
     find_store(folder)
     with watching(folder), KeptPictures(folder) as kept:
-        yield Watcher(folder, false_alarms, kept)
+        yield Watcher(folder, false_alarms, kept, checkpoint=checkpoint)
 
 
 class Watcher:
@@ -100,13 +101,14 @@ class Watcher:
         folder: of the run.
         false_alarms: see `assign`.
         kept: pictures of the run, to which those of findings are added.
+        checkpoint: where the weights of the run's network are now; None where they are where they were.
 
     Raises:
         FileNotFoundError: the folder holds no run.
         ValueError: the run compared images patch by patch, or a file of it is damaged.
     """
 
-    def __init__(self, folder: Path, false_alarms: float, kept: KeptPictures):
+    def __init__(self, folder: Path, false_alarms: float, kept: KeptPictures, *, checkpoint: Path | None = None):
         self.folder = folder
         self.false_alarms = false_alarms
         self.kept = kept
@@ -120,13 +122,13 @@ class Watcher:
         """When it may be written anew, by the clock of `time.monotonic`."""
         with working_on(folder):
             remove_leftovers(folder)
-            self.run = load_run(folder)
+            self.run = run = load_run(folder, checkpoint=checkpoint)
+            # Before anything is written: it may fail.
+            self.embedder = NewEmbedder(run.recipe, run.references, center=run.center, device=ACCELERATOR)
             self.store = signature(folder / STORE)
             mend(folder / WATCHED)
             self.known = self._read()
-        run = self.run
         self.own = dict(zip(run.paths, run.digests, strict=True))
-        self.embedder = NewEmbedder(run.recipe, run.references, center=run.center, device=ACCELERATOR)
 
     def last(self) -> Entry | None:
         """The file that came last, if one did."""
