@@ -1,4 +1,4 @@
-"""The weights of a run's network lie elsewhere, or are others by now: later images are not compared with the wrong ones."""
+"""The weights of a run's network lie elsewhere, or are others by now: nothing is compared with the wrong ones."""
 
 import shutil
 from pathlib import Path
