@@ -7,11 +7,19 @@ import numpy as np
 import pytest
 from test_stored_run import stored
 
-from anomaly_clustering.runs.assign import assign
-from anomaly_clustering.runs.decisions import Decisions, decided, given_to_page, load_decisions, moved_by_hand
+from anomaly_clustering.runs.assign import Assignment, assign
+from anomaly_clustering.runs.decisions import (
+    Decisions,
+    decided,
+    given_to_page,
+    load_decisions,
+    moved_by_hand,
+    told_of_strangers,
+)
 from anomaly_clustering.runs.known import fitted_to, new_to
-from anomaly_clustering.runs.labels import read_labels
+from anomaly_clustering.runs.labels import LARGEST, read_labels
 from anomaly_clustering.runs.later_images import LaterImages
+from anomaly_clustering.runs.proposed import proposed
 from anomaly_clustering.runs.store import StoredRun
 
 
@@ -90,3 +98,83 @@ def test_an_image_that_was_taken_out_of_all_clusters_was_moved_to_none() -> None
     assert moved_by_hand(found, np.array([0, 0, 1, 1, 1, -1])).tolist() == [False, False, True, False, False, False]
     # A cluster that was cut by the slider is no move of its images, and neither are other numbers.
     assert not moved_by_hand(found, np.array([5, 5, 7, 0, 0, 0])).any()
+
+
+def written(file: Path, *rows: str, own: str = "") -> Path:
+    """A file of labels of the three images of a run, and of later ones."""
+    known = own or "0.png,0,,0,,\n1.png,0,,0,,\n2.png,1,,0,,"
+    file.write_text("\n".join(["path,cluster,label,unsure,not_in,content", known, *rows]))
+    return file
+
+
+def unknown(run: StoredRun, *names: str) -> tuple[LaterImages, Assignment]:
+    """Images that came later, all unlike one another and those of the run."""
+    k = len(names)
+    arrays = {"weights": np.ones((k, 2, 2), np.float16), "scores": np.ones((k, 2, 2), np.float16)}
+    arrays |= {"mean_scores": np.ones(k, np.float32), "top_scores": np.ones((k, 4), np.float32)}
+    arrays |= {"embeddings": np.eye(k, 5, dtype=np.float32), "finding": np.ones(k, bool)}
+    later = replace(LaterImages.of_none(run), paths=[Path(f"{name}.png") for name in names], digests=names, **arrays)
+    nothing, yes = np.full(k, -1), np.ones(k, bool)
+    return later, Assignment(nothing, np.zeros(k), nothing, yes, np.zeros(k), yes)
+
+
+@pytest.fixture
+def run() -> StoredRun:
+    return replace(stored(), paths=[Path(f"{i}.png") for i in range(3)], labels=np.array([0, 0, 1]))
+
+
+def test_what_a_spreadsheet_split_has_the_same_numbers_however_often_it_is_given(
+    run: StoredRun, tmp_path: Path
+) -> None:
+    own = "0.png,0,dent,0,,\n1.png,0,speck,0,,\n2.png,1,,0,,"
+    file, later, found = (
+        written(tmp_path / "labels.csv", "x.png,-1,odd,0,,", own=own),
+        came(run, "x"),
+        Decisions(run.labels),
+    )
+    first = decided(run, later, file, found)
+    assert (first.names, first.later) == ({0: "dent", 3: "speck", 2: "odd"}, {"x": 2})
+    for groups in ([], [100], [100, 101, 200]):
+        found = decided(run, later, file, replace(found, groups=groups))
+        assert (found.names, found.later, found.labels.tolist()) == (first.names, first.later, first.labels.tolist())
+
+
+def test_a_name_of_images_that_are_not_there_names_no_group(run: StoredRun, tmp_path: Path) -> None:
+    file = written(tmp_path / "labels.csv", f"flip.png,100,flip,0,,sha256:{'f' * 16}", "x.png,-1,,0,,SHA256:X")
+    found = decided(run, came(run, "x"), file, Decisions(run.labels))
+    assert (found.names, found.later) == ({}, {})
+    assert told_of_strangers(found) == [
+        "1 row of the labels, such as 'flip.png', is of no image that this run has seen, and counts for nothing"
+    ]
+
+
+def test_digits_of_a_content_may_be_capitals(run: StoredRun, tmp_path: Path) -> None:
+    later = replace(came(run, "x"), digests=["ab" * 32])
+    found = decided(run, later, written(tmp_path / "labels.csv", f"y.png,1,,0,,{'AB' * 8}"), Decisions(run.labels))
+    assert (found.later, found.strangers) == ({"ab" * 32: 1}, [])
+
+
+def test_groups_without_a_name_are_not_known_where_it_was_lost_that_they_were_proposed(
+    run: StoredRun, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "labels.csv", "x.png,100,,0,,", "y.png,101,dent,0,,", "z.png,2,,0,,")
+    found = decided(run, came(run, "x", "y", "z"), file, Decisions(run.labels))
+    # The last was put into a cluster of its own by hand.
+    assert found.later == {"y": 101, "z": 2}
+    assert (found.proposed, found.groups) == ({"x": 100}, [100])
+
+
+def test_numbers_near_the_largest_leave_decisions_that_can_be_read(run: StoredRun, tmp_path: Path) -> None:
+    own = f"0.png,{LARGEST},dent,0,,\n1.png,{LARGEST},speck,0,,\n2.png,1,,0,,"
+    later, assignment = unknown(run, "x", "y")
+    found = decided(run, later, written(tmp_path / "labels.csv", own=own), Decisions(run.labels))
+    assert found.names == {LARGEST: "dent", 0: "speck"}
+    for groups in ([], [100], [LARGEST - 1]):
+        again = proposed(later, assignment, replace(found, groups=groups))
+        again.save(tmp_path)
+        assert load_decisions(tmp_path, run).proposed == again.proposed
+        assert set(again.proposed.values()).isdisjoint({*groups, *found.names})
+
+
+def test_no_group_gets_the_number_of_a_name(run: StoredRun) -> None:
+    assert proposed(*unknown(run, "x"), Decisions(run.labels, names={100: "flip"})).proposed == {"x": 200}

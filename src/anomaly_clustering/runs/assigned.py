@@ -14,7 +14,7 @@ from anomaly_clustering.report.places import place_among
 from anomaly_clustering.runs.assign import Assignment, assign, most_like
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_rows
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page
+from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page, told_of_strangers
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED
@@ -117,6 +117,7 @@ def assign_to_run(
         rows = all_rows(run, later, new, fitted, decisions, false_alarms)
         notices = [
             *gone,
+            *told_of_strangers(decisions),
             *told_of_overwritten(before, later),
             *what_to_know(run, len(fitted.labels), false_alarms),
             *what_is_proposed(later, found, decisions),

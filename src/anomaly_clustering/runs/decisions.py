@@ -1,8 +1,8 @@
 """What a person decided on the images of a run, and which groups were proposed, kept in its folder; read, and made."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,11 @@ from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.messages import counted
+
+# Groups that are proposed are numbered from the next multiple on, so that clusters which a person makes in the report,
+# and has not saved yet, take none of these numbers.
+APART = 100
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Decisions:
         groups: numbers of all groups that were ever proposed, so that none means two things.
         unsure: images that were marked as unsure, as `told_apart` has it.
         false_alarms: share of known images that may be taken for unknown, as `assign` or `update` was last given it.
+        strangers: files in a table of labels that neither the run nor a later call has seen; not kept.
 
     Example:
         >>> Decisions(np.array([0, 0, 1])).known_clusters
@@ -45,6 +51,7 @@ class Decisions:
     groups: Sequence[int] = ()
     unsure: Sequence[str] = ()
     false_alarms: float = FALSE_ALARMS
+    strangers: Sequence[Path] = ()
 
     @property
     def known_clusters(self) -> set[int]:
@@ -108,7 +115,8 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     """The decisions in a file of labels, as the report saves it.
 
     An image that came later is where the file has it from now on, unless it is marked as unsure, is in no cluster, or
-    in a group that was proposed and got no name. What the file does not list is not decided.
+    in a group that was proposed and got no name. What the file does not list is not decided, and rows of images that
+    nobody has seen here name no cluster.
 
     Args:
         run: whose report saved the file.
@@ -119,22 +127,42 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     Raises:
         ValueError: the labels are those of another run.
     """
-    taken = {*before.known_clusters, *before.groups}
+    listed = _of_later({image.path: image for image in read_labels(file)}, later)
+    taken = {*before.groups, *(cluster for content, cluster in before.later.items() if content not in listed)}
     rows = {image.path: image for image in read_labels(file, taken=taken)}
     _check_rows(rows, run, later, file)
     later_rows = _of_later(rows, later)
+    before = _with_groups_of(later_rows, {rows[path].cluster for path in run.paths}, before)
     marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
     held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
     return Decisions(
         labels=np.array([rows[path].cluster for path in run.paths]),
-        names={row.cluster: row.label for row in rows.values() if row.label and row.cluster >= 0},
+        names={row.cluster: row.label for row in marked.values() if row.label and row.cluster >= 0},
         later=held,
         not_in={image: row.not_in for image, row in marked.items() if row.not_in},
         proposed=_regrouped(later_rows, held, before),
         groups=before.groups,
         unsure=[image for image, row in marked.items() if row.unsure],
         false_alarms=before.false_alarms,
+        strangers=_strangers(rows, run, later),
     )
+
+
+def _strangers(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages) -> list[Path]:
+    """Files of rows that are of no image: of a run that had others, or of what a file held before."""
+    own, contents = set(run.paths), {content[:CONTENT_DIGITS] for content in later.digests}
+    return [path for path, row in rows.items() if row.content and row.content not in contents and path not in own]
+
+
+def _with_groups_of(rows: Mapping[str, Labelled], own: Collection[int], before: Decisions) -> Decisions:
+    """With groups that were proposed by decisions which are gone: clusters of later images alone, without a name.
+
+    Those that a person makes on the page begin at 0, so few of them are numbered as groups are.
+    """
+    found = {row.cluster for row in rows.values() if row.cluster >= APART and not row.label}
+    named = {row.cluster for row in rows.values() if row.label}
+    groups = found - {*named, *own, *before.known_clusters}
+    return replace(before, groups=sorted({*before.groups, *groups}))
 
 
 def _check_rows(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages, file: Path) -> None:
@@ -149,6 +177,28 @@ def _check_rows(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImage
         slips.append(f"it lists {str(strange[0])!r}, which this run has not seen")
     if slips:
         raise ValueError(f"{str(file)!r} is not of this run: {'; '.join(slips)}")
+
+
+def told_of_strangers(decisions: Decisions) -> list[str]:
+    """What a table of labels says of images that are not there.
+
+    Args:
+        decisions: out of such a table.
+
+    Returns:
+        A sentence for the user, or none.
+
+    Example:
+        >>> told_of_strangers(Decisions(np.array([0]), strangers=[Path("b.png")]))
+        ["1 row of the labels, such as 'b.png', is of no image that this run has seen, and counts for nothing"]
+    """
+    number = len(decisions.strangers)
+    what = "is of no image" if number == 1 else "are of no images"
+    return [
+        f"{counted(number, 'row')} of the labels, such as {str(path)!r}, {what} that this run has seen, and "
+        f"{'counts' if number == 1 else 'count'} for nothing"
+        for path in decisions.strangers[:1]
+    ]
 
 
 def told_apart(digests: Sequence[str]) -> list[str]:

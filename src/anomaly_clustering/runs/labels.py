@@ -5,8 +5,8 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Collection, Mapping
-from itertools import count
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,7 +138,7 @@ def _one_label_a_cluster(labels: list[Labelled], taken: Collection[int]) -> list
     for image in labels:
         counts.setdefault(image.cluster, Counter())[image.label] += 1
     number: dict[tuple[int, str], int] = {}
-    free = count(max([*counts, *taken]) + 1)
+    free = _free_numbers({*counts, *taken}, max(counts) + 1)
     for cluster, by_label in sorted(counts.items()):
         # As JavaScript compares texts.
         often = sorted(by_label, key=lambda label: (-by_label[label], label.encode("utf-16-be", "surrogatepass")))
@@ -147,12 +147,17 @@ def _one_label_a_cluster(labels: list[Labelled], taken: Collection[int]) -> list
     return [image._replace(cluster=number[image.cluster, image.label]) for image in labels]
 
 
+def _free_numbers(used: Collection[int], first: int) -> Iterator[int]:
+    """Numbers that no cluster has: what other files bring does not move them, so that a file always means the same."""
+    return (number for number in chain(range(first, LARGEST + 1), range(first)) if number not in used)
+
+
 def _labelled(row: Mapping[str, Any], where: str) -> Labelled:
     cluster = _whole(row["cluster"], f"cluster {where}", least=UNKNOWN, most=LARGEST)
     told = row["unsure"]
     known = UNSURE.get(told.strip().lower()) if isinstance(told, str) else None
     unsure = _whole(told, f"unsure {where}", least=0, most=1) if known is None else known
-    content = (row.get("content") or "").strip().removeprefix(SHA256)
+    content = (row.get("content") or "").strip().lower().removeprefix(SHA256)
     label = _label(row["label"], where)
     return Labelled(_path(row["path"]), cluster, label, bool(unsure), _not_in(row, where), content)
 

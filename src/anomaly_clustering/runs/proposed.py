@@ -7,12 +7,9 @@ from jaxtyping import Int
 
 from anomaly_clustering.clustering.proposals import proposed_groups
 from anomaly_clustering.runs.assign import Assignment
-from anomaly_clustering.runs.decisions import Decisions
+from anomaly_clustering.runs.decisions import APART, Decisions
+from anomaly_clustering.runs.labels import LARGEST
 from anomaly_clustering.runs.later_images import LaterImages
-
-# Groups that are proposed are numbered from the next multiple on, so that clusters which a person makes in the report,
-# and has not saved yet, take none of these numbers.
-APART = 100
 
 
 def proposed(later: LaterImages, found: Assignment, decisions: Decisions) -> Decisions:
@@ -27,8 +24,7 @@ def proposed(later: LaterImages, found: Assignment, decisions: Decisions) -> Dec
         The decisions, with the groups that are proposed now.
     """
     before = groups_of(later, found, decisions)
-    clusters = decisions.known_clusters - set(decisions.groups)
-    first = max([*decisions.groups, APART * (max(clusters, default=0) // APART + 1) - 1]) + 1
+    first = _first_number(decisions, int(found.unknown.sum()))
     groups = np.full(len(before), -1)
     groups[found.unknown] = proposed_groups(later.embeddings[found.unknown], before[found.unknown], first)
     return replace(
@@ -40,6 +36,17 @@ def proposed(later: LaterImages, found: Assignment, decisions: Decisions) -> Dec
         },
         groups=sorted({*decisions.groups, *groups[groups >= 0].tolist()}),
     )
+
+
+def _first_number(decisions: Decisions, most: int) -> int:
+    """The number of the first group of at most so many, of which none means two things."""
+    clusters = {*decisions.known_clusters, *decisions.names} - set(decisions.groups)
+    first = max([*decisions.groups, APART * (max(clusters, default=0) // APART + 1) - 1]) + 1
+    if first + most <= LARGEST + 1:
+        return first
+    # A person has given a number near the largest one.
+    used = {*clusters, *decisions.groups}
+    return next(first for first in range(APART, LARGEST, APART) if used.isdisjoint(range(first, first + most)))
 
 
 def groups_of(later: LaterImages, found: Assignment, decisions: Decisions) -> Int[np.ndarray, " k"]:

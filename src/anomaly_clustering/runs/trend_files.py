@@ -12,7 +12,7 @@ from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
 from anomaly_clustering.runs.assign import assign
 from anomaly_clustering.runs.assigned_rows import findings_of
-from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand
+from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand, told_of_strangers
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
@@ -67,7 +67,8 @@ def trends_of_run(
     with working_on(folder):
         remove_leftovers(folder)
         run = load_run(folder)
-        (seen, decisions, digests, kept), notices = _seen(folder, run, labels), []
+        seen, decisions, digests, kept = _seen(folder, run, labels)
+        notices = told_of_strangers(decisions)
         contents = dict(zip(seen.paths, digests, strict=True))
         known, untold = _metadata(folder, seen, contents, metadata)
         known = dated(known, contents, {**read_times(folder), **kept})

@@ -78,17 +78,21 @@ function namesOf(clusters, labels) {
   });
   const names = [];
   const taken = run.labels.filter((_, i) => clusters[i] === null);
-  let free = Math.max(...counts.keys(), ...run.groups, ...taken) + 1;
+  const free = freeNumbers(new Set([...counts.keys(), ...run.groups, ...taken]), Math.max(...counts.keys()) + 1);
   for (const [cluster, byLabel] of [...counts].sort(([a], [b]) => a - b)) {
     const often = [...byLabel].sort(([one, a], [other, b]) => b - a || (one < other ? -1 : 1)).map(([label]) => label);
     const [first, ...others] = cluster === UNKNOWN ? ["", ...often.filter((label) => label)] : often;
     if (first) names.push([cluster, first]);
     for (const label of others) {
-      if (free > LARGEST) throw new Error(t("no_number_left", { cluster, label, most: LARGEST }));
-      clusters.forEach((own, i) => { if (own === cluster && labels[i] === label) clusters[i] = free; });
-      if (label) names.push([free, label]);
-      free += 1;
+      const number = free.next().value;
+      clusters.forEach((own, i) => { if (own === cluster && labels[i] === label) clusters[i] = number; });
+      if (label) names.push([number, label]);
     }
   }
   return names;
+}
+
+function* freeNumbers(used, first) {
+  for (let number = first; number <= LARGEST; number += 1) if (!used.has(number)) yield number;
+  for (let number = 0; number < first; number += 1) if (!used.has(number)) yield number;
 }
