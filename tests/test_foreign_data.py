@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import Callback, LightningDataModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from anomaly_clustering.mic import MIC
@@ -35,11 +36,50 @@ class Own(LightningDataModule):
         return DataLoader(Noise(), batch_size=5)
 
 
-def trainer() -> Trainer:
+class Asks(BasePredictionWriter):
+    """What users write: it asks for labels when the last image was seen."""
+
+    def __init__(self) -> None:
+        super().__init__("epoch")
+        self.labels: list[int] = []
+
+    def write_on_epoch_end(self, trainer: Any, pl_module: Any, predictions: Any, batch_indices: Any) -> None:
+        self.labels = torch.cat([batch["label"] for batch in predictions]).tolist()
+
+    def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.labels = pl_module.grouping.labels.tolist()
+
+    on_validation_epoch_end = on_test_epoch_end
+
+
+def trainer(*callbacks: Callback) -> Trainer:
     quiet: dict[str, Any] = dict.fromkeys(
         ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
     )
-    return Trainer(accelerator="cpu", **quiet)
+    return Trainer(accelerator="cpu", callbacks=[*callbacks], **quiet)
+
+
+@pytest.mark.parametrize("work", ["predict", "test", "validate"])
+def test_callbacks_of_a_user_have_the_labels_when_the_last_image_was_seen(work: str) -> None:
+    asks, mic = Asks(), MIC("embedded", num_clusters=2)
+    getattr(trainer(asks), work)(mic, DataLoader(Noise(), batch_size=5))
+    assert asks.labels == mic.grouping.labels.tolist()
+    assert sorted(asks.labels) == [0] * 6 + [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("images", "got"),
+    [
+        (torch.zeros(2, 3, 64, 64, dtype=torch.uint8), "got torch.uint8: divide those of 8 bits by 255"),
+        (torch.full((2, 3, 64, 64), 255.0), "got 255 to 255: divide those of 8 bits by 255"),
+        (torch.full((2, 3, 64, 64), -2.1), "leave it to the network to normalise them"),
+        (torch.full((2, 3, 64, 64), torch.nan), "got nan to nan"),
+    ],
+)
+def test_images_that_are_not_from_0_to_1_are_refused(images: torch.Tensor, got: str) -> None:
+    batch = {"image": images, "index": torch.arange(2), "target": torch.zeros(2)}
+    with pytest.raises(ValueError, match=got):
+        known_of(batch, masks=False)
 
 
 def test_a_data_module_that_lists_no_images_is_as_good_as_its_loaders() -> None:

@@ -22,12 +22,15 @@ from anomaly_clustering.mic.weights import (
     weighted_averages,
 )
 
+# Of numbers from 0 to 1: what interpolation may go beyond them.
+BEYOND = 0.5
+
 
 def known_of(batch: Any, *, masks: bool) -> dict[str, Tensor]:
     """Position and class of each image, and its mask where there is one and it is wanted.
 
     Raises:
-        ValueError: the batch is not laid out as the data contract says.
+        ValueError: the batch is not laid out as the data contract says, or its images have other values.
     """
     names = list(batch) if isinstance(batch, Mapping) else None
     if names is None or not {"image", "index", "target"} <= set(names):
@@ -35,8 +38,21 @@ def known_of(batch: Any, *, masks: bool) -> dict[str, Tensor]:
             "batches must be dictionaries with 'image' [B, 3, H, W] (0 to 1), 'index' [B] (the position of each image "
             f"in the data set) and 'target' [B] (its class, or -1), got {names or type(batch).__name__}"
         )
+    _check_range(batch["image"])
     known = {"index": batch["index"], "target": batch["target"]}
     return known | {"mask": batch["mask"] > 0.5} if masks and "mask" in batch else known
+
+
+def _check_range(images: Tensor) -> None:
+    """Refuse what the network would take for other images; resizing may go a little beyond black and white."""
+    if not images.is_floating_point():
+        raise ValueError(f"'image' must hold numbers from 0 to 1, got {images.dtype}: divide those of 8 bits by 255")
+    least, most = (float(value) for value in images.aminmax()) if images.numel() else (0.0, 1.0)
+    if not -BEYOND <= least <= most <= 1 + BEYOND:
+        raise ValueError(
+            f"'image' must hold numbers from 0 to 1, got {least:.3g} to {most:.3g}: divide those of 8 bits by 255, and "
+            "leave it to the network to normalise them"
+        )
 
 
 def note_positions(index: Int[Tensor, " b"], seen: set[int]) -> None:

@@ -8,6 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from torch.utils.data import DataLoader
 
+from anomaly_clustering.mic.closing import Early
 from anomaly_clustering.mic.estimate import how_long
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.pace import Pace
@@ -18,7 +19,7 @@ from anomaly_clustering.system.attached import attached_data
 ENOUGH = 5.0
 
 
-class EmbeddingBar(ProgressBar):
+class EmbeddingBar(Early, ProgressBar):
     """Shows how many photographs are embedded, and says once, as soon as that is measured, how long all will take.
 
     Attributes:

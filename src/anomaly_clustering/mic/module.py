@@ -15,6 +15,7 @@ from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.batch import known_of, note_positions, reduce_bags
 from anomaly_clustering.mic.checks import check_patches, num_clusters_of
+from anomaly_clustering.mic.closing import Closing, early_first
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED
@@ -166,7 +167,10 @@ class MIC(LightningModule):
             RuntimeError: there was none.
         """
         if self.result is None:
-            raise RuntimeError("nothing is grouped yet: run MIC with Trainer.test, Trainer.validate or Trainer.predict")
+            raise RuntimeError(
+                "nothing is grouped yet: run MIC with Trainer.test, Trainer.validate or Trainer.predict, on several "
+                "devices with strategy 'ddp' (others begin processes that take the result with them)"
+            )
         return self.result
 
     def recipe(self, image_size: int) -> Recipe:
@@ -193,7 +197,10 @@ class MIC(LightningModule):
     # Lightning's hooks, the same for test, validate and predict.
 
     def configure_callbacks(self) -> list[Callback]:
-        return [Companions()]
+        return [Companions(), Closing()]
+
+    def setup(self, stage: str) -> None:
+        early_first(self.trainer)
 
     def on_test_start(self) -> None:
         self.run = self._start()
@@ -201,17 +208,11 @@ class MIC(LightningModule):
     def test_step(self, batch: Mapping[str, Any]) -> None:
         self._collect(batch)
 
-    def on_test_epoch_end(self) -> None:
-        self._finish(score=True)
-
     def on_validation_start(self) -> None:
         self.run = self._start()
 
     def validation_step(self, batch: Mapping[str, Any]) -> None:
         self._collect(batch)
-
-    def on_validation_epoch_end(self) -> None:
-        self._finish(score=True)
 
     def on_predict_start(self) -> None:
         self.run = self._start()
@@ -223,13 +224,6 @@ class MIC(LightningModule):
         prediction = {**told, "label": torch.full_like(batch["index"], -1)}
         self._of_run.predictions.append(prediction)
         return prediction
-
-    def on_predict_epoch_end(self) -> None:
-        predictions = self._of_run.predictions
-        self._finish(score=False)
-        labels = dict(zip(self.grouping.index.tolist(), self.grouping.labels.tolist(), strict=True))
-        for prediction in predictions:
-            prediction["label"].copy_(prediction["index"].new_tensor([labels[i] for i in prediction["index"].tolist()]))
 
     # Before the first batch, with each batch, after the last one.
 
@@ -256,8 +250,12 @@ class MIC(LightningModule):
             rows |= reduce_bags(bags, batch, self.options, run.compared_with)
         run.rows.append(rows)
 
-    def _finish(self, *, score: bool) -> None:
-        """Bring together what the processes hold, cluster on the first, and let all know."""
+    def finish(self, *, score: bool) -> None:
+        """Bring together what the processes hold, cluster on the first, and let all know.
+
+        Args:
+            score: whether by known classes and masks too.
+        """
         run = self._of_run
         own = run.rows.taken()
         kept = first_copies(own["index"])

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from anomaly_clustering.data.batches import in_batches
 from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.mic.closing import Early
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.processes import on_first
 from anomaly_clustering.mic.run import Run
@@ -41,7 +42,7 @@ class Shares(NamedTuple):
     finished: int
 
 
-class GoingOn(Callback):
+class GoingOn(Early):
     """Has each process read its share of what is not finished yet, and keeps the rows of what is.
 
     Images are read in the same batches whoever reads them, so that after a kill, and on any number of processes of one

@@ -1,0 +1,68 @@
+"""A run of MIC whose last image was seen in; its groups, before callbacks of others ask for them, out."""
+
+from typing import Protocol, cast
+
+from lightning import Callback, LightningModule, Trainer
+
+from anomaly_clustering.mic.result import Grouping
+from anomaly_clustering.mic.run import Run
+
+
+class Early(Callback):
+    """Is called before all other callbacks: Lightning calls a module itself only after all of them.
+
+    Example:
+        >>> isinstance(Closing(), Early)
+        True
+    """
+
+
+class Clusters(Protocol):
+    """What `Closing` asks of MIC."""
+
+    run: Run | None
+
+    @property
+    def grouping(self) -> Grouping:
+        """The result."""
+
+    def finish(self, *, score: bool) -> None:
+        """Make it."""
+
+
+class Closing(Early):
+    """Groups the images when the last one was seen, so that a callback that writes predictions has their labels.
+
+    Example:
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[Closing()])
+    """
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        cast(Clusters, pl_module).finish(score=True)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        cast(Clusters, pl_module).finish(score=True)
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        mic = cast(Clusters, pl_module)
+        assert mic.run is not None
+        predictions = mic.run.predictions
+        mic.finish(score=False)
+        labels = dict(zip(mic.grouping.index.tolist(), mic.grouping.labels.tolist(), strict=True))
+        for told in predictions:
+            told["label"].copy_(told["index"].new_tensor([labels[i] for i in told["index"].tolist()]))
+
+
+def early_first(trainer: Trainer) -> None:
+    """Put callbacks that are `Early` before the rest; else their order stays.
+
+    Args:
+        trainer: whose callbacks are all there, and of which none is being called.
+
+    Example:
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[Callback(), Closing()])
+        >>> early_first(trainer)
+        >>> type(trainer.callbacks[0]).__name__
+        'Closing'
+    """
+    trainer.callbacks.sort(key=lambda callback: not isinstance(callback, Early))  # type: ignore[attr-defined]
