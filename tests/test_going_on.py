@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commands import SMALL
 from conftest import MakeImage
 from lightning import Callback, LightningModule, Trainer
 
@@ -22,9 +23,10 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs import going_on
-from anomaly_clustering.runs.finished_rows import CARD, FinishedRows, remove_if_complete
+from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.going_on import GoingOn
 from anomaly_clustering.runs.store import StoredRun, load_run
+from anomaly_clustering.runs.unfinished_folder import CARD, UnfinishedFolder, remove_if_complete
 from anomaly_clustering.system.results import nothing_placed, what_is_kept
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,17 +168,62 @@ def test_small_runs_keep_nothing(flat_photos: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run.unfinished").exists()
 
 
-def test_what_a_complete_run_has_left_is_removed_and_what_a_new_one_keeps_is_not(tmp_path: Path) -> None:
-    rows = FinishedRows(tmp_path / "run")
-    rows.begin({}, images=3, say=print)
-    rows.add({"index": torch.arange(2)})
-    (tmp_path / "run").mkdir()
-    mark = tmp_path / "run" / "run.json"
-    mark.touch()
-    for written, kept in ((time.time_ns() - 10**12, True), (time.time_ns() + 10**12, False)):
-        os.utime(mark, ns=(written, written))
-        remove_if_complete(tmp_path / "run")
-        assert rows.folder.exists() == kept
+@pytest.mark.usefixtures("shards_of_four")
+def test_what_a_complete_run_has_left_is_removed_and_what_a_new_one_keeps_is_not(
+    clustered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["cluster", "photos", *SMALL, "--out", "run", "--overwrite"]
+    rows = FinishedRows(clustered)
+    with monkeypatch.context() as killed:
+        killed.setattr(UnfinishedFolder, "remove", lambda self: None)
+        main(argv)
+    assert rows.count == 15
+    # Other commands write the mark anew, and a copy has other times.
+    main(["trends", "--run", "run"])
+    remove_if_complete(clustered)
+    assert not rows.folder.exists()
+    with monkeypatch.context() as killed:
+        killed.setattr(StoredRun, "save", interrupted)
+        with pytest.raises(SystemExit):
+            main(argv)
+    assert rows.count == 15
+    for later in (["trends", "--run", "run"], ["assign", "photos/bar", "--run", "run"]):
+        main(later)
+        remove_if_complete(clustered)
+        assert rows.count == 15
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["cli.cluster.reserved", "cli.cluster.read_metadata", "cli.cluster.trainer_for"])
+def test_an_interrupted_command_says_what_an_earlier_attempt_has_kept(
+    where: str, flat_photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(flat_photos.parent)
+    Path("made.csv").write_text("path\n00.png\n")
+    argv = ["cluster", "flat", *SMALL, "--metadata", "made.csv"]
+    monkeypatch.setattr(f"anomaly_clustering.{where}", interrupted)
+    for kept in ("nothing unfinished is kept", "2 of 3 images are kept in 'flat-clusters.unfinished'"):
+        with pytest.raises(SystemExit):
+            main(argv)
+        assert f"error: interrupted; {kept}: start the command again" in capsys.readouterr().err
+        rows = FinishedRows(Path("flat-clusters"))
+        rows.begin({}, images=3, say=print)
+        rows.add({"index": torch.arange(2)})
+
+
+@pytest.mark.usefixtures("shards_of_four")
+def test_no_empty_folder_stays_of_a_run_that_ended_before_its_first_images(
+    flat_photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(flat_photos.parent)
+    monkeypatch.setattr(MIC, "validation_step", interrupted)
+    with pytest.raises(SystemExit):
+        main(["cluster", "flat", *SMALL])
+    assert capsys.readouterr().err.endswith("nothing unfinished is kept: start the command again\n")
+    assert not [path.name for path in Path().iterdir() if path.name.startswith("flat-")]
 
 
 def start(argv: Iterable[str], folder: Path) -> subprocess.Popen[str]:

@@ -1,7 +1,6 @@
 """A folder of images in; clusters, with a report to look at, out: the command `anomaly-clustering cluster`."""
 
 import argparse
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -22,6 +21,7 @@ from anomaly_clustering.cli.console import (
     print_plainly,
     print_scores,
 )
+from anomaly_clustering.cli.options import folder_of_run
 from anomaly_clustering.cli.several import trainer_for
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.metadata import Matched, read_metadata
@@ -41,18 +41,17 @@ EFFECTIVE_PATCHES = 20.0
 def cluster(options: argparse.Namespace) -> None:
     """Run the command; for the options see `cluster_options`."""
     console = Console()
-    # The name that a link was given, and not that of the folder where it leads.
-    name = Path(os.path.abspath(options.images)).name if options.images else "synthetic"
-    out = options.out or Path(f"{name}-clusters")
+    out = folder_of_run(options)
+    finished = FinishedRows(out)
     # Lightning starts the other processes of a run when the first one has looked.
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as opened:
         if first:
             opened.enter_context(reserved(out, overwrite=options.overwrite, say=partial(print_plainly, console)))
+            opened.callback(finished.remove_if_empty)
         datamodule = _datamodule(options)
         known, untold = _metadata(options, datamodule)
         mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
-        finished = FinishedRows(out)
         trainer = opened.enter_context(trainer_for(options, finished, say=partial(print_plainly, console)))
         with offering_to_skip():
             trainer.validate(mic, datamodule=datamodule, verbose=False)
@@ -68,9 +67,9 @@ def cluster(options: argparse.Namespace) -> None:
             config=yaml.safe_dump(plain, sort_keys=False),
             known=known,
             overwrite=options.overwrite,
+            unfinished=finished,
             progress=drawing_the_report,
         )
-        finished.remove()
     print_notices(console, untold)
     _print(console, mic, datamodule, metrics, out)
 

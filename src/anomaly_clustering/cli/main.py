@@ -17,9 +17,10 @@ from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.option_names import by_options
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
+from anomaly_clustering.runs.unfinished_folder import UnfinishedFolder
 from anomaly_clustering.system.ending import end_after_all
 from anomaly_clustering.system.messages import sentence_of, shortened
-from anomaly_clustering.system.results import nothing_placed, what_is_kept
+from anomaly_clustering.system.results import keeping, nothing_placed, what_is_kept
 
 HELP = """\
 usage: anomaly-clustering COMMAND ...
@@ -108,9 +109,10 @@ def _command(words: list[str]) -> Callable[[], object]:
         case ["--version", *_]:
             return partial(print, f"anomaly-clustering {__version__}")
         case ["cluster", *rest]:
-            from anomaly_clustering.cli.options import cluster_options
+            from anomaly_clustering.cli.options import cluster_options, folder_of_run
 
             options = cluster_options(rest)
+            keeping(UnfinishedFolder(folder_of_run(options)).kept)
             from anomaly_clustering.cli.cluster import cluster
 
             return partial(cluster, options)

@@ -5,6 +5,7 @@ there are answered at once.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
@@ -105,6 +106,24 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     if options.normal and options.maps:
         parser.error("--normal and --maps are two ways to weigh patches; give one of them")
     return options
+
+
+def folder_of_run(options: argparse.Namespace) -> Path:
+    """The folder that `cluster` writes to.
+
+    Args:
+        options: see `cluster_options`.
+
+    Returns:
+        What was asked, else IMAGES-clusters in the working directory.
+
+    Example:
+        >>> str(folder_of_run(argparse.Namespace(out=None, images=Path("line 2/photos"))))
+        'photos-clusters'
+    """
+    # The name that a link was given, and not that of the folder where it leads.
+    name = Path(os.path.abspath(options.images)).name if options.images else "synthetic"
+    return options.out or Path(f"{name}-clusters")
 
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:

@@ -84,13 +84,8 @@ class GoingOn(Early):
                 done[part["index"]] = True
             if count := int(done.sum()):
                 self.say(f"Goes on with {count} of {total} images, which {str(self.finished.name)!r} holds")
-            keeping(lambda: self._kept(total))
+            keeping(self.finished.kept)
         return share_out(in_batches(total, data.batch_size), done, trainer.world_size)
-
-    def _kept(self, total: int) -> str:
-        count, name = self.finished.count, str(self.finished.name)
-        are = "is" if count == 1 else "are"
-        return f"{count} of {total} images {are} kept in {name!r}: start the command again to go on" if count else ""
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0

@@ -21,10 +21,10 @@ from anomaly_clustering.runs.file_names import (
     TRENDS,
     WATCHED,
 )
-from anomaly_clustering.runs.finished_rows import remove_if_complete
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.runs.unfinished_folder import remove_if_complete
 from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.tables import ENCODING, ERRORS

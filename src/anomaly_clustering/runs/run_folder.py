@@ -30,6 +30,7 @@ from anomaly_clustering.runs.parquet import write_parquet
 from anomaly_clustering.runs.patch_scores import scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
+from anomaly_clustering.runs.unfinished_folder import UnfinishedFolder
 from anomaly_clustering.runs.unusual import scores_of_images, sound_of
 from anomaly_clustering.search.precision import resolve
 from anomaly_clustering.system.files import digest, whole_folder
@@ -44,6 +45,7 @@ def write_run(
     config: str,
     known: Mapping[Path, Metadata] | None = None,
     overwrite: bool = False,
+    unfinished: UnfinishedFolder | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the folder of a run that has just ended.
@@ -56,6 +58,7 @@ def write_run(
         config: the options of the run, as YAML.
         known: metadata of images, kept with the run where there is any.
         overwrite: whether a run that the folder holds may be lost.
+        unfinished: what was kept for this run, which is removed when it is complete; None where nothing was.
         progress: wraps the images as they are drawn into the report.
 
     Raises:
@@ -76,6 +79,10 @@ def write_run(
             write_metadata(folder, known)
         with KeptPictures(folder) as kept:
             draw_report(folder, run, kept, home=out, known=known, progress=progress)
+        if unfinished is not None:
+            unfinished.completes(folder)
+    if unfinished is not None:
+        unfinished.remove()
 
 
 @contextmanager
