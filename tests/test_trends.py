@@ -108,6 +108,47 @@ def test_a_name_that_another_row_has_gets_the_number_of_its_cluster() -> None:
     assert len(courses) == 9
 
 
+def test_images_of_the_run_that_a_person_took_out_have_a_row_of_their_own() -> None:
+    seen, periods = a_month(change=False)
+    out = ~seen.later & (np.arange(900) % 50 == 0)
+    found = trends(seen._replace(unknown=seen.unknown | out), periods, {0: "fine", 1: "dent"})
+    assert sum(course.counts for course in (*found.defects, *found.others)).tolist() == [30] * 30
+    others = [(course.name, course.total) for course in found.others]
+    assert others == [("Taken out", 6), ("Unknown", seen.unknown.sum())]
+    assert found.unknown.of.tolist() == [0] * 10 + [30] * 20
+    # Where nothing came later too.
+    none = np.zeros(300, dtype=bool)
+    own = Seen(seen.paths[:300], seen.cluster[:300], none, out[:300], seen.embeddings[:300])
+    found = trends(own, Periods(periods.names[:10], periods.of[:300], np.arange(300), "day"), {})
+    assert sum(course.total for course in found.defects) == 300 - 6
+    assert [course.name for course in found.others] == ["Taken out"]
+
+
+def test_all_rows_of_a_period_add_up_where_images_of_the_run_were_taken_out(run: Path, capsys) -> None:
+    own = [(row["path"], row["cluster"], "") for row in rows(run / "assignments.csv")]
+    (out, *_), *others = sorted(own)
+    # New ones too, lest they are taken for good ones.
+    later = [(f"new/later{day}.png", "-1", "0;1;2") for day in (6, 7)]
+    lines = [f"{path},{cluster},,0,{barred}" for path, cluster, barred in [(out, "-1", "0;1;2"), *others, *later]]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure,not_in", *lines]))
+    for by in ("day", "batch"):
+        capsys.readouterr()
+        main(["trends", "--run", str(run), "--by", by, "--labels", "labels.csv"])
+        assert re.search(r"Taken out\W+1\W+5\.9%", capsys.readouterr().out)
+        found = rows(run / "trends.csv")
+        counted = {row["period"]: 0 for row in found}
+        for row in found:
+            counted[row["period"]] += int(row["images"]) if row["defect"] != "All images" else 0
+        assert counted == {row["period"]: int(row["images"]) for row in found if row["defect"] == "All images"}
+        defects = {row["defect"] for row in found}
+        assert defects == {"All images", "Cluster 0", "Cluster 1", "Cluster 2", "Taken out", "Unknown"}
+        page = (run / "trends.html").read_text()
+        counts = page[page.index("<summary>All counts") : page.index("<summary>How changes")]
+        for line in re.findall(r"<tr><th.*?</tr>", counts)[1:]:
+            images, *parts = map(int, re.findall(r"<td>(\d+)</td>", line))
+            assert sum(parts) == images
+
+
 def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path) -> None:
     name = '<script>alert("x")</script>'
 

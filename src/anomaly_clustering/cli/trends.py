@@ -26,7 +26,7 @@ def show_trends(options: argparse.Namespace) -> None:
 def _print(console: Console, found: Trends) -> None:
     table = Table("defect", "images", "of all images", "changed")
     total = max(1, int(found.images.sum()))
-    for course in [*found.defects, *([found.sound] if found.sound else [])]:
+    for course in [*found.defects, *(one for one in found.others if one is not found.unknown)]:
         change = _told(course.change, found, "{:.1%}")
         table.add_row(as_cell(course.name), str(course.total), f"{course.total / total:.1%}", change)
     if found.unknown is not None:

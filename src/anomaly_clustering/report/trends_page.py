@@ -115,6 +115,7 @@ class TrendsPage:
         notices: what a reader should know before reading on.
         level: chance that anything is marked where nothing changes.
         tests: how many were corrected together.
+        others: name, and images in each period, of what is counted besides the defects.
     """
 
     title: str
@@ -129,6 +130,7 @@ class TrendsPage:
     notices: Sequence[str]
     level: float
     tests: int
+    others: Sequence[tuple[str, Sequence[int]]] = ()
 
     @property
     def changed(self) -> list[Chart]:

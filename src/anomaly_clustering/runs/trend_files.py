@@ -112,7 +112,8 @@ def _seen(
     return (
         Seen(
             [*run.paths, *later.paths],
-            np.where(finding, found.labels, -1),
+            # Of an unknown one the nearest, though a person has taken it out of that.
+            np.where(finding, np.where(found.unknown, fitted.labels[found.nearest], found.labels), -1),
             np.arange(len(digests)) >= len(run.digests),
             found.unknown & finding,
             np.concatenate([run.embeddings, later.embeddings]),
@@ -148,7 +149,7 @@ def _left_out(images: Sequence[Path], periods: Periods) -> list[str]:
 
 def _rows(found: Trends) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    courses = [*found.defects, *(course for course in (found.sound, found.unknown) if course)]
+    courses = [*found.defects, *found.others]
     for t, period in enumerate(found.periods):
         drift = "" if found.drift is None else f"{found.drift[t]:.4f}"
         rows.append((period, ALL, int(found.images[t]), int(found.images[t]), 1, drift, _in(found.drift_change, t)))
@@ -181,6 +182,7 @@ def _page(title: str, found: Trends, notices: Sequence[str], gaps: Sequence[int]
         notices=notices,
         level=LEVEL,
         tests=found.tests,
+        others=[(course.name, course.counts.tolist()) for course in found.others],
     )
 
 

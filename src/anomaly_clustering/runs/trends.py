@@ -15,8 +15,8 @@ from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
 from anomaly_clustering.runs.periods import Periods
 
-ALL, UNKNOWN, NO_FINDING, DRIFT = "All images", "Unknown", "No finding", "Drift"
-RESERVED = frozenset(name.casefold() for name in (ALL, UNKNOWN, NO_FINDING, DRIFT))
+ALL, UNKNOWN, TAKEN_OUT, NO_FINDING, DRIFT = "All images", "Unknown", "Taken out", "No finding", "Drift"
+RESERVED = frozenset(name.casefold() for name in (ALL, UNKNOWN, TAKEN_OUT, NO_FINDING, DRIFT))
 UNNAMED = re.compile(r"Cluster (\d+)")
 
 
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
         paths: their files.
         cluster: number of the cluster [N]; of an unknown image that with the nearest mean, -1 of one without a finding.
         later: whether it came after the run [N].
-        unknown: whether it is like none of the run [N].
+        unknown: whether it is like none of the run [N]; of the run itself, what a person took out of a cluster can be.
         embeddings: one vector an image [N, D]; None where the run has none.
     """
 
@@ -90,7 +90,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Trends:
-    """What became of the defects of a run.
+    """What became of the defects of a run. Each image is in one of the courses.
 
     Attributes:
         periods: names, in order.
@@ -99,6 +99,8 @@ class Trends:
         defects: the most frequent first.
         sound: images without a finding, and those of clusters that are called good, normal or ok; None where there are
             none.
+        taken_out: images of the run that a person took out of their cluster, and that are like no other; None where
+            there are none.
         unknown: of the images that came later; None where none did.
         drift: of each period, see `metrics.changes.drift` [T]; None where the run has no embeddings.
         drift_change: None where none is beyond chance.
@@ -110,10 +112,16 @@ class Trends:
     images: Int[np.ndarray, " t"]
     defects: Sequence[Course]
     sound: Course | None
+    taken_out: Course | None
     unknown: Course | None
     drift: Float[np.ndarray, " t"] | None
     drift_change: Marked | None
     tests: int
+
+    @property
+    def others(self) -> list[Course]:
+        """The courses besides those of defects."""
+        return [course for course in (self.sound, self.taken_out, self.unknown) if course is not None]
 
 
 def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int = 0) -> Trends:
@@ -172,31 +180,33 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
         changes.append(change)
     beyond = holm([change.p_value for change in changes])
 
+    def by_period(some: Bool[np.ndarray, " n"]) -> Int[np.ndarray, " t"]:
+        return np.bincount(periods.of[some], minlength=count)
+
     images = np.bincount(periods.of, minlength=count)
-    known = ~unknown
     courses = []
     for i, name in enumerate(defects):
-        counts, counted = (
-            np.bincount(periods.of[some], minlength=count) for some in (known & (kind == i), tested == i)
-        )
+        counts, counted = by_period(~unknown & (kind == i)), by_period(tested == i)
         # Where unknown images alone make up what was tested, the change is theirs.
         moves = _rises(changes[i], counts, images) == _rises(changes[i], counted, images)
         courses.append(_course(name, counts, images, changes[i], beyond[i] and moves))
     course = None
     if later.any():
-        found, of = (np.bincount(periods.of[some], minlength=count) for some in (later & unknown, later))
+        found, of = by_period(later & unknown), by_period(later)
         place = len(defects)
         course = (
             _course(UNKNOWN, found, of, changes[place], beyond[place])
             if with_unknown
             else Course(UNKNOWN, found, of, float("nan"), None)
         )
+    out = by_period(~later & unknown)
+    taken_out = Course(TAKEN_OUT, out, images, float("nan"), None) if out.any() else None
     drifted = None
     if distances is not None and beyond[-1]:
         drifted = _marked(changes[-1], distances * images, images)
     sound = next((one for one in courses if one.name == NO_FINDING), None)
     shown = [one for one in courses if one is not sound]
-    return Trends(periods.names, periods.by, images, shown, sound, course, distances, drifted, tests)
+    return Trends(periods.names, periods.by, images, shown, sound, taken_out, course, distances, drifted, tests)
 
 
 def _course(
@@ -220,7 +230,7 @@ def _rises(change: Change, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " 
 def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     """Clusters with the nearest mean of images of the run, an image of the run itself left out of its own."""
     assert seen.embeddings is not None
-    exact, own = seen.embeddings.astype(np.float64), ~seen.later & (seen.cluster >= 0)
+    exact, own = seen.embeddings.astype(np.float64), ~seen.later & ~seen.unknown & (seen.cluster >= 0)
     if not own.any():
         return seen.cluster
     numbers, inverse = np.unique(seen.cluster[own], return_inverse=True)
