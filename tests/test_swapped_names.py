@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,64 @@ def swap(one: Path, other: Path) -> None:
     one.rename("between.png")
     other.rename(one)
     Path("between.png").rename(other)
+
+
+def three_copies_of_one(make_image: MakeImage, folder: str) -> list[Path]:
+    first = make_image(Path(folder, "a.png"), 1, seed=30)
+    return [first, *(Path(shutil.copy(first, first.with_name(name))) for name in ("c.png", "d.png"))]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_copy_that_was_overwritten_has_no_row_and_takes_none(make_image: MakeImage, *, gone: bool) -> None:
+    first, overwritten, copy = three_copies_of_one(make_image, "cam")
+    main(["assign", "cam", "--run", "run"])
+    before = table()
+    make_image(overwritten, 2, seed=31)
+    other = make_image(Path("other/b.png"), 1, seed=32)
+    if gone:
+        first.unlink()
+    main(["assign", "other", "--run", "run"])
+    after = table()
+    assert after.pop(str(other))
+    cluster = before[str(first)]
+    assert after == ({str(copy): cluster} if gone else {str(first): cluster, str(copy): cluster + str(first)})
+    # The file that was overwritten is an image of its own.
+    main(["assign", "cam", "--run", "run"])
+    assert table()[str(overwritten)].isdecimal()
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_watch_names_an_image_of_which_a_copy_was_overwritten_as_the_table_does(
+    make_image: MakeImage, capsys: pytest.CaptureFixture[str], *, left: bool
+) -> None:
+    first, overwritten, copy = three_copies_of_one(make_image, "in")
+    watched()
+    first.unlink()
+    if not left:
+        copy.unlink()
+    make_image(overwritten, 2, seed=31)
+    capsys.readouterr()
+    watched()
+    assert "held another image before" not in capsys.readouterr().err
+    assert set(table()) == {str(overwritten), str(copy if left else first)}
+    # What holds the image alone is its own.
+    content = digest(overwritten)
+    make_image(overwritten, 1, seed=33)
+    watched()
+    assert f"goes by '{apart(overwritten, content)}' now" in capsys.readouterr().err
+    assert str(apart(overwritten, content)) in table()
+
+
+def test_watch_puts_no_row_on_a_copy_elsewhere_that_was_overwritten(make_image: MakeImage) -> None:
+    first = make_image(Path("in/a.png"), 1, seed=30)
+    Path("elsewhere").mkdir()
+    copy = Path(shutil.copy(first, "elsewhere/c.png"))
+    main(["assign", "in", "--run", "run"])
+    main(["assign", "elsewhere", "--run", "run"])
+    first.unlink()
+    make_image(copy, 2, seed=31)
+    watched()
+    assert [row["path"] for row in rows(RUN, "assigned.csv") if not row["same_as"]] == [str(first)]
 
 
 def test_rows_follow_files_that_swap_their_names(make_image: MakeImage, capsys) -> None:

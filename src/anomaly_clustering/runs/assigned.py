@@ -99,13 +99,15 @@ def assign_to_run(
         gone = _what_is_gone(run, kept)
         before, decisions = decisions_on(folder, run, labels)
         asked = set(images)
-        there = {path: digest(path) for path in before.paths if path not in asked and path.is_file()}
+        files = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
+        there = {path: digest(path) for path in files}
         known = {*run.digests, *before.digests}
         swapped = {path: content for path, content in there.items() if content in known}
         seen = before.with_overwritten(there).seen_at(swapped)
         decisions = replace(decisions, false_alarms=false_alarms)
         own = [path for path in run.paths if path.is_file()]
-        check_given([*own, *(path for path in seen.paths if path.is_file())], folders, contents=contents_of(run, seen))
+        contents = {**before.copies, **contents_of(run, seen)}
+        check_given([*own, *_files_that_could_be_shown(before, seen)], folders, contents=contents)
         check_same([path for path in own if path not in asked], contents_of(run, seen))
         later = embed_later(run, seen, images, false_alarms)
         came = {**read_times(folder), **before.times}
@@ -161,6 +163,13 @@ def _what_is_gone(run: StoredRun, kept: KeptPictures) -> list[str]:
     if not any(content in kept for content in run.digests):
         raise FileNotFoundError(f"{gone}; {way_out}")
     return [f"{gone}: it shows them as small as they were kept; {way_out}, if they are there"]
+
+
+def _files_that_could_be_shown(before: LaterImages, seen: LaterImages) -> list[Path]:
+    """Those of later images, and copies of what is gone whatever they hold by now: a stranger's run could name any."""
+    gone = {content for path, content in zip(before.paths, before.digests, strict=True) if not path.is_file()}
+    copies = [path for path, content in before.copies.items() if content in gone]
+    return [path for path in dict.fromkeys([*seen.paths, *copies]) if path.is_file()]
 
 
 def _write(

@@ -8,8 +8,8 @@ from pathlib import Path
 from anomaly_clustering.data.metadata import PATH, TIME, Metadata, Times, times_of
 from anomaly_clustering.data.times import as_time
 from anomaly_clustering.runs.file_names import METADATA
+from anomaly_clustering.runs.moved_images import still_holds
 from anomaly_clustering.runs.names_apart import held_by
-from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import ERRORS, read_numbered_csv, write_csv
 
@@ -129,7 +129,7 @@ def times_by_content(known: Mapping[Path, Metadata], contents: Mapping[Path, str
         ...     times_by_content({}, {Path(file.name): "9f86"}).of
         {}
     """
-    return times_of(list(contents), known, holds=lambda path: _still_holds(path, contents[path]))
+    return times_of(list(contents), known, holds=lambda path: still_holds(path, contents[path]))
 
 
 def with_times(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> dict[Path, Metadata]:
@@ -202,13 +202,6 @@ def told_times(times: Times) -> str:
     sources = Counter(times.source.values()).most_common()
     listed = ", ".join(f"{count} {words[source]}" for source, count in sources)
     return f"times of {counted(len(times.of), 'image')}: {listed}"
-
-
-def _still_holds(path: Path, content: str) -> bool:
-    try:
-        return path.is_file() and digest(path) == content
-    except OSError:
-        return False
 
 
 def _known(row: Mapping[str, str]) -> Metadata:

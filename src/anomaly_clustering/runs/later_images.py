@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from anomaly_clustering.mic.recipe import NewImages
 from anomaly_clustering.runs.file_names import LATER, WATCHED
 from anomaly_clustering.runs.journal import Entry, checked_heard, checked_times, read_journal, since
 from anomaly_clustering.runs.mark import check_unchanged
+from anomaly_clustering.runs.moved_images import still_holds
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.store import StoredRun
@@ -133,7 +135,7 @@ class LaterImages:
         return replace(self, paths=paths, copies=copies)
 
     def seen_at(self, files: Mapping[Path, str]) -> "LaterImages":
-        """The same images, and more files that hold them. One that is gone from its path is where a copy of it is.
+        """The same images, and more files that hold them. One whose file is gone is where a copy still holds it.
 
         Args:
             files: SHA-256 by path, of these images and of those of the run. Other ways to write the path of one of
@@ -141,16 +143,20 @@ class LaterImages:
 
         Example:
             >>> import tempfile
+            >>> from anomaly_clustering.system.files import digest
             >>> weights, scores = np.full((1, 2, 2), 0.25), (np.zeros(1), np.zeros((1, 4)))
-            >>> later = LaterImages([Path("gone.png")], ["9f86"], weights, np.zeros((1, 3)), *scores, np.array([True]))
             >>> with tempfile.NamedTemporaryFile() as file:
-            ...     later.seen_at({Path(file.name): "9f86"}).paths == [Path(file.name)]
+            ...     gone, there, content = Path("gone.png"), Path(file.name), digest(file.name)
+            ...     later = LaterImages([gone], [content], weights, np.zeros((1, 3)), *scores, np.array([True]))
+            ...     later.seen_at({there: content}).paths == [there]
             True
         """
-        copies = {**self.copies, **files}
-        there = {content: path for path, content in reversed(copies.items()) if path.is_file()}
+        copies, places = {**self.copies, **files}, defaultdict[str, list[Path]](list)
+        for path, content in copies.items():
+            places[content].append(path)
         paths = [
-            path if path.is_file() else there.get(content, path)
+            # A copy may have been overwritten since it was seen.
+            path if path.is_file() else next((copy for copy in places[content] if still_holds(copy, content)), path)
             for path, content in zip(self.paths, self.digests, strict=True)
         ]
         return replace(self, paths=paths, copies=_others(copies, paths))

@@ -1,4 +1,4 @@
-"""Images whose files are gone from where they were, and folders, in; which files of these hold them now, out."""
+"""Images by their content, and files or folders, in; whether a file still holds its image, and which does now, out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -6,6 +6,26 @@ from pathlib import Path
 
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.system.files import digest
+
+
+def still_holds(path: Path, content: str) -> bool:
+    """Whether a file is there and has not been overwritten.
+
+    Args:
+        path: of the file.
+        content: SHA-256 of what it held.
+
+    Returns:
+        False also where it cannot be read.
+
+    Example:
+        >>> still_holds(Path("gone.png"), "9f86")
+        False
+    """
+    try:
+        return path.is_file() and digest(path) == content
+    except OSError:
+        return False
 
 
 def moved_to(contents: Mapping[Path, str], folders: Iterable[Path]) -> dict[Path, Path]:

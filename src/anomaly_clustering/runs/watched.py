@@ -62,6 +62,8 @@ class _Known(NamedTuple):
     """Where each content has been seen."""
     holds: dict[Path, str]
     """What was seen last under each path."""
+    own: dict[str, Path]
+    """The path that each image has a row of, if no copy takes its place."""
 
 
 def signature(path: Path) -> tuple[int, int, int]:
@@ -227,6 +229,7 @@ class Watcher:
         append_assignment(self.folder / ASSIGNED, row)
         if before is not None:
             self.known.before.extend(new.embeddings[new.finding])
+            self.known.own[content] = path
         self._place(path, content)
         return row
 
@@ -241,8 +244,10 @@ class Watcher:
             named, self.behind = apart(path, before), True
             places = self.known.places[before]
             places[places.index(path)] = named
-            # Where a copy of it is left, it goes by that.
-            self.apart = None if any(place.is_file() for place in places if place != named) else named
+            if self.known.own[before] == path:
+                self.known.own[before] = named
+                # Where a copy of it is left, it goes by that.
+                self.apart = named if len(_gone(places, before)) == len(places) else None
 
     def _files(self) -> tuple[object, ...]:
         paths = (self.folder / name for name in (LATER, DECISIONS))
@@ -263,6 +268,7 @@ class Watcher:
         write_mark(self.folder, replace(mark, files={**mark.files, WATCHED: None, ASSIGNED: None}))
         files = self._files()
         later, decisions = decisions_on(self.folder, run, None)
+        own = dict(zip([*later.digests, *run.digests], [*later.paths, *run.paths], strict=True))
         later = later.seen_at({})
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         # What was recorded, and not yet written to the table, is so now.
@@ -276,7 +282,7 @@ class Watcher:
         ):
             places.setdefault(content, []).append(path)
         holds = {path: content for content, seen in places.items() for path in seen}
-        return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places, holds)
+        return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places, holds, own)
 
 
 def _gone(places: Sequence[Path], content: str) -> dict[Path, str]:
