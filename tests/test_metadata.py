@@ -12,6 +12,7 @@ from PIL import Image
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.metadata import read_metadata, times_of
 from anomaly_clustering.data.times import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_time
+from anomaly_clustering.runs.journal import checked_times, read_times
 from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
 from anomaly_clustering.system.tables import read_csv
 
@@ -98,6 +99,7 @@ def test_what_is_wrong_is_named_by_its_line() -> None:
         ),
         ("path,batch\nc.png,1\nphotos/good/c.png,2\n", "lines 2 and 3 of 'made.csv' are both of image"),
         ("path,time\nc.png,01/02/2026\n", "line 2 of 'made.csv': '01/02/2026' is no time"),
+        ("path,time\nc.png,0001-01-01T00:00\n", "line 2 of 'made.csv': '0001-01-01T00:00' is no time from 1900 on"),
         ("path,time\nc.png,2026-01-01,noon\n", "line 2 of 'made.csv' has more cells than there are columns"),
         ("file,time\nc.png,2026-01-01\n", "must have a column 'path'.* it has 'file', 'time'"),
         ("sep=;\n;\npath;time\n;;\nc.png;noon\n;;\n", "line 5 of 'made.csv': 'noon' is no time"),
@@ -142,6 +144,29 @@ def test_times_come_from_the_metadata_else_from_exif_else_from_the_file() -> Non
     ]
     assert images[3] not in found.of
     assert told_times(found) == "times of 3 images: 1 by the metadata, 1 by EXIF, 1 by the time of the file"
+
+
+def test_a_time_that_was_never_set_is_none(photos: Path, make_image: MakeImage) -> None:
+    assert [as_time(text) for text in ("0001-01-01T00:00:00", "01.01.0001", "1899-12-31")] == [None] * 3
+    assert as_time("1900-01-01") == datetime(1900, 1, 1)
+    exif = Image.Exif()
+    exif[EXIF_BLOCK] = {DATE_TIME_ORIGINAL: "0001:01:01 00:00:00"}
+    Path("new").mkdir()
+    for kind, name in enumerate(("camera", "kept")):
+        Image.open(make_image(Path("new.png"), kind, seed=20)).save(f"new/{name}.jpg", exif=exif)
+        os.utime(f"new/{name}.jpg", (0, datetime(2026, 3, 3, 9).timestamp()))
+    assert times_of([Path("new/camera.jpg")], {}).source == {Path("new/camera.jpg"): "file"}
+    # As earlier versions kept them.
+    main(["cluster", "photos", *SMALL])
+    run = Path("photos-clusters")
+    main(["watch", "new", "--run", str(run), "--once", "--every", "0.02"])
+    journal = (run / "watched.jsonl").read_text()
+    never = journal.replace("2026-03-03T09:00:00", "0001-01-01T00:00:00")
+    assert never != journal
+    (run / "watched.jsonl").write_text(never)
+    assert read_times(run) == {}
+    assert checked_times({"9f86": ["0001-01-01 00:00:00", "EXIF"]}) == {}
+    main(["trends", "--run", str(run), "--by", "shift"])
 
 
 def test_it_is_kept_with_the_run_and_grows_with_later_images(

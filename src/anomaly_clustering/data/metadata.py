@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.named_images import finder
-from anomaly_clustering.data.times import as_time, taken_at
+from anomaly_clustering.data.times import FIRST_YEAR, as_time, if_set, taken_at
 from anomaly_clustering.system.given import check_is_file
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_numbered_csv
@@ -150,9 +150,10 @@ def times_of(
         if told.time is not None:
             found[image] = (told.time, told.source)
         elif holds(image):
-            taken = taken_at(image)
-            changed = datetime.fromtimestamp(image.stat().st_mtime)
-            found[image] = (changed, "file") if taken is None else (taken, "EXIF")
+            if taken := taken_at(image):
+                found[image] = (taken, "EXIF")
+            elif changed := if_set(datetime.fromtimestamp(image.stat().st_mtime)):
+                found[image] = (changed, "file")
     return Times(
         {image: time for image, (time, _) in found.items()}, {image: source for image, (_, source) in found.items()}
     )
@@ -190,7 +191,8 @@ def _time(text: str, line: int, name: str) -> datetime | None:
     found = as_time(text.strip())
     if found is None:
         raise ValueError(
-            f"line {line} of {name}: {text[:40]!r} is no time; write it as 2026-03-01 06:30:00, or 01.03.2026 06:30"
+            f"line {line} of {name}: {text[:40]!r} is no time from {FIRST_YEAR} on; write it as 2026-03-01 06:30:00, "
+            "or 01.03.2026 06:30, and nothing where none is known"
         )
     return found
 

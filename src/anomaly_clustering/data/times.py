@@ -12,6 +12,8 @@ FORMS = tuple(
     for day in ("%Y/%m/%d", "%d.%m.%Y", "%Y:%m:%d", "%d %b %Y", "%d-%b-%Y")
     for clock in (" %H:%M:%S", " %H:%M", " %H:%M:%S.%f", "")
 )
+# What is of an earlier year was never set: .NET writes 0001-01-01 then, and spreadsheets begin with 1900.
+FIRST_YEAR = 1900
 # Of a photograph: the block of its EXIF that holds when it was taken, and the entry.
 EXIF_BLOCK, DATE_TIME_ORIGINAL = 0x8769, 36867
 
@@ -46,23 +48,38 @@ def taken_at(image: Path) -> datetime | None:
 def as_time(text: str) -> datetime | None:
     """A time as it is written: ISO 8601, or one of `FORMS`. Where it has a time zone, that is left out.
 
+    A year before 1900 is that of a time which was never set, as the 0001-01-01 of .NET.
+
     Args:
         text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30' or '01.03.2026 06:30'.
 
     Returns:
-        The time, as the clock there showed it; None where the text is none.
+        The time, as the clock there showed it; None where the text is none, or was never set.
 
     Example:
-        >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06:30", "01/03/2026", "soon")]
+        >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06:30", "01/03/2026", "0001-01-01")]
         ['2026-03-01 06:30:00', '2026-03-01 06:30:00', 'None', 'None']
     """
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
+        return if_set(datetime.fromisoformat(text).replace(tzinfo=None))
     except ValueError:
         pass
     for form in FORMS:
         try:
-            return datetime.strptime(text, form)
+            return if_set(datetime.strptime(text, form))
         except ValueError:
             continue
     return None
+
+
+def if_set(time: datetime) -> datetime | None:
+    """A time, or None for one that was never set: of a year before 1900.
+
+    Args:
+        time: as it was read.
+
+    Example:
+        >>> if_set(datetime(1, 1, 1)) is None, if_set(datetime(1900, 1, 1)).year
+        (True, 1900)
+    """
+    return time if time.year >= FIRST_YEAR else None

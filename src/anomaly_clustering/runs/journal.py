@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anomaly_clustering.data.metadata import Metadata, Times
+from anomaly_clustering.data.times import if_set
 from anomaly_clustering.runs.file_names import WATCHED
 from anomaly_clustering.system.lines import append_line
 
@@ -156,7 +157,9 @@ def checked_times(told: object) -> dict[str, Metadata]:
     for content, one in told.items() if isinstance(told, dict) else [("", told)]:
         match one:
             case [str(taken), ("EXIF" | "file") as source]:
-                found[content] = Metadata(datetime.fromisoformat(taken).replace(tzinfo=None), {}, source)
+                # Earlier versions kept such as were never set, too.
+                if time := if_set(datetime.fromisoformat(taken).replace(tzinfo=None)):
+                    found[content] = Metadata(time, {}, source)
             case _:
                 raise ValueError(f"{str(one)[:60]!r} does not tell when an image was taken")
     return found
@@ -175,9 +178,8 @@ def read_times(folder: Path) -> dict[str, Metadata]:
     with _lines_of(folder / WATCHED) as lines:
         for told in lines:
             # Earlier versions kept none.
-            if "time" in told:
-                taken = Metadata(datetime.fromisoformat(told["time"]), {}, str(told["time_from"]))
-                found.setdefault(str(told["digest"]), taken)
+            if "time" in told and (time := if_set(datetime.fromisoformat(told["time"]))):
+                found.setdefault(str(told["digest"]), Metadata(time, {}, str(told["time_from"])))
     return found
 
 
