@@ -1,6 +1,7 @@
 """Regions of defects -> COCO, YOLO, Label Studio and CVAT, and what is refused."""
 
 import json
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -224,6 +225,17 @@ def test_labels_of_another_run(two, tmp_path: Path) -> None:
     regions.pop(labels[1].path)
     with pytest.raises(ValueError, match=r"image '.*ä #1.jpg' is not of the run; give the run whose report"):
         export(labels, tmp_path / "out", "coco", regions=regions)
+
+
+def test_names_that_are_not_unicode_are_in_tasks_of_label_studio_which_no_xml_holds(two, tmp_path: Path) -> None:
+    image = two[0][0].path.rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    labels = [two[0][0]._replace(path=image)]
+    export(labels, tmp_path / "out", "label-studio", folders=[tmp_path])
+    (task,) = json.loads((tmp_path / "out/tasks.json").read_text())
+    assert task["data"]["image"] == "/data/local-files/?d=images/caf%E9.png"
+    assert (tmp_path / "out/images" / image.name).is_file()
+    with pytest.raises(ValueError, match="has characters that XML cannot hold"):
+        export(labels, tmp_path / "cvat", "cvat", folders=[tmp_path])
 
 
 def test_what_xml_cannot_hold(two, tmp_path: Path) -> None:

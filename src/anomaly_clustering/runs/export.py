@@ -30,7 +30,9 @@ Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-s
 BY_FOLDER = ("folders", "yolo-cls")
 # Layouts that hold nothing but places.
 OF_REGIONS = ("yolo-det", "yolo-seg")
+# Layouts that write labels as XML, and those of them that write names of images so too.
 IN_XML = ("label-studio", "cvat")
+NAMED_IN_XML = ("cvat",)
 
 
 class Options(NamedTuple):
@@ -129,7 +131,9 @@ def export(
     if layout in BY_FOLDER:
         check_folders({item.label for item in items})
     if layout in IN_XML:
-        check_xml([text for item in items for text in (item.name, item.label)])
+        check_xml(item.label for item in items)
+    if layout in NAMED_IN_XML:
+        check_xml(item.name for item in items)
     with working_on(out), whole_folder(out, is_result=True) as folder:
         LAYOUTS[layout](items, folder, Options(val_fraction, seed, boxes or layout == "yolo-det"))
         mark(folder)
