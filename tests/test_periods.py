@@ -66,6 +66,25 @@ def test_batches_are_in_the_order_of_their_first_image_else_by_name() -> None:
         periods_of(IMAGES, {}, {})
 
 
+def test_a_value_for_each_of_many_images_takes_no_longer_an_image() -> None:
+    compared = 0
+
+    class Value(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    images = [Path(f"{i}.png") for i in range(1000)]
+    known = {image: Metadata(None, {"serial": Value(i)}) for i, image in enumerate(images)}
+    found = periods_of(images, {}, known, by="serial")
+    assert found.of.tolist() == list(range(1000))
+    assert compared < 10 * len(images)
+
+
 def test_shifts_are_as_the_clock_on_the_wall_shows_them_whatever_zone_is_told() -> None:
     assert values.shifts("14:00+01:00, 06:00Z,22:00,06:00") == [time(6), time(14), time(22)]
     times = at("2026-03-01 05:59", "2026-03-01 06:00")

@@ -93,10 +93,11 @@ def periods_of(
     else:
         begun, written = [START[by](moment) for moment in moments], WRITTEN[by]
     order = sorted(set(begun))
+    number = {moment: i for i, moment in enumerate(order)}
     places = [_place(moment, by, shifts) for moment in order]
     return Periods(
         [moment.strftime(written) for moment in order],
-        np.array([order.index(moment) for moment in begun]),
+        np.array([number[moment] for moment in begun]),
         np.array(dated),
         by,
         [0, *(after - before - 1 for before, after in pairwise(places))],
@@ -188,7 +189,8 @@ def _of_column(
         if images[i] in times:
             first[value] = min(times[images[i]], first.get(value, datetime.max))
     order = sorted(set(values), key=lambda value: (first.get(value, datetime.max), _by_numbers(value)))
-    return Periods(order, np.array([order.index(value) for value in values]), np.array(told), column.lower())
+    number = {value: i for i, value in enumerate(order)}
+    return Periods(order, np.array([number[value] for value in values]), np.array(told), column.lower())
 
 
 def _by_numbers(name: str) -> list[tuple[int, str]]:
