@@ -14,6 +14,8 @@ from anomaly_clustering.data.metadata import read_metadata, times_of
 from anomaly_clustering.data.times import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_time
 from anomaly_clustering.runs.journal import checked_times, read_times
 from anomaly_clustering.runs.kept_metadata import load_metadata, told_times
+from anomaly_clustering.runs.names_apart import apart
+from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.tables import read_csv
 
 SMALL = ["--method", "paper", "--clusters", "3", "--image-size", "64"]
@@ -200,6 +202,33 @@ def test_it_is_kept_with_the_run_and_grows_with_later_images(
     # It is the run's: what replaces the run replaces it.
     main([*argv[:-2], "--overwrite"])
     assert not (run / "metadata.csv").exists()
+
+
+def test_update_without_new_images_keeps_what_a_table_tells_of_those_before(
+    photos: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("path,batch\nbar/0.png,17\nbar/1.png,18\n")
+    main(["cluster", "photos", *SMALL, "--metadata", "made.csv"])
+    run = Path("photos-clusters")
+    make_image(Path("new/a.png"), 1, seed=20)
+    first = digest(make_image(Path("new/latest.png"), 2, seed=21))
+    write("path,batch\na.png,19\nlatest.png,20\n")
+    main(["assign", "new", "--run", str(run), "--metadata", "made.csv"])
+    # The run has not seen yet that it was overwritten.
+    make_image(Path("new/latest.png"), 1, seed=22)
+    write("path,time,batch,line\nbar/0.png,2026-03-01,,2\nnew/a.png,2026-03-02,21,\nnew/latest.png,2026-03-03,,\n")
+    capsys.readouterr()
+    main(["update", "--run", str(run), "--metadata", "made.csv"])
+    assert "Notice: 'made.csv' does not tell of" in capsys.readouterr().out
+    kept = {path: (known.time, dict(known.values)) for path, known in load_metadata(run).items() if any(known.values)}
+    assert kept[Path("photos/bar/0.png")] == (datetime(2026, 3, 1), {"batch": "17", "line": "2"})
+    assert kept[Path("photos/bar/1.png")][1]["batch"] == "18"
+    assert kept[Path("new/a.png")] == (datetime(2026, 3, 2), {"batch": "21", "line": ""})
+    assert kept[apart(Path("new/latest.png"), first)] == (datetime(2026, 3, 3), {"batch": "20", "line": ""})
+    main(["trends", "--run", str(run), "--by", "day"])
+    assert "3 by the metadata" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"is of any of the 0 images; its first path is 'bar/0\.png'$"):
+        read_metadata(Path("made.csv"), [])
 
 
 def test_metadata_that_do_not_fit_stop_the_command_before_the_work(

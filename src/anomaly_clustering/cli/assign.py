@@ -12,11 +12,12 @@ from rich.table import Table
 
 from anomaly_clustering.cli.console import as_cell, drawing_the_report, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
-from anomaly_clustering.data.metadata import read_metadata
+from anomaly_clustering.data.metadata import Matched, read_metadata
 from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.runs.assigned import assign_to_run
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
-from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.runs.later_images import contents_of, load_later
+from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.system.messages import counted
 
 
@@ -29,9 +30,7 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
         listing = list_folder(options.images, skip_unreadable=options.skip_unreadable, bits=run.recipe.bits)
         listing = surveyed(listing, bits=run.recipe.bits, copies=None)
         images, notices = [record.image for record in listing.records], list(listing.notices)
-    known, untold = (
-        ({}, []) if options.metadata is None else read_metadata(options.metadata, images, folder=options.images)
-    )
+    known, untold = _metadata(options, run, images)
     with offering_to_skip():
         found = assign_to_run(
             options.run,
@@ -45,6 +44,15 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
             progress=drawing_the_report,
         )
     _print([*notices, *untold, *found.notices], found.rows, options.run, given=images, own=run.paths)
+
+
+def _metadata(options: argparse.Namespace, run: StoredRun, images: Sequence[Path]) -> Matched:
+    """Of the images of this call; where none are given, of those of the run and of all that came later."""
+    if options.metadata is None:
+        return Matched({}, [])
+    if options.images is None:
+        images = list(contents_of(run, load_later(options.run, run))) if run.embeddings is not None else run.paths
+    return read_metadata(options.metadata, images, folder=options.images)
 
 
 def _print(

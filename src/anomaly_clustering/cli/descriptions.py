@@ -30,7 +30,8 @@ UPDATE = """\
 As assign, and unknown images, those of earlier calls and of watch among them, are grouped among themselves: the report
 shows these proposed groups first. Clusters of the run keep their numbers, names and images. To make a proposed group
 known, name it in the report, or move its images to where they belong, save labels.csv, and give it with --labels:
-images that come later may then join it. Without NEW_IMAGES, what came before is grouped anew."""
+images that come later may then join it. Without NEW_IMAGES, what came before is grouped anew, and --metadata is of the
+images of the run and of all that came later."""
 WATCH = """\
 Assign images as they come into a folder, each once, and go on until Ctrl-C. For each a line of JSON is printed, with
 the columns of assigned.csv, and a row is added to that in the folder of the run; the report shows them after the next

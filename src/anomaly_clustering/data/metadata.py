@@ -116,7 +116,7 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
     if not found:
         raise ValueError(
             f"no row of {name} is of any of the {counted(len(images), 'image')}; its first path is "
-            f"{rows[0][1][PATH]!r}, and the first image {str(images[0])!r}"
+            f"{rows[0][1][PATH]!r}" + (f", and the first image {str(images[0])!r}" if images else "")
         )
     without = [repr(str(image)) for image in images if image not in found]
     notices = [

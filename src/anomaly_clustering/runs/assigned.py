@@ -25,6 +25,7 @@ from anomaly_clustering.runs.kept_metadata import (
     load_metadata,
     of_holders,
     times_to_keep,
+    with_more,
     with_times,
     write_metadata,
 )
@@ -75,7 +76,8 @@ def assign_to_run(
             What has the content that the run has seen may lie anywhere. A run of somebody else could name any image.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
         propose: whether unknown images are grouped anew; groups that were proposed before stay in any case.
-        metadata: of the images, kept with the run beside what it has.
+        metadata: of the images, or, where none are given, of those of the run and of later ones by the paths that they
+            have there; kept with the run beside what it has.
         checkpoint: where the weights of the run's network are now; None where they are where they were.
         progress: wraps the images while the report is drawn.
 
@@ -128,7 +130,9 @@ def assign_to_run(
         places = dict(zip(later.digests, later.paths, strict=True))
         moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
         held = of_holders(load_metadata(folder), dict(zip(before.paths, before.digests, strict=True)))
-        told = {moved.get(path, path): known for path, known in held.items()} | dict(metadata or {})
+        # What was given is of the images of this call, whatever lay in their place before.
+        given = {path if path in asked else moved.get(path, path): known for path, known in (metadata or {}).items()}
+        told = with_more({moved.get(path, path): known for path, known in held.items()}, given)
         _write(folder, run, later, found, decisions, rows, told, kept, progress)
         return Assigned(rows, notices)
 

@@ -91,6 +91,29 @@ def of_holders(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> 
     return told
 
 
+def with_more(known: Mapping[Path, Metadata], given: Mapping[Path, Metadata]) -> dict[Path, Metadata]:
+    """What is known of images, and what a later table tells of them: that counts, and what it leaves out stays.
+
+    Args:
+        known: metadata of images.
+        given: of some of them, and maybe of others.
+
+    Example:
+        >>> from datetime import datetime
+        >>> image = Path("a.png")
+        >>> batch, time = Metadata(None, {"batch": "17"}), Metadata(datetime(2026, 3, 1), {})
+        >>> found = with_more({image: batch}, {image: time})[image]
+        >>> found.time.day, found.values
+        (1, {'batch': '17'})
+    """
+    both = dict(known)
+    for image, new in given.items():
+        old = both.get(image, Metadata(None, {}))
+        told = {name: value for name, value in new.values.items() if value or name not in old.values}
+        both[image] = (old if new.time is None else new)._replace(values={**old.values, **told})
+    return both
+
+
 def dated(
     known: Mapping[Path, Metadata], contents: Mapping[Path, str], times: Mapping[str, Metadata]
 ) -> dict[Path, Metadata]:
