@@ -134,7 +134,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             images: a folder; or paths, images of Pillow, arrays [H, W, 3] or [H, W], or tensors [3, H, W], the numbers
                 float in [0, 1] or of 8 bits: a sequence, one that is generated, or one array or tensor of all.
             y: not used, there by convention.
-            normals: images known to be free of defects; they make it better.
+            normals: images known to be free of defects; they make it better. One alone tells no finding from others.
 
         Returns:
             This estimator.

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.runs.assigned import what_to_know
 from anomaly_clustering.runs.journal import record_told
 from anomaly_clustering.runs.watched import ChangingError, Watcher, signature, watcher_of
 from anomaly_clustering.system.full_disk import FULL
@@ -32,6 +33,8 @@ def watch(options: argparse.Namespace) -> None:
     """Run the command; for the options see `watch_options`."""
     folder = _Folder(options.images)
     with watcher_of(options.run, options.false_alarms, checkpoint=options.checkpoint) as watcher:
+        for notice in what_to_know(watcher.run, len(watcher.known.fitted.labels), options.false_alarms):
+            _say(notice)
         unknown = _watch(options, watcher, folder)
     if unknown or folder.broken:
         sys.exit(UNKNOWN_CAME if unknown else BROKEN)

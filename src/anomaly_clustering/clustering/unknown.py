@@ -157,8 +157,8 @@ def findings(
     Args:
         top_scores: how unusual the most unusual patches of each image are [K, 4]; where that is not known, it is taken
             for a finding.
-        normal_top_scores: the same of normal images, each among the others [R, 4]; without any all
-            are findings.
+        normal_top_scores: the same of normal images, each among the others [R, 4]; without any, and a single
+            one has no others, all are findings.
         false_alarms: a, the share of good images that may be taken for findings.
 
     Returns:

@@ -17,6 +17,10 @@ from anomaly_clustering.mic.references import CachedResults, ReferenceImages, dr
 from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 
+ONE_NORMAL = (
+    "one normal image cannot tell what is usual among normal ones, so every image counts as a finding: give 2 or more"
+)
+
 
 def start(
     options: Options,
@@ -47,6 +51,8 @@ def start(
     embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
     embedder.reduced = getattr(data, "decoding", "exact") == "reduced"
     drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
+    if options.weights == "novelty" and drawn is not None and len(drawn) == 1:
+        note(ONE_NORMAL)
     limits = (trainer.limit_test_batches, trainer.limit_val_batches, trainer.limit_predict_batches)
     # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
     whole = data is not None and all(isinstance(limit, float) and limit == 1 for limit in limits)

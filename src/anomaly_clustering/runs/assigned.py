@@ -148,7 +148,8 @@ def what_to_know(run: StoredRun, known: int, false_alarms: float) -> list[str]:
     Returns:
         Sentences for the user.
     """
-    notices = [why_none(known, false_alarms), why_coarse(len(run.normal_top_scores), false_alarms)]
+    coarse = why_coarse(len(run.normal_top_scores), false_alarms, weights=run.recipe.weights)
+    notices = [why_none(known, false_alarms), coarse]
     if run.recipe.weights != "uniform" and np.isnan(run.top_scores).any():
         notices.append(
             "the run is of an earlier version, which did not keep how unusual the most unusual patches are: what is "

@@ -50,19 +50,27 @@ def why_none(images: int, share: float, *, option: str = "--false-alarms ") -> s
     )
 
 
-def why_coarse(normals: int, share: float) -> str:
-    """What so few normal images cannot tell, see `clustering.unknown.findings`; empty where they can, or are none.
+def why_coarse(normals: int, share: float, *, weights: str) -> str:
+    """What so few normal images cannot tell, see `clustering.unknown.findings`; empty where they can, or it has none.
 
     Args:
-        normals: that are compared with one another.
+        normals: that were compared with one another, which a single one is not.
         share: of false alarms.
+        weights: of the run's recipe, 'novelty' where normal images were given.
 
     Example:
-        >>> why_coarse(4, 0.05)
+        >>> why_coarse(4, 0.05, weights="novelty")
         '1 of 5 good images will be taken for a finding, more than 0.05: with 4 normal images no smaller share ...'
-        >>> why_coarse(0, 0.05), why_coarse(19, 0.05)
+        >>> why_coarse(0, 0.05, weights="novelty")
+        'every image counts as a finding: the run was given one normal image, or is of an earlier version, ...'
+        >>> why_coarse(0, 0.05, weights="rarity"), why_coarse(19, 0.05, weights="novelty")
         ('', '')
     """
+    if not normals and weights == "novelty":
+        return (
+            "every image counts as a finding: the run was given one normal image, or is of an earlier version, so that "
+            "nothing tells what is usual among normal ones; cluster the images anew with 2 or more of them"
+        )
     if not normals or share >= 1 / (normals + 1):
         return ""
     return (
