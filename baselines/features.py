@@ -22,9 +22,10 @@ class Pooled(nn.Module):
     A ResNet's classifier sees the same (ResNet-50: 2048 channels); an EfficientNet's comes one layer later.
     """
 
-    def __init__(self, backbone: str, *, checkpoint: Path | None = None, frozen: bool = True):
+    def __init__(self, backbone: str, *, checkpoint: Path | str | None = None, frozen: bool = True):
         super().__init__()
-        self.backbone = Backbone(backbone, layer="last", checkpoint=checkpoint, frozen=frozen)
+        weights = Path(checkpoint) if checkpoint else None
+        self.backbone = Backbone(backbone, layer="last", checkpoint=weights, frozen=frozen)
         self.channels = self.backbone.channels
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:

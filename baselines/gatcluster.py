@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines import views
 from baselines.at_hand import AtHand
 from baselines.decoded import Decoded, decode
@@ -173,7 +174,7 @@ class GATCluster(AtHand):
     ):
         super().__init__()
         # All arguments above, which a checkpoint holds too.
-        self.save_hyperparameters()
+        save_plain_hyperparameters(self)
         self.options: Any = self.hparams
         check_options(GATCluster, self.options, features=COUNT)
         self.automatic_optimization = False

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines import views
 from baselines.at_hand import AtHand
 from baselines.decoded import Decoded, decode
@@ -122,7 +123,7 @@ class IIC(AtHand):
         trunk: Trunk = "resnet50",
         small_stem: bool = False,
         pretrained: str | None = None,
-        checkpoint: str | None = None,
+        checkpoint: Path | str | None = None,
         input: Input = "sobel",
         repeats: int = 5,
         crop: float = 2 / 3,
@@ -138,11 +139,11 @@ class IIC(AtHand):
         if pretrained and input != "rgb":
             raise ValueError(f"pretrained networks see colours: with {pretrained!r} input must be 'rgb', got {input!r}")
         # All arguments above, which a checkpoint holds too.
-        self.save_hyperparameters()
+        save_plain_hyperparameters(self)
         self.options: Any = self.hparams
         check_options(IIC, self.options, crop=SHARE)
         if pretrained:
-            network = Pooled(pretrained, checkpoint=Path(checkpoint) if checkpoint else None, frozen=False)
+            network = Pooled(pretrained, checkpoint=checkpoint, frozen=False)
             self.trunk: nn.Module = network
             self.channels = network.channels
         else:

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from anomaly_clustering.mic.presets import Preset
 from anomaly_clustering.system.attached import attached_data
+from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines.at_hand import AtHand
 from baselines.evaluation import (
     Evaluation,
@@ -122,11 +123,11 @@ class Prototypes(AtHand):
         *,
         backbone: str = "wide_resnet50_2.racm_in1k",
         layer: str | None = None,
-        checkpoint: str | None = None,
+        checkpoint: Path | str | None = None,
         tau: float | None = None,
-        cache: str | None = None,
+        cache: Path | str | None = None,
         seed: int = 0,
-        features: str | None = None,
+        features: Path | str | None = None,
         num_clusters: int | None = None,
         heads: int = 4,
         neighbours: int | Literal["auto"] = "auto",
@@ -139,7 +140,7 @@ class Prototypes(AtHand):
     ):
         super().__init__()
         # All arguments above, which a checkpoint holds too.
-        self.save_hyperparameters()
+        save_plain_hyperparameters(self)
         self.options: Any = self.hparams
         check_options(Prototypes, self.options)
         self.evaluation = Evaluation()

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines import evaluation
 from baselines.at_hand import AtHand
 from baselines.decoded import decode
@@ -57,8 +58,8 @@ class SCAN(AtHand):
         self,
         backbone: str = "resnet50.tv_in1k",
         *,
-        checkpoint: str | None = None,
-        features: str | None = None,
+        checkpoint: Path | str | None = None,
+        features: Path | str | None = None,
         num_clusters: int | None = None,
         scan_epochs: int = 100,
         selflabel_epochs: int = 25,
@@ -89,13 +90,12 @@ class SCAN(AtHand):
         if cached_views and train == "all":
             raise ValueError("cached_views are features of a frozen network; with train 'all' set them to 0")
         # All arguments above, which a checkpoint holds too.
-        self.save_hyperparameters()
+        save_plain_hyperparameters(self)
         self.options: Any = self.hparams
         check_options(SCAN, self.options)
         self.automatic_optimization = False
         frozen = train == "heads" and not selflabel_epochs
-        weights = Path(checkpoint) if checkpoint else None
-        self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights, frozen=frozen)
+        self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=checkpoint, frozen=frozen)
         self.evaluation = evaluation.Evaluation()
         self.head: Tensor
         self.register_buffer("head", torch.tensor(0))

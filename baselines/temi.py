@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines.at_hand import AtHand
 from baselines.decoded import decode
 from baselines.draws import Draws
@@ -106,8 +107,8 @@ class TEMI(AtHand):
         self,
         backbone: str = "resnet50.tv_in1k",
         *,
-        checkpoint: str | None = None,
-        features: str | None = None,
+        checkpoint: Path | str | None = None,
+        features: Path | str | None = None,
         standardise: bool = False,
         num_clusters: int | None = None,
         heads: int = 16,
@@ -124,11 +125,10 @@ class TEMI(AtHand):
     ):
         super().__init__()
         # All arguments above, which a checkpoint holds too.
-        self.save_hyperparameters()
+        save_plain_hyperparameters(self)
         self.options: Any = self.hparams
         check_options(TEMI, self.options)
-        weights = Path(checkpoint) if checkpoint else None
-        self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=weights)
+        self.encoder = nn.Identity() if features else Pooled(backbone, checkpoint=checkpoint)
         self.evaluation = Evaluation()
         self.head: Tensor
         self.losses: Tensor

@@ -1,6 +1,6 @@
 """The cache of results: keeps what comparing all images of a data set gave, named by all that it depends on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -46,18 +46,19 @@ class ComparisonCache:
         if cache and key:
             on_first(lambda: cache.save(KIND, key, results))
 
-    def save_rows(self, own: Mapping[str, Tensor], names: Sequence[str], shared: Mapping[str, Tensor]) -> None:
+    def save_rows(self, own: Mapping[str, Tensor], shared: Mapping[str, Tensor], *, streamed: bool) -> None:
         """Keep what comparing gave the images of each process, in the order of the data set.
 
         Args:
             own: `index` of the images of this process, and their rows by name.
-            names: of the rows to keep, where there are any.
             shared: kept with them, the same on all processes.
+            streamed: whether images were embedded as they came.
         """
         if not (self.cache and self.key):
             return
         order = torch.cat(gather(own["index"])).argsort()
-        self.save({name: torch.cat(gather(own[name]))[order] for name in names if name in own} | dict(shared))
+        names = [name for name in (STREAMED if streamed else ROWS) if name in own]
+        self.save({name: torch.cat(gather(own[name]))[order] for name in names} | dict(shared))
 
 
 def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[Tensor, " drawn"] | None) -> str | None:

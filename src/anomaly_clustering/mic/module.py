@@ -18,7 +18,6 @@ from anomaly_clustering.mic.checks import check_patches, num_clusters_of
 from anomaly_clustering.mic.closing import Closing, early_first
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
-from anomaly_clustering.mic.comparison_cache import ROWS, STREAMED
 from anomaly_clustering.mic.distance_names import Distance
 from anomaly_clustering.mic.options import Options, References, Weights
 from anomaly_clustering.mic.processes import first_copies
@@ -33,6 +32,7 @@ from anomaly_clustering.mic.spread import Spread, means_and_errors, spreads
 from anomaly_clustering.mic.start import start
 from anomaly_clustering.search.precision import Precision
 from anomaly_clustering.system.attached import attached_data
+from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 
 
 class MIC(LightningModule):
@@ -149,7 +149,7 @@ class MIC(LightningModule):
             cache=cache,
             seed=seed,
         )
-        self.save_hyperparameters()
+        save_plain_hyperparameters(self)
         self.notices: list[str] = []
         self.cache = Cache(cache, self.notices.append) if cache else None
         self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None).folded()
@@ -264,7 +264,7 @@ class MIC(LightningModule):
         if "bags" in own:
             own = compare(own, self.options, run, self._progress)
         if not (self.options.weighs_subsets or isinstance(run.compared_with, CachedResults)):
-            run.results.save_rows(own, STREAMED if self.options.streams else ROWS, run.shared)
+            run.results.save_rows(own, run.shared, streamed=self.options.streams)
         own.pop("scores", None)
         run.masks = (own["index"], own.pop("mask")) if "mask" in own else None
         rows = gathered(own)
