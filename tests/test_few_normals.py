@@ -1,5 +1,6 @@
 """Few normal images cannot tell what is usual among them: whoever groups or assigns images is told so."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,23 @@ def test_the_estimator_notes_that_one_normal_image_tells_no_finding_from_others(
     clusterer = AnomalyClusterer(2, image_size=64, views=1)
     assert clusterer.fit(photos / "bright", normals=normal).notices_ == [ONE]
     assert clusterer.fit(photos / "bright", normals=photos / "good").notices_ == []
+
+
+def test_the_estimator_warns_where_few_normal_images_cannot_keep_the_share_of_false_alarms(
+    photos: Path, make_image: MakeImage
+) -> None:
+    defects = sorted((photos / "bright").iterdir())
+    good = [make_image(photos / f"later/{seed}.png", seed=200 + seed) for seed in range(3)]
+    clusterer = AnomalyClusterer(2, image_size=64, views=1)
+    clusterer.fit(defects, normals=sorted((photos / "good").iterdir())[:4])
+    coarse = "1 of 5 good images will be taken for a finding, more than 0.05: with 4 normal images"
+    for tell in (clusterer.predict, clusterer.assign):
+        with pytest.warns(UserWarning, match=coarse):
+            tell(good)
+    with warnings.catch_warnings(action="error"):
+        clusterer.assign(good, false_alarms=0.2)
+        # Of those that were fitted none can be a false alarm.
+        clusterer.predict(defects)
+    clusterer.fit(defects, normals=[photos / "good" / "0.png"])
+    with pytest.warns(UserWarning, match=LATER):
+        clusterer.predict(good)

@@ -1,7 +1,6 @@
 """Images in any form in; clusters by type of defect out: anomaly clustering as an estimator of scikit-learn."""
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,10 @@ from jaxtyping import Int
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from anomaly_clustering.clustering.methods import Method
 from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.any_form import DataOfAnyForm, Images, ImagesOfAnyForm, find_bits
-from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits
@@ -31,7 +27,7 @@ from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.estimator_file import Learned, read_estimator, write_estimator
-from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, why_none
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, why_coarse, why_none
 from anomaly_clustering.system.whole_numbers import image_side, seed_number, whole_number
 
 FITTED = (
@@ -195,7 +191,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             images: in any form that `fit` takes.
 
         Returns:
-            Cluster of each image, int [K]; -1, where normal images were fitted too, for what is like those.
+            Cluster of each image, int [K]; -1, where normal images were fitted too, for what is like those; a warning
+            says where they are too few for that.
 
         Raises:
             NotFittedError: `fit` was not called.
@@ -219,7 +216,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             images: in any form that `fit` takes.
             false_alarms: share of images like those that were fitted which may be taken for unknown; with N of them
                 none can be unknown unless it is 1 / (N + 1) or more, which a warning says. So are images like the
-                normal ones, if there were any, taken for findings.
+                normal ones taken for findings, if there were any: with R normal ones at least 1 in R + 1, and a warning
+                says so where that is more.
 
         Returns:
             One entry for each image.
@@ -243,27 +241,22 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 
     def _assigned(self, images: Images, false_alarms: float) -> Assignment:
         check_is_fitted(self)
-        recipe, seen, new = self.recipe_, set(self.digests_), []
+        recipe = self.recipe_
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
         pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect, recipe.decoding)
-
-        def batches() -> Iterator[Tensor]:
-            """Pixels of the images that were not fitted, each image once."""
-            for batch in DataLoader(pixels, batch_size=batch_size, collate_fn=as_batch):
-                places = []
-                for place, digest in enumerate(batch["digest"]):
-                    if digest not in seen:
-                        seen.add(digest)
-                        places.append(place)
-                        new.append(digest)
-                if places:
-                    yield batch["image"][places]
-
-        found = embed_new(batches(), self.recipe_, self.references_, center=self.center_, device=ACCELERATOR)
-        fitted = Fitted(self.recipe_, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
+        others = pixels.others(self.digests_, batch_size)
+        found = embed_new(others, recipe, self.references_, center=self.center_, device=ACCELERATOR)
+        fitted = Fitted(recipe, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
         finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
+        known = set(self.digests_)
+        new = [digest for digest in dict.fromkeys(pixels.digests) if digest not in known]
         embedded = Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new))
-        return assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
+        assigned = assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
+        coarse = why_coarse(len(self.normal_top_scores_), false_alarms, weights=recipe.weights)
+        if new and coarse:
+            # As if `predict` or `assign` said so.
+            warnings.warn(coarse, stacklevel=3)
+        return assigned
 
     def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:
         """The number under its own name; that one image is not enough is said later, whatever the number."""

@@ -1,11 +1,12 @@
 """Images in any form (files, images of Pillow, arrays, tensors) in; the batches that MIC takes out."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from lightning import LightningDataModule
 from PIL import Image
 from torch import Tensor
@@ -91,6 +92,26 @@ class ImagesOfAnyForm(Dataset):
         pixels = self.transform(_rgb(self.images[index], f"image {index}", self.bits, self.needed))
         self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
         return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
+
+    def others(self, known: Iterable[str], batch_size: int) -> Iterator[Float[Tensor, "b channels height width"]]:
+        """The images whose digests are not known yet, each once, in batches.
+
+        Args:
+            known: digests.
+            batch_size: how many images are read at a time, all of which may be known.
+
+        Returns:
+            Pixels, a batch at a time.
+        """
+        seen = set(known)
+        for batch in DataLoader(self, batch_size=batch_size, collate_fn=as_batch):
+            places = []
+            for place, digest in enumerate(batch["digest"]):
+                if digest not in seen:
+                    seen.add(digest)
+                    places.append(place)
+            if places:
+                yield batch["image"][places]
 
 
 def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bits) -> int:
