@@ -83,6 +83,32 @@ def test_order_and_scale_do_not_matter_and_the_sign_turns_round() -> None:
     assert localisation_auroc(-maps, masks) == pytest.approx(1 - float(auroc), abs=1e-15)
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-50, 1e40, 1e300])
+@pytest.mark.parametrize("shift", [0.0, 1e8, -1e8])
+def test_float64_is_compared_as_such_on_any_scale(scale: float, shift: float) -> None:
+    maps, masks = images()
+    auroc = naive(maps.double(), masks)
+    given = (maps.double() + shift) * scale
+    assert float(localisation_auroc(given, masks)) == pytest.approx(auroc, abs=1e-5)
+    # All batches are on one scale, whatever each holds.
+    metric = LocalisationAUROC()
+    for batch in zip(given.split(1), masks.split(1), strict=True):
+        metric.update(*batch)
+    assert metric.compute() == localisation_auroc(given, masks)
+    assert float(localisation_auroc(-given, masks)) == pytest.approx(1 - auroc, abs=1e-5)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e-60, 1e40, -123.456])
+def test_ties_in_float64_are_exact_beside_other_values(constant: float) -> None:
+    maps = torch.full((2, 7, 7), constant, dtype=torch.float64)
+    masks = torch.zeros(2, 1, 40, 30)
+    masks[:, :, :9] = 1
+    assert localisation_auroc(maps, masks) == 0.5
+    # All of the second image are above the first: of pairs of two images half are won, of those of one all are ties.
+    maps[1] = 3 * abs(constant) + 1
+    assert localisation_auroc(maps, masks) == 0.5
+
+
 def test_size_of_blocks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     maps, masks = images()
     auroc = localisation_auroc(maps, masks)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -18,10 +18,12 @@ from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, pos
 Maps = Float[Tensor, "n h w"]
 Masks = Float[Tensor, "n 1 height width"]
 Marked = Bool[Tensor, "n 1 height width"]
-Values = Float32[np.ndarray, " _"]
+Values = Float[np.ndarray, " _"]
 
 # Pixels that are upsampled and sorted at a time, in some 150 MB.
 BLOCK = 2**22
+# Of the 52 bits behind the point of a value in float64 those that are too fine for upsampling to keep.
+FINE_BITS = 12
 
 
 def localisation_auroc(maps: Maps, masks: Masks) -> Score:
@@ -33,7 +35,9 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
     Any map will do. Weights add up to one in each image, scores do not, so the two differ in how they rank pixels of
     different images, and in the AUROC.
 
-    Exact. Beyond the arguments it needs memory for one block of pixels and for the values of the defective ones.
+    Exact: no value is cut off or put into bins. Maps in float64 are compared to 40 bits behind the point of each value,
+    others to the 24 of float32. Beyond the arguments it needs memory for one block of pixels and for the values of the
+    defective ones.
 
     Args:
         maps: one value for each place of each image [N, h, w], on any scale; higher means more likely defective.
@@ -52,7 +56,7 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
         0.75
     """
     _check(maps, masks)
-    size = _images_per_block(masks.shape[-2:].numel())
+    size, maps = _images_per_block(masks.shape[-2:].numel()), _told_apart(maps)
     return _pooled_auroc(lambda: zip(maps.split(size), (part > 0.5 for part in masks.split(size)), strict=True))
 
 
@@ -79,10 +83,29 @@ def _images_per_block(num_pixels: int) -> int:
     return max(1, BLOCK // num_pixels)
 
 
+def _told_apart(maps: Maps) -> Maps:
+    """All maps that are compared, in float64 such that upsampling tells equal values from others; else as they are.
+
+    What they have in common is taken off where no value is twice another, so that the difference is exact.
+    """
+    if maps.dtype != torch.float64 or not maps.numel():
+        return maps
+    lowest, highest = maps.min(), maps.max()
+    for common, farthest in ((lowest, highest), (highest, lowest)):
+        if common != 0 and 1 <= farthest / common <= 2:
+            return _without_fine_bits(maps - common)
+    return _without_fine_bits(maps)
+
+
+def _without_fine_bits(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Of float64 each number rounded to 40 bits behind its point, whatever its scale."""
+    return ((values.view(torch.int64) + 2 ** (FINE_BITS - 1)) & -(2**FINE_BITS)).view(torch.float64)
+
+
 def _pooled_auroc(blocks: Callable[[], Iterable[tuple[Maps, Marked]]]) -> Score:
     """AUROC from two passes over the images: the few defective values first, then where the sound ones fall in them."""
     found = [values[marked] for values, marked in _pixels(blocks())]
-    defective = np.sort(torch.cat(found).cpu().numpy()) if found else np.empty(0, dtype=np.float32)
+    defective = np.sort(torch.cat(found).cpu().numpy()) if found else np.empty(0)
     num_sound, won = 0, 0
     for values, marked in _pixels(blocks()):
         # numpy sorts many times faster than torch on a CPU, and finds sorted numbers faster than unsorted ones.
@@ -105,17 +128,18 @@ def _pairs_won(values: Values, others: Values) -> int:
 
 def _pixels(blocks: Iterable[tuple[Maps, Marked]]) -> Iterator[tuple[Tensor, Marked]]:
     for maps, marked in blocks:
-        # In float64, or rounding would tell equal values apart.
+        # More precisely than they are compared, or rounding would tell equal values apart.
         upsampled = F.interpolate(maps[:, None].double(), size=marked.shape[-2:], mode="bilinear", align_corners=False)
-        yield upsampled.float(), marked
+        yield _without_fine_bits(upsampled) if maps.dtype == torch.float64 else upsampled.float(), marked
 
 
 class LocalisationAUROC(Metric):
     """`localisation_auroc` of all images as a torchmetrics class, exact on any number of processes.
 
     It holds maps in the size in which they come and masks as bits: 4hw + HW/8 bytes an image, that is 12 kB for
-    weights on 32x32 patches and masks of 256x256 pixels. Masks must be of one size. An image that a distributed sampler
-    repeats is counted once, by its `index`; give none where there are no repetitions.
+    weights on 32x32 patches and masks of 256x256 pixels; maps in float64 take twice as much. Masks must be of one size.
+    An image that a distributed sampler repeats is counted once, by its `index`; give none where there are no
+    repetitions.
 
     Example:
         >>> metric = LocalisationAUROC()
@@ -168,7 +192,7 @@ class LocalisationAUROC(Metric):
         """
         height, width = _one_size(self.sizes) if len(self.sizes) else (0, 0)
         maps, masks = each_once(self.index, self.maps, self.masks)
-        size = _images_per_block(height * width)
+        size, maps = _images_per_block(height * width), _told_apart(maps)
         return _pooled_auroc(
             lambda: zip(maps.split(size), (_unpack(part, width) for part in masks.split(size)), strict=True)
         )
