@@ -149,9 +149,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         seed = seed_number("random_state", self.random_state)
         read = partial(ImagesOfAnyForm, size=image_size, aspect=self.aspect, decoding=self.decoding)
         pixels = read(images)
-        good = (
-            None if normals is None else read(normals, purpose="normal images in normals: give some, or leave it out")
-        )
+        good = None if normals is None else read(normals, normal=True)
         data = DataOfAnyForm(pixels, good, batch_size)
         bits = find_bits(pixels, good, self.bits)
         for given in filter(None, (pixels, good)):

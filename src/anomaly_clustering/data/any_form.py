@@ -16,7 +16,7 @@ from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.decoding import Decoding, Needed, check_decoding, needed_for
 from anomaly_clustering.data.folder import list_folder
-from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image
+from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image, reading
 from anomaly_clustering.data.kept_size import Aspect, check_aspect
 from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
@@ -39,7 +39,7 @@ class ImagesOfAnyForm(Dataset):
         bits: of a value that the camera filled, where images have 16; see `find_bits`.
         aspect: 'square', or 'keep' for about as many pixels of each image's own aspect.
         decoding: of files, 'exact', or 'reduced' for large JPEG files at a size that is enough.
-        purpose: what they are for, which is said where there are none.
+        normal: whether they are known to be free of defects, which messages say.
 
     Attributes:
         notices: on how a folder was read, such as what was left out.
@@ -64,7 +64,7 @@ class ImagesOfAnyForm(Dataset):
         bits: int = FULL_BITS,
         aspect: Aspect = "square",
         decoding: Decoding = "exact",
-        purpose: str = "images to group",
+        normal: bool = False,
     ):
         self.images: Sequence[ImageLike] | np.ndarray | Tensor
         self.notices: list[str] = []
@@ -74,7 +74,9 @@ class ImagesOfAnyForm(Dataset):
         else:
             self.images = _listed(images)
         if not len(self.images):
-            raise ValueError(f"there are no {purpose}")
+            none = "normal images in normals: give some, or leave it out" if normal else "images to group"
+            raise ValueError(f"there are no {none}")
+        self.kind = "normal image" if normal else "image"
         self.bits = bits
         self.size = image_side(size)
         check_aspect(aspect)
@@ -89,9 +91,13 @@ class ImagesOfAnyForm(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        pixels = self.transform(_rgb(self.images[index], f"image {index}", self.bits, self.needed))
+        pixels = self.transform(_rgb(self.images[index], self.name(index), self.bits, self.needed))
         self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
         return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
+
+    def name(self, index: int) -> str:
+        """What messages call an image; of a file they tell the path."""
+        return f"{self.kind} {index}"
 
     def others(self, known: Iterable[str], batch_size: int) -> Iterator[Float[Tensor, "b channels height width"]]:
         """The images whose digests are not known yet, each once, in batches.
@@ -127,21 +133,34 @@ def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bi
 
     Raises:
         ValueError: `bits` is neither 'auto' nor a number from 8 to 16.
+        UnreadableImageError: an image of Pillow is damaged or closed.
 
     Example:
         >>> find_bits(ImagesOfAnyForm([Image.new("I;16", (50, 40), 4000)], size=32), None, "auto")
         12
     """
     check_bits(bits)
-    parts = [(images.images, False), *([(normals.images, True)] if normals else [])]
-    given = [(image, normal) for part, normal in parts for image in part]
-    files = [Record(Path(image), is_normal_train=normal) for image, normal in given if isinstance(image, Path | str)]
+    parts = [images, *([normals] if normals else [])]
+    given = [(image, part, index) for part in parts for index, image in enumerate(part.images)]
+    files = [
+        Record(Path(file), is_normal_train=part is normals) for file, part, _ in given if isinstance(file, Path | str)
+    ]
     listing = surveyed(Listing(files, []), bits=bits)
     images.notices += listing.notices
-    opened = [np.asarray(image) for image, _ in given if isinstance(image, Image.Image) and image.mode.startswith("I")]
-    if opened and bits != "auto":
+    deep = [
+        (image, part.name(index))
+        for image, part, index in given
+        if isinstance(image, Image.Image) and image.mode.startswith("I")
+    ]
+    if deep and bits != "auto":
         return bits
-    return max([8, *(bits_for(int(values.max())) for values in opened), *(r.bits for r in listing.records if r.bits)])
+    highest = [_highest(image, name) for image, name in deep]
+    return max([8, *map(bits_for, highest), *(record.bits for record in listing.records if record.bits)])
+
+
+def _highest(image: Image.Image, name: str) -> int:
+    with reading(name):
+        return int(np.asarray(image).max())
 
 
 def _listed(images: Iterable[ImageLike]) -> Sequence[ImageLike] | np.ndarray | Tensor:

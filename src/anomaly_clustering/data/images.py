@@ -1,6 +1,8 @@
 """Reads image files of any common kind: as 8-bit RGB, or as masks of 0 and 1; an error names the file that is wrong."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from jaxtyping import Float, Integer, UInt8
 from PIL import Image
 
 from anomaly_clustering.data.decoding import Needed
-from anomaly_clustering.data.opening import UnreadableImageError, opened, orientation, read_header
+from anomaly_clustering.data.opening import MALFORMED, UnreadableImageError, opened, orientation, read_header
 from anomaly_clustering.data.walk import image_files
 
 MIN_SIDE = 8
@@ -102,6 +104,35 @@ def _eight_bits(values: Integer[np.ndarray, "..."], bits: int, name: str) -> UIn
     return (values >> (bits - 8)).astype(np.uint8)
 
 
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Whatever Pillow finds wrong with an image that is already open is said by the image's name.
+
+    Args:
+        name: what an error message calls the image.
+
+    Raises:
+        UnreadableImageError: the image is damaged, closed, or of a kind that Pillow does not convert.
+
+    Example:
+        >>> with reading("image 3"):
+        ...     Image.new("La", (8, 8)).convert("RGB")
+        Traceback (most recent call last):
+        anomaly_clustering.data.opening.UnreadableImageError: image 3 cannot be read: conversion from La to RGB not ...
+    """
+    try:
+        yield
+    except UnreadableImageError:
+        raise
+    except (AssertionError, AttributeError):
+        # What Pillow says where it has pixels still to read, and no file to read them from.
+        raise UnreadableImageError(
+            f"{name} cannot be read: its file is closed; load it before, or give a path"
+        ) from None
+    except (OSError, *MALFORMED) as error:
+        raise UnreadableImageError(f"{name} cannot be read: {error}") from None
+
+
 def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
     """Convert an image that is already open as `read_image` would.
 
@@ -114,26 +145,27 @@ def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
         An image of mode RGB.
 
     Raises:
-        UnreadableImageError: the image has fewer than 8 pixels a side, floating-point pixels, or a value that takes
-            more than `bits`.
+        UnreadableImageError: the image is damaged, closed, of a mode that Pillow does not convert, has fewer than 8
+            pixels a side, floating-point pixels, or a value that takes more than `bits`.
 
     Example:
         >>> as_rgb(Image.new("RGBA", (8, 8), (250, 10, 20, 0)), "clear glass").getpixel((0, 0))
         (255, 255, 255)
     """
-    image = _upright(image)
-    if min(image.size) < MIN_SIDE:
-        raise UnreadableImageError(
-            f"{name} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
-        )
-    if image.mode == "F":
-        raise UnreadableImageError(f"{name} holds floating-point pixels; save it with 8 or 16 bits a channel")
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image).astype(np.int64), bits, name))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    with reading(name):
+        image = _upright(image)
+        if min(image.size) < MIN_SIDE:
+            raise UnreadableImageError(
+                f"{name} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
+            )
+        if image.mode == "F":
+            raise UnreadableImageError(f"{name} holds floating-point pixels; save it with 8 or 16 bits a channel")
+        if image.mode.startswith("I"):
+            image = Image.fromarray(_eight_bits(np.asarray(image).astype(np.int64), bits, name))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:
