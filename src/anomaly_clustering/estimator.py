@@ -274,6 +274,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         Raises:
             NotFittedError: `fit` was not called.
             IsADirectoryError: the file is a folder.
+            FileExistsError: it is a file of a run, or that of the network's weights.
 
         Example:
             >>> import tempfile, torch

@@ -10,12 +10,14 @@ from anomaly_clustering.cli.console import print_plainly
 from anomaly_clustering.runs.decisions import decisions_on
 from anomaly_clustering.runs.known import fitted_to
 from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
+from anomaly_clustering.runs.output_folder import check_file
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.messages import counted
 
 
 def export_onnx(options: argparse.Namespace) -> None:
     """Run the command; for the options see `onnx_options`."""
+    check_file(options.out, read=[options.labels, options.checkpoint])
     if options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{str(options.out)!r} exists; choose another name with --out, or --overwrite it")
     try:
@@ -24,6 +26,7 @@ def export_onnx(options: argparse.Namespace) -> None:
         # Of this one the user can do something.
         raise ValueError(str(error)) from None
     run = load_run(options.run, checkpoint=options.checkpoint)
+    check_file(options.out, read=[run.recipe.checkpoint])
     later, decisions = decisions_on(options.run, run, options.labels)
     fitted = fitted_to(run, later, decisions)
     network, console = cluster_network(run, fitted, half=options.half), Console()

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.runs.output_folder import check_file
 from anomaly_clustering.runs.untrusted import (
     ESTIMATOR,
     check_estimator,
@@ -49,7 +50,10 @@ def write_estimator(file: Path, learned: Learned) -> None:
 
     Raises:
         IsADirectoryError: the file is a folder.
+        FileExistsError: it is a file of a run, or that of the network's weights.
+        PermissionError: nothing can be written there.
     """
+    check_file(file, read=[learned.recipe.checkpoint])
     arrays = {name: np.ascontiguousarray(array) for name, array in learned.arrays.items()}
     rest = {"params": learned.params, "digests": learned.digests, "recipe": vars(learned.recipe)}
     with whole_file(file) as part:

@@ -1,9 +1,9 @@
-"""A folder that a run is to be written to in; it, kept from others and known to be free, out: or why it is not."""
+"""A folder or file that is to be written in; it, kept from others and known to be free, out: or why it is not."""
 
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from anomaly_clustering.runs.file_names import (
     CONFIG,
     DECISIONS,
     LATER,
+    MARK,
     METRICS,
     PAGE,
     PICTURES,
@@ -99,12 +100,65 @@ def check_place(out: Path) -> Path:
     if place.is_mount():
         # What is mounted can be written to, but no finished folder can take its place.
         raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
-    parent = next(folder for folder in place.parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
+    _check_above(out, place)
     if place == Path.cwd():
         raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
     return place
+
+
+def _check_above(out: Path, place: Path) -> None:
+    parent = next(folder for folder in place.parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
+
+
+def check_file(out: Path, *, read: Iterable[Path | str | None] = ()) -> None:
+    """Fail if a file that the user names cannot be written, or if one in its place would destroy a run.
+
+    Args:
+        out: the file to come.
+        read: files that it is made from, or that it needs later; None for those that are not there.
+
+    Raises:
+        IsADirectoryError: it is a folder.
+        FileExistsError: it is a file of a run or training, or one of those that are read.
+        PermissionError: nothing can be written there.
+        ValueError: the mark of the run in whose folder it lies is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from anomaly_clustering.runs.mark import write_mark
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_mark(Path(folder), Mark("training", {"epochs.csv": None}))
+        ...     check_file(Path(folder) / "model.onnx")
+        ...     check_file(Path(folder) / "epochs.csv")
+        Traceback (most recent call last):
+        FileExistsError: '...epochs.csv' is a file of the training in '...', which would be lost; choose another name
+    """
+    if out.is_dir():
+        raise IsADirectoryError(f"{str(out)!r} is a folder; give a file")
+    # What takes the place of a link leaves the file that it leads to.
+    place = real_path(out.parent) / out.name
+    _check_above(out, place)
+    if any(file and real_path(Path(file)) == place for file in read):
+        raise FileExistsError(f"{str(out)!r} is read here, and would be lost; choose another name")
+    for folder in place.parents:
+        mark = _mark_if_any(folder)
+        if mark and place.relative_to(folder).as_posix() in (MARK, *mark.files):
+            raise FileExistsError(
+                f"{str(out)!r} is a file of the {mark.kind} in {str(folder)!r}, which would be lost; choose another "
+                "name"
+            )
+
+
+def _mark_if_any(folder: Path) -> Mark | None:
+    """Other programs have files of this name too, which tell nothing unless there is a run beside them."""
+    try:
+        return mark_of_run(folder)
+    except ValueError:
+        if (folder / STORE).is_file():
+            raise
+        return None
 
 
 def _check_content(out: Path, *, overwrite: bool) -> None:
