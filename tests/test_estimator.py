@@ -26,6 +26,7 @@ from anomaly_clustering.data.any_form import Images
 from anomaly_clustering.estimator import FITTED, AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.mic import MIC, method_arguments
+from anomaly_clustering.mic.presets import Preset
 
 KINDS = np.repeat([0, 1, 2], 5)
 
@@ -194,6 +195,19 @@ def test_what_a_stranger_saved_is_checked_before_it_is_used(
         file.write_bytes(save(kept, {"estimator": json.dumps(told)}))
         with pytest.raises(ValueError, match=f"holds no AnomalyClusterer: .*{message}"):
             AnomalyClusterer.load(file)
+
+
+@pytest.mark.parametrize("embedding", ["signed_residuals", "paper"])
+def test_embeddings_that_cannot_be_of_the_network_are_refused_with_both_widths(
+    tmp_path: Path, flat_photos: Path, embedding: Preset
+) -> None:
+    file, views = tmp_path / "clusterer.safetensors", 1 if embedding == "signed_residuals" else 2
+    fitted = AnomalyClusterer(3, embedding=embedding, image_size=64, views=views).fit(flat_photos)
+    made = fitted.embeddings_.shape[1]
+    fitted.embeddings_, fitted.center_ = fitted.embeddings_[:, :-2], fitted.center_[:-2]
+    fitted.save(file)
+    with pytest.raises(ValueError, match=f"has {made - 2} numbers an image, and the network makes {made}: the run is"):
+        AnomalyClusterer.load(file).predict([np.zeros((64, 64))])
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path, fitted: AnomalyClusterer) -> None:

@@ -211,6 +211,13 @@ def test_class_equals_the_function_in_other_precisions(dtype: torch.dtype) -> No
     assert metric.compute() == localisation_auroc(maps.to(dtype), masks)
 
 
+def test_maps_without_pixels_are_named() -> None:
+    for maps, masks in (((0, 0, 0), (0, 1, 0, 0)), ((2, 0, 3), (2, 1, 4, 4))):
+        for refuses in (localisation_auroc, LocalisationAUROC().update):
+            with pytest.raises(ValueError, match=r"maps and masks must have pixels, got maps \(., 0, .\)"):
+                refuses(torch.rand(maps), torch.rand(masks))
+
+
 def test_masks_are_of_one_size() -> None:
     maps, masks = images()
     metric = LocalisationAUROC()

@@ -242,3 +242,11 @@ def test_many_classes_take_no_table_of_all_nodes_and_classes() -> None:
     assert peak < 2**24
     assert curve[-1] == 1
     assert curve[0] == 2 / n
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("embeddings", [[[0.0], [1.0]], np.zeros((2, 1))])
+def test_embeddings_that_are_no_tensor_are_named(embeddings) -> None:
+    name = type(embeddings).__name__
+    with pytest.raises(ValueError, match=f"^embeddings must be a tensor, one row a sample, got a {name}$"):
+        PurityCurve(ward).update(embeddings, torch.tensor([0, 1]))

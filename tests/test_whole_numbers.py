@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import MakeImage
 from lightning import Trainer
+from PIL import Image
 
 from anomaly_clustering.data import MTD, DefectDataModule, Folder, Listing, Synthetic
 from anomaly_clustering.data.any_form import ImagesOfAnyForm
 from anomaly_clustering.data.mtd import list_mtd
+from anomaly_clustering.estimator import AnomalyClusterer
+from anomaly_clustering.metrics.samples import positions_or_unknown
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.labels import Labelled
@@ -126,3 +130,19 @@ def test_other_places_that_draw_by_seed(tmp_path: Path, make_image: MakeImage) -
             call()
     with pytest.raises(ValueError, match=r"^image_size must be a whole number, got 64.0$"):
         ImagesOfAnyForm([np.zeros((9, 9))], 64.0)  # type: ignore[arg-type]
+
+
+def test_bits_are_a_whole_number_of_any_kind() -> None:
+    images = [Image.new("I;16", (64, 64), level) for level in (0, 100, 4000)]
+    clusterer = AnomalyClusterer(2, image_size=64, views=1, bits=np.int64(12)).fit(images)
+    assert (clusterer.recipe_.bits, type(clusterer.recipe_.bits)) == (12, int)
+    for value in (True, 12.0, "12", np.int64(7), np.float64(12)):
+        with pytest.raises(ValueError, match=rf"^bits must be .* from 8 to 16, got {re.escape(repr(value))}$"):
+            clusterer.set_params(bits=value).fit(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.uint8])
+def test_positions_are_integers_of_64_bits(dtype: torch.dtype) -> None:
+    given = torch.tensor([3, 1], dtype=dtype)
+    assert positions_or_unknown(given, given).dtype == torch.int64
+    assert positions_or_unknown(given, given).tolist() == [3, 1]

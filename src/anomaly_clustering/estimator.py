@@ -54,7 +54,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         views: ways in which each image is looked at, 1, 2, 4 or 8; fewer take less time and group a little worse.
         image_size: height and width in pixels to which images are resized.
         aspect: 'square', or 'keep' for as many pixels, up to an eighth, of each image's own aspect.
-        decoding: of files, 'reduced' for large JPEG files at a size that is enough, or 'exact'.
+        decoding: of files, 'reduced' for large JPEG files at a size that is enough, or 'exact'. A large JPEG image that
+            is given once as a path and once as `Image.open(path)` is the same image with 'exact' alone.
         bits: of a value that the camera filled in images of 16 bits; 'auto' finds it by the highest value, and images
             to come are read alike.
         batch_size: images that go through the network at a time.

@@ -139,7 +139,7 @@ def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bi
         >>> find_bits(ImagesOfAnyForm([Image.new("I;16", (50, 40), 4000)], size=32), None, "auto")
         12
     """
-    check_bits(bits)
+    bits = check_bits(bits)
     parts = [images, *([normals] if normals else [])]
     given = [(image, part, index) for part in parts for index, image in enumerate(part.images)]
     files = [

@@ -219,11 +219,10 @@ class DefectDataModule(LightningDataModule):
         train_transform: Callable[[Image.Image], torch.Tensor] | None = None,
     ):
         super().__init__()
-        check_bits(bits)
         check_aspect(aspect)
         check_decoding(decoding)
         self.source = source
-        self.bits = bits
+        self.bits = check_bits(bits)
         self.copies = copies
         self.prepare = prepare
         self.maps = Path(maps) if maps else None

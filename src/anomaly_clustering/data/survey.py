@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -33,20 +34,27 @@ FAR, NEAR, MOST = 128, 8, 0.95
 MOST_PIXELS = 2**25
 
 
-def check_bits(bits: Bits) -> None:
+def check_bits(bits: Bits) -> Bits:
     """See that a number of bits can be one of a camera's.
 
     Args:
         bits: as the user gave it.
 
+    Returns:
+        It; a number of NumPy as one of Python's.
+
     Raises:
         ValueError: it is neither 'auto' nor a number from 8 to 16.
 
     Example:
-        >>> check_bits(10)
+        >>> check_bits(np.int64(10))
+        10
     """
-    if bits != "auto" and not (isinstance(bits, int) and 8 <= bits <= FULL_BITS):
+    if isinstance(bits, str) and bits == "auto":
+        return "auto"
+    if not isinstance(bits, Integral) or isinstance(bits, bool) or not 8 <= int(bits) <= FULL_BITS:
         raise ValueError(f"bits must be 'auto' or a whole number from 8 to 16, got {bits!r}")
+    return int(bits)
 
 
 def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies | None = "all") -> Listing:

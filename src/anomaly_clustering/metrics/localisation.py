@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from anomaly_clustering.metrics.agreement import Score
-from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
+from anomaly_clustering.metrics.samples import Labels, each_once, positions_or_unknown
 
 Maps = Float[Tensor, "n h w"]
 Masks = Float[Tensor, "n 1 height width"]
@@ -47,8 +47,8 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
         From 0 to 1; 0.5 for maps that tell nothing.
 
     Raises:
-        ValueError: no pixel is defective, or all are; a map that is not finite, or larger than its mask; a mask that
-            is not between 0 and 1; what is no tensor.
+        ValueError: no pixel is defective, or all are; a map that is not finite, without pixels, or larger than its
+            mask; a mask that is not between 0 and 1; what is no tensor.
 
     Example:
         >>> maps = torch.tensor([[[0.0, 1.0]]])  # upsampled to 0, 0.25, 0.75, 1
@@ -71,6 +71,10 @@ def _check(maps: Maps, masks: Masks) -> None:
         raise ValueError(
             f"each map needs a mask that is at least as large, got maps {tuple(maps.shape)} and masks "
             f"{tuple(masks.shape)}"
+        )
+    if 0 in (*maps.shape[1:], *masks.shape[2:]):
+        raise ValueError(
+            f"maps and masks must have pixels, got maps {tuple(maps.shape)} and masks {tuple(masks.shape)}"
         )
     if not maps.isfinite().all():
         raise ValueError("maps must be finite, got NaN or infinity")
@@ -169,12 +173,11 @@ class LocalisationAUROC(Metric):
             index: position of each image in the data set [B].
 
         Raises:
-            ValueError: a map is not finite or larger than its mask; a mask is not between 0 and 1, or of another size
-                than before; positions are not integers, one an image.
+            ValueError: a map is not finite, without pixels or larger than its mask; a mask is not between 0 and 1, or
+                of another size than before; positions are not integers, one an image.
         """
         _check(maps, masks)
         index = positions_or_unknown(index, maps)
-        check_ids(index=index)
         if len(index) != len(maps):
             raise ValueError(f"index must have one position an image, got {len(index)} for {len(maps)} maps")
         size = torch.tensor([masks.shape[2:]], device=maps.device)

@@ -53,11 +53,15 @@ def positions_or_unknown(index: Labels | None, beside: Tensor) -> Labels:
     Returns:
         Positions [N], as 64-bit integers.
 
+    Raises:
+        ValueError: positions are not integers, one a sample.
+
     Example:
         >>> positions_or_unknown(None, torch.tensor([7, 7, 4])).tolist()
         [-1, -1, -1]
     """
-    return torch.full((len(beside),), -1, dtype=torch.long, device=beside.device) if index is None else index
+    check_ids(index=index)
+    return torch.full((len(beside),), -1, dtype=torch.long, device=beside.device) if index is None else index.long()
 
 
 def each_once(index: list[Tensor] | Tensor, *states: list[Tensor] | Tensor) -> tuple[Tensor, ...]:

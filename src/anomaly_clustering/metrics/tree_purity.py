@@ -181,9 +181,12 @@ class PurityCurve(Metric):
             index: position of each sample in the data set [B].
 
         Raises:
-            ValueError: classes and positions are not integers, one a sample, or embeddings not one row a sample.
+            ValueError: classes and positions are not integers, one a sample, or embeddings are no tensor with a row for
+                each.
         """
         check_ids(target=target, index=index)
+        if not isinstance(embeddings, Tensor):
+            raise ValueError(f"embeddings must be a tensor, one row a sample, got a {type(embeddings).__name__}")
         if embeddings.ndim != 2 or len(embeddings) != len(target):
             raise ValueError(
                 f"embeddings must be one row a sample, got {list(embeddings.shape)} and target {list(target.shape)}"

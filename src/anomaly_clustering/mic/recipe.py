@@ -116,6 +116,29 @@ def backbone_of(recipe: Recipe) -> Backbone:
     return backbone.folded()
 
 
+def check_width(what: str, kept: int, made: int) -> None:
+    """Fail where numbers that a run has kept cannot be of its network, as in a file that somebody changed.
+
+    Args:
+        what: the run has kept.
+        kept: how many numbers it has for an image, or a patch.
+        made: how many the network makes.
+
+    Raises:
+        ValueError: these differ.
+
+    Example:
+        >>> check_width("center", 3, 40)
+        Traceback (most recent call last):
+        ValueError: center has 3 numbers an image, and the network makes 40: the run is damaged; take it from ...
+    """
+    if kept != made:
+        raise ValueError(
+            f"{what} has {kept} numbers an image, and the network makes {made}: the run is damaged; take it from a "
+            "copy, or cluster the images anew"
+        )
+
+
 def are_images(references: np.ndarray | None) -> bool:
     """Whether a run has kept images, with which a `Stream` compares later ones, and not bags of patches.
 
@@ -159,7 +182,7 @@ class NewEmbedder:
     Raises:
         FileNotFoundError: the file of the network's weights is not there.
         ValueError: the run compared images in a way that one image alone does not allow, or weighed their patches so;
-            or the network has other weights.
+            or the network has other weights, or another width than the center or the references.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
@@ -187,6 +210,11 @@ class NewEmbedder:
         self.recipe = recipe
         self.device = device
         self.backbone = backbone_of(recipe).to(device)
+        width = sum(self.backbone.channels_of_levels)
+        if recipe.signed_root and center is not None:
+            check_width("center", len(center), width)
+        if references is not None and not are_images(references):
+            check_width("references", references.shape[2], width)
         side = recipe.image_size if recipe.aspect == "keep" else None
         self.embedder = Embedder(self.backbone, recipe.kernel_size, side=side)
         self.kept = None if references is None else torch.from_numpy(references).to(device)

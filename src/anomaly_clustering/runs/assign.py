@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import distance_to_center
 from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
-from anomaly_clustering.mic.recipe import Recipe
+from anomaly_clustering.mic.recipe import Recipe, check_width
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 
@@ -99,7 +99,7 @@ def assign(
 
     Raises:
         KeyError: an image is neither of the run nor among the new ones.
-        ValueError: `false_alarms` is no share.
+        ValueError: `false_alarms` is no share, or embeddings of the run and the new images differ in length.
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
@@ -110,6 +110,7 @@ def assign(
         >>> found.labels.tolist(), found.distances.tolist()
         ([0, 1], [1.0, 1.0])
     """
+    check_width("embeddings", fitted.embeddings.shape[1], new.embeddings.shape[1])
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
     rows = {content: i for i, content in reversed(list(enumerate(new.digests)))}
     seen = Seen(fitted.embeddings, fitted.top_scores)
