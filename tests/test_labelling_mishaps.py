@@ -128,14 +128,14 @@ def test_keys_of_the_browser_are_no_decisions_in_the_large_view(open_report):
 def test_an_image_that_leaves_the_filter_while_it_is_seen_large_leaves_the_focus_to_the_next(open_report):
     tab = open_report(planted())
     ask(tab, "unsure", "sure")
-    focused = "document.activeElement.closest('figure')?.dataset.index"
+    focused = "near => near.includes(document.activeElement.closest('figure')?.dataset.index)"
     # Another of its gallery; then one of another gallery, since its own has none left.
-    for image, near in ((1, "4"), (4, None)):
+    for image, near in ((1, ["4"]), (4, ["0", "2", "3", "5", "6"])):
         tile(tab, image).click()
         tab.locator("#view").press("u")
         tab.locator("#view").press("Escape")
-        found = tab.evaluate(focused)
-        assert found == near if near else found in {"0", "2", "3", "5", "6"}
+        # The browser closes the view a moment after the key.
+        tab.wait_for_function(focused, arg=near, timeout=5000)
 
 
 def test_shift_selects_from_the_last_choice_in_the_same_gallery(open_report):
