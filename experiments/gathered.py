@@ -1,8 +1,9 @@
 """Finished runs in, of this machine and of others; one file of them all, of which the report is written, out.
 
 The file is compressed by xz; each line is a run as JSON, as `KEY.json` of a store has it but for digits of its scores
-beyond the fifth, of those of random subsets beyond the fourth, and how purity moves over these: together half of the
-file, of which nothing is printed. Runs of one method stand together, since like ones compress best.
+beyond the fifth, of those of random subsets beyond the fourth, and purity of these where there are as many clusters as
+classes: together half of the file, of which nothing is printed. Runs of one method stand together, since like ones
+compress best.
 A key stands for data and weights too, so these must be at hand for the report to tell of a run.
 """
 
@@ -18,8 +19,6 @@ from experiments.cells import Store, is_record
 Record = Mapping[str, Any]
 # Behind the point, of scores and of those of random subsets, of which tables print the mean; they print three.
 DIGITS = {"metrics": 5, "spreads": 4}
-# Of what is told of subsets and of tau, a score whose mean alone a table has.
-MEAN_ALONE = "purity"
 # For text, 3% smaller than the default.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
 
@@ -64,7 +63,9 @@ def _place(run: Record) -> tuple[str, ...]:
 
 def _rounded(run: Record) -> Record:
     short = {part: _short(run[part], digits) for part, digits in DIGITS.items() if part in run}
-    short.get("spreads", {}).pop(MEAN_ALONE, None)
+    # Tables have it of runs that were told how many clusters to make.
+    if run["config"]["model"]["init_args"].get("num_clusters") is None:
+        short.get("spreads", {}).pop("purity", None)
     return {**run, **short}
 
 

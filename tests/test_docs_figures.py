@@ -108,9 +108,8 @@ def test_tiles_by_the_papers_method_are_those_of_table_7(file: str) -> None:
     for name, resnet, lite, papers in rows_of(text[text.index("\n| weights | ResNet-18") :])[1:]:
         name = name.partition(", 761")[0].rstrip(")") + ")" * ("(" in name)
         for network, told in ((RESNET, resnet), (LITE, lite)):
-            if (name, network) != ("ground-truth masks", RESNET):  # Of the edition before.
-                both = [on_all_images("MTD", name, network, metric) for metric in metrics]
-                assert (told, papers) == tuple(" / ".join(numbers) for numbers in zip(*both, strict=True)), name
+            both = [on_all_images("MTD", name, network, metric) for metric in metrics]
+            assert (told, papers) == tuple(" / ".join(numbers) for numbers in zip(*both, strict=True)), name
 
 
 def test_what_normal_images_bring_is_told_as_it_was_measured() -> None:
@@ -132,7 +131,56 @@ def test_gatcluster_on_three_categories_is_told_as_it_was_measured() -> None:
     assert f"over ten objects, {papers[0]} and {papers[1]})" in told
 
 
+def test_what_cluster_takes_stands_beside_what_it_brings() -> None:
+    text, rows = (ROOT / "docs/speed.md").read_text(), block(LADDER, LITE)
+    names = {"paper": PAPER, "views 1": "+ bagged Ward", "four views": DEFAULT}
+    for name, _, nmi in rows_of(text[text.index("\n| on Magnetic Tile Defects") :])[1:]:
+        (row,) = [row for words, row in names.items() if words in name]
+        assert nmi == rows[row]["MTD"].split()[0]
+
+
+def test_what_references_cost_is_told_as_it_was_measured() -> None:
+    text, rows = (ROOT / "docs/speed.md").read_text(), block(SECTIONS["references"], LITE)
+    for count, _, *told in rows_of(text[text.index("\n| R | seconds, paper") :])[1:]:
+        what = f"{count} images" if count == "all" else f"{count} references"
+        names = [f"Weighted averages, {what}", f"Signed residuals, one view, {what}"]
+        found = [
+            rows.get(name, {}).get(column, "").partition(" ")[0] for name in names for column in ("MTD", "mean of 5")
+        ]
+        assert told == found, count
+    every, few = (
+        rows[f"Weighted averages (semi), {what}"]["mean of 5"].split()
+        for what in ("all patches of normal images", "a quarter of these")
+    )
+    assert f"mean NMI of four sets {few[0]} in place of {every[0]}" in text
+    assert few[-1] == every[-1] == "(4/5)"
+
+
+def test_how_often_the_more_stable_network_is_the_better_one() -> None:
+    told = " ".join((ROOT / "docs/networks.md").read_text().split())
+    stability, nmi = (
+        [block(SECTIONS["stability"], network, metric) for network in (LITE, RESNET)] for metric in ("Stability", "NMI")
+    )
+    right = []
+    for row, columns in nmi[0].items():
+        for column in {*columns} - {"mean of 5", ""}:
+            if columns[column] != "-":
+                first, second = ([_first(of_network[row][column]) for of_network in of] for of in (stability, nmi))
+                right.append((first[0] > first[1]) == (second[0] > second[1]))
+    assert f"the higher NMI in {sum(right)} of {len(right)} comparisons" in told
+    pill = [
+        of_network["Signed residuals, four views"]["pill"].split()[0] for of in (stability, nmi) for of_network in of
+    ]
+    assert "is the more stable, {1} to {0}, and its NMI is the lower one, {3} to {2}".format(*pill) in told
+
+
+def _first(cell: str) -> float:
+    return float(cell.split()[0].strip("*,"))
+
+
 SECTIONS = {
+    "references": "With how many images each is compared, NMI",
+    "stability": "Are more stable clusters better ones?",
     "report": "What the report shows of good images, and where it outlines defects",
     "names": "Clusters to name, where nobody says how many there are",
     "labelling": "What labelling costs: accuracy of all labels after so many decisions",

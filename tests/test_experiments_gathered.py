@@ -24,7 +24,7 @@ def report(root: Path, out: Path, *flags: str) -> int:
 
 
 def as_gathered(record: dict[str, Any]) -> dict[str, Any]:
-    """Scores have five digits, and those of random subsets four, but purity, whose mean alone is printed."""
+    """Scores have five digits, and those of random subsets four, but purity of as many clusters as classes."""
     metrics = {name: round(value, 5) for name, value in record["metrics"].items()}
     spreads = {
         metric: {over: [round(value, 4) for value in values] for over, values in found.items()}

@@ -74,6 +74,7 @@ class Backbone(nn.Module):
         if name == EMBEDDED and checkpoint is not None:
             raise ValueError(f"backbone {EMBEDDED!r} comes with its weights; name the network of {str(checkpoint)!r}")
         self.name = name
+        self._unfolded = ""
         self.network = _create(_EMBEDDED_NETWORK if name == EMBEDDED else name)
         self.frozen = frozen
         self.layer = _default_layer(self.network) if layer is None else _named(self.network, layer)
@@ -86,13 +87,16 @@ class Backbone(nn.Module):
         self.network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         state, source = weights_of(name, checkpoint)
         load_into(self.network, state, complete, source)
-        self.digest = tensors_digest(self.network.state_dict())
-        """Of the weights up to the cut, see `tensors_digest`, as they were loaded."""
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
         # Channels last is how processors compute convolutions fastest, and modern accelerators too.
         self.requires_grad_(not frozen).train(not frozen).to(memory_format=torch.channels_last)
+
+    @property
+    def digest(self) -> str:
+        """Of the weights up to the cut, see `tensors_digest`, as they were loaded."""
+        return self._unfolded or tensors_digest(self.network.state_dict())
 
     @property
     def channels(self) -> int:
@@ -107,6 +111,7 @@ class Backbone(nn.Module):
     def folded(self) -> "Backbone":
         """This network, frozen for good, with fewer steps: the same maps but for rounding, in less time, see `fold`."""
         assert self.frozen, "a network that is trained keeps its normalisation"
+        self._unfolded = self.digest
         fold(self.network)
         return self.to(memory_format=torch.channels_last)
 
