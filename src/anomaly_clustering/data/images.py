@@ -115,10 +115,10 @@ def reading(name: str) -> Iterator[None]:
         UnreadableImageError: the image is damaged, closed, or of a kind that Pillow does not convert.
 
     Example:
-        >>> with reading("image 3"):
+        >>> with reading("one"):
         ...     Image.new("La", (8, 8)).convert("RGB")
         Traceback (most recent call last):
-        anomaly_clustering.data.opening.UnreadableImageError: image 3 cannot be read: conversion from La to RGB not ...
+        anomaly_clustering.data.opening.UnreadableImageError: one cannot be read: conversion from La to L not supported
     """
     try:
         yield

@@ -47,6 +47,7 @@ def check_bits(bits: Bits) -> Bits:
         ValueError: it is neither 'auto' nor a number from 8 to 16.
 
     Example:
+        >>> import numpy as np
         >>> check_bits(np.int64(10))
         10
     """
