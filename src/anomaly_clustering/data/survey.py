@@ -47,9 +47,8 @@ def check_bits(bits: Bits) -> Bits:
         ValueError: it is neither 'auto' nor a number from 8 to 16.
 
     Example:
-        >>> import numpy as np
-        >>> check_bits(np.int64(10))
-        10
+        >>> check_bits(10), check_bits("auto")
+        (10, 'auto')
     """
     if isinstance(bits, str) and bits == "auto":
         return "auto"
