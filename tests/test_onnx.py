@@ -114,11 +114,13 @@ def test_the_lines_of_the_docs_tell_the_clusters_of_pytorch(
     main(["cluster", "photos", *SMALL, *method])
     run = load_run(Path("photos-clusters"))
     names = ["fine", "=1+1", "bär"]
-    lines = [f"{path},{k},{names[k]},0" for path, k in zip(run.paths, run.labels, strict=True)]
-    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]), encoding="utf-8")
+    lines = [f"{path},{k},{names[k]},0," for path, k in zip(run.paths, run.labels, strict=True)]
+    lines += [f"of_another_run.png,0,scratch,0,sha256:{'f' * 16}"]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure,content", *lines]), encoding="utf-8")
     capsys.readouterr()
     main(["export-onnx", "--run", "photos-clusters", "--out", "model.onnx", "--labels", "labels.csv"])
     said = capsys.readouterr().out
+    assert "1 row of the labels, such as 'of_another_run.png', is of no image that this run has seen" in said
     assert f"The model is in model.onnx, {Path('model.onnx').stat().st_size / 1e6:.0f} MB" in said
 
     found: dict[str, object] = {}

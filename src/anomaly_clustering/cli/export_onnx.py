@@ -6,8 +6,8 @@ import warnings
 
 from rich.console import Console
 
-from anomaly_clustering.cli.console import print_plainly
-from anomaly_clustering.runs.decisions import decisions_on
+from anomaly_clustering.cli.console import print_notices, print_plainly
+from anomaly_clustering.runs.decisions import decisions_on, told_of_strangers
 from anomaly_clustering.runs.known import fitted_to
 from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
 from anomaly_clustering.runs.output_folder import check_file
@@ -30,6 +30,7 @@ def export_onnx(options: argparse.Namespace) -> None:
     later, decisions = decisions_on(options.run, run, options.labels)
     fitted = fitted_to(run, later, decisions)
     network, console = cluster_network(run, fitted, half=options.half), Console()
+    print_notices(console, told_of_strangers(decisions))
     with console.status("Exporting the network", spinner="line"), warnings.catch_warnings():
         # What the exporter says of its own parts is nothing that a user could act on.
         warnings.simplefilter("ignore")

@@ -127,6 +127,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     Raises:
         ValueError: the labels are those of another run.
     """
+    # Read twice: numbers of images that the file does not list are not given again.
     listed = _of_later({image.path: image for image in read_labels(file)}, later)
     taken = {*before.groups, *(cluster for content, cluster in before.later.items() if content not in listed)}
     rows = {image.path: image for image in read_labels(file, taken=taken)}
