@@ -30,7 +30,7 @@ from anomaly_clustering.runs.mark import write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.store import find_store, load_run
-from anomaly_clustering.system.files import digest, remove_leftovers
+from anomaly_clustering.system.files import digest, real_path, remove_leftovers
 from anomaly_clustering.system.lines import mend
 from anomaly_clustering.system.locks import watching, working_on
 
@@ -64,6 +64,8 @@ class _Known(NamedTuple):
     """What was seen last under each path."""
     own: dict[str, Path]
     """The path that each image has a row of, if no copy takes its place."""
+    written: dict[Path, Path]
+    """How the path of each file was written when it was seen, by where it is."""
 
 
 def signature(path: Path) -> tuple[int, int, int]:
@@ -144,8 +146,8 @@ class Watcher:
             path: of the file, which seems to be finished.
 
         Returns:
-            Its row; None where it was assigned before, under this path, another way to write it, or one that it was
-            moved from.
+            Its row, in which a file that the run knows goes by its path as that was written then; None where it was
+            assigned before, under this path, another way to write it, or one that it was moved from.
 
         Raises:
             ChangingError: it is still being written.
@@ -158,7 +160,7 @@ class Watcher:
         self.apart = None
         before = signature(path)
         content = self.digest = digest(path)
-        check_name(path, content, self.own)
+        check_name(self._as_written(path), content, self.own)
         found = None if content in self.known.places else self._seen(path, content)
         if signature(path) != before:
             raise ChangingError(f"{str(path)!r} has changed while it was read")
@@ -166,7 +168,7 @@ class Watcher:
             self._refresh()
             if found is None and content not in self.known.places:
                 raise ChangingError("what is known has changed")
-            return self._recorded(path, content, found)
+            return self._recorded(self._as_written(path), content, found)
 
     def tidy(self, *, now: bool = False) -> None:
         """Write the table anew if files were moved or overwritten, so that it has them where they are.
@@ -197,7 +199,7 @@ class Watcher:
     def _recorded(self, path: Path, content: str, found: _Seen | None) -> dict[str, Any] | None:
         run, places = self.run, self.known.places
         seen = places.get(content, [])
-        if os.path.realpath(path) in map(os.path.realpath, seen):
+        if path in seen:
             return None
         gone = _gone(seen, content)
         # Until it is written anew, the table has the place that a file was moved from.
@@ -233,9 +235,13 @@ class Watcher:
         self._place(path, content)
         return row
 
+    def _as_written(self, path: Path) -> Path:
+        return self.known.written.get(real_path(path), path)
+
     def _place(self, path: Path, content: str) -> None:
         self.known.places.setdefault(content, []).append(path)
         self.known.holds[path] = content
+        self.known.written[real_path(path)] = path
 
     def _overwrite(self, path: Path, content: str) -> None:
         """What had this path before goes by a name of its own, as `load_later` has it."""
@@ -282,7 +288,8 @@ class Watcher:
         ):
             places.setdefault(content, []).append(path)
         holds = {path: content for content, seen in places.items() for path in seen}
-        return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places, holds, own)
+        written = {real_path(path): path for path in holds}
+        return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places, holds, own, written)
 
 
 def _gone(places: Sequence[Path], content: str) -> dict[Path, str]:
