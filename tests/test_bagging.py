@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 
 from anomaly_clustering.clustering.bagging import BAGS, SHARE, bagged_ward, bags_of, stability
-from anomaly_clustering.clustering.grouping import group_embeddings
+from anomaly_clustering.clustering.grouping import group_distance, group_embeddings
 from anomaly_clustering.clustering.methods import cluster_embeddings
 from anomaly_clustering.clustering.trees import cut
 
@@ -52,9 +52,24 @@ def test_one_image_more_changes_less_than_in_one_ward() -> None:
     assert changed["bagged_ward"] < changed["ward"]
 
 
-def test_a_bag_holds_as_many_images_as_there_are_clusters() -> None:
+def test_there_may_be_as_many_clusters_as_images() -> None:
     assert sorted(bagged_ward(pdist(noise(5)), 5, seed=0)) == [0, 1, 2, 3, 4]
     assert bagged_ward(pdist(noise(2)), 1, seed=0).tolist() == [0, 0]
+
+
+def test_where_most_images_are_alone_in_each_bag_one_ward_decides() -> None:
+    twins = np.array([[0.0], [100.0], [200.0], [300.0], [400.0], [500.0], [600.0], [600.1], [700.0], [700.1]])
+    groups = group_embeddings(twins, 8, "bagged_ward", seed=0)
+    assert (groups.labels[6], groups.labels[8]) == (groups.labels[7], groups.labels[9])
+    assert (groups.labels == bagged_ward(pdist(twins), 8, seed=0)).all()
+    assert np.isnan(groups.stability)
+    apart = squareform(pdist(twins))
+    assert (group_distance(apart, 8, "bagged_ward", seed=0).labels == groups.labels).all()
+    # Of 60 images 24 clusters have two images each in a bag of 48.
+    points = noise(60)
+    one_ward = [(bagged_ward(pdist(points), k, seed=0) == cut(linkage(points, "ward"), k)).all() for k in range(20, 60)]
+    assert one_ward.index(True) == 5
+    assert all(one_ward[5:])
 
 
 def test_more_clusters_than_images_are_refused() -> None:

@@ -77,6 +77,7 @@ def test_the_seed_decides_and_clusters_are_numbered_by_size(method: Method, monk
     found, again = (group_embeddings(points, "auto", method, seed=3) for _ in range(2))
     assert (found.labels == again.labels).all()
     assert (found.tree == again.tree).all()
+    assert (found.labels == grouping.labels_of(points, 20, method, seed=3)).all()
     sizes = np.bincount(found.labels)
     assert len(sizes) == 20
     assert (np.diff(sizes) <= 0).all()

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
-from anomaly_clustering.clustering.bagging import bags_of, consensus, stability
+from anomaly_clustering.clustering.bagging import bags_of, bags_tell, consensus, stability
 from anomaly_clustering.clustering.centres import centres_of, tree_through
 from anomaly_clustering.clustering.methods import (
     LARGEST,
@@ -39,7 +39,7 @@ class Groups(NamedTuple):
             beyond 4096 images through centres, see `tree_through`.
         to_name: whether their number is that of `clusters_to_name`; False where it was given.
         stability: how far random subsets agree with the clusters, from about 0 to 1, where the method asks them
-            ('bagged_ward'), else NaN.
+            ('bagged_ward', see `bags_tell`), else NaN.
 
     Example:
         >>> groups = group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0)
@@ -78,11 +78,37 @@ def group_embeddings(
         tree, labels, stable = _through_centres(embeddings, k, method, seed)
         return Groups(labels, distance_to_center(embeddings, labels), tree, num_clusters == "auto", stable)
     tree = ward(embeddings)
-    if method == BAGGED:
+    if method == BAGGED and bags_tell(len(embeddings), k):
         labels, stable = _agreed(pdist(embeddings.astype(np.float64)), k, seed)
     else:
         labels, stable = cluster_embeddings(embeddings, k, method, seed=seed), math.nan
     return Groups(labels, distance_to_center(embeddings, labels), tree, num_clusters == "auto", stable)
+
+
+def labels_of(
+    embeddings: Float[np.ndarray, "n d"], num_clusters: int, method: Method, *, seed: int
+) -> Int[np.ndarray, " n"]:
+    """The labels of `group_embeddings` alone, in a part of the time: without the tree where the method does without.
+
+    Args:
+        embeddings: one vector an image [N, D].
+        num_clusters: K, from 1 to N.
+        method: see `group_embeddings`.
+        seed: of random starts, where the method has some.
+
+    Returns:
+        Cluster of each image [N], 0 the largest.
+
+    Raises:
+        ValueError: see `cluster_embeddings`.
+
+    Example:
+        >>> labels_of(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0).tolist()
+        [0, 0, 1]
+    """
+    if len(embeddings) > LARGEST and method in (BAGGED, "ward"):
+        return _through_centres(embeddings, num_clusters, method, seed)[1]
+    return cluster_embeddings(embeddings, num_clusters, method, seed=seed)
 
 
 def group_distance(
@@ -107,7 +133,7 @@ def group_distance(
     check_distance(distance)
     tree = linkage(squareform(distance, checks=False), method="ward")
     k = clusters_to_name(len(distance)) if num_clusters == "auto" else num_clusters
-    if method == BAGGED:
+    if method == BAGGED and bags_tell(len(distance), k):
         labels, stable = _agreed(squareform(distance.astype(np.float64), checks=False), k, seed)
     else:
         labels, stable = cluster_distance(distance, k, method, seed=seed), math.nan
@@ -129,7 +155,7 @@ def _through_centres(
     check_num_clusters(num_clusters, len(embeddings))
     centres = centres_of(embeddings, seed)
     tree = tree_through(centres, embeddings)
-    if method == BAGGED and num_clusters <= len(centres.counts):
+    if method == BAGGED and bags_tell(len(centres.counts), num_clusters):
         bags = bags_of(centres.distances, num_clusters, seed, counts=centres.counts)
         labels = consensus(bags, num_clusters)
         return tree, by_size(labels[centres.of_image]), stability(bags, labels)

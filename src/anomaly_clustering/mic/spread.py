@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anomaly_clustering.clustering.methods import cluster_distance, cluster_embeddings
+from anomaly_clustering.clustering.grouping import labels_of
+from anomaly_clustering.clustering.methods import cluster_distance
 from anomaly_clustering.metrics.agreement import (
     adjusted_rand_index,
     matched_accuracy,
@@ -138,7 +139,7 @@ def _labels(
     """Clusters of a subset as if there were no other images, as many as the run has; by each of its embeddings."""
     k, method, seed = grouping.num_clusters, options.method, options.seed
     if embeddings is not None:
-        return [cluster_embeddings(at_tau, k, method, seed=seed) for at_tau in embeddings]
+        return [labels_of(at_tau, k, method, seed=seed) for at_tau in embeddings]
     assert grouping.distance is not None
     return [cluster_distance(grouping.distance[np.ix_(chosen, chosen)], k, method, seed=seed)]
 
