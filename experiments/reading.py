@@ -45,11 +45,9 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
         return found
     found |= good_cluster(grouping.labels[known], good)
     if shows_defects(recipe):
-        shown = _some(graded_grouping(grouping, recipe), known)
+        shown, records = _some(graded_grouping(grouping, recipe), known), data.records
         found |= told_apart(shown, good)
-        masks = [
-            None if sound else _mask(data.records[i]) for i, sound in zip(grouping.index[known], good, strict=True)
-        ]
+        masks = [None if sound else _mask(records[i]) for i, sound in zip(grouping.index[known], good, strict=True)]
         if recipe.aspect == "square" and any(mask is not None for mask in masks):
             found |= regions_found([regions_of(heat) for heat in shown.heat], masks, good)
     return found

@@ -55,6 +55,18 @@ def test_two_normal_images_or_none_are_no_reason_to_say_so(
         assert "counts as a finding" not in clustered + assigned
 
 
+def test_the_report_says_how_many_normal_images_patches_were_compared_with(
+    photos: Path, normal: Path, make_image: MakeImage
+) -> None:
+    for i in range(1, 5):
+        make_image(normal / f"{i}.png", seed=100 + i)
+    ways = ["--normal", "normal", "--references", "3", "--clusters", "2", "--image-size", "64", "--out", "run"]
+    main(["cluster", "photos/bright", "--method", "paper", *ways])
+    assert "patches unlike 3 normal images" in load_run(Path("run")).facts["Images compared by"]
+    main(["cluster", "photos/bright", "--views", "1", "--overwrite", *ways])
+    assert "from their nearest ones in 3 normal images" in load_run(Path("run")).facts["Images compared by"]
+
+
 def test_the_estimator_notes_that_one_normal_image_tells_no_finding_from_others(photos: Path, normal: Path) -> None:
     clusterer = AnomalyClusterer(2, image_size=64, views=1)
     assert clusterer.fit(photos / "bright", normals=normal).notices_ == [ONE]

@@ -42,6 +42,12 @@ def test_averages_equal_the_naive_formula(share: float, m: int, p: int) -> None:
     assert np.abs(found.double().numpy() - np.array(expected)).max() < 1e-6
 
 
+def test_a_share_is_of_whole_references_as_an_exported_network_counts_them() -> None:
+    """.7 of 45 is 31.5 in single precision, and a little less in double precision."""
+    z, references, weights = bags(2, 3), bags(45, 2), torch.rand(2, 3).softmax(1)
+    assert torch.equal(residual_average(z, weights, references, 0.7), residual_average(z, weights, references, 31 / 45))
+
+
 def test_an_image_is_no_reference_of_itself() -> None:
     z, weights = bags(6, 5), torch.rand(6, 5).softmax(1)
     positions = torch.tensor([7, 3, 0, 9, 4, 1])

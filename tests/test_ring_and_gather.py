@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from several_processes import run
 from torch import Tensor
 
-from anomaly_clustering.mic.processes import first_copies, gather, on_first, ring
+from anomaly_clustering.mic.positions import first_copies
+from anomaly_clustering.mic.processes import gather, on_first, ring
 from anomaly_clustering.mic.scores import rarity
 from anomaly_clustering.mic.shard import Shard
 
@@ -39,6 +40,13 @@ def repetitions_are_dropped(rank: int, world: int) -> None:
     assert sorted(kept.tolist()) == list(range(N))
 
 
+def more_are_two_images_each(rank: int, world: int) -> None:
+    # Two data sets of three images, both counted from 0, as the sampler deals them.
+    index = torch.tensor([0, 1, 2, 0, 1, 2])[rank::world]
+    with pytest.raises(ValueError, match="two images have index 0, and one would be taken for the other"):
+        first_copies(index)
+
+
 class Unportable(Exception):
     """Cannot be made again from its arguments, so that it does not survive a journey to another process."""
 
@@ -64,6 +72,7 @@ def an_error_of_the_first_reaches_all(rank: int, world: int) -> None:
 
 def of_two(rank: int, world: int) -> None:
     rarity_is_that_of_one_process(rank, world)
+    more_are_two_images_each(rank, world)
     an_error_of_the_first_reaches_all(rank, world)
 
 
@@ -83,4 +92,4 @@ def test_one_process_needs_no_group() -> None:
     shard = Shard(data(), torch.arange(N))
     assert list(ring(shard)) == [shard]
     assert torch.equal(gather(shard.positions)[0], shard.positions)
-    assert first_copies(torch.tensor([4, 5, 4])).tolist() == [True, True, False]
+    assert first_copies(torch.tensor([4, 5])).tolist() == [True, True]

@@ -17,6 +17,14 @@ def test_rows_of_all_batches_whatever_was_expected(expected: int) -> None:
     assert not rows.taken()
 
 
+@pytest.mark.parametrize(("first", "then"), [(("bags",), ("bags", "mask")), (("bags", "mask"), ("bags",))])
+def test_what_some_batches_lack_is_named(first: tuple[str, ...], then: tuple[str, ...]) -> None:
+    rows = RowBuffer(4)
+    rows.append({name: torch.ones(2, 3) for name in first})
+    with pytest.raises(ValueError, match="all batches must hold the same, but some have 'mask' and others have not"):
+        rows.append({name: torch.ones(2, 3) for name in then})
+
+
 def test_expected_rows_are_allocated_once() -> None:
     rows = RowBuffer(4)
     rows.append({"bags": torch.ones(2, 3)})

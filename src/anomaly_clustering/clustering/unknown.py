@@ -76,11 +76,12 @@ class Ranking:
 
     How unusual image i of a bag is joins two views, how unusual its patches are and how alone its embedding is:
 
-    u(i) = d(i) (s(i) / mean of d(j) over its three nearest j)^(1/4)
+    u(i) = d(i) (s(i) / max(mean of d(j) over its three nearest j, median of d / 10))^(1/4)
 
     d is the mean distance to the three nearest images, s the mean score of the 16 most unusual of 1024 patches, in
-    which a small defect does not drown. So a quarter of what distance counts is by how far apart images are where i
-    lies, for types of defects differ in how alike they are.
+    which a small defect does not drown; it is 1 where scores are not known. So a quarter of what distance counts is by
+    how far apart images are where i lies, for types of defects differ in how alike they are. (The median is for an
+    image whose neighbours are copies of one another, at no distance.)
 
     Args:
         run: its images. Where something is not known of one of them, patches count for none.

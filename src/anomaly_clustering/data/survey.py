@@ -85,12 +85,12 @@ def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies | None = "
     """
     records, copied = (listing.records, []) if copies is None else _without_copies(listing.records, copies)
     headers = dict(zip([record.image for record in records], _each(_header, records), strict=True))
-    deep = [record for record in records if (header := headers[record.image]) and header.sixteen_bits]
+    deep = {record.image for record in records if (header := headers[record.image]) and header.sixteen_bits}
     notices = [*listing.notices, *copied, *_pages(headers), *_two_levels(records, headers)]
     if deep:
-        found, notice = _range([record.image for record in deep], bits)
+        found, notice = _range([record.image for record in records if record.image in deep], bits)
         notices.append(notice)
-        records = [record._replace(bits=found) if record in set(deep) else record for record in records]
+        records = [record._replace(bits=found) if record.image in deep else record for record in records]
     return listing._replace(records=records, notices=notices)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from anomaly_clustering.mic.distance_names import POOLING
@@ -53,21 +53,6 @@ def _check_range(images: Tensor) -> None:
             f"'image' must hold numbers from 0 to 1, got {least:.3g} to {most:.3g}: divide those of 8 bits by 255, and "
             "leave it to the network to normalise them"
         )
-
-
-def note_positions(index: Int[Tensor, " b"], seen: set[int]) -> None:
-    """Put the positions of a batch among those of earlier ones.
-
-    Raises:
-        ValueError: an image has the position of an earlier one, and would be taken for it.
-    """
-    for position in index.tolist():
-        if position in seen:
-            raise ValueError(
-                f"two images have index {position}, and one would be taken for the other: where data sets are put "
-                "together, let the positions of each begin where those of the one before it end"
-            )
-        seen.add(position)
 
 
 def reduce_bags(

@@ -84,7 +84,8 @@ def comparison_key(options: Options, embedder: Embedder, data: Any, drawn: Int[T
     size = [data.image_size] * 2
     novel = options.scores_by_comparing and options.weights == "novelty"
     positions = [] if drawn is None else drawn.tolist()
-    normals = [data.normal_records[i] for i in positions if novel]
+    of_normals = data.normal_records if novel else ()
+    normals = [of_normals[i] for i in positions if novel]
     return settings_digest(
         images=[embedder.key(record.image, size, record.bits) for record in data.records],
         normals=[embedder.key(record.image, size, record.bits) for record in normals],

@@ -13,14 +13,14 @@ from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
-from anomaly_clustering.mic.batch import known_of, note_positions, reduce_bags
+from anomaly_clustering.mic.batch import known_of, reduce_bags
 from anomaly_clustering.mic.checks import check_patches, num_clusters_of
 from anomaly_clustering.mic.closing import Closing, early_first
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.distance_names import Distance
 from anomaly_clustering.mic.options import Options, References, Weights
-from anomaly_clustering.mic.processes import first_copies
+from anomaly_clustering.mic.positions import first_copies, note_positions
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.references import CachedResults
@@ -236,8 +236,7 @@ class MIC(LightningModule):
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
         run, rows = self._of_run, known_of(batch, masks=self.options.localises)
-        if self.trainer.world_size == 1:
-            note_positions(rows["index"], run.seen)
+        note_positions(rows["index"], run.seen)
         if self.options.distance == "holistic":
             rows["embeddings"], run.grid = self.embedder.means(batch["image"])
         elif self.options.streams:

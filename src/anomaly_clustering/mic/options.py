@@ -25,9 +25,9 @@ CHOICES: dict[str, Any] = {
     "precision": Precision,
     "views": Views,
 }
-# Whole numbers and the least of each. None, where it is allowed, is for what is not asked for.
 # How many images all are compared with: a number, as many as the size of the data set asks for, or all.
 References = int | Literal["auto", "all"]
+# Whole numbers and the least of each. None, where it is allowed, is for what is not asked for.
 LEAST = {"kernel_size": 1, "num_references": 2, "normal_stride": 1, "top_k": 1, "resamples": 0, "seed": 0}
 OPTIONAL = ("kernel_size", "num_references", "top_k")
 # Scores up to 1e8 divided by it, and by half of it, are numbers in float32.

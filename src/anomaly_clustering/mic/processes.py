@@ -4,9 +4,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
-import torch
 import torch.distributed as dist
-from jaxtyping import Bool, Int
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
@@ -70,28 +68,6 @@ def gather(tensor: Tensor) -> list[Tensor]:
         [[4, 7]]
     """
     return gather_all_tensors(tensor.contiguous()) if dist.is_initialized() else [tensor]
-
-
-def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Which of this process's samples are the first of their kind: a distributed sampler repeats some to fill up.
-
-    Args:
-        index: position of each sample of this process in the data set [N].
-
-    Returns:
-        False for each sample that this process has before, or a process of lower rank has [N].
-
-    Example:
-        >>> first_copies(torch.tensor([4, 7, 4])).tolist()
-        [True, True, False]
-    """
-    held = gather(index)
-    rank = dist.get_rank() if dist.is_initialized() else 0
-    earlier = torch.cat([*held[:rank], index.new_empty(0)])
-    order = index.argsort(stable=True)
-    repeated_here = torch.zeros_like(index, dtype=torch.bool)
-    repeated_here[order[1:]] = index[order].diff() == 0
-    return ~torch.isin(index, earlier) & ~repeated_here
 
 
 def ring(shard: Shard) -> Iterator[Shard]:

@@ -66,7 +66,7 @@ def residual_average(
     if (others == 0).any():
         raise ValueError("residuals compare an image with others, and there are none: at least 2 images are needed")
     heavy, places = heaviest(weights)
-    counts = (share * others).round().clamp_min(1).long()
+    counts = (share * others.double()).round().clamp_min(1).long()
     halves = references.square().sum(2).flatten() / 2
 
     def work(i: int) -> Float[Tensor, " d"]:

@@ -21,7 +21,17 @@ class RowBuffer:
         self.tensors: dict[str, Tensor] = {}
 
     def append(self, batch: Mapping[str, Tensor]) -> None:
-        """Rows of the same names in each batch."""
+        """Add a row for each image of a batch.
+
+        Args:
+            batch: tensors by name, all of the same length; each batch has the same names.
+
+        Raises:
+            ValueError: it has other names than those before, so that there are images of which something is missing.
+        """
+        if self.tensors and batch.keys() != self.tensors.keys():
+            names = ", ".join(repr(name) for name in sorted(batch.keys() ^ self.tensors.keys()))
+            raise ValueError(f"all batches must hold the same, but some have {names} and others have not")
         start, self.count = self.count, self.count + len(next(iter(batch.values())))
         for name, rows in batch.items():
             held = self.tensors.get(name)

@@ -29,7 +29,7 @@ class Run:
     tau: float
     """Smoothness of the weights: as given, or, once it is chosen, what makes the asked number of patches count."""
     seen: set[int] = field(default_factory=set)
-    """Positions of the images so far, on one process; where there are several, samplers repeat some to fill up."""
+    """Positions of the images that this process has had so far."""
     grid: tuple[int, int] = (0, 0)
     """Rows and columns of patches."""
     stream: Stream | None = None

@@ -101,7 +101,7 @@ class _Fold:
         self.neutral = {"mean": 0.0, "max": -torch.inf, "min": torch.inf}[reduce]
         # The order of the sum depends on the number of processes; in float64 its result does not.
         self.total = bags.new_full((n, m), self.neutral, dtype=torch.float64)
-        self.count = bags.new_zeros(n, 1)
+        self.count = bags.new_zeros(n, 1, dtype=torch.float64)
 
     def add(self, block: Block, is_self: Bool[Tensor, "rows columns"]) -> None:
         total = self.total[block.rows]

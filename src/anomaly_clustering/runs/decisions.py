@@ -293,11 +293,11 @@ def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) 
         None where nobody has decided anything.
     """
     later = [decisions.later.get(content) for content in digests[len(run.digests) :]]
-    images = told_apart(digests)
+    images, unsure = told_apart(digests), set(decisions.unsure)
     given = Given(
         clusters=[*decisions.labels.tolist(), *later],
         names=decisions.names,
-        unsure=[i for i, image in enumerate(images) if image in decisions.unsure],
+        unsure=[i for i, image in enumerate(images) if image in unsure],
         not_in={i: decisions.not_in[image] for i, image in enumerate(images) if image in decisions.not_in},
     )
     moved = bool((decisions.labels != run.labels).any()) or any(cluster is not None for cluster in later)

@@ -16,6 +16,7 @@ from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.mic.distances import euclidean
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import Options
+from anomaly_clustering.mic.references import draw_positions
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.report.curves import MOST_FOR_SILHOUETTE, curves
 from anomaly_clustering.report.places import place_all
@@ -146,8 +147,11 @@ def _stored(
 
 def _facts(mic: MIC, datamodule: DefectDataModule, metrics: Mapping[str, float]) -> dict[str, str]:
     options, tau = mic.options, mic.grouping.tau
-    normals, references = round(options.normal_fraction * len(datamodule.normal_records)), mic.grouping.references
-    compared_with = normals if references is None or not options.streams else len(references)
+    if options.streams and mic.grouping.references is not None:
+        compared_with = len(mic.grouping.references)
+    else:
+        drawn = draw_positions(options, datamodule)
+        compared_with = 0 if drawn is None else len(drawn)
     weights = {
         "rarity": f"patches that are rare among the images count more (Eq. 5, tau {tau:.3g})",
         "novelty": f"patches unlike {compared_with} normal images count more (Eq. 6, tau {tau:.3g})",
@@ -225,7 +229,10 @@ def without_a_finding(grouping: Grouping) -> str:
     sound = sound_of(grouping.top_scores, grouping.normal_top_scores)
     if sound is None:
         return ""
-    return f"{sound.sum()} of {len(sound)} images, no more unusual than {1 - FALSE_ALARMS:.0%} of the normal ones"
+    normal = sound_of(grouping.normal_top_scores, grouping.normal_top_scores)
+    few = normal is not None and normal.all()
+    of_normal = "the most unusual normal one" if few else f"{1 - FALSE_ALARMS:.0%} of the normal ones"
+    return f"{sound.sum()} of {len(sound)} images, no more unusual than {of_normal}"
 
 
 def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float], notices: Sequence[str]) -> None:
