@@ -31,8 +31,8 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
 
     Returns:
         `num_clusters`, where the method asks random subsets the `stability` of the clusters, and where it is known
-        which images are good, those of `good_cluster`; if weights show defects too, those of `told_apart`; if these
-        are marked, those of `regions_found`.
+        which images are good, those of `good_cluster`; if weights show defects too, those of `good_from_defective`; if
+        these are marked, those of `regions_found`.
     """
     grouping, recipe = mic.grouping, mic.recipe(data.image_size)
     found = {EACH_RUN: float(grouping.num_clusters)}
@@ -46,7 +46,7 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
     found |= good_cluster(grouping.labels[known], good)
     if shows_defects(recipe):
         shown, records = _some(graded_grouping(grouping, recipe), known), data.records
-        found |= told_apart(shown, good)
+        found |= good_from_defective(shown, good)
         masks = [None if sound else _mask(records[i]) for i, sound in zip(grouping.index[known], good, strict=True)]
         if recipe.aspect == "square" and any(mask is not None for mask in masks):
             found |= regions_found([regions_of(heat) for heat in shown.heat], masks, good)
@@ -78,7 +78,7 @@ def good_cluster(labels: Int[np.ndarray, " n"], good: Bool[np.ndarray, " n"]) ->
     return {"good_purity": float(good[inside].mean()), "good_recall": float(inside[good].mean())}
 
 
-def told_apart(shown: Unusual, good: Bool[np.ndarray, " n"]) -> dict[str, float]:
+def good_from_defective(shown: Unusual, good: Bool[np.ndarray, " n"]) -> dict[str, float]:
     """How far heat, scores and 'no finding' tell good images from defective ones.
 
     Args:
@@ -92,7 +92,7 @@ def told_apart(shown: Unusual, good: Bool[np.ndarray, " n"]) -> dict[str, float]
 
     Example:
         >>> heat = np.array([[[0.0]], [[0.5]]])
-        >>> told_apart(Unusual(heat, np.array([-1.0, 1.0])), np.array([True, False]))
+        >>> good_from_defective(Unusual(heat, np.array([-1.0, 1.0])), np.array([True, False]))
         {'heat_good': 0.0, 'heat_defective': 0.5, 'score_auroc': 1.0}
     """
     found = {"heat_good": float(shown.heat[good].mean()), "heat_defective": float(shown.heat[~good].mean())}

@@ -20,7 +20,7 @@ from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.module import MIC
-from anomaly_clustering.mic.options import References
+from anomaly_clustering.mic.options import NumReferences
 from anomaly_clustering.mic.presets import Preset, method_arguments
 from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.mic.recipe import embed_new
@@ -99,7 +99,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         checkpoint: Path | str | None = None,
         tau: float | None = None,
         method: Method | None = None,
-        references: References = "auto",
+        references: NumReferences = "auto",
         views: Views | None = None,
         image_size: int = 256,
         aspect: Aspect = "square",

@@ -214,6 +214,28 @@ def distance_to_center(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndar
     return distances
 
 
+def cluster_means(
+    embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
+    """Mean embedding of each cluster, in double precision.
+
+    Args:
+        embeddings: one vector an image [N, D].
+        labels: cluster of each image [N], any integers.
+
+    Returns:
+        Numbers of the clusters in ascending order [K], and their means [K, D].
+
+    Example:
+        >>> numbers, means = cluster_means(np.array([[0.0], [4.0], [9.0]]), np.array([7, 7, 2]))
+        >>> numbers.tolist(), means.tolist()
+        ([2, 7], [[9.0], [2.0]])
+    """
+    check_one_label_an_image(labels, len(embeddings))
+    numbers = np.unique(labels)
+    return numbers, np.stack([embeddings[labels == k].mean(0, dtype=np.float64) for k in numbers])
+
+
 def check_one_label_an_image(labels: Int[np.ndarray, " n"], n: int) -> None:
     """Check the lengths of labels.
 

@@ -29,7 +29,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from anomaly_clustering.data.aspect import as_batch, resized_keeping_aspect
-from anomaly_clustering.data.batches import of_batches
 from anomaly_clustering.data.decoding import Decoding, check_decoding, needed_for
 from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.kept_size import Aspect, check_aspect
@@ -38,6 +37,7 @@ from anomaly_clustering.data.opening import image_size as size_of
 from anomaly_clustering.data.records import Listing, Record, without_single_class
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 from anomaly_clustering.data.workers import number_of_workers
+from anomaly_clustering.system.loaders import of_batches
 from anomaly_clustering.system.whole_numbers import image_side, whole_number
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag, check_kernel_size, on_grid
@@ -16,6 +16,7 @@ from anomaly_clustering.features.cache import DIGITS, Cache, settings_digest, te
 from anomaly_clustering.features.canvas import by_size, reunited
 from anomaly_clustering.features.views import turn
 from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.loaders import of_images
 from anomaly_clustering.system.threads import in_order
 
 # Images that a thread of a processor embeds at a time: its memory is used again for the next ones.
@@ -112,14 +113,8 @@ class Embedder(nn.Module):
             advance: is told how many images were embedded, for a progress bar.
             stride: step from one row or column of patches that is kept to the next; 1 keeps all.
         """
-        images = DataLoader(
-            Subset(loader.dataset, chosen.tolist()),
-            batch_size=loader.batch_size,
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-        )
         bags = []
-        for batch in images:
+        for batch in of_images(loader, chosen):
             batch["image"] = batch["image"].to(self.backbone.mean.device)
             bags.append(self(batch)[:, ::stride, ::stride].flatten(1, 2))
             advance(len(batch["image"]))

@@ -19,7 +19,7 @@ from anomaly_clustering.mic.closing import Closing, early_first
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.distance_names import Distance
-from anomaly_clustering.mic.options import Options, References, Weights
+from anomaly_clustering.mic.options import NumReferences, Options, Weights
 from anomaly_clustering.mic.positions import first_copies, note_positions
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
@@ -108,7 +108,7 @@ class MIC(LightningModule):
         distance: Distance = "weighted_average",
         weights: Weights = "rarity",
         reduce: Reduce = "mean",
-        num_references: References | None = None,
+        num_references: NumReferences | None = None,
         normal_fraction: float = 1.0,
         normal_stride: int = 1,
         tau: float = 0.02,

@@ -26,7 +26,7 @@ CHOICES: dict[str, Any] = {
     "views": Views,
 }
 # How many images all are compared with: a number, as many as the size of the data set asks for, or all.
-References = int | Literal["auto", "all"]
+NumReferences = int | Literal["auto", "all"]
 # Whole numbers and the least of each. None, where it is allowed, is for what is not asked for.
 LEAST = {"kernel_size": 1, "num_references": 2, "normal_stride": 1, "top_k": 1, "resamples": 0, "seed": 0}
 OPTIONAL = ("kernel_size", "num_references", "top_k")
@@ -50,7 +50,7 @@ class Options:
     distance: Distance
     weights: Weights
     reduce: Reduce
-    num_references: References | None
+    num_references: NumReferences | None
     normal_fraction: float
     normal_stride: int
     tau: float

@@ -31,9 +31,10 @@ def note_positions(index: Int[Tensor, " b"], seen: set[int]) -> None:
 
 
 def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Which of this process's images are the first of their position: a distributed sampler repeats some to fill up.
+    """Which of this process's images are the first of their position: those without one of their own repeat another.
 
-    It repeats fewer images than there are processes.
+    A distributed sampler repeats fewer images than there are processes, to fill up; a run that goes on repeats one for
+    each process that has nothing left to do.
 
     Args:
         index: position of each image of this process in the data set [N].
@@ -50,7 +51,7 @@ def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """
     held = gather(index)
     positions, counts = torch.cat(held).unique(return_counts=True)
-    if int(counts.sum()) - len(counts) >= len(held):
+    if int(counts.sum()) - len(counts) > len(held):
         raise _two_images_have(int(positions[counts > 1][0]))
     rank = dist.get_rank() if dist.is_initialized() else 0
     earlier = torch.cat([*held[:rank], index.new_empty(0)])

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from anomaly_clustering.features.canvas import together
 from anomaly_clustering.features.embedder import Embedder
@@ -13,6 +13,7 @@ from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Advance, Progress
 from anomaly_clustering.mic.references import NORMAL_IMAGES, draw, number_asked
 from anomaly_clustering.mic.streaming import IMAGES, Stream
+from anomaly_clustering.system.loaders import of_images
 
 
 def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
@@ -109,12 +110,7 @@ def _pixels(
     loader: DataLoader[Any], chosen: Int[Tensor, " count"], advance: Advance
 ) -> Float[Tensor, "count channels height width"]:
     parts = []
-    for batch in DataLoader(
-        Subset(loader.dataset, chosen.tolist()),
-        batch_size=loader.batch_size,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-    ):
+    for batch in of_images(loader, chosen):
         parts.append(batch["image"])
         advance(len(batch["image"]))
     return together(parts)

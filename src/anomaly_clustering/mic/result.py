@@ -94,7 +94,8 @@ def gathered(own: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         everything = parts[0] if len(parts) == 1 else torch.cat(parts)
         return (everything if sorted_already else everything[order]).cpu().numpy()
 
-    return {name: rows(tensor) for name, tensor in own.items()}
+    # In one order on all processes, whichever way each came by its first rows.
+    return {name: rows(own[name]) for name in sorted(own)}
 
 
 def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_clusters: NumClusters) -> Grouping:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
-from anomaly_clustering.clustering.methods import distance_to_center
+from anomaly_clustering.clustering.methods import cluster_means, distance_to_center
 from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
 from anomaly_clustering.mic.recipe import Recipe, check_width
 from anomaly_clustering.mic.result import References
@@ -199,16 +199,15 @@ def nearest_clusters(
         ([5, 3], [0.5, 98.0], [0.83, 0.17], [False, True])
     """
     check_false_alarms(false_alarms)
-    numbers, inverse = np.unique(labels, return_inverse=True)
+    numbers, means = cluster_means(run.embeddings, labels)
     points = new.embeddings.astype(np.float64)
-    members = [np.flatnonzero(inverse == k) for k in range(len(numbers))]
-    to_means = cdist(points, np.stack([run.embeddings[of].mean(0, dtype=np.float64) for of in members]))
-    cluster, distances = to_means.argmin(1), to_means.min(1)
+    to_means = cdist(points, means)
+    cluster, distances = numbers[to_means.argmin(1)], to_means.min(1)
     nearest = np.empty(len(points), dtype=np.int64)
     for k in np.unique(cluster):
-        own = cluster == k
-        nearest[own] = members[k][most_like(points[own], run.embeddings[members[k]])]
+        own, members = cluster == k, np.flatnonzero(labels == k)
+        nearest[own] = members[most_like(points[own], run.embeddings[members])]
     if center is not None:
         run, new = (images._replace(embeddings=from_center(images.embeddings, center)) for images in (run, new))
     p = Ranking(run).p_values(new)
-    return Assignment(numbers[cluster], distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))
+    return Assignment(cluster, distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

@@ -7,7 +7,6 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
-from anomaly_clustering.data.batches import in_batches
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.closing import Early
 from anomaly_clustering.mic.module import MIC
@@ -16,6 +15,7 @@ from anomaly_clustering.mic.run import Run
 from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.row_settings import row_settings
 from anomaly_clustering.system.attached import attached_data
+from anomaly_clustering.system.loaders import in_batches
 from anomaly_clustering.system.results import keeping
 
 # Images of a shard, whose rows are written as one, by all processes of a run together.
@@ -33,7 +33,8 @@ class Shares(NamedTuple):
 
     Attributes:
         batches: positions of images in batches, those of each process.
-        repeated: whether a process reads a batch that is finished, because it has no other: a loop needs one.
+        repeated: whether a process reads an image that is finished, or another one's, because it has no other: a loop
+            needs one. Its row is dropped again, since the first process, or one of lower rank, has the image too.
         finished: how many images are finished already.
     """
 
@@ -95,7 +96,8 @@ class GoingOn(Early):
             return
         mic, data = _mic(pl_module), _data(trainer)
         run = _run(mic)
-        read = {i for batches in self.shares.batches for batch in batches for i in batch}
+        shares = zip(self.shares.batches, self.shares.repeated, strict=True)
+        read = {i for batches, repeated in shares if not repeated for batch in batches for i in batch}
         missing = torch.tensor([i not in read for i in range(len(data.records))])
         if trainer.is_global_zero and self.keeps:
             for part in self.finished.parts():
@@ -146,17 +148,17 @@ def share_out(batches: Sequence[Sequence[int]], done: Tensor, processes: int) ->
         processes: of the run.
 
     Returns:
-        At least a batch for each process; the last one, which may be small, where there is no other.
+        At least a batch for each process; an image of the last one where there is no other.
 
     Example:
-        >>> shares = share_out([[0, 1], [2, 3], [4]], torch.tensor([True, True, False, False, False]), 3)
+        >>> shares = share_out([[0, 1], [2, 3], [4, 5]], torch.tensor([True] * 2 + [False] * 4), 3)
         >>> shares.batches, shares.repeated, shares.finished
-        ([[[2, 3]], [[4]], [[4]]], [False, False, True], 2)
+        ([[[2, 3]], [[4, 5]], [[4]]], [False, False, True], 2)
     """
     left = [batch for batch in batches if not done[torch.tensor(batch)].all()]
     own = [left[process::processes] for process in range(processes)]
     repeated = [not share for share in own]
-    return Shares([share or [batches[-1]] for share in own], repeated, int(done.sum()))
+    return Shares([share or [batches[-1][:1]] for share in own], repeated, int(done.sum()))
 
 
 def _mic(module: LightningModule) -> MIC:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from anomaly_clustering.clustering.methods import cluster_means
 from anomaly_clustering.mic.network import EmbeddingNetwork, network_of
 from anomaly_clustering.runs.assign import Fitted
 from anomaly_clustering.runs.store import StoredRun
@@ -84,11 +85,9 @@ def cluster_network(run: StoredRun, fitted: Fitted, *, half: bool = False) -> Cl
     Raises:
         ValueError: the run compared images in a way that one image alone does not allow, or kept their aspect.
     """
-    numbers, inverse = np.unique(fitted.labels, return_inverse=True)
-    exact = fitted.embeddings.astype(np.float64)
-    means = np.stack([exact[inverse == k].mean(0) for k in range(len(numbers))]).astype(np.float32)
+    numbers, means = cluster_means(fitted.embeddings, fitted.labels)
     embedding = network_of(run.recipe, run.references, center=run.center, half=half)
-    return ClusterNetwork(embedding, torch.from_numpy(means), torch.from_numpy(numbers.astype(np.int64)))
+    return ClusterNetwork(embedding, torch.from_numpy(means).float(), torch.from_numpy(numbers.astype(np.int64)))
 
 
 def described(run: StoredRun, fitted: Fitted, names: Mapping[int, str]) -> dict[str, str]:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from anomaly_clustering.data.batches import of_batches
 from anomaly_clustering.data.datamodule import DefectDataModule, DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic.batch import known_of
@@ -26,6 +25,7 @@ from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.streaming import Stream
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.going_on import SHARD
+from anomaly_clustering.system.loaders import of_batches
 
 # Workers that may die of one shard before the run is given up: more than that, and it is the shard.
 FAILURES = 5

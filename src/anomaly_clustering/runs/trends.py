@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
+from anomaly_clustering.clustering.methods import cluster_means
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
 from anomaly_clustering.runs.periods import Periods
@@ -153,7 +154,7 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
         >>> [(course.name, course.total, course.change) for course in found.defects][1]
         ('dent', 32, Marked(first=3, last=3, within=0.5, elsewhere=0.1))
     """
-    kept, count, names = periods.images, len(periods.names), _told_apart(names)
+    kept, count, names = periods.images, len(periods.names), _names_apart(names)
     called = [_called(int(k), names) for k in seen.cluster]
     often = Counter(called[i] for i in kept if not seen.unknown[i])
     defects = sorted(sorted(set(called), key=_by_number), key=lambda name: -often[name])
@@ -233,10 +234,8 @@ def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     exact, own = seen.embeddings.astype(np.float64), ~seen.later & ~seen.unknown & (seen.cluster >= 0)
     if not own.any():
         return seen.cluster
-    numbers, inverse = np.unique(seen.cluster[own], return_inverse=True)
-    run = exact[own]
-    means = np.stack([run[inverse == k].mean(0) for k in range(len(numbers))])
-    distances = cdist(exact, means)
+    numbers, means = cluster_means(exact[own], seen.cluster[own])
+    distances, inverse = cdist(exact, means), np.searchsorted(numbers, seen.cluster[own])
     size = np.bincount(inverse)[inverse]
     # Without one of n images, their mean is n / (n - 1) times as far from it; what is alone has no others.
     place = np.flatnonzero(own), inverse
@@ -245,7 +244,7 @@ def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
     return np.where(np.isin(seen.cluster, numbers), numbers[distances.argmin(1)], seen.cluster)
 
 
-def _told_apart(names: Mapping[int, str]) -> dict[int, str]:
+def _names_apart(names: Mapping[int, str]) -> dict[int, str]:
     """The same names, of which those that other rows have get the number of the first cluster that has them."""
     first = {name: k for k, name in sorted(names.items(), reverse=True)}
     taken = {name for name in first if name.casefold() in RESERVED or UNNAMED.fullmatch(name)}

@@ -1,8 +1,10 @@
-"""A loader of images in; a loader of the batches that are asked for, each of the same images as ever, out."""
+"""A loader of images in; a loader of the batches, or of the images, that are asked for out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxtyping import Int
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 
@@ -43,3 +45,19 @@ def of_batches(
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
     )
+
+
+def of_images(loader: DataLoader[Any], images: Int[Tensor, " count"]) -> DataLoader[Any]:
+    """A loader that reads as another one does, and only these images, in this order.
+
+    Args:
+        loader: of a data set; one that was given batches, and tells no size of them, counts as one of single images.
+        images: positions in the data set.
+
+    Example:
+        >>> import torch
+        >>> loader = DataLoader([0.0, 0.1, 0.2, 0.3], batch_size=2)
+        >>> [batch.tolist() for batch in of_images(loader, torch.tensor([3, 0, 1]))]
+        [[0.3, 0.0], [0.1]]
+    """
+    return of_batches(loader, [some.tolist() for some in images.split(loader.batch_size or 1)])
