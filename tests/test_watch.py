@@ -20,8 +20,9 @@ from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, strangers
+from anomaly_clustering.runs.run_away import ChangingError
 from anomaly_clustering.runs.store import load_run
-from anomaly_clustering.runs.watched import ChangingError, Watcher
+from anomaly_clustering.runs.watched import Watcher
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
 OFTEN = ["--every", "0.02", "--false-alarms", "0.1"]

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.runs.assigned import what_to_know
-from anomaly_clustering.runs.journal import record_told
-from anomaly_clustering.runs.watched import ChangingError, Watcher, signature, watcher_of
+from anomaly_clustering.runs.run_away import ChangingError, RunAwayError
+from anomaly_clustering.runs.watched import Watcher, signature, watcher_of
 from anomaly_clustering.system.full_disk import FULL
 
 # Looks at a file that cannot be read and does not change, until it is named.
@@ -45,11 +45,11 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
     last = watcher.last()
     if options.on_unknown and last and last.row.get("unknown") is True and not last.told:
         # This command was ended after the image was assigned, and before the user's was told of it.
-        _tell(options, last.row, last.digest)
+        _tell(options, watcher, last.row, last.digest)
     unknown, overwritten = False, set[Path]()
     while True:
         for path in folder.settled():
-            row = _taken(watcher, folder, path, every=options.every)
+            row = _taken(options, watcher, folder, path)
             if watcher.apart is not None and path not in overwritten:
                 overwritten.add(path)
                 _say(
@@ -62,9 +62,9 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
             if row["unknown"]:
                 unknown = True
                 if options.on_unknown:
-                    _tell(options, row, watcher.digest)
+                    _tell(options, watcher, row, watcher.digest)
         is_last = options.once and not folder.waiting
-        _waiting(partial(watcher.tidy, now=is_last), options.every)
+        _waiting(options, partial(watcher.tidy, now=is_last))
         if is_last:
             return unknown
         time.sleep(options.every)
@@ -81,11 +81,18 @@ class _Folder:
         self.failed: dict[Path, int] = {}
         """How often a file could not be read since it last changed."""
         self.broken: set[Path] = set()
+        self.is_away = False
 
     def settled(self) -> Sequence[Path]:
         """Files that are as they were at the last look, and not done."""
+        if not self.folder.is_dir():
+            # A folder on a network may be away for a while.
+            if not self.is_away:
+                _say(f"{str(self.folder)!r} is away; waiting for it")
+            self.is_away = True
+            return []
+        self.is_away = False
         before, self.seen = self.seen, {}
-        # A folder on a network may be away for a while.
         with suppress(OSError):
             for path in image_files(self.folder):
                 with suppress(OSError):
@@ -102,8 +109,8 @@ class _Folder:
 
     @property
     def waiting(self) -> bool:
-        """Whether a file is still to be taken."""
-        return any(self._is_open(path) for path in self.seen)
+        """Whether a file is still to be taken, or may come into sight again."""
+        return self.is_away or any(self._is_open(path) for path in self.seen)
 
     def finish(self, path: Path) -> None:
         """A file was taken."""
@@ -122,10 +129,12 @@ class _Folder:
         return True
 
 
-def _taken(watcher: Watcher, folder: _Folder, path: Path, *, every: float) -> dict[str, Any] | None:
+def _taken(options: argparse.Namespace, watcher: Watcher, folder: _Folder, path: Path) -> dict[str, Any] | None:
     """The row of a file; None where there is none, or not yet."""
     try:
-        row = _waiting(lambda: watcher.take(path), every)
+        row = _waiting(options, lambda: watcher.take(path))
+    except RunAwayError:
+        raise
     except FileNotFoundError:
         folder.leave(path)
         return None
@@ -141,24 +150,25 @@ def _taken(watcher: Watcher, folder: _Folder, path: Path, *, every: float) -> di
     return row
 
 
-def _waiting(work: Callable[[], Done], every: float) -> Done:
-    """Do something as soon as the run is not in use, and the disk has room."""
+def _waiting(options: argparse.Namespace, work: Callable[[], Done]) -> Done:
+    """Do something as soon as the run is there and not in use, and the disk has room."""
     said = False
     while True:
         try:
             return work()
         except BlockingIOError:
-            time.sleep(min(every, 0.2))
+            time.sleep(min(options.every, 0.2))
         except Exception as error:
-            if getattr(error, "errno", None) not in FULL:
+            is_away = isinstance(error, RunAwayError)
+            if (is_away and options.once) or (not is_away and getattr(error, "errno", None) not in FULL):
                 raise
             if not said:
-                _say(f"{error}; waiting for room")
+                _say(f"{error}; waiting for {'it' if is_away else 'room'}")
             said = True
-            time.sleep(every)
+            time.sleep(options.every)
 
 
-def _tell(options: argparse.Namespace, row: Mapping[str, Any], content: str) -> None:
+def _tell(options: argparse.Namespace, watcher: Watcher, row: Mapping[str, Any], content: str) -> None:
     """Have the user's command called; whatever becomes of it, the work goes on."""
     words = [*options.on_unknown, str(row["path"])]
     line = json.dumps(dict(row), default=str)
@@ -178,8 +188,7 @@ def _tell(options: argparse.Namespace, row: Mapping[str, Any], content: str) -> 
         _say(f"{words[0]!r} took more than {MOST_SECONDS} seconds for {str(row['path'])!r} and was ended")
     except OSError as error:
         _say(f"{words[0]!r} was not run for {str(row['path'])!r}: {error}")
-    with suppress(OSError):
-        record_told(options.run, content)
+    _waiting(options, partial(watcher.note_told, content))
 
 
 def _say(sentence: str) -> None:

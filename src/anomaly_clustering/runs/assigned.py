@@ -38,7 +38,7 @@ from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_propos
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
-from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.locks import PATIENCE, working_on
 
 
 class Assigned(NamedTuple):
@@ -95,7 +95,7 @@ def assign_to_run(
     find_store(folder)
     check_false_alarms(false_alarms)
     # From what is read to what is written: two at once would each keep their own images alone.
-    with working_on(folder), KeptPictures(folder) as kept:
+    with working_on(folder, patience=PATIENCE), KeptPictures(folder) as kept:
         remove_leftovers(folder)
         run = load_run(folder, checkpoint=checkpoint)
         gone = _what_is_gone(run, kept)

@@ -196,7 +196,12 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     assert run.embeddings is not None
     stored = _stored(folder / LATER, run)
     journal, seen = read_journal(folder), {*run.digests, *stored.digests}
-    entries = [entry for entry in journal if entry.arrays and entry.digest not in seen]
+    came: dict[str, Entry] = {}
+    for entry in journal:
+        if entry.arrays and entry.digest not in seen:
+            # An earlier version could enter an image twice, on a disk that was nearly full.
+            came.setdefault(entry.digest, entry)
+    entries = list(came.values())
     paths = [*stored.paths, *(entry.path for entry in entries)]
     digests = [*stored.digests, *(entry.digest for entry in entries)]
     last, known, own = _last_seen(stored, journal, seen), {*seen, *digests}, set(zip(paths, digests, strict=True))

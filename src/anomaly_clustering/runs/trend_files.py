@@ -23,7 +23,7 @@ from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
 from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
-from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.locks import PATIENCE, working_on
 from anomaly_clustering.system.tables import write_csv
 
 COLUMNS = ("period", "defect", "images", "of", "share", "drift", "changed")
@@ -64,7 +64,7 @@ def trends_of_run(
         BlockingIOError: another process works on the run.
     """
     find_store(folder)
-    with working_on(folder):
+    with working_on(folder, patience=PATIENCE):
         remove_leftovers(folder)
         run = load_run(folder)
         seen, decisions, digests, kept = _seen(folder, run, labels)

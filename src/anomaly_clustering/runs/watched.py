@@ -22,13 +22,14 @@ from anomaly_clustering.runs.assignments import append_assignment, write_assignm
 from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
-from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record
+from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record, record_told
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.mark import write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.run_away import ChangingError, of_run
 from anomaly_clustering.runs.store import find_store, load_run
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers
 from anomaly_clustering.system.lines import mend
@@ -36,10 +37,6 @@ from anomaly_clustering.system.locks import watching, working_on
 
 # How much longer the table is left as it is than it takes to write it anew.
 REST = 20
-
-
-class ChangingError(OSError):
-    """A file has changed while it was read."""
 
 
 class _Seen(NamedTuple):
@@ -154,17 +151,20 @@ class Watcher:
             FileExistsError: it has the path of an image of the run, and is another one.
             UnreadableImageError: it is no image.
             OSError: it is gone, or the disk is full.
+            RunAwayError: the run is gone, or nothing may be written to it.
             BlockingIOError: another command works on the run.
             ValueError: the run was replaced.
         """
         self.apart = None
+        with of_run(self.folder):
+            self._check_same()
         before = signature(path)
         content = self.digest = digest(path)
         check_name(self._as_written(path), content, self.own)
         found = None if content in self.known.places else self._seen(path, content)
         if signature(path) != before:
             raise ChangingError(f"{str(path)!r} has changed while it was read")
-        with working_on(self.folder):
+        with of_run(self.folder), working_on(self.folder):
             self._refresh()
             if found is None and content not in self.known.places:
                 raise ChangingError("what is known has changed")
@@ -179,13 +179,14 @@ class Watcher:
 
         Raises:
             OSError: the disk is full.
+            RunAwayError: the run is gone, or nothing may be written to it.
             BlockingIOError: another command works on the run.
             ValueError: the run was replaced.
         """
         if not self.behind or not (now or time.monotonic() >= self.due):
             return
         begun = time.monotonic()
-        with working_on(self.folder):
+        with of_run(self.folder), working_on(self.folder):
             self._refresh()
             if self.behind:
                 self.known = self._read()
@@ -219,7 +220,7 @@ class Watcher:
         else:
             one, finding = found.image, bool(found.image.finding[0])
             arrays = {name: array for name in ARRAYS if (array := getattr(one, name)) is not None}
-            if found.picture is not None:
+            if found.picture is not None and content not in self.kept:
                 self.kept.keep(content, found.picture)
             not_in = [self.known.decisions.not_in.get(content, ())]
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
@@ -228,12 +229,32 @@ class Watcher:
         asked = Asked(path, content, same_as, finding if len(run.normal_top_scores) else None)
         (row,) = rows_of([asked], assigned, self.known.decisions)
         record(self.folder, path, content, row, finding, arrays, times_of([path], {}))
-        append_assignment(self.folder / ASSIGNED, row)
         if before is not None:
             self.known.before.extend(new.embeddings[new.finding])
             self.known.own[content] = path
         self._place(path, content)
+        try:
+            append_assignment(self.folder / ASSIGNED, row)
+        except OSError:
+            # The journal has it, so that it is in the table when that can be written anew.
+            self.behind = True
         return row
+
+    def note_told(self, content: str) -> None:
+        """Note that the user's command was told of an image.
+
+        Args:
+            content: SHA-256 of the image.
+
+        Raises:
+            OSError: the disk is full.
+            RunAwayError: the run is gone, or nothing may be written to it.
+            BlockingIOError: another command works on the run.
+            ValueError: the run was replaced.
+        """
+        with of_run(self.folder), working_on(self.folder):
+            self._check_same()
+            record_told(self.folder, content)
 
     def _as_written(self, path: Path) -> Path:
         return self.known.written.get(real_path(path), path)
@@ -255,14 +276,17 @@ class Watcher:
                 # Where a copy of it is left, it goes by that.
                 self.apart = named if len(_gone(places, before)) == len(places) else None
 
+    def _check_same(self) -> None:
+        if signature(self.folder / STORE) != self.store:
+            raise ValueError(f"the run in {str(self.folder)!r} was replaced: start the command again")
+
     def _files(self) -> tuple[object, ...]:
         paths = (self.folder / name for name in (LATER, DECISIONS))
         return tuple(signature(path) if path.exists() else None for path in paths)
 
     def _refresh(self) -> None:
         """Another command may have changed what is known."""
-        if signature(self.folder / STORE) != self.store:
-            raise ValueError(f"the run in {str(self.folder)!r} was replaced: start the command again")
+        self._check_same()
         if self._files() != self.known.files:
             self.known = self._read()
 

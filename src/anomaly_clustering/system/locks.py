@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,8 @@ CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # At a folder that others make and remove meanwhile, until it is given up.
 MOST_LOOKS = 1000
+# Seconds to wait for who works on a folder for moments, and between two looks.
+PATIENCE, BETWEEN_LOOKS = 10.0, 0.05
 # How the content of a lock begins.
 PROCESS = b"process "
 # Bytes of the name of a folder: file systems hold 255, and while it is written more stands around it.
@@ -241,7 +243,7 @@ def naming(folder: Path, hidden: Path) -> Iterator[None]:
 
 
 @contextmanager
-def working_on(folder: Path) -> Iterator[None]:
+def working_on(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Keep other processes from working on a folder, which need not be there yet, until the work on it has ended.
 
     The lock is a hidden file beside the folder, or in it where nothing can be written beside it. Within the work it can
@@ -249,6 +251,7 @@ def working_on(folder: Path) -> Iterator[None]:
 
     Args:
         folder: those above it are made where they are missing, and removed again if nothing was put there.
+        patience: seconds to wait for another process that works on it, such as a watcher, which does so for moments.
 
     Raises:
         BlockingIOError: another process works on it.
@@ -270,7 +273,16 @@ def working_on(folder: Path) -> Iterator[None]:
     if _working.get(place) == threading.get_ident():
         yield
         return
-    with _alone(folder, place, LOCK, "is in use by {}; let that end, or choose another folder"):
+    refusal, until = "is in use by {}; let that end, or choose another folder", time.monotonic() + patience
+    with ExitStack() as lock:
+        while True:
+            try:
+                lock.enter_context(_alone(folder, place, LOCK, refusal))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(BETWEEN_LOOKS)
         _working[place] = threading.get_ident()
         try:
             yield
