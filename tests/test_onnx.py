@@ -15,8 +15,9 @@ from anomaly_clustering.mic.network import network_of
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.residuals import signed_root
 from anomaly_clustering.mic.streaming import Stream
-from anomaly_clustering.runs.assign import nearest_clusters
-from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.runs.assign import Fitted, nearest_clusters
+from anomaly_clustering.runs.onnx_model import described
+from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.search.nearest import nearest_distances, nearest_of_all
 from anomaly_clustering.search.plain import plain_nearest, plain_nearest_of_all
 
@@ -139,9 +140,20 @@ def test_the_lines_of_the_docs_tell_the_clusters_of_pytorch(
     assert np.abs(together[1].min(1) - expected.distances).max() < 1e-3
     assert json.loads(found["facts"]["clusters"])[0].keys() == {"cluster", "name", "images"}  # type: ignore[index]
 
+    facts = found["facts"]
+    assert facts["bits"] == "8"  # type: ignore[index]
+    assert "shift" not in facts["input"]  # type: ignore[index]
+    deep = replace(run, recipe=replace(run.recipe, bits=12))
+    assert "12 count, so shift each value right by 4" in described(deep, fitted_to_run(deep), {})["input"]
+
     with pytest.raises(SystemExit):
         main(["export-onnx", "--run", "photos-clusters", "--out", "model.onnx"])
     assert "'model.onnx' exists; choose another name with --out" in capsys.readouterr().err
+
+
+def fitted_to_run(run: StoredRun) -> Fitted:
+    assert run.embeddings is not None
+    return Fitted(run.recipe, run.references, run.digests, run.embeddings, run.labels, run.top_scores)
 
 
 def _images(run):

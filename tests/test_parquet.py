@@ -30,6 +30,13 @@ def test_names_are_kept_as_far_as_they_are_text(tmp_path: Path) -> None:
     assert found == {"path": ["=1+1.png", "caf\\udce9.png", "a,b\n.png"], "cluster": [0, 1, 2], "score": [0.1] * 3}
 
 
+def test_the_folder_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    place = tmp_path / "caf\udce9"
+    place.mkdir()
+    write_parquet(place / "a.parquet", [{"cluster": 0}])
+    assert [file.name for file in place.iterdir()] == ["a.parquet"]
+
+
 def test_without_pyarrow_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anomaly_clustering.runs.parquet.find_spec", lambda name: None)
     write_parquet(tmp_path / "a.parquet", [{"cluster": 0}])

@@ -1,6 +1,7 @@
 """Two processes of each kind write to one folder: one of them succeeds, or both results are there, and none is lost."""
 
 import csv
+import errno
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,8 @@ from conftest import MakeImage
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.mark import read_mark, strangers
 from anomaly_clustering.system.files import whole_file, whole_folder
-from anomaly_clustering.system.locks import held, working_on
+from anomaly_clustering.system.lock_files import held
+from anomaly_clustering.system.locks import watching, working_on
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
 # Holds a folder until it is told to go on, as a command does that computes.
@@ -188,6 +191,40 @@ def test_what_has_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         write()
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.tex")] == [Path("run/thesis.tex")]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(("enter", "name"), [(working_on, ".lock"), (watching, ".watcher")])
+def test_a_user_who_may_write_in_the_folder_alone_and_one_who_may_beside_it_keep_each_other_out(
+    tmp_path: Path, enter: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with held(run / name), pytest.raises(BlockingIOError, match=r"'.*run' (is in use by|has a watcher)"), enter(run):
+        pass
+    with held(tmp_path / f".run{name}"), monkeypatch.context() as rights:
+        rights.setattr(os, "access", lambda path, mode: path != tmp_path)
+        with pytest.raises(BlockingIOError, match="process"), enter(run):
+            pass
+    with enter(run):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["run"]
+
+
+def test_the_lock_of_another_user_is_no_folder_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, opened = tmp_path / ".run.lock", os.open
+
+    def of_another(path: Any, flags: int, *mode: int) -> int:
+        if path == lock and flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, flags, *mode)
+
+    with held(lock):
+        monkeypatch.setattr(os, "open", of_another)
+        with pytest.raises(BlockingIOError, match="is in use by process"), working_on(tmp_path / "run"):
+            pass
+    lock.write_bytes(b"process 7 on another machine")
+    with pytest.raises(PermissionError, match="is the lock of another user"), working_on(tmp_path / "run"):
+        pass
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "link to itself", "folder"])

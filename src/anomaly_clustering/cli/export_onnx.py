@@ -36,7 +36,8 @@ def export_onnx(options: argparse.Namespace) -> None:
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         write_onnx(options.out, network, described(run, fitted, decisions.names))
-    side = run.recipe.image_size
+    side, bits = run.recipe.image_size, run.recipe.bits
     clusters = counted(len(network.numbers), "cluster")
-    print_plainly(console, f"{clusters}; images are squeezed into {side} x {side} pixels")
+    shifted = f", values of 16 bits shifted right by {bits - 8} before" if bits > 8 else ""
+    print_plainly(console, f"{clusters}; images are squeezed into {side} x {side} pixels{shifted}")
     print_plainly(console, f"The model is in {options.out}, {options.out.stat().st_size / 1e6:.0f} MB")

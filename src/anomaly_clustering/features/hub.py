@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 
 from anomaly_clustering.system.files import digest, whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.locks import held
+from anomaly_clustering.system.lock_files import held
 
 FILE = "model.safetensors"
 # Seconds to wait for an answer: of a machine without a network nobody wants to wait for longer.

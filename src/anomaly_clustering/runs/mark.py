@@ -17,7 +17,8 @@ from uuid import uuid4
 from anomaly_clustering.runs.file_names import MARK, PICTURES, WATCHED
 from anomaly_clustering.system.files import LEFTOVER, LONGEST_NAME, digest, is_leftover, unfinished, whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.locks import LOCK, LOCK_OF_WATCHER, is_lock
+from anomaly_clustering.system.lock_files import is_lock
+from anomaly_clustering.system.locks import LOCK, LOCK_OF_WATCHER
 from anomaly_clustering.system.results import about_to_place
 
 Kind = Literal["run", "training"]

@@ -32,6 +32,7 @@ PREPARED = (
     "images [B, 3, {side}, {side}]: red, green and blue from 0 to 1, float32, each image squeezed into {side} x {side} "
     "pixels by Pillow's bicubic resize; mean and std of the network are taken inside"
 )
+SHIFTED = "; of files of 16 bits {bits} count, so shift each value right by {shift} before anything else"
 # Of the operations of ONNX; onnxruntime knows it from 1.14 on.
 OPSET = 18
 
@@ -100,9 +101,10 @@ def described(run: StoredRun, fitted: Fitted, names: Mapping[int, str]) -> dict[
 
     Returns:
         `title`, `clusters` (number, name and how many images are known to be of it, in the order of `distances`),
-        `image_size`, `input`, and `outputs`.
+        `image_size`, `bits` (of a value in files of 16; 8 where there were none), `input`, and `outputs`.
     """
-    side = run.recipe.image_size
+    side, bits = run.recipe.image_size, run.recipe.bits
+    shifted = SHIFTED.format(bits=bits, shift=bits - 8) if bits > 8 else ""
     clusters = [
         {"cluster": int(number), "name": names.get(int(number), ""), "images": int(count)}
         for number, count in zip(*np.unique(fitted.labels, return_counts=True), strict=True)
@@ -111,7 +113,8 @@ def described(run: StoredRun, fitted: Fitted, names: Mapping[int, str]) -> dict[
         "title": run.title,
         "clusters": json.dumps(clusters),
         "image_size": str(side),
-        "input": PREPARED.format(side=side),
+        "bits": str(bits),
+        "input": PREPARED.format(side=side) + shifted,
         "outputs": json.dumps(OUTPUTS),
     }
 

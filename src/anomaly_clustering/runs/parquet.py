@@ -30,7 +30,9 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     from pyarrow.parquet import write_table
 
     table = {name: [_plain(row[name]) for row in rows] for name in in_order(rows[0])}
-    write_table(pyarrow.table(table), path)
+    # By its path pyarrow writes no file whose name is not Unicode.
+    with path.open("wb") as file:
+        write_table(pyarrow.table(table), file)
 
 
 def _plain(value: object) -> object:

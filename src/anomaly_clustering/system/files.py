@@ -13,7 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.locks import LOCK, held, is_lock, naming
+from anomaly_clustering.system.lock_files import held, is_lock
+from anomaly_clustering.system.locks import LOCK, naming
 from anomaly_clustering.system.results import about_to_place
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
