@@ -89,7 +89,7 @@ def test_neither_is_one_that_is_no_file_of_labels(open_report, tmp_path, text, m
 
 def unchanged_by(tab, file: Path, message: str) -> None:
     """Loading fails with the message, and the page is as it was, what it keeps for a reload too."""
-    seen = "[document.querySelector('main').innerHTML, {...localStorage}, document.getElementById('undo').disabled]"
+    seen = "[document.querySelector('main').innerHTML, {...localStorage}, document.getElementById('undo').ariaDisabled]"
     before = tab.evaluate(seen)
     tab.locator("#load").set_input_files(file)
     tab.get_by_text(f"{file.name} was not loaded: {message}").wait_for(timeout=5000)

@@ -19,6 +19,7 @@ export function compare(cluster, then) {
   const options = clusterOptions(cluster);
   if (!options.length) return;
   [left, merge] = [cluster, then];
+  dialog.dataset.cluster = cluster;
   chooser.replaceChildren(...options);
   chooser.value = siblingOf(cluster) ?? options[0].value;
   showBoth();

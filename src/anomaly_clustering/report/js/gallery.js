@@ -29,6 +29,7 @@ export const sectionOf = (cluster) => sections.get(cluster);
 export const isOpen = (section) => section.classList.contains("open");
 export const imagesOf = (section) => images.get(section);
 export const shownIn = (section) => (section.hidden ? [] : shown.get(section));
+export const sectionsInOrder = () => [...document.querySelectorAll("section[data-cluster]")];
 
 export function arrange(decision) {
   const labels = currentLabels(), clusters = new Set(clustersOf(labels));
@@ -45,7 +46,8 @@ export function arrange(decision) {
     const section = sections.get(cluster);
     // Clusters stay where the eye expects them until all are made anew.
     const before = decision.do === "split" ? sections.get(decision.cluster) : last;
-    if (isAnew || !section.isConnected) before.after(section);
+    // One that stands right is not moved, which would take the focus and what is being typed from it.
+    if ((isAnew && before.nextElementSibling !== section) || !section.isConnected) before.after(section);
     last = section;
     describe(section, labels, cluster);
     fill(section, members(labels, cluster));
@@ -157,6 +159,18 @@ export function bring(image) {
   if (at < 0) return null;
   bringRow(section.querySelector(".gallery"), at);
   return figureThere(image) ?? null;
+}
+
+// The image itself where it is shown, else the next one of its gallery, the one before, or one of another; or null.
+export function nearestShown(image) {
+  const order = sectionsInOrder(), own = sections.get(currentLabels().of[image]), at = order.indexOf(own);
+  const others = [...order.slice(at + 1), ...order.slice(0, at).reverse()];
+  return (own && nearestIn(own, image)) ?? others.flatMap(shownIn)[0] ?? null;
+}
+
+function nearestIn(section, image) {
+  const all = images.get(section), at = all.indexOf(image), seen = new Set(shownIn(section));
+  return [...all.slice(at), ...all.slice(0, at).reverse()].find((other) => seen.has(other));
 }
 
 // On paper all galleries are as long as a page.

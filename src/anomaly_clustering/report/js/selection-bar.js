@@ -2,9 +2,9 @@
 
 import { hasAlike } from "report/alike.js";
 import { clusterOptions } from "report/cluster-options.js";
-import { focusTile, lastFocusedImage } from "report/figures.js";
+import { lastFocusedImage } from "report/figures.js";
 import { isWanted } from "report/filter.js";
-import { bring } from "report/gallery.js";
+import { focusNear } from "report/focus.js";
 import { currentLabels } from "report/history.js";
 import { exclude, moveTo, toggleUnsure } from "report/image-decisions.js";
 import { selectedImages, unselect } from "report/selection.js";
@@ -33,8 +33,7 @@ export function offerTargets() {
 // The bar goes away with the focus in it.
 function leave() {
   unselect();
-  const image = lastFocusedImage(), figure = image === null ? null : bring(image);
-  if (figure) focusTile(figure);
+  focusNear(lastFocusedImage(), { preventScroll: true });
 }
 
 moveButton.addEventListener("click", () => {

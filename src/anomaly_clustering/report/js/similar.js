@@ -1,8 +1,8 @@
 // More like this one: the images of the whole run that are most like it, to look at and to select, wherever they are.
 
 import { alikeOf } from "report/alike.js";
-import { photoOf, tileOf } from "report/figures.js";
-import { bring } from "report/gallery.js";
+import { photoOf } from "report/figures.js";
+import { focusNear } from "report/focus.js";
 import { currentLabels } from "report/history.js";
 import { nameOf } from "report/image-names.js";
 import { isSelected, select } from "report/selection.js";
@@ -45,8 +45,7 @@ export function markSimilar() {
 function close() {
   shelf.hidden = true;
   // Back to where it was asked for.
-  const figure = bring(shown);
-  if (figure) tileOf(figure).focus();
+  focusNear(shown);
 }
 
 shelf.addEventListener("click", ({ target }) => {

@@ -15,6 +15,7 @@ import { leaveComparison } from "report/compare.js";
 import { drawCurves } from "report/curves.js";
 import { showCut } from "report/cut.js";
 import { showFilter } from "report/filter-bar.js";
+import { keepFocus, noteFocus } from "report/focus.js";
 import { arrange } from "report/gallery.js";
 import { currentDecisions, onChange } from "report/history.js";
 import { drawMap } from "report/map.js";
@@ -30,8 +31,8 @@ import { showUndo } from "report/undo.js";
 import { showViewAgain } from "report/view.js";
 
 const shows = [
-  ...[arrange, showNavigation, showFilter, offerTargets, offerNames, showProgress, showUndo, showCut, drawMap],
-  ...[drawSimilar, drawSummary, drawCounts, showSelectionBar, leaveComparison, showViewAgain],
+  ...[noteFocus, arrange, showNavigation, showFilter, offerTargets, offerNames, showProgress, showUndo, showCut, drawMap],
+  ...[drawSimilar, drawSummary, drawCounts, showSelectionBar, leaveComparison, showViewAgain, keepFocus],
 ];
 startTranslated();
 drawCurves();

@@ -1,6 +1,7 @@
 // Mouse and keys on single images: looking at them, walking through a gallery, selecting, marking as unsure.
 
 import { figureThere, imageOf, tileOf } from "report/figures.js";
+import { focusNear } from "report/focus.js";
 import { bring, isOpen, sectionOf, shownIn, toggleOpen } from "report/gallery.js";
 import { currentLabels } from "report/history.js";
 import { exclude, toggleUnsure } from "report/image-decisions.js";
@@ -44,7 +45,7 @@ main.addEventListener("keydown", (event) => {
     a: () => select(shownIn(figure.closest("section")), true),
     u: () => {
       toggleUnsure(isSelected(i) ? selectedImages() : [i]);
-      focusOn(i);
+      focusNear(i);
     },
     r: () => exclude(isSelected(i) ? selectedImages() : [i]),
     s: () => showSimilar(i),

@@ -6,8 +6,9 @@ import { takesLetters } from "report/typing.js";
 const undoButton = document.getElementById("undo"), redoButton = document.getElementById("redo");
 
 export function showUndo() {
-  undoButton.disabled = !canUndo();
-  redoButton.disabled = !canRedo();
+  // Without `disabled`, which would take the focus from the button.
+  undoButton.setAttribute("aria-disabled", String(!canUndo()));
+  redoButton.setAttribute("aria-disabled", String(!canRedo()));
 }
 
 undoButton.addEventListener("click", undo);

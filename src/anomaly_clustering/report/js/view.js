@@ -1,9 +1,10 @@
 // One image at a time, larger: the image beside its heat map, both under the same lens.
 
 import { hasAlike } from "report/alike.js";
-import { figureOf, frameOf, tileOf } from "report/figures.js";
+import { figureOf, frameOf } from "report/figures.js";
 import { scoreOf } from "report/filter.js";
-import { bring, imagesOf, sectionOf, shownIn } from "report/gallery.js";
+import { focusNear } from "report/focus.js";
+import { imagesOf, sectionOf, sectionsInOrder, shownIn } from "report/gallery.js";
 import { differs } from "report/heading.js";
 import { currentLabels } from "report/history.js";
 import { exclude, toggleUnsure } from "report/image-decisions.js";
@@ -84,12 +85,12 @@ function useOriginal() {
   file.src = link.href;
 }
 
-// In all galleries, in the order of the page.
-const shownInAll = () => [...document.querySelectorAll("section[data-cluster]")].flatMap(shownIn);
-
+// In the order of the page, from where the image stands that is seen, though a filter or a strip may hide it there.
 function walk(step) {
-  const order = shownInAll();
-  if (!order.length) return;  // A filter may leave none.
+  const order = sectionsInOrder().flatMap((section) => {
+    const seen = new Set(shownIn(section)).add(imageShown);
+    return imagesOf(section).filter((image) => seen.has(image));
+  });
   show(order[(order.indexOf(imageShown) + step + order.length) % order.length]);
 }
 
@@ -147,10 +148,6 @@ for (const pane of panes) {
 }
 view.addEventListener("close", () => {
   zoom(1);
-  // An image that the filter has hidden meanwhile leaves the focus to another one of its gallery, or of any.
-  const inGallery = shownIn(sectionOf(currentLabels().of[imageShown]));
-  const image = inGallery.includes(imageShown) ? imageShown : [...inGallery, ...shownInAll()][0];
-  const figure = leaves || image === undefined ? null : bring(image);
+  if (!leaves) focusNear(imageShown);
   leaves = false;
-  if (figure) tileOf(figure).focus();
 });
