@@ -1,7 +1,7 @@
 """The focus in a browser: whoever works by keys goes on where they were, whatever is hidden, moved or drawn anew."""
 
 import pytest
-from labelling_page import ask, galleries, merge, name, section, tile
+from labelling_page import ask, galleries, merge, name, progress, section, tile
 from planted import planted
 
 from anomaly_clustering.report.likeness import most_alike
@@ -114,3 +114,37 @@ def test_what_a_filter_hides_leaves_the_focus_to_what_it_shows(open_report):
     assert focused(tab).startswith("image ")
     merge(tab, 2, into=0)
     assert focused(tab) == "begin"
+
+
+def test_in_a_field_in_which_nothing_was_typed_since_undo_is_that_of_decisions(open_report):
+    tab = open_report(planted())
+    fields = "[...document.querySelectorAll('.naming')].map(field => field.value)"
+    tab.keyboard.press("n")
+    for text in ("dent", "flip"):
+        tab.keyboard.type(text)
+        tab.keyboard.press("Enter")
+    for keys, expected in (("z", ["dent", "", ""]), ("z", ["", "", ""]), ("y", ["dent", "", ""])):
+        tab.keyboard.press(f"Control+{keys}")
+        assert tab.evaluate(fields) == expected
+        assert focused(tab) == "name of 2"
+    tab.keyboard.press("Tab")
+    assert progress(tab).startswith("1 of 7 images labelled · 1 decision made")
+    # The field that has the focus tells its own name as well, but typing in it undoes itself.
+    section(tab, 3).locator(".naming").focus()
+    tab.keyboard.press("Control+z")
+    assert tab.evaluate(fields) == ["", "", ""]
+    tab.keyboard.type("hole")
+    tab.keyboard.press("Control+y")
+    assert tab.evaluate(fields) == ["hole", "", ""]
+    tab.keyboard.press("Control+z")
+    assert tab.evaluate(fields) == ["", "", ""]
+    assert progress(tab).startswith("0 of 7 images labelled · 0 decisions made")
+    merge(tab, 3, into=0)
+    tab.keyboard.press("Control+z")
+    assert galleries(tab) == {3: {6}, 0: {1, 4}, 2: {0, 2, 3, 5}}
+    tab.locator("#k-number").fill("6")
+    tab.keyboard.press("Enter")
+    assert len(galleries(tab)) == 6
+    tab.keyboard.press("Control+z")
+    tab.keyboard.press("Tab")
+    assert len(galleries(tab)) == 3

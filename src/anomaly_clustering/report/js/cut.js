@@ -24,7 +24,7 @@ function currentK() {
 }
 
 function preview(k) {
-  slider.value = field.value = k;
+  slider.value = field.value = field.defaultValue = k;
   markOnCurves(k);
   drawDendrogram(k);
 }

@@ -6,6 +6,7 @@ import { drawMeanHeat } from "report/mean-heat.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
 import { hasParts } from "report/tree.js";
+import { isTypedIn } from "report/typing.js";
 import { titleOf } from "report/words.js";
 
 export function describe(section, labels, cluster) {
@@ -15,7 +16,10 @@ export function describe(section, labels, cluster) {
   section.querySelector(".size").textContent = t("images", { n: images.length });
   section.querySelector(".swatch").style.setProperty("--hue", hueOf(cluster));
   const naming = section.querySelector(".naming");
-  if (naming !== document.activeElement) naming.value = labels.names.get(cluster) ?? "";
+  const name = labels.names.get(cluster) ?? "";
+  // What is being typed stays.
+  if (naming !== document.activeElement || !isTypedIn(naming)) naming.value = name;
+  naming.defaultValue = name;
   naming.setAttribute("aria-label", t("name_of", { title }));
   section.querySelector("[data-do='split']").disabled = !hasParts(images);
   describeClasses(section, cluster, images);

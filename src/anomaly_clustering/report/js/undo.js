@@ -1,7 +1,7 @@
 // Undo and redo, by button and by key.
 
 import { canRedo, canUndo, redo, undo } from "report/history.js";
-import { takesLetters } from "report/typing.js";
+import { isTypedIn, takesLetters } from "report/typing.js";
 
 const undoButton = document.getElementById("undo"), redoButton = document.getElementById("redo");
 
@@ -14,8 +14,8 @@ export function showUndo() {
 undoButton.addEventListener("click", undo);
 redoButton.addEventListener("click", redo);
 document.addEventListener("keydown", (event) => {
-  // Where text is typed, these keys undo the typing.
-  if (!(event.ctrlKey || event.metaKey) || takesLetters(event.target)) return;
+  // Where text is being typed, these keys undo the typing.
+  if (!(event.ctrlKey || event.metaKey) || (takesLetters(event.target) && isTypedIn(event.target))) return;
   const key = event.key.toLowerCase();
   if (key !== "z" && key !== "y") return;
   event.preventDefault();
