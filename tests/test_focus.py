@@ -148,3 +148,17 @@ def test_in_a_field_in_which_nothing_was_typed_since_undo_is_that_of_decisions(o
     tab.keyboard.press("Control+z")
     tab.keyboard.press("Tab")
     assert len(galleries(tab)) == 3
+
+
+def test_links_lead_the_focus_to_what_they_unfold_and_tell_what_is_in_sight_after_a_decision_too(open_report):
+    tab = open_report(planted())
+    for link in ("Map", "Summary"):
+        tab.get_by_role("link", name=link).press("Enter")
+        tab.wait_for_timeout(200)  # A jump of the browser's own would come with the next frame.
+        assert tab.evaluate("document.activeElement.matches('summary')")
+        assert focused(tab) == {"Map": "fold-map", "Summary": "summary"}[link]
+    name(tab, 2, "scratch")
+    section(tab, 2).evaluate("section => window.scrollTo(0, section.offsetTop - innerHeight / 4 + 20)")
+    tab.wait_for_selector("nav [data-cluster='2'][aria-current='true']")
+    tab.locator("#undo").click()
+    assert tab.locator("nav [aria-current='true']").evaluate_all("links => links.map(a => a.dataset.cluster)") == ["2"]

@@ -11,10 +11,12 @@ for (const fold of document.querySelectorAll("details.fold")) {
   });
 }
 
-document.addEventListener("click", ({ target }) => {
-  const link = target.closest("a[data-fold]");
-  if (!link) return;
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-fold]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();  // The browser's own jump would take the focus away again.
   const fold = document.querySelector(link.hash);
   fold.open = true;
+  fold.scrollIntoView();
   fold.querySelector("summary").focus({ preventScroll: true });
 });

@@ -6,6 +6,7 @@ import { t } from "report/texts.js";
 import { shortTitleOf, titleOf } from "report/words.js";
 
 const list = document.querySelector("nav ul");
+const sighted = new Set();
 
 export function showNavigation() {
   const labels = currentLabels(), clusters = clustersOf(labels);
@@ -15,6 +16,7 @@ export function showNavigation() {
     const item = document.createElement("li"), link = document.createElement("a"), title = document.createElement("b");
     link.href = `#cluster-${cluster}`;
     link.dataset.cluster = cluster;
+    link.setAttribute("aria-current", String([...sighted].some((section) => section.id === link.hash.slice(1))));
     link.setAttribute("aria-label", `${titleOf(labels, cluster)}, ${t("images", { n: sizes[k] })}`);
     link.style.setProperty("--share", (sizes[k] / largest).toFixed(3));
     link.classList.toggle("named", labels.names.has(cluster));
@@ -28,6 +30,8 @@ export function showNavigation() {
 // A section is in sight when it lies across a line at a quarter of the window's height.
 const inSight = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) sighted.add(target);
+    else sighted.delete(target);
     const link = list.querySelector(`a[href="#${target.id}"]`);
     if (!link) continue;
     link.setAttribute("aria-current", String(isIntersecting));
