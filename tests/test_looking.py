@@ -86,3 +86,34 @@ def test_axe_finds_nothing_to_object_to(open_report, scheme, width):
     tab.wait_for_selector("dialog[open]")
     assert axe.Axe().run(tab).response["violations"] == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_on_paper_colours_are_those_of_light(open_report):
+    tab = open_report(planted())
+    colours = "names => names.map(name => getComputedStyle(document.body).getPropertyValue(`--${name}`))"
+    found = {}
+    for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "light"), ("print", "dark")):
+        tab.emulate_media(media=media, color_scheme=scheme)
+        found[media, scheme] = tab.evaluate(colours, ["accent", "warn", "warn-ground", "tint"])
+    assert found["print", "dark"] == found["print", "light"] == found["screen", "light"] != found["screen", "dark"]
+
+
+def test_long_words_and_a_narrow_window_cut_nothing_off(open_report):
+    tab = open_report(planted(sound=np.array([True] * 7)))
+    name(tab, 2, "W" * 1000)
+    wider = "element => element.scrollWidth > element.clientWidth"
+    for width in (1280, 360):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert not tab.locator("html").evaluate(wider)
+        assert not tab.locator(".top .summary").evaluate(wider)
+        tile(tab, 2).press("Enter")
+        assert not tab.locator("#view").evaluate(wider)
+        tab.keyboard.press("Escape")
+        section(tab, 0).locator("[data-do='merge']").press("Enter")
+        assert not tab.locator("#compare").evaluate(wider)
+        tab.keyboard.press("Escape")
+        tab.locator("[data-do='merge']").last.press("Enter")
+        assert not tab.locator("#compare").evaluate(wider)
+        tab.locator("#merge").click()
+        assert not tab.locator("#said").evaluate(wider)
+        tab.locator("#undo").click()
