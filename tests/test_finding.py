@@ -1,6 +1,7 @@
 """Working on many images in a browser: the first screen, searching, filtering, more like this one, a summary, paper."""
 
 import re
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -181,3 +182,10 @@ def test_on_paper_the_summary_comes_first_and_then_a_page_for_each_cluster(open_
         assert len(re.findall(rb"/Type\s*/Page\b(?!s)", tab.pdf(format=paper))) == 3
     assert section(tab, 0).locator(".more").text_content() == "and 40 more"
     assert tab.evaluate("document.getElementById('summary').open") is False
+
+
+def test_names_are_found_however_their_accents_are_written(open_report):
+    tab = open_report(planted(names=[unicodedata.normalize("NFD", f"Prüfung/{i}.png") for i in range(7)]))
+    for form in ("NFC", "NFD"):
+        ask(tab, "text", unicodedata.normalize(form, "PRÜFUNG/3"))
+        assert shown(tab) == {3}

@@ -22,10 +22,10 @@ def test_labels_go_on_from_their_json_and_not_from_that_of_another_run(open_repo
     tab.locator("#load").set_input_files(file)
     tab.get_by_text("Labels loaded").wait_for()
     assert section(tab, 0).locator(".title").text_content() == "dent"
-    other = tmp_path / "other.json"
+    other = tmp_path / "other.JSON"
     other.write_text(json.dumps(json.loads(file.read_text()) | {"run": "another"}))
     tab.locator("#load").set_input_files(other)
-    tab.get_by_text("other.json was not loaded: it belongs to another run").wait_for()
+    tab.get_by_text("other.JSON was not loaded: it belongs to another run").wait_for()
     assert section(tab, 0).locator(".title").text_content() == "dent"
 
 

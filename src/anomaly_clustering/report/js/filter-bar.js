@@ -1,7 +1,7 @@
 // The fields that search and filter: what is chosen in them decides which images are shown, and in which order.
 
 import { clusterOptions } from "report/cluster-options.js";
-import { isFiltered, scoreOf, wanted } from "report/filter.js";
+import { isFiltered, plainOf, scoreOf, wanted } from "report/filter.js";
 import { showAll, sortAll } from "report/gallery.js";
 import { offerColumns, valuesAsked } from "report/metadata-filter.js";
 import { run } from "report/run.js";
@@ -48,7 +48,7 @@ function numberIn(name) {
 }
 
 function ask() {
-  wanted.text = field("text").value.trim().toLowerCase();
+  wanted.text = plainOf(field("text").value.trim());
   for (const name of ["cluster", "names", "unsure"]) wanted[name] = field(name).value;
   wanted.least = numberIn("least");
   wanted.most = numberIn("most");

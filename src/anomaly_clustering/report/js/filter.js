@@ -5,7 +5,10 @@ import { valueOf } from "report/metadata.js";
 import { run } from "report/run.js";
 import { byDistance } from "report/typical.js";
 
-const lowerNames = run.paths.map((_, i) => nameOf(i).toLowerCase());
+// What is searched in and for: in small letters, each with its accent in one, which some file systems write as two.
+export const plainOf = (text) => text.normalize("NFC").toLowerCase();
+
+const plainNames = run.paths.map((_, i) => plainOf(nameOf(i)));
 
 // Empty texts, and scores of null, ask for nothing. `values` are those of a column of the metadata; null for all.
 export const wanted = {
@@ -27,7 +30,7 @@ export function isWanted(i, labels) {
   if (wanted.least !== null && (score === null || score < wanted.least)) return false;
   if (wanted.most !== null && (score === null || score > wanted.most)) return false;
   if (wanted.values && !wanted.values.has(valueOf(wanted.column, i))) return false;
-  return wanted.text === "" || lowerNames[i].includes(wanted.text);
+  return wanted.text === "" || plainNames[i].includes(wanted.text);
 }
 
 // All images in each order, once it was asked for; numbers in names count as numbers.
@@ -41,7 +44,7 @@ function orderBy(sort) {
   if (orders.has(sort)) return orders.get(sort);
   const images = Uint32Array.from(run.paths.keys()), ranks = new Uint32Array(images.length);
   if (sort === "name") {
-    const keys = lowerNames.map((name) => name.replace(/\d+/g, (digits) => digits.padStart(12, "0")));
+    const keys = plainNames.map((name) => name.replace(/\d+/g, (digits) => digits.padStart(12, "0")));
     images.sort((a, b) => (keys[a] < keys[b] ? -1 : Number(keys[a] > keys[b])) || a - b);
   } else images.sort(sorted[sort]);
   images.forEach((image, rank) => { ranks[image] = rank; });

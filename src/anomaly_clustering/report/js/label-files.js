@@ -36,7 +36,7 @@ async function utf8Of(file) {
 async function load(file) {
   try {
     const text = await utf8Of(file);
-    takeOver(file.name.endsWith(".json") ? decisionsOfJson(text) : [decisionOf(rowsOf(text))]);
+    takeOver(/\.json$/i.test(file.name) ? decisionsOfJson(text) : [decisionOf(rowsOf(text))]);
   } catch (error) {
     say(t("not_loaded", { file: file.name, why: error.message }));
   }

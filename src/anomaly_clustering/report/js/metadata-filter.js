@@ -1,5 +1,6 @@
 // The fields that choose images by what is known of them: a column, and a value of it, or a part of some values.
 
+import { plainOf } from "report/filter.js";
 import { columns, valuesOf } from "report/metadata.js";
 import { t } from "report/texts.js";
 
@@ -25,8 +26,8 @@ function offerValues() {
 export function valuesAsked() {
   const text = columns.length ? field.value.trim() : "";
   if (!text) return { column: null, values: null };
-  const all = valuesOf(chosen()), lower = text.toLowerCase();
-  const values = all.includes(text) ? [text] : all.filter((value) => value.toLowerCase().includes(lower));
+  const all = valuesOf(chosen()), plain = plainOf(text);
+  const values = all.includes(text) ? [text] : all.filter((value) => plainOf(value).includes(plain));
   return { column: chosen(), values: new Set(values) };
 }
 
