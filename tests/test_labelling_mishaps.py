@@ -186,3 +186,19 @@ def test_an_emptied_number_of_clusters_is_none(open_report):
     field.fill("2")
     field.press("Tab")
     assert len(galleries(tab)) == 2
+
+
+def test_a_browser_that_keeps_nothing_is_told_of_on_opening_and_as_long_as_that_is_so(open_report):
+    tab = open_report(planted())
+    line = tab.get_by_text("This browser keeps nothing: save labels.csv before you close the page.", exact=True)
+    tab.evaluate("() => { Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }; }")
+    name(tab, 0, "dent")
+    assert line.is_visible()
+    tab.reload()
+    assert not line.is_visible()
+    tab.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new DOMException(''); } })")
+    tab.reload()
+    assert line.is_visible()
+    name(tab, 0, "dent")
+    assert titles(tab) == {"dent", "Cluster 2", "Cluster 3"}
+    assert line.is_visible()

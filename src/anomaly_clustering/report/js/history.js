@@ -5,6 +5,7 @@ import { areSame, labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
+import { tellKept } from "report/unkept.js";
 
 // What the page itself brings along does not mix with what the browser keeps of the page without it.
 const PLAIN_STORE = `anomaly-clustering ${run.key}`;
@@ -188,7 +189,9 @@ function changed(said, decision, { keep = true } = {}) {
   let kept = "";
   try {
     if (keep) store();
+    tellKept(true);
   } catch {
+    tellKept(false);
     kept = ` ${t("keeps_nothing")}`;
   }
   say(said + kept);
