@@ -148,6 +148,26 @@ def test_a_watched_folder_that_is_away_is_waited_for(
     assert said.err.count("'in' is away; waiting for it") == 1
 
 
+def test_a_folder_that_may_not_be_read_is_told_once(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    make_image(Path("in/closed/b.png"), 1, seed=31)
+    scan = os.scandir
+
+    def closed(path: Any) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    main([*WATCH, "--once"])
+    said = capsys.readouterr()
+    assert said.out.count("in/a.png") == 1
+    assert "b.png" not in said.out
+    assert said.err.count("'in/closed' is passed over as long as it may not be read") == 1
+
+
 def test_who_works_on_a_folder_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     taken, moment = threading.Event(), 0.3
 

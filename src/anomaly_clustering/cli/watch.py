@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from anomaly_clustering.data.opening import UnreadableImageError
-from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError
+from anomaly_clustering.data.walk import NOT_TO_BE_READ, look
 from anomaly_clustering.runs.assigned import what_to_know
 from anomaly_clustering.runs.run_away import ChangingError, RunAwayError
 from anomaly_clustering.runs.watched import Watcher, signature, watcher_of
@@ -82,6 +82,8 @@ class _Folder:
         """How often a file could not be read since it last changed."""
         self.broken: set[Path] = set()
         self.is_away = False
+        self.closed: set[Path] = set()
+        """Folders in it that may not be read."""
 
     def settled(self) -> Sequence[Path]:
         """Files that are as they were at the last look, and not done."""
@@ -94,15 +96,24 @@ class _Folder:
         self.is_away = False
         before, self.seen = self.seen, {}
         with suppress(OSError):
-            for path in image_files(self.folder):
+            found = look(self.folder)
+            self._tell_of(found.left_out)
+            for path in found.files:
                 with suppress(OSError):
-                    self.seen[path] = signature(path)
+                    if path.suffix.lower() in EXTENSIONS:
+                        self.seen[path] = signature(path)
         changed = [path for path, now in self.seen.items() if before.get(path) != now]
         for path in changed:
             self.failed.pop(path, None)
             self.broken.discard(path)
         self.done = {path: found for path, found in self.done.items() if path in self.seen}
         return [path for path in self.seen if path not in changed and self._is_open(path)]
+
+    def _tell_of(self, left_out: Mapping[Path, str]) -> None:
+        closed = {folder for folder, why in left_out.items() if why == NOT_TO_BE_READ}
+        for folder in sorted(closed - self.closed):
+            _say(f"{str(folder)!r} is passed over as long as it may not be read")
+        self.closed = closed
 
     def _is_open(self, path: Path) -> bool:
         return self.done.get(path) != self.seen[path] and path not in self.broken

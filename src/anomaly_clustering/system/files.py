@@ -101,8 +101,14 @@ def _begun(place: Path, name: str, lock: ExitStack) -> Path:
     while True:
         folder = place / f".{name}.{uuid4().hex}{UNFINISHED}"
         # Before it is locked another process may take it for a leftover, and removes it.
-        with naming(place, folder):
-            state = lock.enter_context(held(folder / LOCK))
+        try:
+            with naming(place, folder):
+                state = lock.enter_context(held(folder / LOCK))
+        except OSError:
+            # On a full disk the folder may be made, and its lock not.
+            with suppress(OSError):
+                folder.rmdir()
+            raise
         if state != "busy":
             return folder
 
