@@ -1,5 +1,6 @@
 // Decisions from a file, or kept by the browser, in; the same, each with its own fields alone, or what is wrong, out.
 
+import { numNamed } from "report/kept-decisions.js";
 import { UNKNOWN, follow, labelsOfTheRun } from "report/labels.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
@@ -13,7 +14,8 @@ const isWhole = (value, least, most) => Number.isInteger(value) && value >= leas
 const isNumber = (value) => isWhole(value, UNKNOWN, LARGEST);
 // Which later images are unlike those of the run, if any, may change when more come.
 const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, LARGEST) && (labels.of.includes(value) || run.groups.includes(value)));
-const isImage = (value) => isWhole(value, 0, run.paths.length - 1);
+// On this page, or told by a decision that was made on another one.
+const isImage = (value) => isWhole(value, 0, numNamed() - 1);
 const isSet = (value, isRight) => Array.isArray(value) && new Set(value).size === value.length && value.every(isRight);
 const isImages = (value) => isSet(value, isImage) && value.length > 0;
 const isName = (value) => typeof value === "string" && value.length <= LONGEST_NAME;
@@ -34,7 +36,7 @@ const FIELDS = {
   take: {
     // Images that came later are not listed in an earlier file.
     clusters: (value) => (
-      Array.isArray(value) && isWhole(value.length, numLeaves, run.paths.length) &&
+      Array.isArray(value) && isWhole(value.length, numLeaves, numNamed()) &&
       value.every((cluster, i) => isNumber(cluster) || (cluster === null && i >= numLeaves))
     ),
     names: (value) => isMap(value, isNumber, (name) => isName(name) && name !== ""),

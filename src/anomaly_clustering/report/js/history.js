@@ -1,6 +1,7 @@
 // Decisions as they are made: kept over a reload, undone and made again. The labels follow from them anew each time.
 
 import { checkedDecision, checkedDecisions, rightOnes } from "report/checked-decisions.js";
+import { fromKept, numElsewhere, readKept, toKeep } from "report/kept-decisions.js";
 import { areSame, labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
 import { run } from "report/run.js";
@@ -112,7 +113,9 @@ function followed() {
   }
   if (kept === null || kept === stored) return false;
   try {
-    decisions = checkedDecisions(JSON.parse(kept));
+    const { list, hasNumbers } = readKept(JSON.parse(kept));
+    decisions = checkedDecisions(list);
+    if (hasNumbers) setAside(kept, t("by_number"));
   } catch {
     isBehind = true;
     return false;
@@ -127,12 +130,14 @@ function remembered() {
     kept = localStorage.getItem(STORE);
     stored = kept;
     if (kept !== null) {
-      const right = rightOnes(JSON.parse(kept));
-      if (right.error) setAside(kept, right.error);
+      const { list, hasNumbers } = readKept(JSON.parse(kept)), right = rightOnes(list), n = numElsewhere();
+      if (right.error) setAside(kept, right.error.message);
+      else if (hasNumbers) setAside(kept, t("by_number"));
+      else if (n) say(t("elsewhere", { n }));
       if (right.decisions.length || !right.error) return right.decisions;
     }
   } catch (error) {
-    if (kept !== null) setAside(kept, error);
+    if (kept !== null) setAside(kept, error.message);
   }
   return given();
 }
@@ -140,7 +145,7 @@ function remembered() {
 function rememberedReplaced() {
   try {
     return JSON.parse(localStorage.getItem(REPLACED) ?? "[]").map(({ decisions: before, length }) => (
-      { decisions: checkedDecisions(before), length: Number(length) }
+      { decisions: checkedDecisions(readKept(before).list), length: Number(length) }
     ));
   } catch {
     return [];
@@ -150,7 +155,7 @@ function rememberedReplaced() {
 // What labels in the page a person cannot mend here: the page opens without them, and says why.
 function given() {
   try {
-    return run.given ? checkedDecisions(run.given.decisions) : [];
+    return run.given ? checkedDecisions(fromKept(run.given.decisions)) : [];
   } catch (error) {
     say(t("given_wrong", { why: error.message }));
     return [];
@@ -162,7 +167,7 @@ function replacedByGiven() {
   if (!run.given) return [];
   try {
     const last = localStorage.getItem(localStorage.getItem(LAST) ?? PLAIN_STORE);
-    const before = checkedDecisions(JSON.parse(last ?? "[]"));
+    const before = checkedDecisions(readKept(JSON.parse(last ?? "[]")).list);
     if (!before.length) return [];
     if (!areSame(labelsAfter(before), labelsAfter(decisions))) say(t("given_over"));
     return [{ decisions: before, length: decisions.length }];
@@ -172,14 +177,14 @@ function replacedByGiven() {
 }
 
 // The next decision would take its place. What was set aside before stays as well.
-function setAside(kept, error) {
+function setAside(kept, why) {
   try {
     let place = `${STORE} set aside`;
     for (let n = 2; ![null, kept].includes(localStorage.getItem(place)); n += 1) place = `${STORE} set aside ${n}`;
     localStorage.setItem(place, kept);
-    say(t("set_aside", { why: error.message }));
+    say(t("set_aside", { why }));
   } catch {
-    say(t("set_aside_in_vain", { why: error.message }));
+    say(t("set_aside_in_vain", { why }));
   }
 }
 
@@ -199,8 +204,9 @@ function changed(said, decision, { keep = true } = {}) {
 
 // Only what is kept counts as read: else what was kept before would be taken for another window's.
 function store() {
-  const text = JSON.stringify(decisions);
-  if (replaced.length) localStorage.setItem(REPLACED, JSON.stringify(replaced));
+  const text = JSON.stringify(toKeep(decisions));
+  const before = replaced.map((one) => ({ ...one, decisions: toKeep(one.decisions) }));
+  if (before.length) localStorage.setItem(REPLACED, JSON.stringify(before));
   else localStorage.removeItem(REPLACED);
   localStorage.setItem(STORE, text);
   stored = text;

@@ -2,6 +2,7 @@
 
 import { saveFile } from "report/download.js";
 import { currentLabels, takeOver } from "report/history.js";
+import { fromKept } from "report/kept-decisions.js";
 import { decisionOf, tableOf } from "report/label-table.js";
 import { progressOf } from "report/labels.js";
 import { say } from "report/message.js";
@@ -21,7 +22,13 @@ function save() {
 function decisionsOfJson(text) {
   const content = JSON.parse(text);
   if (content?.run !== run.key) throw new Error(t("another_run", { title: String(content?.title).slice(0, 100) }));
-  return content.decisions;
+  return fromKept(content.decisions, (image) => imageAt(content.images?.[image]?.path));
+}
+
+// By its path, since the page that saved the file may have had other images.
+function imageAt(path) {
+  const image = run.paths.indexOf(path);
+  return image < 0 ? null : image;
 }
 
 // Letters of another encoding would be replaced in silence.

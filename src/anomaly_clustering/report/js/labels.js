@@ -7,6 +7,9 @@ import { cutTree, leafPlaces, leavesBelow, partsOf } from "report/tree.js";
 export const UNKNOWN = -1;  // The group of later images that are unlike those of the run.
 const FOLLOWS = -2;  // A later image stays with the image of the run that it is most like, until it is moved itself.
 
+// An image that is not on this page is in no cluster until a decision puts it into one, whose number is taken then.
+const isHere = (i) => i < run.paths.length;
+
 const DECISIONS = {
   name(labels, { cluster, name }) {
     labels.kept.add(cluster);
@@ -34,6 +37,7 @@ const DECISIONS = {
   exclude(labels, { images }) {
     const goTo = images.map((i) => {
       const cluster = clusterOf(labels, i);
+      if (cluster === undefined) return undefined;
       if (!labels.notIn.has(i)) labels.notIn.set(i, new Set());
       labels.notIn.get(i).add(cluster);
       labels.kept.add(cluster);
@@ -51,6 +55,7 @@ const DECISIONS = {
     // A later image that is where the one is that it follows goes on to follow that one.
     const follows = (own, i) => own === FOLLOWS && clusters[i] === clusters[run.leaves[i]];
     labels.of = run.labels.map((own, i) => (follows(own, i) ? own : clusters[i] ?? own));
+    clusters.forEach((cluster, i) => { if (!isHere(i) && cluster !== null) labels.of[i] = cluster; });
     labels.names = new Map(names);
     labels.unsure = new Set(unsure);
     labels.notIn = new Map(notIn.map(([image, from]) => [image, new Set(from)]));
@@ -58,7 +63,7 @@ const DECISIONS = {
   },
   // The larger part keeps the number and the name.
   split(labels, { cluster }) {
-    const parts = partsOf(members(labels, cluster));
+    const parts = partsOf(members(labels, cluster).filter(isHere));
     if (!parts) return;
     const number = freeNumber(labels);
     for (const i of parts[1]) labels.of[i] = number;
@@ -102,6 +107,7 @@ export function labelsAfter(decisions) {
   }
   // From here on nothing changes.
   const found = copyOf(labels);
+  found.of.length = run.paths.length;
   found.of.forEach((_, i) => { found.of[i] = clusterOf(found, i); });
   found.images = imagesByCluster(found);
   found.clusters = inTheirOrder(found);

@@ -2,6 +2,7 @@
 
 import { saveFile } from "report/download.js";
 import { currentDecisions, currentLabels } from "report/history.js";
+import { toKeep } from "report/kept-decisions.js";
 import { progressOf } from "report/labels.js";
 import { say } from "report/message.js";
 import { pristine } from "report/pristine.js";
@@ -13,7 +14,7 @@ const RUN = '<script type="application/json" id="run">';
 
 document.getElementById("save-named").addEventListener("click", () => {
   const decisions = currentDecisions(), { labelled } = progressOf(currentLabels(), decisions);
-  saveFile(FILE, pageWith({ id: `named ${Date.now()}`, decisions }), "text/html");
+  saveFile(FILE, pageWith({ id: `named ${Date.now()}`, decisions: toKeep(decisions) }), "text/html");
   say(t(run.sheets ? "saved_named_beside" : "saved_named", { file: FILE, n: run.paths.length, labelled }));
 });
 

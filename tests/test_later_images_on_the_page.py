@@ -1,0 +1,135 @@
+"""Later images on the page of a run: what is decided on them is theirs, whatever others come or go."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelling_page import galleries, name, saved, section, tile, titles
+from PIL import Image
+from planted import planted
+
+from anomaly_clustering.report.content import Report
+from anomaly_clustering.report.page import write_report
+
+pytestmark = pytest.mark.slow
+
+
+def and_later(*files: str, nearest: int = 4, **changes: object) -> Report:
+    """The planted images, and later ones behind them that go where image `nearest` is; a file's name is its content."""
+    base, n = planted(), len(files)
+    return planted(
+        **{
+            "paths": [*base.paths, *map(Path, files)],
+            "names": [*base.names, *files],
+            "read": lambda path: Image.new("RGB", (40, 20)),
+            "labels": np.append(base.labels, [base.labels[nearest]] * n),
+            "distances": np.append(base.distances, [0.3] * n),
+            "heat": np.concatenate([base.heat, base.heat[:1].repeat(n, axis=0)]),
+            "target": np.append(base.target, [-1] * n),
+            "places": np.concatenate([base.places, base.places[:1].repeat(n, axis=0)]),
+            "nearest": [nearest] * n,
+            "contents": [file.partition(".")[0] * 8 for file in files],
+        }
+        | changes
+    )
+
+
+@pytest.fixture
+def shown(browser, tmp_path):
+    """Draws one page after another in the same place, in one window, and fails where the page complained."""
+    context, complaints = browser.new_context(viewport={"width": 1280, "height": 900}), []
+    tab = context.new_page()
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def show(report: Report):
+        write_report(tmp_path / "report.html", report)
+        tab.goto((tmp_path / "report.html").as_uri())
+        return tab
+
+    yield show
+    context.close()
+    assert complaints == []
+
+
+def move_to_a_new_cluster(tab, image: int) -> None:
+    tile(tab, image).press("x")
+    tab.locator("#move-to").select_option("new")
+    tab.locator("#move").click()
+
+
+def unsure(tab) -> list[int]:
+    return [int(figure.get_attribute("data-index")) for figure in tab.locator("figure[data-unsure]").all()]
+
+
+def test_decisions_stay_with_their_images_when_others_come_and_wait_when_they_are_gone(shown, tmp_path):
+    tab = shown(and_later("aa.png", "bb.png"))
+    move_to_a_new_cluster(tab, 8)
+    name(tab, 1, "crack")
+    tile(tab, 7).press("u")
+    tab = shown(and_later("cc.png", "aa.png"))
+    tab.get_by_text("Decisions on 1 image that is not on this page are kept until it is").wait_for()
+    assert galleries(tab) == {2: {0, 2, 3, 5}, 0: {1, 4, 7, 8}, 3: {6}}
+    assert unsure(tab) == [8]
+    # The number of a cluster that waits for its image is taken.
+    move_to_a_new_cluster(tab, 6)
+    name(tab, 4, "hole")
+    copy = saved(tab, "#save-named", tmp_path)
+    expected = {2: {0, 2, 3, 5}, 0: {1, 4}, 1: {7}, 4: {6}}
+    tab = shown(and_later("bb.png"))
+    assert galleries(tab) == expected
+    assert titles(tab) == {"Cluster 2", "Cluster 0", "crack", "hole"}
+    # A copy of the page holds what waits as well, and opens with it.
+    tab.goto(copy.as_uri())
+    assert titles(tab) == {"Cluster 2", "Cluster 0", "hole"}
+    assert unsure(tab) == [8]
+
+
+def test_a_table_that_was_loaded_is_kept_alike(shown, tmp_path):
+    tab = shown(and_later("aa.png", "bb.png"))
+    move_to_a_new_cluster(tab, 8)
+    tile(tab, 7).press("u")
+    tile(tab, 7).press("r")
+    before = saved(tab, "#save-csv", tmp_path).read_text().splitlines()
+    tab.locator("#load").set_input_files(tmp_path / "labels.csv")
+    tab.get_by_text("Labels loaded").wait_for()
+    tab = shown(and_later("bb.png", "cc.png", "aa.png"))
+    after = saved(tab, "#save-csv", tmp_path).read_text().splitlines()
+    assert sorted(after) == sorted([*before, "cc.png,0,,0,,sha256:cccccccccccccccc"])
+
+
+def test_later_images_that_an_earlier_version_kept_by_number_are_set_aside(shown):
+    kept = '[{"do":"move","images":[0,7],"into":null},{"do":"name","cluster":1,"name":"crack"}]'
+    tab = shown(and_later("aa.png"))
+    name(tab, 2, "scratch")
+    tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", kept)
+    tab.reload()
+    tab.get_by_text("set aside: an earlier version told later images by their numbers").wait_for()
+    assert galleries(tab) == {2: {2, 3, 5}, 0: {1, 4, 7}, 3: {6}, 1: {0}}
+    assert "crack" in titles(tab)
+    name(tab, 2, "scratch")
+    assert kept in tab.evaluate("Object.values(localStorage)")
+
+
+def test_a_file_of_an_earlier_version_tells_later_images_by_their_paths(shown, tmp_path):
+    tab = shown(and_later("aa.png", "bb.png"))
+    key = tab.evaluate("JSON.parse(document.getElementById('run').textContent).key")
+    images = [{"path": path} for path in (*(f"{i}.png" for i in range(7)), "cc.png", "aa.png", "bb.png")]
+    for image, said in ((9, "Labels loaded"), (7, "move: images cannot be what it is")):
+        decisions = [{"do": "move", "images": [image], "into": None}]
+        (tmp_path / "labels.json").write_text(json.dumps({"run": key, "images": images, "decisions": decisions}))
+        tab.locator("#load").set_input_files(tmp_path / "labels.json")
+        tab.locator("#said", has_text=said).wait_for()
+        assert galleries(tab)[1] == {8}
+
+
+def test_what_is_kept_and_damaged_is_told(shown):
+    tab = shown(and_later("aa.png"))
+    name(tab, 2, "scratch")
+    take = {"do": "take", "clusters": [2, 0, 2, 2, 0, 2, 3], "names": [], "unsure": [], "notIn": []}
+    for later in ([[1e9, 1]], [["x"]], 7):
+        kept = json.dumps([take | {"later": later}])
+        tab.evaluate("kept => Object.keys(localStorage).forEach((key) => { localStorage[key] = kept; })", kept)
+        tab.reload()
+        tab.get_by_text("is set aside: decision 1, take: clusters cannot be").wait_for()
+        assert section(tab, 2).locator(".title").text_content() == "Cluster 2"
