@@ -10,6 +10,7 @@ from PIL import Image
 from planted import planted
 
 from anomaly_clustering.report.content import Report
+from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.page import write_report
 
 pytestmark = pytest.mark.slow
@@ -133,3 +134,14 @@ def test_what_is_kept_and_damaged_is_told(shown):
         tab.reload()
         tab.get_by_text("is set aside: decision 1, take: clusters cannot be").wait_for()
         assert section(tab, 2).locator(".title").text_content() == "Cluster 2"
+
+
+def test_an_image_that_was_taken_out_of_a_cluster_stays_where_it_was_seen_to_go(shown):
+    alike = most_alike(np.array([0.0, 10, 1, 2.5, 11.5, 4, 30])[:, None])
+    tab = shown(planted(alike=alike))
+    tile(tab, 4).press("r")
+    assert galleries(tab) == {2: {0, 2, 3, 4, 5}, 0: {1}, 3: {6}}
+    # What came since is most like this one, and in another cluster.
+    alike = np.vstack([np.column_stack([[7] * 7, alike]), np.arange(7)])
+    tab = shown(and_later("aa.png", nearest=6, alike=alike))
+    assert galleries(tab) == {2: {0, 2, 3, 4, 5}, 0: {1}, 3: {6, 7}}

@@ -17,6 +17,7 @@ const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, LAR
 // On this page, or told by a decision that was made on another one.
 const isImage = (value) => isWhole(value, 0, numNamed() - 1);
 const isSet = (value, isRight) => Array.isArray(value) && new Set(value).size === value.length && value.every(isRight);
+const isPlace = (value, labels) => value === null || isCluster(value, labels);  // Null is a new cluster.
 const isImages = (value) => isSet(value, isImage) && value.length > 0;
 const isName = (value) => typeof value === "string" && value.length <= LONGEST_NAME;
 // Pairs, each with another first entry.
@@ -29,10 +30,15 @@ const isMap = (value, isFirst, isSecond) => (
 const FIELDS = {
   name: { cluster: isCluster, name: isName },
   merge: { from: isCluster, into: (value, labels, { from }) => isCluster(value, labels) && value !== from },
-  move: { images: isImages, into: (value, labels) => value === null || isCluster(value, labels) },
+  move: { images: isImages, into: isPlace },
   split: { cluster: isCluster },
   unsure: { images: isImages, value: (value) => typeof value === "boolean" },
-  exclude: { images: isImages },
+  exclude: {
+    images: isImages,
+    into: (value, labels, { images }) => (
+      value === undefined || (Array.isArray(value) && value.length === images.length && value.every((one) => isPlace(one, labels)))
+    ),
+  },
   take: {
     // Images that came later are not listed in an earlier file.
     clusters: (value) => (

@@ -3,7 +3,7 @@
 import { focusTile, lastFocusedImage } from "report/figures.js";
 import { bring, sectionOf, shownIn } from "report/gallery.js";
 import { currentLabels, decide } from "report/history.js";
-import { UNKNOWN } from "report/labels.js";
+import { UNKNOWN, whereAlike } from "report/labels.js";
 import { say } from "report/message.js";
 import { unselect } from "report/selection.js";
 import { t } from "report/texts.js";
@@ -51,6 +51,6 @@ export function exclude(chosen) {
   const next = staysNearest(images);
   const from = [...new Set(images.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
   unselect();
-  decide({ do: "exclude", images }, t("excluded", { n: images.length, title: from }));
+  decide({ do: "exclude", images, into: whereAlike(before, images) }, t("excluded", { n: images.length, title: from }));
   focusOn(next ?? images[0]);
 }

@@ -33,16 +33,16 @@ const DECISIONS = {
     }
     labels.kept.add(cluster);
   },
-  // Each image goes where the one is that is most like it and in none of the clusters that it is not in.
-  exclude(labels, { images }) {
-    const goTo = images.map((i) => {
+  // Each image goes where it was seen to go: other images are most like it once more have come. Earlier versions did not
+  // keep where that was.
+  exclude(labels, { images, into }) {
+    const goTo = into ?? whereAlike(labels, images);
+    images.forEach((i, k) => {
       const cluster = clusterOf(labels, i);
-      if (cluster === undefined) return undefined;
+      if (cluster === undefined || cluster === goTo[k]) return;
       if (!labels.notIn.has(i)) labels.notIn.set(i, new Set());
       labels.notIn.get(i).add(cluster);
       labels.kept.add(cluster);
-      return alikeOf(i).map((other) => clusterOf(labels, other))
-        .find((other) => other !== UNKNOWN && !labels.notIn.get(i).has(other));
     });
     const number = freeNumber(labels);
     images.forEach((i, k) => {
@@ -124,6 +124,15 @@ function copyOf({ of, names, kept, unsure, notIn }) {
 // Between two decisions, too, when later images still wait for those that they follow.
 function clusterOf(labels, i) {
   return labels.of[i] === FOLLOWS ? labels.of[run.leaves[i]] : labels.of[i];
+}
+
+// For each image, to be taken out of its cluster, that of the image which is most like it and in none of those that it is
+// not in; null where none of the most alike ones is.
+export function whereAlike(labels, images) {
+  return images.map((i) => {
+    const not = new Set([UNKNOWN, clusterOf(labels, i), ...labels.notIn.get(i) ?? []]);
+    return alikeOf(i).map((other) => clusterOf(labels, other)).find((cluster) => !not.has(cluster)) ?? null;
+  });
 }
 
 // Before any decision; later images wait for those that they follow.
