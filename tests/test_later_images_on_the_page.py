@@ -1,6 +1,7 @@
 """Later images on the page of a run: what is decided on them is theirs, whatever others come or go."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +17,21 @@ from anomaly_clustering.report.page import write_report
 pytestmark = pytest.mark.slow
 
 
-def and_later(*files: str, nearest: int = 4, **changes: object) -> Report:
+def and_later(*files: str, nearest: int | Sequence[int] = 4, **changes: object) -> Report:
     """The planted images, and later ones behind them that go where image `nearest` is; a file's name is its content."""
     base, n = planted(), len(files)
+    like = np.broadcast_to(nearest, n)
     return planted(
         **{
             "paths": [*base.paths, *map(Path, files)],
             "names": [*base.names, *files],
             "read": lambda path: Image.new("RGB", (40, 20)),
-            "labels": np.append(base.labels, [base.labels[nearest]] * n),
+            "labels": np.append(base.labels, base.labels[like]),
             "distances": np.append(base.distances, [0.3] * n),
             "heat": np.concatenate([base.heat, base.heat[:1].repeat(n, axis=0)]),
             "target": np.append(base.target, [-1] * n),
             "places": np.concatenate([base.places, base.places[:1].repeat(n, axis=0)]),
-            "nearest": [nearest] * n,
+            "nearest": like.tolist(),
             "contents": [file.partition(".")[0] * 8 for file in files],
         }
         | changes
@@ -145,3 +147,19 @@ def test_an_image_that_was_taken_out_of_a_cluster_stays_where_it_was_seen_to_go(
     alike = np.vstack([np.column_stack([[7] * 7, alike]), np.arange(7)])
     tab = shown(and_later("aa.png", nearest=6, alike=alike))
     assert galleries(tab) == {2: {0, 2, 3, 4, 5}, 0: {1}, 3: {6, 7}}
+
+
+@pytest.mark.parametrize("larger", [1, 4])
+def test_after_a_split_the_larger_part_keeps_the_name_and_later_images_count(shown, larger):
+    files = ("aa.png", "bb.png")
+    tab = shown(and_later(*files, nearest=larger))
+    name(tab, 0, "dent")
+    section(tab, 0).locator("[data-do='split']").click()
+    tab.get_by_text("Split dent: 1 image made Cluster 1").wait_for()
+    expected = {2: {0, 2, 3, 5}, 0: {larger, 7, 8}, 1: {5 - larger}, 3: {6}}
+    assert galleries(tab) == expected
+    # Those that come later go with those that they are like, and the name stays.
+    more = [larger, larger, *[5 - larger] * 4]
+    tab = shown(and_later(*files, *(f"{letter * 2}.png" for letter in "cdef"), nearest=more))
+    assert galleries(tab) == expected | {1: {5 - larger, 9, 10, 11, 12}}
+    assert "dent" in section(tab, 0).locator(".title").text_content()

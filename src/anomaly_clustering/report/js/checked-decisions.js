@@ -4,7 +4,7 @@ import { numNamed } from "report/kept-decisions.js";
 import { UNKNOWN, follow, labelsOfTheRun } from "report/labels.js";
 import { run } from "report/run.js";
 import { t } from "report/texts.js";
-import { numLeaves } from "report/tree.js";
+import { ROOT, numLeaves } from "report/tree.js";
 
 const MOST_SECONDS = 10;  // What takes longer would have to be waited for after each click.
 const LONGEST_NAME = 1000;  // As the fields of names on the page allow.
@@ -31,7 +31,7 @@ const FIELDS = {
   name: { cluster: isCluster, name: isName },
   merge: { from: isCluster, into: (value, labels, { from }) => isCluster(value, labels) && value !== from },
   move: { images: isImages, into: isPlace },
-  split: { cluster: isCluster },
+  split: { cluster: isCluster, branch: (value) => value === undefined || isWhole(value, 0, ROOT - 1) },
   unsure: { images: isImages, value: (value) => typeof value === "boolean" },
   exclude: {
     images: isImages,

@@ -3,9 +3,9 @@
 import { compare } from "report/compare.js";
 import { clusterOf, sectionOf, toggleOpen } from "report/gallery.js";
 import { currentLabels, decide } from "report/history.js";
-import { freeNumber, members } from "report/labels.js";
+import { members } from "report/labels.js";
 import { t } from "report/texts.js";
-import { partsOf } from "report/tree.js";
+import { smallerBranch } from "report/tree.js";
 import { takesLetters } from "report/typing.js";
 import { titleOf } from "report/words.js";
 
@@ -21,7 +21,9 @@ function nameCluster(cluster, text) {
   const labels = currentLabels();
   if (text === (labels.names.get(cluster) ?? "")) return;
   const title = titleOf(labels, cluster);
-  decide({ do: "name", cluster, name: text }, text ? t("named", { title, name: text }) : t("unnamed", { title }));
+  decide({ do: "name", cluster, name: text }, () => (
+    text ? t("named", { title, name: text }) : t("unnamed", { title })
+  ));
 }
 
 // The next field that waits for a name, after a section or from the top of the page; after the last one, the first.
@@ -36,15 +38,17 @@ function toNextName(section = null) {
 
 function mergeClusters(from, into) {
   const labels = currentLabels();
-  decide({ do: "merge", from, into }, t("merged", { from: titleOf(labels, from), into: titleOf(labels, into) }));
+  const values = { from: titleOf(labels, from), into: titleOf(labels, into) };
+  decide({ do: "merge", from, into }, () => t("merged", values));
   sectionOf(into)?.querySelector(".naming").focus({ preventScroll: true });
 }
 
 function splitCluster(cluster) {
-  const labels = currentLabels();
-  const [, part] = partsOf(members(labels, cluster));
-  const values = { title: titleOf(labels, cluster), n: part.length, number: freeNumber(labels) };
-  decide({ do: "split", cluster }, t("split_into", values));
+  const labels = currentLabels(), title = titleOf(labels, cluster), images = members(labels, cluster);
+  decide({ do: "split", cluster, branch: smallerBranch(images) }, (after) => {
+    const part = images.filter((i) => after.of[i] !== cluster);
+    return t("split_into", { title, n: part.length, number: after.of[part[0]] });
+  });
 }
 
 main.addEventListener("change", ({ target }) => {

@@ -34,7 +34,7 @@ function cutInto(asked) {
   if (!(number >= 1)) return preview(currentK());  // An empty field, or none of the numbers that there can be.
   const k = Math.min(number, numLeaves), isCut = currentDecisions().length > 0 && lastOnAll()?.do !== "take";
   if (k === currentK() && isCut) preview(k);
-  else decide({ do: "cut", k }, t("cut_into", { n: k }));
+  else decide({ do: "cut", k }, () => t("cut_into", { n: k }));
 }
 
 slider.addEventListener("input", () => preview(Number(slider.value)));

@@ -27,7 +27,7 @@ let labels = labelsAfter(decisions);
 
 addEventListener("storage", (event) => {
   if (event.key !== STORE) return;
-  if (followed()) changed(t("another_window"), { do: "cut" }, { keep: false });
+  if (followed()) changed(() => t("another_window"), { do: "cut" }, { keep: false });
   else if (isBehind) say(t("reload"));
 });
 
@@ -41,9 +41,9 @@ export function onChange(listener) {
   listeners.push(listener);
 }
 
-// Only what the labels allow as they are now: a field or a dialog may be of a cluster that is gone.
+// What is said may depend on the labels that follow. Only what the labels allow as they are now: a field or a dialog may be of a cluster that is gone.
 export function decide(decision, said) {
-  if (followed()) changed(t("another_window"), { do: "cut" }, { keep: false });
+  if (followed()) changed(() => t("another_window"), { do: "cut" }, { keep: false });
   if (refused()) return;
   try {
     checkedDecision(decision, labels, decisions.length + 1);
@@ -63,12 +63,12 @@ export function undo() {
   if (last && decisions.length <= last.length) {
     undone.push({ loaded: decisions });
     decisions = replaced.pop().decisions;
-    changed(t("undone_load"), { do: "cut" });
+    changed(() => t("undone_load"), { do: "cut" });
     return;
   }
   const decision = decisions.pop();
   undone.push(decision);
-  changed(t("undone"), decision);
+  changed(() => t("undone"), decision);
 }
 
 export function redo() {
@@ -80,7 +80,7 @@ export function redo() {
     return;
   }
   decisions.push(decision);
-  changed(t("done_again"), decision);
+  changed(() => t("done_again"), decision);
 }
 
 // All of a list, or, where anything in it is wrong, nothing.
@@ -97,10 +97,10 @@ function refused() {
 
 function replaceBy(loaded, toRedo) {
   if (decisions.length) replaced.push({ decisions, length: loaded.length });
-  const said = t(decisions.length ? "loaded_over" : "loaded");
+  const isOver = decisions.length > 0;
   decisions = loaded;
   undone = toRedo;
-  changed(said, { do: "cut" });
+  changed(() => t(isOver ? "loaded_over" : "loaded"), { do: "cut" });
 }
 
 // Takes what another window with this report has written since; whether it has.
@@ -199,7 +199,7 @@ function changed(said, decision, { keep = true } = {}) {
     tellKept(false);
     kept = ` ${t("keeps_nothing")}`;
   }
-  say(said + kept);
+  say(said(labels) + kept);
 }
 
 // Only what is kept counts as read: else what was kept before would be taken for another window's.

@@ -19,7 +19,7 @@ export function moveTo(chosen, into) {
   }
   const next = staysNearest(images);
   unselect();
-  decide({ do: "move", images, into }, t("moved", { n: images.length }));
+  decide({ do: "move", images, into }, () => t("moved", { n: images.length }));
   focusOn(next ?? images[0]);
 }
 
@@ -40,7 +40,7 @@ function focusOn(image) {
 export function toggleUnsure(images) {
   const { unsure } = currentLabels();
   const value = !images.every((i) => unsure.has(i));
-  decide({ do: "unsure", images, value }, t(value ? "marked_unsure" : "no_longer_unsure", { n: images.length }));
+  decide({ do: "unsure", images, value }, () => t(value ? "marked_unsure" : "no_longer_unsure", { n: images.length }));
 }
 
 // Not in the cluster that each of them is in: they go where the images are that are most like them.
@@ -51,6 +51,6 @@ export function exclude(chosen) {
   const next = staysNearest(images);
   const from = [...new Set(images.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
   unselect();
-  decide({ do: "exclude", images, into: whereAlike(before, images) }, t("excluded", { n: images.length, title: from }));
+  decide({ do: "exclude", images, into: whereAlike(before, images) }, () => t("excluded", { n: images.length, title: from }));
   focusOn(next ?? images[0]);
 }

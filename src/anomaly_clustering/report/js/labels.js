@@ -2,7 +2,7 @@
 
 import { alikeOf } from "report/alike.js";
 import { run } from "report/run.js";
-import { cutTree, leafPlaces, leavesBelow, partsOf } from "report/tree.js";
+import { cutTree, leafPlaces, leavesBelow, smallerBranch } from "report/tree.js";
 
 export const UNKNOWN = -1;  // The group of later images that are unlike those of the run.
 const FOLLOWS = -2;  // A later image stays with the image of the run that it is most like, until it is moved itself.
@@ -61,12 +61,13 @@ const DECISIONS = {
     labels.notIn = new Map(notIn.map(([image, from]) => [image, new Set(from)]));
     labels.kept = new Set([UNKNOWN, ...labels.names.keys(), ...notIn.flatMap(([, from]) => from)]);
   },
-  // The larger part keeps the number and the name.
-  split(labels, { cluster }) {
-    const parts = partsOf(members(labels, cluster).filter(isHere));
-    if (!parts) return;
-    const number = freeNumber(labels);
-    for (const i of parts[1]) labels.of[i] = number;
+  // The larger part keeps the number and the name, as it was when that was decided: the other one is below a branch of the
+  // dendrogram, with all that follow its images. Earlier versions did not keep the branch, and counted none that follow.
+  split(labels, { cluster, branch }) {
+    const images = members(labels, cluster).filter(isHere), node = branch ?? smallerBranch(images);
+    if (node === null) return;
+    const number = freeNumber(labels), below = new Set(leavesBelow(node));
+    for (const i of images) if (below.has(run.leaves[i])) labels.of[i] = number;
     labels.kept.add(cluster).add(number);
   },
   unsure(labels, { images, value }) {
@@ -179,7 +180,7 @@ function inTheirOrder(labels) {
   return [...places.keys()].sort((a, b) => last(a) - last(b) || first(b) - first(a) || byPlace(a, b) || a - b);
 }
 
-export function freeNumber(labels) {
+function freeNumber(labels) {
   return freeNumbers(labels).next().value;
 }
 

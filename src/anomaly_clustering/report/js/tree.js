@@ -47,18 +47,14 @@ export function cutTree(k) {
 
 export const hasParts = (images) => images.some((i) => run.leaves[i] !== run.leaves[images[0]]);
 
-// Some images as the two parts that the dendrogram joins last, the larger first; null where there is only one image.
-// Images that came after the run go with the image of the run that they are most like.
-export function partsOf(images) {
+// The branch that holds the smaller of the two parts of some images that the dendrogram joins last; null where there is
+// only one. Images that came after the run are counted with the image of the run that they are most like.
+export function smallerBranch(images) {
   const count = countsBelow(images);
   let node = ROOT;
   while (node >= numLeaves) {
     const [a, b] = childrenOf(node);
-    if (count[a] && count[b]) {
-      const below = new Set(leavesBelow(count[a] < count[b] ? a : b));
-      const inside = (i) => below.has(run.leaves[i]);
-      return [images.filter((i) => !inside(i)), images.filter(inside)];
-    }
+    if (count[a] && count[b]) return count[a] < count[b] ? a : b;
     node = count[a] ? a : b;
   }
   return null;
