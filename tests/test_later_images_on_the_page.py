@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelling_page import galleries, name, saved, section, tile, titles
+from labelling_page import galleries, merge, name, saved, section, tile, titles
 from PIL import Image
 from planted import planted
 
@@ -163,3 +163,11 @@ def test_after_a_split_the_larger_part_keeps_the_name_and_later_images_count(sho
     tab = shown(and_later(*files, *(f"{letter * 2}.png" for letter in "cdef"), nearest=more))
     assert galleries(tab) == expected | {1: {5 - larger, 9, 10, 11, 12}}
     assert "dent" in section(tab, 0).locator(".title").text_content()
+
+
+def test_no_new_cluster_gets_the_number_of_a_proposed_group(shown):
+    tab = shown(and_later("aa.png", labels=np.append(planted().labels, 1), groups=[1]))
+    merge(tab, 1, into=2)
+    tab.locator("#k-number").fill("6")
+    tab.locator("#k-number").press("Enter")
+    assert 1 not in galleries(tab)

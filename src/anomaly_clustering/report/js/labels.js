@@ -185,7 +185,8 @@ function freeNumber(labels) {
 }
 
 function* freeNumbers(labels) {
-  const taken = new Set([...labels.of, ...labels.kept]);
+  // A proposed group may come back, and the page calls it by what it is.
+  const taken = new Set([...labels.of, ...labels.kept, ...run.groups]);
   for (let number = 0; ; number += 1) if (!taken.has(number)) yield number;
 }
 
