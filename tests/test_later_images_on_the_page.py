@@ -171,3 +171,30 @@ def test_no_new_cluster_gets_the_number_of_a_proposed_group(shown):
     tab.locator("#k-number").fill("6")
     tab.locator("#k-number").press("Enter")
     assert 1 not in galleries(tab)
+
+
+def test_the_message_counts_those_that_follow(shown):
+    tab = shown(and_later("aa.png", "bb.png", nearest=[4, 6]))
+    move_to_a_new_cluster(tab, 4)
+    assert message(tab) == "Moved 1 image; 1 later image that is alike follows"
+    move_to_a_new_cluster(tab, 7)
+    assert message(tab) == "Moved 1 image"
+
+
+def test_taking_images_out_says_what_became_of_them(shown):
+    # Image 4 is known to be like images of its cluster alone, and 6 like one of another.
+    alike = np.array([[1], [4], [0], [0], [1], [0], [4], [4], [4]])
+    tab = shown(and_later("aa.png", "bb.png", nearest=4, labels=np.append(planted().labels, [0, -1]), alike=alike))
+    tile(tab, 4).press("x")
+    tile(tab, 6).press("x")
+    tile(tab, 6).press("r")
+    assert message(tab) == (
+        "1 image, not in Cluster 3, is now where the most alike images are. "
+        "1 image, not in Cluster 0, made Cluster 1; 1 later image that is alike follows"
+    )
+    tile(tab, 8).press("r")
+    assert message(tab) == "Unknown images are in no cluster: move them to one"
+
+
+def message(tab) -> str:
+    return tab.locator("#said").text_content()

@@ -19,7 +19,7 @@ export function moveTo(chosen, into) {
   }
   const next = staysNearest(images);
   unselect();
-  decide({ do: "move", images, into }, () => t("moved", { n: images.length }));
+  decide({ do: "move", images, into }, (after) => withFollowers(t("moved", { n: images.length }), labels, after, images));
   focusOn(next ?? images[0]);
 }
 
@@ -43,14 +43,35 @@ export function toggleUnsure(images) {
   decide({ do: "unsure", images, value }, () => t(value ? "marked_unsure" : "no_longer_unsure", { n: images.length }));
 }
 
-// Not in the cluster that each of them is in: they go where the images are that are most like them.
+// Later images that were not moved themselves go with the image that they are most like.
+function withFollowers(said, before, after, images) {
+  const moved = new Set(images);
+  const n = after.of.filter((cluster, i) => cluster !== before.of[i] && !moved.has(i)).length;
+  return n ? t("and_followers", { said, n }) : said;
+}
+
+// Not in the cluster that each of them is in: they go where the images are that are most like them, or, where no such
+// cluster is known, to a new one.
 export function exclude(chosen) {
   const before = currentLabels();
   const images = chosen.filter((i) => before.of[i] !== UNKNOWN);
-  if (!images.length) return;
-  const next = staysNearest(images);
-  const from = [...new Set(images.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
+  if (!images.length) {
+    say(t("in_no_cluster"));
+    return;
+  }
+  const next = staysNearest(images), into = whereAlike(before, images);
   unselect();
-  decide({ do: "exclude", images, into: whereAlike(before, images) }, () => t("excluded", { n: images.length, title: from }));
+  const became = (after) => whatBecame(before, after, images, into);
+  decide({ do: "exclude", images, into }, (after) => withFollowers(became(after), before, after, images));
   focusOn(next ?? images[0]);
+}
+
+function whatBecame(before, after, images, into) {
+  const beside = images.filter((_, k) => into[k] !== null), alone = images.filter((_, k) => into[k] === null);
+  const from = (some) => [...new Set(some.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
+  const made = alone.length ? titleOf(after, after.of[alone[0]]) : "";
+  return [
+    beside.length ? t("excluded", { n: beside.length, title: from(beside) }) : "",
+    alone.length ? t("excluded_new", { n: alone.length, title: from(alone), made }) : "",
+  ].filter(Boolean).join(". ");
 }
