@@ -196,6 +196,30 @@ def test_labels_that_a_later_report_brings_along_say_what_they_take_the_place_of
     context.close()
 
 
+def test_what_is_decided_in_a_window_with_an_older_report_comes_back_by_undo(browser, tmp_path):
+    context = browser.new_context()
+    old, new = context.new_page(), context.new_page()
+    write_report(tmp_path / "report.html", planted())
+    old.goto((tmp_path / "report.html").as_uri())
+    name(old, 0, "dent")
+    write_report(tmp_path / "report.html", planted(given=Given(planted().labels.tolist(), {0: "dent"})))
+    new.goto((tmp_path / "report.html").as_uri())
+    name(new, 2, "scratch")
+    old.get_by_text("Another window decides with another report of this run").wait_for()
+    name(old, 3, "hole")
+    new.get_by_text("Another window decides with another report of this run").wait_for()
+    for tab in (old, new):
+        tab.reload()
+        tab.get_by_text("in place of what you decided here last, which Undo brings back").wait_for()
+        assert titles(tab) == {"dent", "scratch", "Cluster 3"}
+    new.locator("#undo").click()
+    assert titles(new) == {"dent", "Cluster 2", "hole"}
+    new.locator("#redo").click()
+    new.reload()
+    assert titles(new) == {"dent", "scratch", "Cluster 3"}
+    context.close()
+
+
 def test_two_windows_lose_nothing_of_one_another(browser, tmp_path):
     write_report(tmp_path / "report.html", planted())
     context = browser.new_context()

@@ -22,10 +22,11 @@ let isBehind = false;
 let decisions = remembered();
 let undone = [];
 // What loaded labels have replaced, and how many decisions these were.
-let replaced = stored === null ? replacedByGiven() : rememberedReplaced();
+let replaced = replacedElsewhere();
 let labels = labelsAfter(decisions);
 
 addEventListener("storage", (event) => {
+  if (event.key === LAST && event.newValue !== null && event.newValue !== STORE) say(t("another_report"));
   if (event.key !== STORE) return;
   if (followed()) changed(() => t("another_window"), { do: "cut" }, { keep: false });
   else if (isBehind) say(t("reload"));
@@ -162,18 +163,25 @@ function given() {
   }
 }
 
-// To open a page with labels is to load these: Undo leads to what was decided last in this browser.
-function replacedByGiven() {
-  if (!run.given) return [];
+// To open a page with labels is to load these: Undo leads to what was decided last in this browser. So it does where
+// another page of the run, as one that was left open, was decided on since.
+function replacedElsewhere() {
+  const before = stored === null ? [] : rememberedReplaced();
   try {
-    const last = localStorage.getItem(localStorage.getItem(LAST) ?? PLAIN_STORE);
-    const before = checkedDecisions(readKept(JSON.parse(last ?? "[]")).list);
-    if (!before.length) return [];
-    if (!areSame(labelsAfter(before), labelsAfter(decisions))) say(t("given_over"));
-    return [{ decisions: before, length: decisions.length }];
+    const last = localStorage.getItem(LAST) ?? (stored === null ? PLAIN_STORE : STORE);
+    if (last === STORE || (stored === null && !run.given)) return before;
+    const others = checkedDecisions(readKept(JSON.parse(localStorage.getItem(last) ?? "[]")).list);
+    if (!others.length || begins(others, decisions)) return before;
+    if (!areSame(labelsAfter(others), labelsAfter(decisions))) say(t("given_over"));
+    return [...before.filter((one) => !begins(one.decisions, others)), { decisions: others, length: decisions.length }];
   } catch {
-    return [];
+    return before;
   }
+}
+
+// Whether some decisions are the first of others.
+function begins(some, others) {
+  return JSON.stringify(some) === JSON.stringify(others.slice(0, some.length));
 }
 
 // The next decision would take its place. What was set aside before stays as well.
