@@ -40,6 +40,16 @@ def test_a_page_opens_with_all_that_was_decided_also_on_images_in_no_cluster() -
     assert given.clusters == [*run.labels.tolist(), None, 3]
 
 
+def test_labels_that_are_given_again_are_other_ones_to_the_page(tmp_path: Path) -> None:
+    run = replace(stored(), paths=[Path(f"{i}.png") for i in range(3)])
+    later, decisions, file = LaterImages.of_none(run), Decisions(run.labels), written(tmp_path / "labels.csv")
+    for number in (1, 2):
+        decisions = decided(run, later, file, decisions)
+        decisions.save(tmp_path)
+        # A call without labels reads what was kept.
+        assert given_to_page(run, run.digests, load_decisions(tmp_path, run)).files_given == number
+
+
 @pytest.mark.parametrize(
     ("row", "groups"),
     [

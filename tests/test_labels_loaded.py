@@ -193,6 +193,10 @@ def test_labels_that_a_later_report_brings_along_say_what_they_take_the_place_of
     assert titles(tab) == {"dent", "scratch", "Cluster 3"}
     tab.reload()
     assert titles(tab) == {"dent", "scratch", "Cluster 3"}
+    # The same labels, given once more, are there as they are given.
+    opened(Given(clusters, {0: "dint"}, files_given=3))
+    over.wait_for()
+    assert titles(tab) == {"dint", "Cluster 2", "Cluster 3"}
     context.close()
 
 

@@ -10,7 +10,7 @@ from labelling_page import galleries, merge, name, saved, section, tile, titles
 from PIL import Image
 from planted import planted
 
-from anomaly_clustering.report.content import Report
+from anomaly_clustering.report.content import Given, Report
 from anomaly_clustering.report.likeness import most_alike
 from anomaly_clustering.report.page import write_report
 
@@ -198,3 +198,13 @@ def test_taking_images_out_says_what_became_of_them(shown):
 
 def message(tab) -> str:
     return tab.locator("#said").text_content()
+
+
+def test_what_a_browser_keeps_with_labels_of_the_page_stays_when_more_images_come(shown):
+    clusters = planted().labels.tolist()
+    tab = shown(and_later("bb.png", given=Given([*clusters, 3], {3: "hole"}, unsure=[7])))
+    name(tab, 2, "scratch")
+    tab = shown(and_later("aa.png", "bb.png", given=Given([*clusters, None, 3], {3: "hole"}, unsure=[8])))
+    assert titles(tab) == {"scratch", "Cluster 0", "hole"}
+    assert unsure(tab) == [8]
+    assert message(tab) == ""

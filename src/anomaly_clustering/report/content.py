@@ -44,6 +44,8 @@ class Given(NamedTuple):
         names: of clusters.
         unsure: images that were marked as unsure.
         not_in: clusters that an image is not of, by image.
+        files_given: how many files of labels the run was given so far: the same labels, given again, are new ones, and
+            take the place of what a browser decided since.
 
     Example:
         >>> Given([0, 0, None], {0: "dent"}, unsure=[1], not_in={0: [2]}).names[0]
@@ -54,6 +56,7 @@ class Given(NamedTuple):
     names: Mapping[int, str]
     unsure: Sequence[int] = ()
     not_in: Mapping[int, Sequence[int]] = MappingProxyType({})
+    files_given: int = 0
 
 
 def _none(image: int) -> Sequence[Outline]:

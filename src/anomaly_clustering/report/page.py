@@ -120,7 +120,7 @@ def _data(report: Report, drawn: Drawn) -> dict[str, Any]:
         "onPaper": ON_PAPER,
         **({} if report.alike is None else {"alike": packed(report.alike)._asdict()}),
         **({} if report.scores is None else {"scores": [_rounded(score) for score in report.scores.tolist()]}),
-        **({} if report.given is None else {"given": _given(report.given)}),
+        **({} if report.given is None else {"given": _given(report.given, report)}),
         **({} if not report.metadata else {"metadata": [_column(*column) for column in report.metadata.items()]}),
         **({} if drawn.grid is None else {"sheets": _sheets(report, drawn, drawn.grid)}),
     }
@@ -156,7 +156,7 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
-def _given(given: Given) -> dict[str, Any]:
+def _given(given: Given, report: Report) -> dict[str, Any]:
     """As the one decision that labels.csv is to the page, see js/labels.js, and a name to keep what follows under."""
     decision = {
         "do": "take",
@@ -166,7 +166,14 @@ def _given(given: Given) -> dict[str, Any]:
         "notIn": [[image, list(clusters)] for image, clusters in given.not_in.items()],
     }
     # Images that come later, on which nothing is decided, leave what the browser keeps under this name where it is.
-    said = decision | {"clusters": [pair for pair in enumerate(given.clusters) if pair[1] is not None]}
+    told_by = [*range(report.num_leaves), *(report.contents or map(str, report.paths[report.num_leaves :]))]
+    said = {
+        "clusters": [pair for pair in zip(told_by, given.clusters, strict=True) if pair[1] is not None],
+        "names": decision["names"],
+        "unsure": [told_by[image] for image in given.unsure],
+        "notIn": [[told_by[image], list(clusters)] for image, clusters in given.not_in.items()],
+        "filesGiven": given.files_given,
+    }
     return {"id": hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16], "decisions": [decision]}
 
 

@@ -36,6 +36,7 @@ class Decisions:
         groups: numbers of all groups that were ever proposed, so that none means two things.
         unsure: images that were marked as unsure, as `told_apart` has it.
         false_alarms: share of known images that may be taken for unknown, as `assign` or `update` was last given it.
+        files_given: how many files of labels the run was given so far.
         strangers: files in a table of labels that neither the run nor a later call has seen; not kept.
 
     Example:
@@ -51,6 +52,7 @@ class Decisions:
     groups: Sequence[int] = ()
     unsure: Sequence[str] = ()
     false_alarms: float = FALSE_ALARMS
+    files_given: int = 0
     strangers: Sequence[Path] = ()
 
     @property
@@ -73,6 +75,7 @@ class Decisions:
             "groups": list(self.groups),
             "unsure": list(self.unsure),
             "false_alarms": self.false_alarms,
+            "files_given": self.files_given,
         }
         with whole_file(folder / DECISIONS) as part:
             part.write_text(json.dumps(content) + "\n", encoding="utf-8")
@@ -106,6 +109,8 @@ def load_decisions(folder: Path, run: StoredRun) -> Decisions:
             [_cluster(value) for value in told["groups"]],
             [_text(content) for content in told["unsure"]],
             _share(told["false_alarms"]),
+            # Earlier versions did not count them.
+            _count(told.get("files_given", 0)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it, and give --labels again") from None
@@ -145,6 +150,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         groups=before.groups,
         unsure=[image for image, row in marked.items() if row.unsure],
         false_alarms=before.false_alarms,
+        files_given=before.files_given + 1,
         strangers=_strangers(rows, run, later),
     )
 
@@ -290,7 +296,7 @@ def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) 
         decisions: on these, and maybe others.
 
     Returns:
-        None where nobody has decided anything.
+        None where nobody has decided anything, and no file of labels was given.
     """
     later = [decisions.later.get(content) for content in digests[len(run.digests) :]]
     images, unsure = told_apart(digests), set(decisions.unsure)
@@ -299,9 +305,10 @@ def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) 
         names=decisions.names,
         unsure=[i for i, image in enumerate(images) if image in unsure],
         not_in={i: decisions.not_in[image] for i, image in enumerate(images) if image in decisions.not_in},
+        files_given=decisions.files_given,
     )
     moved = bool((decisions.labels != run.labels).any()) or any(cluster is not None for cluster in later)
-    return given if moved or given.names or given.unsure or given.not_in else None
+    return given if moved or given.names or given.unsure or given.not_in or given.files_given else None
 
 
 def _holds(row: Labelled, before: Decisions) -> bool:
@@ -311,6 +318,12 @@ def _holds(row: Labelled, before: Decisions) -> bool:
 def _cluster(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value <= LARGEST:
         raise ValueError(f"{str(value)[:60]!r} is no number of a cluster")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{str(value)[:60]!r} is no count")
     return value
 
 

@@ -35,8 +35,8 @@ const FIELDS = {
   unsure: { images: isImages, value: (value) => typeof value === "boolean" },
   exclude: {
     images: isImages,
-    into: (value, labels, { images }) => (
-      value === undefined || (Array.isArray(value) && value.length === images.length && value.every((one) => isPlace(one, labels)))
+    into: (value, labels, { images }) => value === undefined || (
+      Array.isArray(value) && value.length === images.length && value.every((one) => isPlace(one, labels))
     ),
   },
   take: {

@@ -42,7 +42,8 @@ export function onChange(listener) {
   listeners.push(listener);
 }
 
-// What is said may depend on the labels that follow. Only what the labels allow as they are now: a field or a dialog may be of a cluster that is gone.
+// Only what the labels allow as they are now: a field or a dialog may be of a cluster that is gone. What is said may
+// depend on the labels that follow.
 export function decide(decision, said) {
   if (followed()) changed(() => t("another_window"), { do: "cut" }, { keep: false });
   if (refused()) return;

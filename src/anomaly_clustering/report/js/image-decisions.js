@@ -19,7 +19,8 @@ export function moveTo(chosen, into) {
   }
   const next = staysNearest(images);
   unselect();
-  decide({ do: "move", images, into }, (after) => withFollowers(t("moved", { n: images.length }), labels, after, images));
+  const moved = t("moved", { n: images.length });
+  decide({ do: "move", images, into }, (after) => withFollowers(moved, labels, after, images));
   focusOn(next ?? images[0]);
 }
 
@@ -68,7 +69,8 @@ export function exclude(chosen) {
 
 function whatBecame(before, after, images, into) {
   const beside = images.filter((_, k) => into[k] !== null), alone = images.filter((_, k) => into[k] === null);
-  const from = (some) => [...new Set(some.map((i) => before.of[i]))].map((cluster) => titleOf(before, cluster)).join(", ");
+  const clustersOf = (some) => [...new Set(some.map((i) => before.of[i]))];
+  const from = (some) => clustersOf(some).map((cluster) => titleOf(before, cluster)).join(", ");
   const made = alone.length ? titleOf(after, after.of[alone[0]]) : "";
   return [
     beside.length ? t("excluded", { n: beside.length, title: from(beside) }) : "",

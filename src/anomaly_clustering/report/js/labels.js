@@ -33,7 +33,7 @@ const DECISIONS = {
     }
     labels.kept.add(cluster);
   },
-  // Each image goes where it was seen to go: other images are most like it once more have come. Earlier versions did not
+  // Each image goes where it was seen to go: once more have come, others may be most like it. Earlier versions did not
   // keep where that was.
   exclude(labels, { images, into }) {
     const goTo = into ?? whereAlike(labels, images);
@@ -61,8 +61,8 @@ const DECISIONS = {
     labels.notIn = new Map(notIn.map(([image, from]) => [image, new Set(from)]));
     labels.kept = new Set([UNKNOWN, ...labels.names.keys(), ...notIn.flatMap(([, from]) => from)]);
   },
-  // The larger part keeps the number and the name, as it was when that was decided: the other one is below a branch of the
-  // dendrogram, with all that follow its images. Earlier versions did not keep the branch, and counted none that follow.
+  // The larger part keeps the number and the name, as it was when that was decided: the other one is below a branch of
+  // the dendrogram, with all that follow its images. Earlier versions kept no branch, and counted none that follow.
   split(labels, { cluster, branch }) {
     const images = members(labels, cluster).filter(isHere), node = branch ?? smallerBranch(images);
     if (node === null) return;
@@ -127,8 +127,8 @@ function clusterOf(labels, i) {
   return labels.of[i] === FOLLOWS ? labels.of[run.leaves[i]] : labels.of[i];
 }
 
-// For each image, to be taken out of its cluster, that of the image which is most like it and in none of those that it is
-// not in; null where none of the most alike ones is.
+// For each image, to be taken out of its cluster, that of the image which is most like it and in none of those that it
+// is not in; null where none of the most alike ones is.
 export function whereAlike(labels, images) {
   return images.map((i) => {
     const not = new Set([UNKNOWN, clusterOf(labels, i), ...labels.notIn.get(i) ?? []]);
