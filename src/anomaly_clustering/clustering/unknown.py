@@ -9,9 +9,10 @@ are measured by something that all were part of alike, such as their mean (`from
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.spatial.distance import cdist
-from sklearn.neighbors import NearestNeighbors
+
+from anomaly_clustering.clustering.neighbours import Neighbours, closest
 
 NEIGHBOURS = 3
 # Of the four columns of `top_scores`: the mean of 16 patches of 1024.
@@ -40,13 +41,6 @@ class Seen(NamedTuple):
 
     embeddings: Float[np.ndarray, "n d"]
     top_scores: Float[np.ndarray, "n 4"]
-
-
-class _Nearest(NamedTuple):
-    """For each image those nearest to it, from the nearest on."""
-
-    distances: Float[np.ndarray, "n k"]
-    images: Int[np.ndarray, "n k"]
 
 
 def from_center(vectors: Float[np.ndarray, "n d"], center: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n d"]:
@@ -85,6 +79,7 @@ class Ranking:
 
     Args:
         run: its images. Where something is not known of one of them, patches count for none.
+        neighbours: of these images, kept from one call to the next; None to compare all.
 
     Example:
         >>> run = Seen(np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0], [13.0]]), np.ones((7, 4)))
@@ -92,11 +87,11 @@ class Ranking:
         [1.0, 0.125]
     """
 
-    def __init__(self, run: Seen):
+    def __init__(self, run: Seen, neighbours: Neighbours | None = None):
         self.embeddings = run.embeddings.astype(np.float64)
         scores = run.top_scores[:, TOP_COLUMN].astype(np.float64)
         self.scores = None if np.isnan(scores).any() else scores
-        self.nearest = _nearest_others(self.embeddings)
+        self.nearest = (neighbours or Neighbours(NEIGHBOURS)).of(self.embeddings)
 
     def p_values(self, new: Seen) -> Float[np.ndarray, " k"]:
         """How probable it is that an image from where those of the run came is as unusual as each new one.
@@ -121,29 +116,18 @@ class Ranking:
         count = min(NEIGHBOURS, n)
         distances = cdist(embedding, self.embeddings)[0]
         # The new image, number n, is a neighbour to others as they are to it.
-        nearest = _closest(
+        nearest = closest(
             np.column_stack([self.nearest.distances, distances]),
             np.column_stack([self.nearest.images, np.full(n, n)]),
             count,
         )
-        its = _closest(distances[None], np.arange(n)[None], count)
+        its = closest(distances[None], np.arange(n)[None], count)
         alone = np.append(nearest.distances.mean(1), its.distances.mean())
         around = alone[np.concatenate([nearest.images, its.images])].mean(1)
         unusual = alone / np.maximum(np.maximum(around, TIGHTEST * np.median(alone)), TINY) ** EXPONENT
         if self.scores is not None and not np.isnan(score):
             unusual *= np.append(self.scores, score) ** EXPONENT
         return float((1 + (unusual[:-1] >= unusual[-1]).sum()) / (n + 1))
-
-
-def _nearest_others(embeddings: Float[np.ndarray, "n d"]) -> _Nearest:
-    """None is its own neighbour; found by matrix products, some rows at a time, and measured exactly."""
-    count = min(NEIGHBOURS, len(embeddings) - 1)
-    if not count:
-        return _Nearest(np.empty((len(embeddings), 0)), np.empty((len(embeddings), 0), dtype=np.int64))
-    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(embeddings)
-    found: Int[np.ndarray, "n k"] = search.kneighbors(return_distance=False)
-    apart = [np.linalg.norm(embeddings[column] - embeddings, axis=1) for column in found.T]
-    return _closest(np.column_stack(apart), found, count)
 
 
 def findings(
@@ -196,8 +180,3 @@ def most_usual(normal_top_scores: Float[np.ndarray, "r 4"], false_alarms: float)
     # The most unusual one of all is a finding in any case.
     more_unusual = max(int((ranks <= false_alarms).sum()), 1) - 1
     return float(np.sort(normal_top_scores[:, TOP_COLUMN])[count - 1 - more_unusual])
-
-
-def _closest(distances: Float[np.ndarray, "n k"], images: Int[np.ndarray, "n k"], count: int) -> _Nearest:
-    order = distances.argsort(1, kind="stable")[:, :count]
-    return _Nearest(np.take_along_axis(distances, order, 1), np.take_along_axis(images, order, 1))

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import cluster_means, distance_to_center
+from anomaly_clustering.clustering.neighbours import Neighbours
 from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
 from anomaly_clustering.mic.recipe import Recipe, check_width
 from anomaly_clustering.mic.result import References
@@ -79,6 +80,7 @@ def assign(
     *,
     before: Float[np.ndarray, "b d"] | None = None,
     false_alarms: float = FALSE_ALARMS,
+    neighbours: Neighbours | None = None,
 ) -> Assignment:
     """Clusters of images: one that is of the run keeps its own, any other goes to that with the nearest mean.
 
@@ -93,6 +95,7 @@ def assign(
         before: embeddings of other images with a finding that came after the run [B, D], if any did; they count for
             the mean from which unusual images are seen.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
+        neighbours: see `nearest_clusters`.
 
     Returns:
         One entry for each of `digests`, in their order.
@@ -120,7 +123,7 @@ def assign(
         # Images without a finding are of no type, however many come.
         counted = [fitted.embeddings, new.embeddings[new.finding], *([] if before is None else [before])]
         center = np.concatenate(counted).mean(0, dtype=np.float64)
-    found = nearest_clusters(came, seen, fitted.labels, center=center, false_alarms=false_alarms)
+    found = nearest_clusters(came, seen, fitted.labels, center=center, false_alarms=false_alarms, neighbours=neighbours)
     barred = np.array([k in out for k, out in zip(found.labels.tolist(), new.not_in, strict=True)], dtype=bool)
     found = found._replace(
         labels=np.where(new.finding & ~barred, found.labels, -1),
@@ -165,6 +168,7 @@ def nearest_clusters(
     *,
     center: Float[np.ndarray, " d"] | None = None,
     false_alarms: float = FALSE_ALARMS,
+    neighbours: Neighbours | None = None,
 ) -> Assignment:
     """Clusters of new images among the labelled ones of a run.
 
@@ -183,6 +187,7 @@ def nearest_clusters(
         labels: cluster of each image of the run [N].
         center: that mean [D]; None for embeddings that are no directions.
         false_alarms: share of known images that may be taken for unknown, between 0 and 1.
+        neighbours: of the images of the run, kept from one call to the next, where calls are many; None for one call.
 
     Returns:
         One entry for each new image.
@@ -209,5 +214,5 @@ def nearest_clusters(
         nearest[own] = members[most_like(points[own], run.embeddings[members])]
     if center is not None:
         run, new = (images._replace(embeddings=from_center(images.embeddings, center)) for images in (run, new))
-    p = Ranking(run).p_values(new)
+    p = Ranking(run, neighbours).p_values(new)
     return Assignment(cluster, distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from anomaly_clustering.clustering.neighbours import Neighbours
+from anomaly_clustering.clustering.unknown import NEIGHBOURS
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.metadata import times_of
 from anomaly_clustering.mic.recipe import NewEmbedder
@@ -61,6 +63,8 @@ class _Known(NamedTuple):
     """What was seen last under each path."""
     own: dict[str, Path]
     """The path that each image has a row of, if no copy takes its place."""
+    neighbours: Neighbours
+    """Of the images of the run, which the mean of all images moves away from as more come."""
     written: dict[Path, Path]
     """How the path of each file was written when it was seen, by where it is."""
 
@@ -225,7 +229,8 @@ class Watcher:
             not_in = [self.known.decisions.not_in.get(content, ())]
             new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
             before = np.array(self.known.before).reshape(-1, one.embeddings.shape[1])
-        assigned = assign([content], new, self.known.fitted, before=before, false_alarms=self.false_alarms)
+        known, share = self.known, self.false_alarms
+        assigned = assign([content], new, known.fitted, before=before, false_alarms=share, neighbours=known.neighbours)
         asked = Asked(path, content, same_as, finding if len(run.normal_top_scores) else None)
         (row,) = rows_of([asked], assigned, self.known.decisions)
         record(self.folder, path, content, row, finding, arrays, times_of([path], {}))
@@ -313,7 +318,8 @@ class Watcher:
             places.setdefault(content, []).append(path)
         holds = {path: content for content, seen in places.items() for path in seen}
         written = {real_path(path): path for path in holds}
-        return _Known(files, decisions, fitted, list(new.embeddings[new.finding]), places, holds, own, written)
+        came, neighbours = list(new.embeddings[new.finding]), Neighbours(NEIGHBOURS)
+        return _Known(files, decisions, fitted, came, places, holds, own, neighbours, written)
 
 
 def _gone(places: Sequence[Path], content: str) -> dict[Path, str]:
