@@ -208,3 +208,70 @@ def test_what_a_browser_keeps_with_labels_of_the_page_stays_when_more_images_com
     assert titles(tab) == {"scratch", "Cluster 0", "hole"}
     assert unsure(tab) == [8]
     assert message(tab) == ""
+
+
+def test_taking_a_later_image_out_leaves_other_clusters_their_numbers_where_it_is_not_on_the_page(shown):
+    alike = np.array([[7, 2, 3], [4, 7, 2], [0, 3, 5], [2, 0, 5], [1, 7, 2], [2, 3, 0], [5, 2, 3], [4, 1, 2]])
+    tab = shown(and_later("aa.png", nearest=0, alike=alike))
+    tile(tab, 7).press("r")
+    tab.locator("#k-number").fill("6")
+    tab.locator("#k-number").press("Enter")
+    for cluster in list(galleries(tab)):
+        name(tab, cluster, f"name {cluster}")
+    expected = {cluster: images - {7} for cluster, images in galleries(tab).items()}
+    tab = shown(and_later("bb.png", nearest=0, alike=alike))
+    assert {cluster: images - {7} for cluster, images in galleries(tab).items()} == expected
+    assert titles(tab) == {f"name {cluster}" for cluster in expected}
+
+
+def test_an_image_that_was_taken_out_keeps_the_cluster_that_it_is_not_in(shown, tmp_path):
+    tab = shown(and_later("aa.png", nearest=4))
+    tile(tab, 7).press("r")
+    assert saved(tab, "#save-csv", tmp_path).read_text().splitlines()[8].split(",")[4] == "0"
+    # By itself it would be unknown now.
+    unknown = and_later("aa.png", nearest=4, labels=np.append(planted().labels, [-1]))
+    tab = shown(unknown)
+    assert saved(tab, "#save-csv", tmp_path).read_text().splitlines()[8].split(",")[4] == "0"
+
+
+@pytest.mark.parametrize("away", ["aa.png", "bb.png"])
+def test_decisions_on_clusters_that_another_page_has_do_nothing_and_stay(shown, away):
+    proposed = {"groups": [100], "labels": np.append(planted().labels, [100])}
+    tab = shown(and_later("aa.png", **proposed))
+    name(tab, 2, "scratch")
+    name(tab, 100, "dent")
+    merge(tab, 100, into=0)
+    move_to_a_new_cluster(tab, 6)
+    name(tab, 1, "hole")
+    expected = galleries(tab)
+    other = shown(and_later(away, nearest=4))
+    assert {"scratch", "hole"} <= titles(other)
+    assert galleries(other) == expected
+    assert "set aside" not in other.locator("#said").text_content()
+    tab = shown(and_later("aa.png", **proposed))
+    assert galleries(tab) == expected
+    assert {"scratch", "hole"} <= titles(tab)
+
+
+def test_a_split_that_takes_off_images_of_another_page_alone_leaves_the_rest_as_it_was(shown):
+    tab = shown(and_later("aa.png", nearest=6))
+    tile(tab, 7).press("x")
+    tile(tab, 0).press("x")
+    tab.locator("#move-to").select_option("new")
+    tab.locator("#move").click()
+    section(tab, 1).get_by_text("Split").click()
+    named = {cluster: f"name {cluster}" for cluster in galleries(tab)}
+    for cluster, text in named.items():
+        name(tab, cluster, text)
+    tab = shown(and_later("bb.png", nearest=6))
+    assert titles(tab) <= set(named.values())
+    assert len(titles(tab)) == len(named) - 1
+    assert "set aside" not in tab.locator("#said").text_content()
+
+
+def test_unknown_images_that_were_merged_are_those_that_were_there(shown):
+    labels = np.append(planted().labels, [-1])
+    tab = shown(and_later("aa.png", labels=labels))
+    merge(tab, -1, into=2)
+    tab = shown(and_later("aa.png", "bb.png", labels=np.append(labels, [-1])))
+    assert galleries(tab) == {2: {0, 2, 3, 5, 7}, 0: {1, 4}, 3: {6}, -1: {8}}

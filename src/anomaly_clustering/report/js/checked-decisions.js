@@ -12,12 +12,18 @@ const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
 
 const isWhole = (value, least, most) => Number.isInteger(value) && value >= least && value <= most;
 const isNumber = (value) => isWhole(value, UNKNOWN, LARGEST);
-// Which later images are unlike those of the run, if any, may change when more come.
-const isCluster = (value, labels) => value === UNKNOWN || (isWhole(value, 0, LARGEST) && (labels.of.includes(value) || run.groups.includes(value)));
+// Which later images are unlike those of the run, if any, may change when more come. What this browser kept may be of
+// clusters whose images are on another page; there are no labels to be asked then.
+const isCluster = (value, labels) => isNumber(value) && (
+  value === UNKNOWN || !labels || labels.of.includes(value) || run.groups.includes(value)
+);
 // On this page, or told by a decision that was made on another one.
 const isImage = (value) => isWhole(value, 0, numNamed() - 1);
 const isSet = (value, isRight) => Array.isArray(value) && new Set(value).size === value.length && value.every(isRight);
 const isPlace = (value, labels) => value === null || isCluster(value, labels);  // Null is a new cluster.
+const isForEach = (images, value, isRight) => (
+  Array.isArray(value) && value.length === images.length && value.every(isRight)
+);
 const isImages = (value) => isSet(value, isImage) && value.length > 0;
 const isName = (value) => typeof value === "string" && value.length <= LONGEST_NAME;
 // Pairs, each with another first entry.
@@ -35,8 +41,9 @@ const FIELDS = {
   unsure: { images: isImages, value: (value) => typeof value === "boolean" },
   exclude: {
     images: isImages,
-    into: (value, labels, { images }) => value === undefined || (
-      Array.isArray(value) && value.length === images.length && value.every((one) => isPlace(one, labels))
+    from: (value, labels, { images }) => value === undefined || isForEach(images, value, isNumber),
+    into: (value, labels, { images }) => (
+      value === undefined || isForEach(images, value, (one) => isPlace(one, labels))
     ),
   },
   take: {
@@ -58,14 +65,21 @@ export function checkedDecisions(list) {
   return decisions;
 }
 
+// Of what this browser kept, which may be of images and clusters that are on another page of the run.
+export function checkedKept(list) {
+  const { decisions, error } = rightOnes(list, { areKept: true });
+  if (error) throw error;
+  return decisions;
+}
+
 // Those before the first that is wrong, and what is wrong with it; null where all are right.
-export function rightOnes(list) {
+export function rightOnes(list, { areKept = false } = {}) {
   const labels = labelsOfTheRun(), until = Date.now() + 1000 * MOST_SECONDS, decisions = [];
   try {
     if (!Array.isArray(list)) throw new Error(t("no_decisions"));
     for (const decision of list) {
       if (Date.now() > until) throw new Error(t("too_long", { n: list.length, seconds: MOST_SECONDS }));
-      const checked = checkedDecision(decision, labels, decisions.length + 1);
+      const checked = checkedDecision(decision, areKept ? null : labels, decisions.length + 1);
       follow(labels, checked);
       decisions.push(checked);
     }
@@ -75,7 +89,7 @@ export function rightOnes(list) {
   return { decisions, error: null };
 }
 
-// Labels are those before the decision; its number is told where it is wrong.
+// Labels are those before the decision, or null where any cluster may be meant; its number is told where it is wrong.
 export function checkedDecision(decision, labels, number) {
   if (!Object.hasOwn(FIELDS, decision?.do)) {
     throw new Error(t("wrong_decision", { number, allowed: Object.keys(FIELDS).join(", ") }));

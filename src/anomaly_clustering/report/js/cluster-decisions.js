@@ -3,7 +3,7 @@
 import { compare } from "report/compare.js";
 import { clusterOf, sectionOf, toggleOpen } from "report/gallery.js";
 import { currentLabels, decide } from "report/history.js";
-import { members } from "report/labels.js";
+import { UNKNOWN, members } from "report/labels.js";
 import { t } from "report/texts.js";
 import { smallerBranch } from "report/tree.js";
 import { takesLetters } from "report/typing.js";
@@ -39,7 +39,9 @@ function toNextName(section = null) {
 function mergeClusters(from, into) {
   const labels = currentLabels();
   const values = { from: titleOf(labels, from), into: titleOf(labels, into) };
-  decide({ do: "merge", from, into }, () => t("merged", values));
+  // Which images are unknown changes when more come; those are meant that are so now.
+  const isOfNow = from === UNKNOWN, images = isOfNow ? members(labels, from) : [];
+  decide(isOfNow ? { do: "move", images, into } : { do: "merge", from, into }, () => t("merged", values));
   sectionOf(into)?.querySelector(".naming").focus({ preventScroll: true });
 }
 

@@ -1,6 +1,6 @@
 // Decisions as they are made: kept over a reload, undone and made again. The labels follow from them anew each time.
 
-import { checkedDecision, checkedDecisions, rightOnes } from "report/checked-decisions.js";
+import { checkedDecision, checkedDecisions, checkedKept, rightOnes } from "report/checked-decisions.js";
 import { fromKept, numElsewhere, readKept, toKeep } from "report/kept-decisions.js";
 import { areSame, labelsAfter } from "report/labels.js";
 import { say } from "report/message.js";
@@ -116,7 +116,7 @@ function followed() {
   if (kept === null || kept === stored) return false;
   try {
     const { list, hasNumbers } = readKept(JSON.parse(kept));
-    decisions = checkedDecisions(list);
+    decisions = checkedKept(list);
     if (hasNumbers) setAside(kept, t("by_number"));
   } catch {
     isBehind = true;
@@ -132,7 +132,8 @@ function remembered() {
     kept = localStorage.getItem(STORE);
     stored = kept;
     if (kept !== null) {
-      const { list, hasNumbers } = readKept(JSON.parse(kept)), right = rightOnes(list), n = numElsewhere();
+      const { list, hasNumbers } = readKept(JSON.parse(kept)), n = numElsewhere();
+      const right = rightOnes(list, { areKept: true });
       if (right.error) setAside(kept, right.error.message);
       else if (hasNumbers) setAside(kept, t("by_number"));
       else if (n) say(t("elsewhere", { n }));
@@ -144,12 +145,16 @@ function remembered() {
   return given();
 }
 
+// What cannot be read is set aside, since the next decision takes the place of all.
 function rememberedReplaced() {
+  let kept = null;
   try {
-    return JSON.parse(localStorage.getItem(REPLACED) ?? "[]").map(({ decisions: before, length }) => (
-      { decisions: checkedDecisions(readKept(before).list), length: Number(length) }
-    ));
-  } catch {
+    kept = localStorage.getItem(REPLACED);
+    const read = JSON.parse(kept ?? "[]").map(({ decisions: before, length }) => ({ ...readKept(before), length }));
+    if (read.some(({ hasNumbers }) => hasNumbers)) setAside(kept, t("by_number"));
+    return read.map(({ list, length }) => ({ decisions: checkedKept(list), length: Number(length) }));
+  } catch (error) {
+    if (kept !== null) setAside(kept, error.message);
     return [];
   }
 }
@@ -171,7 +176,7 @@ function replacedElsewhere() {
   try {
     const last = localStorage.getItem(LAST) ?? (stored === null ? PLAIN_STORE : STORE);
     if (last === STORE || (stored === null && !run.given)) return before;
-    const others = checkedDecisions(readKept(JSON.parse(localStorage.getItem(last) ?? "[]")).list);
+    const others = checkedKept(readKept(JSON.parse(localStorage.getItem(last) ?? "[]")).list);
     if (!others.length || begins(others, decisions)) return before;
     if (!areSame(labelsAfter(others), labelsAfter(decisions))) say(t("given_over"));
     return [...before.filter((one) => !begins(one.decisions, others)), { decisions: others, length: decisions.length }];
@@ -185,11 +190,12 @@ function begins(some, others) {
   return JSON.stringify(some) === JSON.stringify(others.slice(0, some.length));
 }
 
-// The next decision would take its place. What was set aside before stays as well.
+// The next decision would take its place. What was set aside before stays as well, but for the beginning of the same.
 function setAside(kept, why) {
+  const isOther = (before) => before !== null && !kept.startsWith(before.slice(0, -1));
   try {
     let place = `${STORE} set aside`;
-    for (let n = 2; ![null, kept].includes(localStorage.getItem(place)); n += 1) place = `${STORE} set aside ${n}`;
+    for (let n = 2; isOther(localStorage.getItem(place)); n += 1) place = `${STORE} set aside ${n}`;
     localStorage.setItem(place, kept);
     say(t("set_aside", { why }));
   } catch {

@@ -60,10 +60,10 @@ export function exclude(chosen) {
     say(t("in_no_cluster"));
     return;
   }
-  const next = staysNearest(images), into = whereAlike(before, images);
+  const next = staysNearest(images), from = images.map((i) => before.of[i]), into = whereAlike(before, images);
   unselect();
   const became = (after) => whatBecame(before, after, images, into);
-  decide({ do: "exclude", images, into }, (after) => withFollowers(became(after), before, after, images));
+  decide({ do: "exclude", images, from, into }, (after) => withFollowers(became(after), before, after, images));
   focusOn(next ?? images[0]);
 }
 

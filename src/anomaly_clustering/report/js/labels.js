@@ -22,7 +22,7 @@ const DECISIONS = {
     labels.names.delete(from);
     labels.kept.delete(from);
     labels.kept.add(into);
-    for (const clusters of labels.notIn.values()) if (clusters.delete(from)) clusters.add(into);
+    for (const clusters of labels.notIn.values()) if (clusters.delete(from) && into !== UNKNOWN) clusters.add(into);
     labels.of.forEach((cluster, i) => labels.notIn.get(i)?.delete(cluster));
   },
   move(labels, { images, into }) {
@@ -33,16 +33,16 @@ const DECISIONS = {
     }
     labels.kept.add(cluster);
   },
-  // Each image goes where it was seen to go: once more have come, others may be most like it. Earlier versions did not
-  // keep where that was.
-  exclude(labels, { images, into }) {
-    const goTo = into ?? whereAlike(labels, images);
+  // Each image leaves the cluster that it was seen in, and goes where it was seen to go: once others have come, or are
+  // not on this page, it would be another one. Earlier versions did not keep that, of images on the page alone.
+  exclude(labels, { images: all, from, into }) {
+    const images = into ? all : all.filter(isHere);
+    const left = from ?? images.map((i) => clusterOf(labels, i)), goTo = into ?? whereAlike(labels, images);
     images.forEach((i, k) => {
-      const cluster = clusterOf(labels, i);
-      if (cluster === undefined || cluster === goTo[k]) return;
+      if (left[k] === undefined || left[k] === UNKNOWN || left[k] === goTo[k]) return;
       if (!labels.notIn.has(i)) labels.notIn.set(i, new Set());
-      labels.notIn.get(i).add(cluster);
-      labels.kept.add(cluster);
+      labels.notIn.get(i).add(left[k]);
+      labels.kept.add(left[k]);
     });
     const number = freeNumber(labels);
     images.forEach((i, k) => {
