@@ -7,7 +7,7 @@ import torch
 from conftest import SHARED
 from safetensors.torch import save_file
 
-from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.backbone import Backbone, _as_on_a_processor
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.published import EMBEDDED
 
@@ -272,12 +272,21 @@ def test_bags_are_the_same_bits_with_any_number_of_threads_in_batches_of_any_siz
         assert all(torch.equal(one, another) for one, another in zip(found[0], other, strict=True))
 
 
-def test_convolutions_are_exact_whatever_a_gpu_would_round_them_to(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("allowed", [True, False])
+def test_convolutions_of_a_gpu_are_exact_whatever_it_would_round_them_to(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    with _as_on_a_processor(torch.device("cuda")):
+        assert torch.backends.cudnn.allow_tf32 is False
+    assert torch.backends.cudnn.allow_tf32 is allowed
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_threads_of_a_processor_leave_the_switch_of_gpus_alone(allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
     backbone, seen = Backbone(EMBEDDED), []
     convolution = next(module for module in backbone.modules() if isinstance(module, torch.nn.Conv2d))
     convolution.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
-    for allowed in (True, False):
-        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
-        backbone(torch.zeros(1, 3, 32, 32))
-        assert torch.backends.cudnn.allow_tf32 is allowed
-    assert seen == [False, False]
+    backbone(torch.zeros(1, 3, 32, 32))
+    assert seen == [allowed]

@@ -140,7 +140,7 @@ class Backbone(nn.Module):
             ValueError: the patches of a transformer do not fill the image, or it takes images of another size alone.
         """
         self._check_size(images.shape[-2:])
-        with _as_on_a_processor():
+        with _as_on_a_processor(images.device):
             maps = self.network.forward_intermediates(
                 ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last),
                 indices=self.indices,
@@ -169,11 +169,16 @@ class Backbone(nn.Module):
 
 
 @contextmanager
-def _as_on_a_processor() -> Iterator[None]:
+def _as_on_a_processor(device: torch.device) -> Iterator[None]:
     """Let GPUs multiply what convolutions are given in float32, of which cuDNN keeps 10 bits otherwise.
 
     On pill that moved embeddings by .03, and 8 of 150 images to another cluster than on a processor.
     """
+    # The switch, and what is done with warnings, are of the process: on a processor several threads are here at once,
+    # and one would restore what another has set.
+    if device.type != "cuda":
+        yield
+        return
     with warnings.catch_warnings():
         # PyTorch 2.9 announces that the switch will have another name, once a process.
         warnings.filterwarnings("ignore", message="Please use the new API settings to control TF32")
