@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
@@ -46,14 +47,19 @@ def finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None =
     """
     absolute = {image: Path(os.path.abspath(image)) for image in images}
     by_path = {str(path): image for image, path in absolute.items()}
-    by_name: dict[str, list[Path]] = defaultdict(list)
-    for image in images:
-        by_name[image.name].append(image)
     by_end: dict[Parts, list[Path]] = defaultdict(list)
     above = _image_folder(list(absolute.values()), folder)
     below = {image: path.relative_to(above).parts for image, path in absolute.items()}
     for image, parts in below.items():
         by_end[parts if len(parts) > 1 else (above.name, *parts)].append(image)
+
+    # By each number of parts that a path has: one search of all images would be needed for each path otherwise.
+    @cache
+    def ending_in(count: int) -> dict[Parts, list[Path]]:
+        found: dict[Parts, list[Path]] = defaultdict(list)
+        for image in images:
+            found[absolute[image].parts[-count:]].append(image)
+        return found
 
     def find(text: str) -> Fit:
         if not text.strip():
@@ -64,8 +70,7 @@ def finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None =
                 if (image := by_path.get(os.path.abspath(place / written))) is not None:
                     return Fit([image], WHOLE)
         parts = PureWindowsPath(text).parts
-        named = by_name.get(parts[-1], []) if parts else []
-        if fits := [image for image in named if absolute[image].parts[-len(parts) :] == parts]:
+        if parts and (fits := ending_in(len(parts)).get(parts)):
             return Fit(fits, WHOLE)
         for k in range(len(parts), 1, -1):
             if moved := by_end.get(parts[-k:]):
