@@ -2,8 +2,10 @@
 
 import errno
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from safetensors.numpy import save_file
 
 from anomaly_clustering.runs.mark import Mark, files_into, read_mark
 from anomaly_clustering.runs.run_folder import new_run
-from anomaly_clustering.system.files import digest, whole_file, whole_folder
+from anomaly_clustering.system.files import digest, leftovers, whole_file, whole_folder
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:
@@ -214,3 +216,17 @@ def test_many_may_write_one_file_at_once(tmp_path: Path) -> None:
         list(pool.map(write_often, range(4)))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() in "0123"
+
+
+def test_a_file_is_written_beside_many_without_a_path_for_each(tmp_path: Path) -> None:
+    names = [f"{i}.png" for i in range(3000)]
+    for name in names:
+        (tmp_path / name).touch()
+    leftover = tmp_path / f".a.csv.{32 * '0'}.unfinished"
+    leftover.mkdir()
+
+    def seconds(what: Callable[[], object]) -> float:
+        return min(timeit(what, number=1) for _ in range(5))
+
+    assert leftovers(tmp_path, "a.csv") == [leftover]
+    assert seconds(lambda: leftovers(tmp_path, "a.csv")) < seconds(lambda: [tmp_path / name for name in names])

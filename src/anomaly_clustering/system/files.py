@@ -153,12 +153,11 @@ def leftovers(place: Path, name: str | None = None) -> list[Path]:
         >>> leftovers(Path("nowhere"))
         []
     """
-    found = []
-    for path in sorted(place.iterdir()) if place.is_dir() else []:
-        written = LEFTOVER.fullmatch(path.name)
-        if written and name in (None, written["name"]) and is_leftover(path):
-            found.append(path)
-    return found
+    # No paths are made of the others: a file may be written beside thousands of them.
+    hidden = [entry for entry in os.listdir(place) if entry.endswith(UNFINISHED)] if place.is_dir() else []
+    written = [found for entry in sorted(hidden) if (found := LEFTOVER.fullmatch(entry))]
+    folders = [place / found[0] for found in written if name in (None, found["name"])]
+    return [folder for folder in folders if is_leftover(folder)]
 
 
 def is_leftover(folder: Path) -> bool:
@@ -197,8 +196,9 @@ def remove_leftovers_below(folder: Path) -> None:
     Example:
         >>> remove_leftovers_below(Path("nowhere"))
     """
-    for place, _, _ in os.walk(folder):
-        remove_leftovers(Path(place))
+    for place, folders, _ in os.walk(folder):
+        if any(name.endswith(UNFINISHED) for name in folders):
+            remove_leftovers(Path(place))
 
 
 def _finish(leftover: Path, folder: Path, discard: Discard | None) -> None:
