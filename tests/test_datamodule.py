@@ -62,6 +62,14 @@ def test_normal_images_are_apart(datamodule: DefectDataModule) -> None:
     assert paths == ["5.png", "6.png"]
 
 
+def test_records_are_divided_once_and_anew_for_another_listing(datamodule: DefectDataModule) -> None:
+    assert datamodule.records is datamodule.records
+    assert datamodule.normal_records is datamodule.normal_records
+    assert datamodule.listing is not None
+    datamodule.listing = datamodule.listing._replace(records=datamodule.records[1:])
+    assert (len(datamodule.records), datamodule.normal_records) == (len(datamodule.listing.records), [])
+
+
 def test_train_transform_is_for_training_only(tmp_path: Path) -> None:
     datamodule = DefectDataModule(
         lambda: listing(tmp_path), image_size=32, num_workers=0, train_transform=lambda image: torch.ones(3, 4, 4)

@@ -233,6 +233,7 @@ class DefectDataModule(LightningDataModule):
         self.num_workers = number_of_workers(num_workers)
         self.train_transform = train_transform
         self.listing: Listing | None = None
+        self._divided: tuple[Listing, list[Record], list[Record]] | None = None
         # Positions of the images that `val_dataloader` gives, batch by batch; None for all.
         self.batches: Sequence[Sequence[int]] | None = None
 
@@ -265,12 +266,20 @@ class DefectDataModule(LightningDataModule):
     @property
     def records(self) -> list[Record]:
         """The images to cluster, in the order of `index`."""
-        return [record for record in self._listing.records if not record.is_normal_train]
+        return self._parts()[1]
 
     @property
     def normal_records(self) -> list[Record]:
         """Images known to be free of defects, which are not clustered."""
-        return [record for record in self._listing.records if record.is_normal_train]
+        return self._parts()[2]
+
+    def _parts(self) -> tuple[Listing, list[Record], list[Record]]:
+        listing = self._listing
+        # Divided once, since loops ask for the records of one image after the other.
+        if self._divided is None or self._divided[0] is not listing:
+            to_cluster = [record for record in listing.records if not record.is_normal_train]
+            self._divided = (listing, to_cluster, [record for record in listing.records if record.is_normal_train])
+        return self._divided
 
     @property
     def bits_read(self) -> int:
