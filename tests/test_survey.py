@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,17 @@ def test_images_to_cluster_that_are_normal_ones_too_are_counted(photos: Path, ma
         "1 image to cluster is an exact copy of images that are known to be normal"
     ]
     assert (len(data.records), len(data.normal_records)) == (16, 1)
+
+
+@pytest.mark.parametrize(("copies", "said"), [("all", "3 images to cluster are"), ("once", "1 image to cluster is")])
+def test_images_to_cluster_that_are_one_normal_one_are_counted_each(
+    copies: Any, said: str, make_image: MakeImage
+) -> None:
+    for name in ("fine", "x", "y", "z"):
+        make_image(Path(f"{name}.png"), 0, seed=40)
+    records = [Record(Path(f"{name}.png"), is_normal_train=name == "fine") for name in ("fine", "x", "y", "z")]
+    notices = surveyed(Listing(records, []), copies=copies).notices
+    assert [notice for notice in notices if said in notice]
 
 
 def test_pages_that_are_not_read_are_counted_on_the_screen_in_the_metrics_and_in_the_report(

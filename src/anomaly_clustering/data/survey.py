@@ -217,11 +217,18 @@ def _without_copies(records: Sequence[Record], copies: Copies) -> tuple[list[Rec
     alike = [record for same in by_size.values() if len(same) > 1 for record in same]
     first: dict[tuple[str, bool], Record] = {}
     copy_of: dict[Record, Record] = {}
-    for record, content in zip(alike, _each(_digest, alike), strict=True):
+    contents = _each(_digest, alike)
+    for record, content in zip(alike, contents, strict=True):
         original = first.setdefault((content, record.is_normal_train), record)
         if content and original is not record:
             copy_of[record] = original
-    of_normals = sum((content, True) in first for content, normal in first if content and not normal)
+    kept = [record for record in records if record not in copy_of] if copies == "once" else list(records)
+    to_cluster = {record.image for record in kept if not record.is_normal_train}
+    of_normals = sum(
+        record.image in to_cluster and (content, True) in first
+        for record, content in zip(alike, contents, strict=True)
+        if content and not record.is_normal_train
+    )
     notices = []
     if copy_of:
         copy, original = next(iter(copy_of.items()))
@@ -235,7 +242,6 @@ def _without_copies(records: Sequence[Record], copies: Copies) -> tuple[list[Rec
     if of_normals:
         are = "is an exact copy" if of_normals == 1 else "are exact copies"
         notices.append(f"{counted(of_normals, 'image')} to cluster {are} of images that are known to be normal")
-    kept = [record for record in records if record not in copy_of] if copies == "once" else list(records)
     return kept, notices
 
 
