@@ -1,12 +1,18 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from anomaly_clustering.data import DefectDataModule, DefectImages, Listing, Record
+from anomaly_clustering.data import DefectDataModule, DefectImages, Listing, PublicDataset, Record
+from anomaly_clustering.data.datamodule import evaluation_transform
+from anomaly_clustering.data.decoding import needed_for
+from anomaly_clustering.data.mtd import list_mtd
+from anomaly_clustering.data.sets.one_type import listing_of
+from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.metrics import localisation_auroc
 
 
@@ -82,6 +88,25 @@ def test_train_transform_is_for_training_only(tmp_path: Path) -> None:
 def test_no_images_is_an_error() -> None:
     with pytest.raises(ValueError, match="no images"):
         DefectDataModule(lambda: Listing([], [])).setup()
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: DefectDataModule(lambda: Listing([], []), copies="Once"), r"copies .*'all', 'once'\), got 'Once'"),
+        (lambda: surveyed(Listing([], []), copies="Once"), r"copies .*'all', 'once'\), got 'Once'"),
+        (lambda: list_mtd(Path("absent"), split="Differnet"), r"split .*'differnet', 'random'\), got 'Differnet'"),
+        (lambda: listing_of([], several="leave-out"), r"several .*'leave_out', 'keep'\), got 'leave-out'"),
+        (lambda: PublicDataset("neu_det", several="leave-out"), r"several .*'leave_out', 'keep'\), got 'leave-out'"),
+        (lambda: evaluation_transform(32, "kept"), r"aspect .*'square', 'keep'\), got 'kept'"),
+        (lambda: needed_for("Reduced", 32), r"decoding .*'exact', 'reduced'\), got 'Reduced'"),
+        (lambda: needed_for("exact", 32, "kept"), r"aspect .*'square', 'keep'\), got 'kept'"),
+    ],
+)
+def test_a_misspelt_choice_is_refused_and_not_taken_for_another(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
 
 
 def test_image_size_is_checked() -> None:

@@ -14,13 +14,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.datamodule import evaluation_transform
-from anomaly_clustering.data.decoding import Decoding, Needed, check_decoding, needed_for
+from anomaly_clustering.data.decoding import Decoding, Needed, needed_for
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image, reading
-from anomaly_clustering.data.kept_size import Aspect, check_aspect
+from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, check_bits, surveyed
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.whole_numbers import image_side
 
 # A file, an image, or its pixels: array [H, W, 3] or [H, W], tensor [3, H, W]; float in [0, 1], or of 8 bits.
@@ -79,10 +80,8 @@ class ImagesOfAnyForm(Dataset):
         self.kind = "normal image" if normal else "image"
         self.bits = bits
         self.size = image_side(size)
-        check_aspect(aspect)
-        self.aspect: Aspect = aspect
-        check_decoding(decoding)
-        self.decoding: Decoding = decoding
+        self.aspect: Aspect = check_choice("aspect", aspect, Aspect)
+        self.decoding: Decoding = check_choice("decoding", decoding, Decoding)
         self.needed = needed_for(decoding, self.size, aspect)
         self.transform = evaluation_transform(self.size, aspect)
         self.digests = [""] * len(self.images)

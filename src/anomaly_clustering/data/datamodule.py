@@ -29,14 +29,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from anomaly_clustering.data.aspect import as_batch, resized_keeping_aspect
-from anomaly_clustering.data.decoding import Decoding, check_decoding, needed_for
+from anomaly_clustering.data.decoding import Decoding, needed_for
 from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
-from anomaly_clustering.data.kept_size import Aspect, check_aspect
+from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.opening import image_size as size_of
 from anomaly_clustering.data.records import Listing, Record, without_single_class
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 from anomaly_clustering.data.workers import number_of_workers
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.loaders import of_batches
 from anomaly_clustering.system.whole_numbers import image_side, whole_number
 
@@ -130,7 +131,7 @@ def evaluation_transform(image_size: int, aspect: Aspect = "square") -> Callable
 
     Args:
         image_size: height and width S in pixels; the paper has 256.
-        aspect: 'square', or 'keep', see `resized_keeping_aspect`.
+        aspect: 'square', or 'keep', see `resized_keeping_aspect`; anything else is a ValueError.
 
     Returns:
         A function from an image of Pillow to a float tensor [3, S, S] in [0, 1]; [4, H, W] where it keeps its aspect.
@@ -139,7 +140,7 @@ def evaluation_transform(image_size: int, aspect: Aspect = "square") -> Callable
         >>> evaluation_transform(32)(Image.new("RGB", (20, 10), "white")).mean().item()
         1.0
     """
-    if aspect == "keep":
+    if check_choice("aspect", aspect, Aspect) == "keep":
         return partial(resized_keeping_aspect, side=image_size)
     return v2.Compose(
         [
@@ -186,8 +187,8 @@ class DefectDataModule(LightningDataModule):
             default.
 
     Raises:
-        ValueError: a number is not whole, `image_size` is not from 32 to 4096, or there is no such aspect or decoding;
-            in `setup`, there are no images, or the method takes squares only.
+        ValueError: a number is not whole, `image_size` is not from 32 to 4096, or `copies`, `aspect` or
+            `decoding` has no such value; in `setup`, there are no images, or the method takes squares only.
 
     Example:
         >>> import tempfile
@@ -219,16 +220,14 @@ class DefectDataModule(LightningDataModule):
         train_transform: Callable[[Image.Image], torch.Tensor] | None = None,
     ):
         super().__init__()
-        check_aspect(aspect)
-        check_decoding(decoding)
         self.source = source
         self.bits = check_bits(bits)
-        self.copies = copies
+        self.copies: Copies = check_choice("copies", copies, Copies)
         self.prepare = prepare
         self.maps = Path(maps) if maps else None
         self.image_size = image_side(image_size)
-        self.aspect: Aspect = aspect
-        self.decoding: Decoding = decoding
+        self.aspect: Aspect = check_choice("aspect", aspect, Aspect)
+        self.decoding: Decoding = check_choice("decoding", decoding, Decoding)
         self.batch_size = whole_number("batch_size", batch_size, least=1)
         self.num_workers = number_of_workers(num_workers)
         self.train_transform = train_transform

@@ -6,9 +6,10 @@ size, which JPEG files allow. At least twice what is shown is decoded, so that r
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 from anomaly_clustering.data.kept_size import Aspect, kept_size
+from anomaly_clustering.system.choices import check_choice
 
 # All pixels of a file, as the tables of the paper take them; or, of JPEG files, an eighth, a quarter or a half of them
 # a side, where that is enough.
@@ -16,19 +17,6 @@ Decoding = Literal["exact", "reduced"]
 # Width and height of an image in pixels -> those that are needed of it.
 Needed = Callable[[int, int], tuple[int, int]]
 MARGIN = 2
-
-
-def check_decoding(decoding: str) -> None:
-    """Check how large image files are decoded.
-
-    Args:
-        decoding: 'exact' or 'reduced'.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if decoding not in get_args(Decoding):
-        raise ValueError(f"decoding must be one of {get_args(Decoding)}, got {decoding!r}")
 
 
 def needed_for(decoding: Decoding, side: int, aspect: Aspect = "square") -> Needed | None:
@@ -42,12 +30,16 @@ def needed_for(decoding: Decoding, side: int, aspect: Aspect = "square") -> Need
     Returns:
         A function from the size of an image to what is needed of it; None where all pixels are.
 
+    Raises:
+        ValueError: there is no such decoding or aspect.
+
     Example:
         >>> needed = needed_for("reduced", 256)
         >>> needed(4000, 3000), needed_for("exact", 256)
         ((512, 512), None)
     """
-    if decoding == "exact":
+    check_choice("aspect", aspect, Aspect)
+    if check_choice("decoding", decoding, Decoding) == "exact":
         return None
     return partial(_as_a_square if aspect == "square" else _with_its_aspect, side=side)
 

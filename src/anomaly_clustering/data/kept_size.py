@@ -1,7 +1,7 @@
 """The size of an image in; the size nearest to its aspect that has as many pixels as a square, out."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 # Every image a square, as in the paper; or as many pixels of each image's own aspect.
 Aspect = Literal["square", "keep"]
@@ -17,19 +17,6 @@ _ALLOWED = [
     if abs(rows * columns - PARTS**2) <= TOLERANCE * PARTS**2
     and (min(rows, columns) < PARTS / 2 or rows % 2 == columns % 2 == 0)
 ]
-
-
-def check_aspect(aspect: str) -> None:
-    """Check how images are resized.
-
-    Args:
-        aspect: 'square' or 'keep'.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if aspect not in get_args(Aspect):
-        raise ValueError(f"aspect must be one of {get_args(Aspect)}, got {aspect!r}")
 
 
 def kept_size(width: int, height: int, side: int) -> tuple[int, int]:

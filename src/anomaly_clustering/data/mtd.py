@@ -12,6 +12,7 @@ from typing import Literal
 from anomaly_clustering.data.archives import unpacked
 from anomaly_clustering.data.download import find, tree_digest
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.whole_numbers import seed_number
 
 TYPES = ("Free", "Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -59,7 +60,7 @@ def list_mtd(
 
     Raises:
         FileNotFoundError: a folder, a mask or one of the 761 normal images is missing.
-        ValueError: `normal_fraction` is out of range.
+        ValueError: there is no such split, or `normal_fraction` is out of range.
 
     Example:
         >>> import tempfile
@@ -72,6 +73,7 @@ def list_mtd(
         >>> len(listing.records), sum(record.is_normal_train for record in listing.records)
         (12, 1)
     """
+    check_choice("split", split, Split)
     root = unpacked(root)
     seed = seed_number("seed", seed)
     if not (isinstance(normal_fraction, Real) and 0 <= normal_fraction < 1):

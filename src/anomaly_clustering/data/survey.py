@@ -16,6 +16,7 @@ import numpy as np
 from anomaly_clustering.data.images import FULL_BITS, bits_for, decode, highest_value
 from anomaly_clustering.data.opening import MOST_PAGES, Header, UnreadableImageError, read_header
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.messages import counted
 
@@ -72,6 +73,9 @@ def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies | None = "
     Returns:
         The listing, where records of 16 bits have their `bits`, with notices added.
 
+    Raises:
+        ValueError: `copies` has another value.
+
     Example:
         >>> import tempfile
         >>> from PIL import Image
@@ -83,6 +87,8 @@ def surveyed(listing: Listing, *, bits: Bits = "auto", copies: Copies | None = "
         >>> [record.bits for record in found.records], len(found.notices)
         ([12], 2)
     """
+    if copies is not None:
+        check_choice("copies", copies, Copies)
     records, copied = (listing.records, []) if copies is None else _without_copies(listing.records, copies)
     headers = dict(zip([record.image for record in records], _each(_header, records), strict=True))
     deep = {record.image for record in records if (header := headers[record.image]) and header.sixteen_bits}

@@ -1,7 +1,7 @@
 """Bags [N, M, D] or embeddings [N, D] in; distances [N, N] between images out (Eq. 1 to 3, Appendix C)."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anomaly_clustering.search.nearest import Block, nearest_blocks, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.threads import in_order
 
 OverPatches = Literal["max", "mean", "min"]
@@ -90,8 +91,8 @@ def hausdorff(
         >>> hausdorff(bags, "mean", "mean").tolist()
         [[0.0, 1.5], [1.5, 0.0]]
     """
-    _check_name("over_patches", over_patches, OverPatches)
-    _check_name("symmetrise", symmetrise, Symmetrise)
+    check_choice("over_patches", over_patches, OverPatches)
+    check_choice("symmetrise", symmetrise, Symmetrise)
     directed = directed_distances(bags, precision=precision, advance=advance)
     return symmetric(getattr(directed, over_patches), symmetrise)
 
@@ -150,7 +151,7 @@ def symmetric(directed: Float[Tensor, "n n"], symmetrise: Symmetrise) -> Float[T
         >>> symmetric(torch.tensor([[0.0, 1.0], [5.0, 0.0]]), "mean").tolist()
         [[0.0, 3.0], [3.0, 0.0]]
     """
-    _check_name("symmetrise", symmetrise, Symmetrise)
+    check_choice("symmetrise", symmetrise, Symmetrise)
     if directed.shape != directed.T.shape:
         raise ValueError(f"directed must have one row and one column an image, got {list(directed.shape)}")
     return torch.maximum(directed, directed.T) if symmetrise == "max" else (directed + directed.T) / 2
@@ -193,11 +194,6 @@ def mean_mean(
             found[rows, columns] = means
         parts.append((found, where))
     return _by_position(parts)
-
-
-def _check_name(argument: str, name: str, allowed: Any) -> None:
-    if name not in get_args(allowed):
-        raise ValueError(f"{argument} must be one of {get_args(allowed)}, got {name!r}")
 
 
 def _positions(bags: Float[Tensor, "n m d"], positions: Int[Tensor, " n"] | None) -> Int[Tensor, " n"]:

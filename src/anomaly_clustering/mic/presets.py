@@ -1,8 +1,9 @@
 """The name of a method in; the arguments of MIC that make it out: the paper's, and signed residuals, the default."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from anomaly_clustering.features.backbone import PYRAMID
+from anomaly_clustering.system.choices import check_choice
 
 Preset = Literal["signed_residuals", "paper"]
 # The same numbers for all networks and products; none was chosen by one data set. See the page on the method.
@@ -38,8 +39,7 @@ def method_arguments(preset: Preset, *, normals: bool, **chosen: Any) -> dict[st
         >>> method_arguments("paper", normals=True, layer=None, method="average")
         {'weights': 'novelty', 'method': 'average'}
     """
-    if preset not in get_args(Preset):
-        raise ValueError(f"the method must be one of {get_args(Preset)}, got {preset!r}")
+    check_choice("the method", preset, Preset)
     given = {name: value for name, value in chosen.items() if value is not None}
     if "tau" in given:
         given = {"effective_patches": None} | given

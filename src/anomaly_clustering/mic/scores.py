@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,7 @@ from torch import Tensor
 from anomaly_clustering.mic.shard import Shard, check_positions
 from anomaly_clustering.search.nearest import Block, nearest_blocks, nearest_of_all, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
+from anomaly_clustering.system.choices import check_choice
 
 Reduce = Literal["mean", "max", "min", "interval"]
 # Quantiles of the distances to the other images between which 'interval' takes the mean. The closest images are near
@@ -63,8 +64,7 @@ def rarity(
         >>> rarity(bags).tolist()  # the second patch of the third image is far from all others
         [[0.0, 0.5], [0.0, 0.5], [0.0, 8.0]]
     """
-    if reduce not in get_args(Reduce):
-        raise ValueError(f"reduce must be one of {get_args(Reduce)}, got {reduce!r}")
+    check_choice("reduce", reduce, Reduce)
     if positions is None:
         positions = torch.arange(len(bags), device=bags.device)
     own = Shard(bags, positions)

@@ -5,9 +5,11 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
+
+from anomaly_clustering.system.choices import check_choice
 
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -31,8 +33,7 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
         >>> resolve("bf16", torch.device("cpu"))
         torch.bfloat16
     """
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}")
+    check_choice("precision", precision, Precision)
     if precision == "auto":
         precision = _fastest(device)
     if precision == "int8" and not _multiplies_integers(device):

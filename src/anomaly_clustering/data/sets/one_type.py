@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.messages import counted
 
 GOOD = "good"
@@ -47,7 +48,7 @@ def listing_of(seen: Iterable[Seen], *, several: Several = "leave_out", notices:
         name.
 
     Raises:
-        ValueError: there are no images to cluster, or none is left.
+        ValueError: there are no images to cluster, or none is left; `several` has another value.
 
     Example:
         >>> images = [Seen(Path("0.png")), Seen(Path("1.png"), ["dent"]), Seen(Path("2.png"), ["scratch", "dent"])]
@@ -57,6 +58,7 @@ def listing_of(seen: Iterable[Seen], *, several: Several = "leave_out", notices:
         >>> listing_of(images, several="keep").class_names
         ['good', 'dent', 'dent + scratch']
     """
+    check_choice("several", several, Several)
     everything = list(seen)
     to_cluster = [(one, sorted(set(one.types))) for one in everything if not one.is_normal_train]
     notices = list(notices)

@@ -14,6 +14,7 @@ from anomaly_clustering.data.sets.known import DataSet, Name, known
 from anomaly_clustering.data.sets.metadata_folder import list_metadata_folder, prepare
 from anomaly_clustering.data.sets.one_type import Several
 from anomaly_clustering.data.survey import Bits, Copies
+from anomaly_clustering.system.choices import check_choice
 
 
 class PublicDataset(DefectDataModule):
@@ -201,7 +202,7 @@ def _check(found: DataSet, name: str, *, category: str | None, several: Several,
         )
     if category and not found.categories:
         raise ValueError(f"{name} has no categories; leave data.category {category!r} out")
-    if several == "keep" and not found.several:
+    if check_choice("several", several, Several) == "keep" and not found.several:
         raise ValueError(f"an image of {name} has one type alone; leave data.several out")
     if download and found.url is None:
         raise ValueError(f"the owner of {name} offers no download without a browser. {found.by_hand}")
