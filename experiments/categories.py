@@ -11,6 +11,7 @@ from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
+from anomaly_clustering.data.walk import look
 from anomaly_clustering.system.files import digest
 
 # Names of classes without a defect, in small letters; that of MTD among them.
@@ -132,15 +133,18 @@ def num_images(category: Category) -> int | None:
 
 @lru_cache(maxsize=64)
 def fingerprint(category: Category, root: Path | None) -> str:
-    """A digest of the names and contents of all files of a category: what was measured, wherever it lies."""
+    """A digest of the names and contents of the files of a category: what was measured, wherever it lies.
+
+    Of the files that are listed for it, also through links, those whose names have an ending, as all images' have.
+    """
     if category == SYNTHETIC or (category.folder is None and root is None):
         return str(category)
     found = hashlib.sha256()
     for folder in _folders(category, root):
-        files = (
-            (path.relative_to(folder.parent).as_posix(), digest(path)) for path in folder.rglob("*.*") if path.is_file()
+        files = [path for path in look(folder).files if "." in path.name]
+        found.update(
+            repr(sorted((path.relative_to(folder.parent).as_posix(), digest(path)) for path in files)).encode()
         )
-        found.update(repr(sorted(files)).encode())
     return found.hexdigest()[:16]
 
 
