@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import shlex
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
@@ -48,7 +50,11 @@ def command_of(words: list[str]) -> Command:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    actions: list[argparse.Action] = []
+
+    def add(*names: str, **how: Any) -> None:
+        actions.append(parser.add_argument(*names, **how))
+
     add("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
     add("--data-root", type=Path, metavar="DIR", help="folder with the data sets")
     add("--data", choices=("paper", "synthetic"), default="paper", help="the paper's data sets, or generated images")
@@ -156,19 +162,31 @@ def command_of(words: list[str]) -> Command:
         wandb=options.wandb,
         artefacts=options.artefacts,
         report=options.report,
-        flags=shlex.join(_flags(words, options.names)),
+        flags=shlex.join(_flags(words, actions)),
     )
 
 
-def _flags(words: list[str], names: list[str]) -> list[str]:
+def _flags(words: list[str], actions: Sequence[argparse.Action]) -> list[str]:
     """The options of a command as they were given, for another table; networks are those of some figures only."""
-    flags, keep = [], True
+    at_most = {option: _most_values(action) for action in actions for option in action.option_strings}
+    flags, keep, values = [], False, 0.0
     for text in words:
         if text.startswith("--"):
-            keep = text.partition("=")[0] not in ("--report", "--backbones", "--finished", "--measured")
-        if keep and text not in names:
+            option, joined, _ = text.partition("=")
+            keep = option not in ("--report", "--backbones", "--finished", "--measured", "--")
+            values = 0 if joined else at_most.get(option, 0)
+        else:
+            # A word that no option takes is the name of a table.
+            keep, values = keep and values > 0, values - 1
+        if keep:
             flags.append(text)
     return flags
+
+
+def _most_values(action: argparse.Action) -> float:
+    if action.nargs is None:
+        return 1
+    return action.nargs if isinstance(action.nargs, int) else inf
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:

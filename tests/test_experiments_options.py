@@ -16,7 +16,7 @@ from experiments.__main__ import main
 from experiments.categories import MTD, MVTEC, SYNTHETIC, weights_digest
 from experiments.cells import Settings, cell, is_mic
 from experiments.methods import WEIGHTED, Method, with_options
-from experiments.options import _pairs
+from experiments.options import _pairs, command_of
 from experiments.plan import make_plan
 
 
@@ -95,6 +95,12 @@ def test_wrong_options_say_so(
 )
 def test_values_are_read_as_json(text: str, value: Any) -> None:
     assert _pairs([f"name={text}"]) == {"name": value}
+
+
+@pytest.mark.parametrize("named", [["unknown", "names"], ["--report=names", "unknown"], ["--finished", "unknown"]])
+def test_a_value_that_is_also_the_name_of_a_table_stays_with_its_option(named: list[str]) -> None:
+    words = ["--out", "unknown", *named, "--only", "names", "unknown", "--data=paper"]
+    assert command_of(words).flags == "--out unknown --only names unknown --data=paper"
 
 
 def test_a_dry_run_writes_no_report(root: Path, out: Path, tmp_path: Path) -> None:
