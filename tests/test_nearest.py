@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
 from anomaly_clustering.search import float_factors, kernels, nearest, precision
-from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, pairwise_nearest
+from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, nearest_of_all, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
 PRECISIONS: list[Precision] = ["fp32", "bf16", "int8"]
@@ -202,6 +203,28 @@ def test_bags_that_do_not_meet_are_refused_at_the_door(shape: tuple[int, ...]) -
     for search in (nearest_distances, nearest_blocks):
         with pytest.raises(ValueError, match=r"as many channels on both sides, got \[2, 4, 8\] and \[2, "):
             search(queries, references)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("precision", ["auto", *PRECISIONS])
+def test_half_numbers_on_a_processor_are_refused_with_a_way_out(precision: Precision, dtype: torch.dtype) -> None:
+    bags = torch.randn(2, 4, 8)
+    half = bags.to(dtype)
+    searches: list[Callable[[], Any]] = [
+        lambda: pairwise_nearest(half, precision),
+        lambda: nearest_blocks(bags, half, precision),
+        lambda: nearest_of_all(half, bags[0], precision),
+        lambda: nearest_of_all(bags, half[0], precision),
+    ]
+    for search in searches:
+        with pytest.raises(ValueError, match=rf"must be float32 or float64, got {dtype}: give bags\.float\(\)$"):
+            search()
+
+
+def test_there_is_no_nearest_of_no_patches() -> None:
+    for queries, patches in ((torch.zeros(1, 2, 3), torch.zeros(0, 3)), (torch.zeros(1, 0, 3), torch.zeros(2, 3))):
+        with pytest.raises(ValueError, match="at least one patch and as many channels on both sides"):
+            nearest_of_all(queries, patches)
 
 
 @pytest.mark.usefixtures("unchecked_types")

@@ -2,8 +2,8 @@
 
 One matrix product for each pair of bags tells the nearest patches in both directions, and is dropped while it is still
 in the cache. It is computed of float32 numbers, or faster of bfloat16 or 8-bit integers. The distance to a patch that
-was found is computed anew from the difference, in float32 whatever the product: no cancellation shows, and it is never
-below the truth. On a GPU a fused kernel does all of this.
+was found is computed anew from the difference, as exactly as the bags hold their numbers, whatever the product: no
+cancellation shows, and it is never below the truth but for rounding. On a GPU a fused kernel does all of this.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,8 @@ from anomaly_clustering.system.threads import in_order
 # Bytes of a matrix product: about a core's share of the cache; and what keeps all of an accelerator busy for a while.
 BLOCK = 2**21
 LARGE_BLOCK = 2**28
+# What the search on a processor measures distances in.
+OF_PROCESSORS = (torch.float32, torch.float64)
 # Rows of a matrix product at most; the rest of its size is for columns.
 HEIGHT = 2**10
 # Products in a row that share their left factor, and bytes of their right factors, at most.
@@ -60,7 +62,7 @@ def nearest_distances(
         precision: of the matrix products, see `nearest_blocks`.
 
     Returns:
-        Distances [B, R, M], in float32 arithmetic whatever the precision.
+        Distances [B, R, M], of the type of the queries whatever the precision.
 
     Raises:
         ValueError: see `nearest_blocks`.
@@ -82,8 +84,8 @@ def nearest_blocks(
     """`nearest_distances` block by block, for callers that reduce them at once and never hold [B, R, M].
 
     Args:
-        queries: bags whose patches are looked at [B, M, D].
-        references: bags that they are compared with [R, P, D].
+        queries: bags whose patches are looked at [B, M, D], on a processor float32 or float64.
+        references: bags that they are compared with [R, P, D], of the same kind.
         precision: of the matrix products. 'fp32' finds the nearest patches; 'fp16' (on GPUs), 'bf16' and 'int8' (on
             processors) find patches that are as near but for rounding, in a fraction of the time; 'auto' takes the
             fastest.
@@ -93,7 +95,8 @@ def nearest_blocks(
 
     Raises:
         ValueError: `precision` has another name, or this device has no such products; patches of queries and references
-            differ in their channels, or there are bags without a patch.
+            differ in their channels, or there are bags without a patch; bags on a processor are neither float32 nor
+            float64.
 
     Example:
         >>> queries, references = torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
@@ -165,19 +168,19 @@ def nearest_of_all(
         precision: of the matrix products, see `nearest_blocks`.
 
     Returns:
-        Distances [B, M].
+        Distances [B, M], of the type of the queries whatever the precision.
 
     Raises:
-        ValueError: see `nearest_blocks`.
+        ValueError: see `nearest_blocks`, also where there are no patches to compare with.
 
     Example:
         >>> nearest_of_all(torch.tensor([[[0.0], [9.0]]]), torch.tensor([[1.0], [2.0]])).tolist()
         [[1.0, 7.0]]
     """
     # A GPU takes all patches as one bag; a processor takes bags of the queries' size, and one of what remains.
-    fused_here = fused_runs_on(queries.device, resolve(precision, queries.device))
+    fused_here = fused_runs_on(queries.device, _check(queries, patches[None], precision))
     size = len(patches) if fused_here else queries.shape[1]
-    whole = len(patches) // max(1, size) * size
+    whole = len(patches) // size * size
     nearest = queries.new_full(queries.shape[:2], torch.inf)
     for references in (patches[:whole].unflatten(0, (-1, size)), patches[None, whole:]):
         if references.numel():
@@ -193,6 +196,9 @@ def _check(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], 
             "bags must be [images, patches, channels], with at least one patch and as many channels on both sides, got "
             f"{list(queries.shape)} and {list(references.shape)}"
         )
+    for bags in (queries, references):
+        if bags.device.type == "cpu" and bags.dtype not in OF_PROCESSORS and not fused_runs_on(bags.device, dtype):
+            raise ValueError(f"bags on a processor must be float32 or float64, got {bags.dtype}: give bags.float()")
     return dtype
 
 
