@@ -1,17 +1,17 @@
 """Options of a method in; an error that names the first one that cannot be, out.
 
-Choices are known by the annotations of the method; what numbers may be, by the names that methods share.
+Choices and truth values are known by the annotations of the method; what numbers may be, by names that methods share.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 
 class Rule(NamedTuple):
-    """What a number may be, in words and as a test."""
+    """What a number, or several, may be, in words and as a test."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -25,6 +25,18 @@ def _real(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
+def _reals(values: Any, count: int) -> bool:
+    return isinstance(values, Sequence) and len(values) == count and all(map(_real, values))
+
+
+def _are_weights(values: Any) -> bool:
+    return _reals(values, 4) and min(values) >= 0 and max(values) > 0
+
+
+def _is_range(values: Any) -> bool:
+    return _reals(values, 2) and 0 < values[0] <= values[1]
+
+
 COUNT = Rule("a whole number, at least 1", lambda value: _whole(value) and value >= 1)
 COUNT_OR_ZERO = Rule("a whole number, at least 0", lambda value: _whole(value) and value >= 0)
 POSITIVE = Rule("a number above 0", lambda value: _real(value) and value > 0)
@@ -32,6 +44,10 @@ NOT_NEGATIVE = Rule("a number, at least 0", lambda value: _real(value) and value
 SHARE = Rule("a share above 0 and at most 1", lambda value: _real(value) and 0 < value <= 1)
 PROBABILITY = Rule("a number from 0 to 1", lambda value: _real(value) and 0 <= value <= 1)
 BELOW_ONE = Rule("a number, at least 0 and below 1", lambda value: _real(value) and 0 <= value < 1)
+CLUSTERS = Rule("a whole number, at least 2, or None", lambda value: value is None or (_whole(value) and value >= 2))
+POSITIVE_OR_NONE = Rule("a number above 0, or None", lambda value: value is None or (_real(value) and value > 0))
+WEIGHTS = Rule("four numbers, at least 0 and not all 0", _are_weights)
+RANGE = Rule("two numbers above 0, the first at most the second", _is_range)
 
 RULES: dict[Rule, tuple[str, ...]] = {
     COUNT: (
@@ -43,6 +59,10 @@ RULES: dict[Rule, tuple[str, ...]] = {
     NOT_NEGATIVE: ("weight_decay", "selflabel_weight_decay", "entropy_weight", "lamb", "rotation"),
     BELOW_ONE: ("momentum", "marginal_momentum", "ema_decay"),
     PROBABILITY: ("threshold",),
+    CLUSTERS: ("num_clusters",),
+    POSITIVE_OR_NONE: ("tau",),
+    WEIGHTS: ("weights",),
+    RANGE: ("scale",),
 }
 BY_NAME = {name: rule for rule, names in RULES.items() for name in names}
 
@@ -79,7 +99,9 @@ def check_options(method: type, options: Mapping[str, Any], **own: Rule) -> None
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
-    """The values of a `Literal`, or of one among other types."""
+    """The values of a `Literal`, or of one among other types, and truth values."""
+    if hint is bool:
+        return (True, False)
     if get_origin(hint) is Literal:
         return get_args(hint)
     return tuple(value for part in get_args(hint) for value in _choices(part))

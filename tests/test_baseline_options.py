@@ -3,7 +3,7 @@
 import inspect
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -32,6 +32,24 @@ WRONG = [
     (IIC, "repeats", 2.5, "repeats must be a whole number, at least 1, got 2.5"),
     (GATCluster, "backbone", "large", "backbone must be one of ('imagenet10', 'small'), got 'large'"),
     (GATCluster, "features", 0, "features must be a whole number, at least 1, got 0"),
+    (GATCluster, "weights", (1.0, 2.0), "weights must be four numbers, at least 0 and not all 0, got (1.0, 2.0)"),
+    (
+        GATCluster,
+        "scale",
+        (1.3, 0.7),
+        "scale must be two numbers above 0, the first at most the second, got (1.3, 0.7)",
+    ),
+    (
+        GATCluster,
+        "scale",
+        (0.0, 1.0),
+        "scale must be two numbers above 0, the first at most the second, got (0.0, 1.0)",
+    ),
+    (GATCluster, "flip", 3, "flip must be one of (True, False), got 3"),
+    (GATCluster, "official_indexing", "x", "official_indexing must be one of (True, False), got 'x'"),
+    (SCAN, "class_balance", "off", "class_balance must be one of (True, False), got 'off'"),
+    (TEMI, "num_clusters", 2.5, "num_clusters must be a whole number, at least 2, or None, got 2.5"),
+    (Prototypes, "tau", -1.0, "tau must be a number above 0, or None, got -1.0"),
 ]
 
 
@@ -44,11 +62,10 @@ def test_what_cannot_be_is_refused_by_its_name(method: Any, name: str, value: ob
 
 @pytest.mark.parametrize("method", [IIC, GATCluster, SCAN, TEMI, Prototypes])
 def test_every_number_has_a_rule(method: type) -> None:
-    numbers = {
-        name
-        for name, parameter in inspect.signature(method).parameters.items()
-        if isinstance(parameter.default, int | float) and not isinstance(parameter.default, bool)
-    }
+    hints = get_type_hints(method.__init__)  # type: ignore[misc]
+    types = {name: {hint, get_origin(hint), *get_args(hint)} for name, hint in hints.items()}
+    numbers = {name for name, found in types.items() if found & {int, float, tuple}}
+    assert {"num_clusters", "batch_size", "lr"} <= numbers
     # A number of channels in GATCluster, a file in the others: its rule stands where it is checked.
     assert numbers - {"features"} <= BY_NAME.keys()
 
