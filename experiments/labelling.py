@@ -1,11 +1,13 @@
 """A run of MIC in; how many of its labels are right after so many decisions of one who knows the classes, out."""
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from sklearn.metrics import pairwise_distances_chunked
 
 from anomaly_clustering.clustering.methods import distance_to_center
 from anomaly_clustering.clustering.trees import cut
+from anomaly_clustering.metrics.tree_purity import purity_curve
 from anomaly_clustering.mic.result import Grouping
 
 DECISIONS = (8, 16, 32, 64)
@@ -29,29 +31,17 @@ def labelling(grouping: Grouping) -> dict[str, float]:
     target = grouping.target[known]
     if not len(known):
         return {}
+    curve = purity_curve(grouping.groups.tree, torch.from_numpy(grouping.target))
     found: dict[str, float] = {}
     for decisions in DECISIONS:
-        labels = cut(grouping.groups.tree, min(decisions, len(grouping.target)))
-        found[f"majority_{decisions}"] = by_majority(labels[known], target)
+        num_clusters = min(decisions, len(grouping.target))
+        found[f"majority_{decisions}"] = float(curve[num_clusters - 1])
         if grouping.embeddings is not None:
+            labels = cut(grouping.groups.tree, num_clusters)
             distances = distance_to_center(grouping.embeddings, labels)
             found[f"central_{decisions}"] = by_central_image(distances[known], labels[known], target)
             found[f"random_{decisions}"] = by_random_images(grouping.embeddings[known], target, decisions)
     return found
-
-
-def by_majority(labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"]) -> float:
-    """Share of the images that are of the most frequent class of their cluster.
-
-    Args:
-        labels: cluster of each image [N].
-        target: its class [N].
-
-    Example:
-        >>> by_majority(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
-        0.75
-    """
-    return float(sum(np.bincount(target[labels == k]).max() for k in np.unique(labels)) / len(target))
 
 
 def by_central_image(
