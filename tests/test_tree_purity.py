@@ -13,6 +13,7 @@ from torch import Tensor
 from anomaly_clustering.clustering.methods import ward
 from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.metrics.agreement import purity
+from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.metrics.tree_purity import (
     MeanAUC,
     PurityCurve,
@@ -190,10 +191,11 @@ def test_classes_accumulate_in_any_order_and_count_repeated_images_once() -> Non
     assert torch.equal(curve.compute(), expected)
     assert metrics.compute() == {
         "mauc": mean_auc(expected),
-        "r@90": reduction_at(expected, 0.9),
-        "r@95": reduction_at(expected, 0.95),
-        "r@99": reduction_at(expected, 0.99),
+        "r@90%": reduction_at(expected, 0.9),
+        "r@95%": reduction_at(expected, 0.95),
+        "r@99%": reduction_at(expected, 0.99),
     }
+    assert metrics.keys() <= TITLES.keys()
 
 
 def test_without_an_index_every_sample_counts() -> None:
@@ -223,7 +225,7 @@ def curve_is_that_of_one_process(rank: int, world: int) -> None:
     curve = purity_curve(ward(embeddings), target)
     found = metrics.compute()
     assert found["mauc"] == mean_auc(curve)
-    assert found["r@90"] == reduction_at(curve, 0.9)
+    assert found["r@90%"] == reduction_at(curve, 0.9)
 
 
 def test_two_processes_find_the_curve_of_one(tmp_path: Path) -> None:

@@ -250,6 +250,8 @@ class ReductionAt(PurityCurve):
 def purity_metrics(linkage: Callable[[Float[np.ndarray, "n d"]], Tree]) -> MetricCollection:
     """The rows of Table 3: mAUC, R@0.9, R@0.95 and R@0.99 over one state; each builds the tree for itself.
 
+    They have the names that `MIC` and the tables of experiments have for them.
+
     Args:
         linkage: embeddings float64 [N, D], in the order of `index` -> tree, such as `clustering.ward`.
 
@@ -258,14 +260,14 @@ def purity_metrics(linkage: Callable[[Float[np.ndarray, "n d"]], Tree]) -> Metri
         >>> metrics = purity_metrics(ward)
         >>> scores = metrics(torch.tensor([[0.0], [1.0], [3.0], [9.0]]), torch.tensor([7, 7, 2, 5]))
         >>> {name: score.item() for name, score in scores.items()}
-        {'mauc': 0.8125, 'r@90': 0.25, 'r@95': 0.25, 'r@99': 0.25}
+        {'mauc': 0.8125, 'r@90%': 0.25, 'r@95%': 0.25, 'r@99%': 0.25}
     """
     return MetricCollection(
         {
             "mauc": MeanAUC(linkage),
             # In percent: torch allows no point in the name of a module.
-            "r@90": ReductionAt(0.9, linkage),
-            "r@95": ReductionAt(0.95, linkage),
-            "r@99": ReductionAt(0.99, linkage),
+            "r@90%": ReductionAt(0.9, linkage),
+            "r@95%": ReductionAt(0.95, linkage),
+            "r@99%": ReductionAt(0.99, linkage),
         }
     )
