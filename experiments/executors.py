@@ -41,16 +41,14 @@ class LocalProcesses(Executor):
     """
 
     def __init__(self, workers: int):
-        # Python's own process that removes what killed ones have left tells of it, where one sentence was promised.
-        given = os.environ.get("PYTHONWARNINGS")
-        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [given, "ignore:resource_tracker"]))
         self.threads = ThreadPoolExecutor(workers)
         self.pools: dict[int, ProcessPoolExecutor] = {}
         self.workers = workers
         self.free: queue.Queue[int] = queue.Queue()
-        for number in range(workers):
-            self.pools[number] = self._pool(number)
-            self.free.put(number)
+        with _silent_tracker():
+            for number in range(workers):
+                self.pools[number] = self._pool(number)
+                self.free.put(number)
 
     def _pool(self, number: int) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")
@@ -78,6 +76,23 @@ class LocalProcesses(Executor):
         self.threads.shutdown(wait, cancel_futures=cancel_futures)
         for pool in self.pools.values():
             pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+@contextmanager
+def _silent_tracker() -> Iterator[None]:
+    """Python's own process that removes what killed ones have left, which starts with the first pool, tells of nothing.
+
+    One sentence was promised where a command is interrupted.
+    """
+    given = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [given, "ignore:resource_tracker"]))
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = given
 
 
 def _start_worker(number: int, workers: int) -> None:

@@ -77,6 +77,17 @@ def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
         executor.shutdown()
 
 
+@pytest.mark.parametrize("given", [None, "error::ImportWarning"])
+def test_processes_leave_the_environment_as_it_was(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if given is None:
+        monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONWARNINGS", given)
+    before = dict(os.environ)
+    LocalProcesses(1).shutdown()
+    assert dict(os.environ) == before
+
+
 def start(out: Path, cache: Path, *flags: str) -> subprocess.Popen[str]:
     """Table 8 on the synthetic set without what is trained, which is twelve cells."""
     untrained = ["k-means", "gmm", "spectral", "single", "complete", "average", "ward"]
