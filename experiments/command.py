@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 
+from anomaly_clustering.runs.tracked_run import TrackedRun
 from anomaly_clustering.system.files import remove_leftovers_below
 from experiments.asked import REPRODUCTION, Command, compares_networks, methods_of, parts_of
 from experiments.cells import Store, class_of, file_of, is_mic, takes
@@ -46,8 +47,8 @@ def make(command: Command) -> int:
             continue
         print(write(name, found[name, command], command, failed), flush=True)
         if command.wandb != "off":
-            summary = followed_run(name, "summary", name, 0, f"{name}-{found[name, command].settings.name}", command)
-            log_summary(summary, *per_category(found[name, command]))
+            summary = TrackedRun(name, "summary", name, 0, id=f"{name}-{found[name, command].settings.name}")
+            log_summary(followed_run(summary, command), *per_category(found[name, command]))
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     return 1 if failed else 0

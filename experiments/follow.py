@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +17,14 @@ class Followed:
     """A run that W&B logs, or whose artefacts are written to a folder.
 
     Args:
-        experiment, method, category, seed, id: see `TrackedRun`.
+        run: as W&B lists it, without its options, which are resolved where it is computed.
+        wandb: whether W&B logs it.
         folder: below which W&B keeps its files.
         artefacts: folder for contact sheets and the like.
     """
 
+    run: TrackedRun
     wandb: Mode
-    experiment: str
-    method: str
-    category: str
-    seed: int
-    id: str
     folder: Path
     artefacts: Path | None = None
 
@@ -47,7 +44,7 @@ def follow(
     # Here, since importing W&B takes a second.
     from anomaly_clustering.runs.tracking import Track, finish, wandb_logger
 
-    run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, config, followed.id)
+    run = replace(followed.run, config=config)
     logger = wandb_logger(followed.wandb, run, folder=followed.folder)
     try:
         yield logger or False, [Track(run, followed.artefacts)]
@@ -61,8 +58,7 @@ def log_summary(followed: Followed, columns: list[str], rows: list[list[Any]]) -
     """The table of an experiment as a W&B run of its own."""
     from anomaly_clustering.runs.tracking import log_table
 
-    run = TrackedRun(followed.experiment, followed.method, followed.category, followed.seed, {}, followed.id)
-    log_table(followed.wandb, run, columns, rows, folder=followed.folder)
+    log_table(followed.wandb, followed.run, columns, rows, folder=followed.folder)
 
 
 def check_wandb(mode: Mode) -> None:

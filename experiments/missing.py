@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.runs.tracked_run import TrackedRun
 from experiments.asked import Command, chosen_cells, plan_of, settings_of
 from experiments.cells import Cell, Store, is_mic
 from experiments.compute import Outcome
@@ -98,7 +99,7 @@ def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -
     def followed(cell: Cell) -> Followed | None:
         if command.wandb == "off" and not command.artefacts:
             return None
-        return followed_run(name, cell.method, str(cell.category), cell.seed, cell.key, command)
+        return followed_run(TrackedRun(name, cell.method, str(cell.category), cell.seed, id=cell.key), command)
 
     with open_executor(
         command.executor,
@@ -111,6 +112,7 @@ def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -
     return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
 
 
-def followed_run(name: str, method: str, category: str, seed: int, id: str, command: Command) -> Followed:
-    artefacts = command.out / "artefacts" / id if command.artefacts else None
-    return Followed(command.wandb, name, method, category, seed, id, command.out, artefacts)
+def followed_run(run: TrackedRun, command: Command) -> Followed:
+    """A run that is seen where the command says."""
+    artefacts = command.out / "artefacts" / run.identity if command.artefacts else None
+    return Followed(run, command.wandb, command.out, artefacts)
