@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from commands import SMALL, configured, rows
+from commands import SMALL, configured, refused, rows
 from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
@@ -135,3 +135,11 @@ def test_lightning_says_nothing_of_itself(flat_photos: Path) -> None:
     command = [sys.executable, "-m", "anomaly_clustering", "cluster", str(flat_photos), *SMALL]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+def test_the_last_checkpoint_of_a_folder_that_has_none_is_not_taken_for_none(
+    command: str, photos: Path, capsys
+) -> None:
+    argv = configured(command, "--data.root", str(photos), "--out", "run", "--ckpt_path", "last")
+    assert "--ckpt_path last is for `fit`" in refused(argv, capsys)

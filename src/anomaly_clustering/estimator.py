@@ -164,8 +164,14 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             seed=seed,
             **method_arguments(self.embedding, normals=normals is not None, **chosen),
         )
-        with quiet():
-            plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
+        try:
+            with quiet():
+                plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
+        except SystemExit as end:
+            # Lightning ends the process at Ctrl-C, where a notebook or a script waits for its own end.
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         grouping = mic.grouping
         self.labels_ = grouping.labels
         self.n_clusters_ = grouping.num_clusters

@@ -123,6 +123,11 @@ class CommandLine(LightningCLI):
             config.weights_only = True
         self.trainer_defaults["callbacks"] = [Companions()]
         fits = self.subcommand == "fit"
+        if config.get("ckpt_path") == "last" and not fits:
+            raise ValueError(
+                "--ckpt_path last is for `fit`, which goes on in its own folder; name the file of the training to "
+                f"{self.subcommand}, such as {Path('runs/fit') / LAST}"
+            )
         # Lightning starts the other processes of a run when the first one has looked.
         if getattr(rank_zero_only, "rank", 0) == 0:
             if self.mode == "online":

@@ -4,6 +4,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+# What resizing in floats may go beyond black and white by; a step of 8 bits is 400 times as much.
+BEYOND = 1e-5
+
 
 def image_of_pixels(pixels: np.ndarray | Tensor, name: str) -> Image.Image:
     """Turn the pixels of one image into an image, so that it is the same in all forms.
@@ -29,9 +32,9 @@ def image_of_pixels(pixels: np.ndarray | Tensor, name: str) -> Image.Image:
     """
     values = _of_tensor(pixels, name) if isinstance(pixels, Tensor) else _of_array(pixels, name)
     if values.dtype.kind == "f":
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise ValueError(f"{name} must hold values from 0 to 1, got {values.min():g} to {values.max():g}")
-        values = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+        if not (values.min() >= -BEYOND and values.max() <= 1 + BEYOND):
+            raise ValueError(f"{name} must hold values from 0 to 1, got {values.min():.7g} to {values.max():.7g}")
+        values = np.rint(values.clip(0, 1).astype(np.float32) * 255).astype(np.uint8)
     if values.dtype != np.uint8:
         raise ValueError(
             f"{name} must be of uint8, or floats from 0 to 1, got {values.dtype}; divide whole numbers by the highest "
