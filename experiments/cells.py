@@ -13,6 +13,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from pydoc import locate
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import yaml
@@ -239,9 +240,20 @@ class Store:
         return None
 
     def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
-        """What the figures are drawn from."""
-        with np.load(self.folder / f"{cell.key}.npz") as file:
-            return dict(file)
+        """What the figures are drawn from.
+
+        Raises:
+            ValueError: the file is not there, or damaged.
+        """
+        path = self.folder / f"{cell.key}.npz"
+        try:
+            with np.load(path) as file:
+                return dict(file)
+        except (OSError, EOFError, ValueError, BadZipFile) as error:
+            raise ValueError(
+                f"{str(path)!r}, of which the figure is drawn, is not there or damaged: {error}; delete "
+                f"{path.with_suffix('.json').name!r} beside it to compute it again"
+            ) from None
 
     def unfinished(self, cell: Cell) -> Path:
         """Where a training is kept while it goes on, in a folder that is there."""

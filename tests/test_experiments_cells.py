@@ -220,3 +220,11 @@ def test_a_damaged_result_is_missing(tmp_path: Path, content: str) -> None:
     store = Store(tmp_path)
     (tmp_path / "a.json").write_text(content)
     assert store.all() == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 and no more"])
+def test_arrays_that_are_damaged_or_gone_are_told_with_a_way_out(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npz', of which the figure is drawn, .*delete 'a\.json' beside it"):
+        Store(tmp_path).arrays(SimpleNamespace(key="a"))  # type: ignore[arg-type]
