@@ -64,6 +64,7 @@ def gather(tensor: Tensor) -> list[Tensor]:
         One tensor a process.
 
     Example:
+        >>> import torch
         >>> [part.tolist() for part in gather(torch.tensor([4, 7]))]
         [[4, 7]]
     """
@@ -80,6 +81,7 @@ def ring(shard: Shard) -> Iterator[Shard]:
         An iterator over as many shards as there are processes.
 
     Example:
+        >>> import torch
         >>> [held.positions.tolist() for held in ring(Shard(torch.zeros(2, 9, 4), torch.tensor([5, 7])))]
         [[5, 7]]
     """
