@@ -275,3 +275,11 @@ def test_unknown_images_that_were_merged_are_those_that_were_there(shown):
     merge(tab, -1, into=2)
     tab = shown(and_later("aa.png", "bb.png", labels=np.append(labels, [-1])))
     assert galleries(tab) == {2: {0, 2, 3, 5, 7}, 0: {1, 4}, 3: {6}, -1: {8}}
+
+
+def test_a_name_of_unknown_images_goes_with_them_when_they_are_merged(shown):
+    tab = shown(and_later("aa.png", labels=np.append(planted().labels, [-1])))
+    name(tab, -1, "nut")
+    merge(tab, -1, into=2)
+    assert galleries(tab) == {2: {0, 2, 3, 5, 7}, 0: {1, 4}, 3: {6}}
+    assert titles(tab) == {"nut", "Cluster 0", "Cluster 3"}

@@ -39,8 +39,8 @@ function toNextName(section = null) {
 function mergeClusters(from, into) {
   const labels = currentLabels();
   const values = { from: titleOf(labels, from), into: titleOf(labels, into) };
-  // Which images are unknown changes when more come; those are meant that are so now.
-  const isOfNow = from === UNKNOWN, images = isOfNow ? members(labels, from) : [];
+  // Which images are unknown changes when more come; those are meant that are so now. A name goes with all of them.
+  const isOfNow = from === UNKNOWN && !labels.names.has(from), images = isOfNow ? members(labels, from) : [];
   decide(isOfNow ? { do: "move", images, into } : { do: "merge", from, into }, () => t("merged", values));
   sectionOf(into)?.querySelector(".naming").focus({ preventScroll: true });
 }
