@@ -4,11 +4,14 @@ from typing import Any
 
 from lightning import LightningModule
 
+from baselines import evaluation
+
 
 class AtHand(LightningModule):
     """Pixels and features of all images of a run, by their positions.
 
-    The next run begins without them: it may be of other images, whose positions are the same.
+    The next run begins without them: it may be of other images, whose positions are the same. A training, though, goes
+    on with its own ones alone: positions are what it knows of them.
     """
 
     images: Any = None
@@ -21,11 +24,33 @@ class AtHand(LightningModule):
     dim: int = 0
     """Of features that are given, or of regions; known from the first run on, or by a checkpoint."""
 
+    trained_on: dict[str, Any] | None = None
+    """What tells the images of the training from others; None of a checkpoint that does not say it."""
+
     def setup(self, stage: str) -> None:
         self.images = self.clean = self.bank = None
+        if stage == "fit":
+            self.trained_on = evaluation.told_of_images(self)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["images"] = self.trained_on
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What a checkpoint alone makes is made for features as long as its own."""
+        """What a checkpoint alone makes is made for features as long as its own.
+
+        Raises:
+            ValueError: a training was of other images than that which is to go on.
+        """
+        before = checkpoint.get("images")
+        if self._trainer is None or self._trainer.state.fn != "fit":
+            self.trained_on = before
+        elif before not in (None, self.trained_on):
+            now = self.trained_on or {}
+            others = f"{now['count']}" if now["count"] != before["count"] else "others, by their names"
+            raise ValueError(
+                f"the training was of {before['count']} images, and these are {others}: go on with those, or begin "
+                "anew, without --ckpt_path"
+            )
         weights = checkpoint["state_dict"]
         if "standardised.mean" in weights and not hasattr(self, "standardised"):
             self.dim = len(weights["standardised.mean"])

@@ -1,5 +1,6 @@
 """Predictions on all images, collected in batches by any number of processes, in; metrics of the epoch out."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -183,3 +184,16 @@ def _datamodule(module: LightningModule) -> LightningDataModule:
 
 def num_images(module: LightningModule) -> int:
     return len(clean_images(module))
+
+
+def told_of_images(module: LightningModule) -> dict[str, Any]:
+    """What tells the images to cluster from others: their number and, where they are files, their names.
+
+    Returns:
+        `count`, and `names`: a digest of the names of files and of the folders that hold them, in the order of the data
+        set. Where a folder lies makes no difference; without names it is empty.
+    """
+    images = clean_images(module)
+    names = [record.image.parts[-2:] for record in images.records] if isinstance(images, DefectImages) else []
+    digest = hashlib.sha256("\n".join("/".join(parts) for parts in names).encode(errors="surrogateescape"))
+    return {"count": len(images), "names": digest.hexdigest() if names else ""}

@@ -138,7 +138,7 @@ class SCAN(AtHand):
             self.neighbours, self.best, self.average.tensors = None, {"loss": float("inf")}, {}
 
     def on_fit_start(self) -> None:
-        options, self.seed = self.options, training_seed(self)
+        options, self.seed, self.head_number = self.options, training_seed(self), int(self.head)
         share_batch_norm(self.encoder)
         # Batches may be of another size in step 3.
         changes = options.selflabel_epochs > 0 and options.selflabel_batch_size != options.batch_size
@@ -185,9 +185,8 @@ class SCAN(AtHand):
         return None if self.clean is not None and self.network_is_fixed else self.images.clean(index)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        options = self.options
         make: dict[str, Any] = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}
-        trained = self.heads if options.train == "heads" else self
+        options, trained = self.options, self.heads if self.options.train == "heads" else self
         found = [make[options.optimizer](trained.parameters(), options.lr, weight_decay=options.weight_decay)]
         if options.selflabel_epochs:
             second, lr, decay = options.selflabel_optimizer, options.selflabel_lr, options.selflabel_weight_decay
@@ -292,9 +291,10 @@ class SCAN(AtHand):
         return evaluation.prediction(batch, self._predict(batch)[:, int(self.head)])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         checkpoint["scan"] = {"neighbours": self.neighbours, "best": self.best, "average": self.average.tensors}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        kept, self.head_number = checkpoint["scan"], int(checkpoint["state_dict"]["head"])
-        self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]
+        if kept := checkpoint.get("scan"):  # Else it is of another method, as its weights will tell.
+            self.neighbours, self.best, self.average.tensors = kept["neighbours"], kept["best"], kept["average"]

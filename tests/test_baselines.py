@@ -163,6 +163,41 @@ def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
+@pytest.mark.parametrize("name", ["IIC", "SCAN"])
+def test_a_training_goes_on_with_its_own_images_alone(name: str, photos: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    last = tmp_path / "last.ckpt"
+
+    def trained(epochs: int, ckpt_path: Path | None) -> Trainer:
+        trainer = Trainer(**options, max_epochs=epochs, enable_checkpointing=False)
+        trainer.fit(METHODS[name](), datamodule=of(photos), ckpt_path=ckpt_path, weights_only=True)
+        return trainer
+
+    trained(1, None).save_checkpoint(last)
+    one = photos / "bar" / "0.png"
+    one.rename(photos / "bar" / "9.png")
+    with pytest.raises(ValueError, match="of 15 images, and these are others, by their names: go on with those"):
+        trained(2, last)
+    (photos / "bar" / "9.png").unlink()
+    with pytest.raises(ValueError, match="of 15 images, and these are 14: go on with those, or begin anew"):
+        trained(2, last)
+    # It is asked of other images all the same, and then still goes on with its own ones.
+    asked, module = Trainer(**options), METHODS[name]()
+    asked.validate(module, of(photos), ckpt_path=last, verbose=False)
+    asked.save_checkpoint(last)
+    with pytest.raises(ValueError, match="of 15 images"):
+        trained(2, last)
+
+
+def test_a_checkpoint_of_another_method_is_refused_by_its_weights(photos: Path, tmp_path: Path) -> None:
+    module, options = METHODS["IIC"](), {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    train(module, of(photos), epochs=1, seed=0)
+    assert module.trainer is not None
+    module.trainer.save_checkpoint(tmp_path / "last.ckpt")
+    with pytest.raises(RuntimeError, match="in loading state_dict for SCAN"):
+        Trainer(**options).validate(METHODS["SCAN"](), of(photos), ckpt_path=tmp_path / "last.ckpt", verbose=False)
+
+
 @METHOD
 def test_half_precision_is_for_networks_alone(photos: Path, make: Callable[[], LightningModule]) -> None:
     data, module, losses = of(photos), make(), []

@@ -74,10 +74,21 @@ def test_a_trained_method_leaves_what_it_predicts_and_its_scores(photos: Path, c
         assert capsys.readouterr().out.strip().endswith(f"Results are in runs/{command}")
         assert rows(Path("runs", command)) == rows(Path("trained"))
         assert "already holds a run" in refused([command, *words], capsys)
+    main(["predict", *words[:-2], "--out", "untrained"])
+    assert "SCAN was asked as it is made, untrained: --ckpt_path names a training" in capsys.readouterr().out
     last = json.loads(Path("trained/metrics.json").read_text())["last"]
     assert json.loads(Path("runs/validate/metrics.json").read_text())["nmi"] == pytest.approx(last["nmi"])
     main(["predict", *words, "--overwrite", "--return_predictions", "false"])
     assert rows(Path("runs/predict")) == rows(Path("trained"))
+
+
+def test_the_table_of_epochs_of_a_training_that_goes_on_is_that_of_one_that_was_not_interrupted(photos: Path) -> None:
+    # Few epochs are validated: the mean of a loss over one of them is known only after its validation.
+    rare = ("--trainer.check_val_every_n_epoch", "2", "--seed_everything", "0")
+    main(scan(photos, "--trainer.max_epochs", "4", "--out", "whole", *rare))
+    main(scan(photos, "--trainer.max_epochs", "2", "--out", "parts", *rare))
+    main(scan(photos, "--trainer.max_epochs", "4", "--out", "parts", "--ckpt_path", "last", *rare))
+    assert rows(Path("parts"), "epochs.csv") == rows(Path("whole"), "epochs.csv")
 
 
 def test_without_checkpoints_a_training_leaves_all_else(photos: Path) -> None:

@@ -44,6 +44,18 @@ def test_planted_defects_are_found(photos: Path) -> None:
     assert np.allclose(mic.grouping.weights.sum((1, 2)), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+def test_limits_of_the_trainer_leave_no_image_out_in_silence(photos: Path, command: str) -> None:
+    option, mic = f"limit_{'val' if command == 'validate' else command}_batches", MIC("embedded", num_clusters=2)
+    getattr(trainer(**{option: 2}), command)(mic, datamodule=folder(photos))
+    assert len(mic.grouping.labels) == 8
+    assert mic.notices == ["8 of 15 images were seen, as the trainer's limits ask: the others are in no group"]
+    with pytest.raises(ValueError, match=f"{option} is 0, so that no image would be seen"):
+        getattr(trainer(**{option: 0}), command)(mic, datamodule=folder(photos))
+    getattr(trainer(), command)(mic, datamodule=folder(photos))
+    assert mic.notices == []
+
+
 def test_labels_are_those_of_ward_on_the_embeddings(photos: Path) -> None:
     mic, _ = run_mic(folder(photos))
     expected = AgglomerativeClustering(3).fit_predict(mic.grouping.embeddings)

@@ -148,7 +148,9 @@ class CommandLine(LightningCLI):
         self.epochs = LastAndBest(self.out / EPOCHS, self.folder.begin)
         self.trainer_defaults["callbacks"].append(self.epochs)
         if config.trainer.enable_checkpointing is not False:
-            checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, filename="last", enable_version_counter=False)
+            # When an epoch is over, so that its row in the table of epochs is complete, also where few are validated.
+            last: dict[str, Any] = {"filename": "last", "save_on_train_epoch_end": True}
+            checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, enable_version_counter=False, **last)
             self.trainer_defaults["callbacks"].append(checkpoints)
 
     def _parse_ckpt_path(self) -> None:
@@ -266,6 +268,9 @@ class CommandLine(LightningCLI):
             print_notices(console, datamodule.notices)
         if isinstance(module, MIC):
             print_notices(console, module.notices)
+        elif is_overridden("training_step", module) and not self.config[self.subcommand].ckpt_path:
+            untrained = f"{type(module).__name__} was asked as it is made, untrained: --ckpt_path names a training"
+            print_notices(console, [untrained])
         # Those of other methods Lightning has printed.
         if metrics and isinstance(module, MIC):
             print_scores(console, metrics)

@@ -45,6 +45,20 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
         )
 
 
+def check_limits(trainer: Trainer, stage: str) -> None:
+    """See that a run will see images: Lightning passes over one that is limited to none, without a word.
+
+    Args:
+        stage: 'test', 'validate' or 'predict'.
+
+    Raises:
+        ValueError: it is.
+    """
+    option = f"limit_{stage.replace('validate', 'val')}_batches"
+    if getattr(trainer, option, None) == 0:
+        raise ValueError(f"{option} is 0, so that no image would be seen; leave it out to cluster all")
+
+
 def check_patches(options: Options, patches: int) -> None:
     """See that images have as many patches as the options ask for, as soon as their number is known.
 

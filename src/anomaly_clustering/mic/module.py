@@ -14,7 +14,7 @@ from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
 from anomaly_clustering.mic.batch import known_of, reduce_bags
-from anomaly_clustering.mic.checks import check_patches, num_clusters_of
+from anomaly_clustering.mic.checks import check_limits, check_patches, num_clusters_of
 from anomaly_clustering.mic.closing import Closing, early_first
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
@@ -201,6 +201,7 @@ class MIC(LightningModule):
 
     def setup(self, stage: str) -> None:
         early_first(self.trainer)
+        check_limits(self.trainer, stage)
 
     def on_test_start(self) -> None:
         self.run = self._start()

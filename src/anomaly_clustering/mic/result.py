@@ -144,12 +144,14 @@ def _cluster(
 
 
 def note_what_to_know(rows: Mapping[str, np.ndarray], data: Any, note: Callable[[str], object]) -> None:
-    """Say which images have an empty mask, but for those that are known to be good, and what takes long.
+    """Say how many images were left out, which ones have an empty mask, but for good ones, and what takes long.
 
     Raises:
         ValueError: all masks are empty, so that there is nothing to weigh by.
     """
     index = rows["index"]
+    if (total := len(getattr(data, "records", index))) > len(index):
+        note(f"{len(index)} of {total} images were seen, as the trainer's limits ask: the others are in no group")
     if "embeddings" in rows and len(index) > LARGEST:
         note(
             f"{len(index)} images: those that are nearly alike were first joined to {CENTRES} centres, or fewer, by "
