@@ -20,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
+from torchvision.datasets import FakeData
 
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.any_form import Images
@@ -235,6 +236,7 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path, fitted: Anom
         ((path for path in ()), "there are no images to group"),
         ([Image.new("RGB", (1, 1))] * 3, "image 0 has 1x1 pixels"),
         (["absent.png"] * 3, "'absent.png' does not exist"),
+        ([Path(), Path()], r"^'\.' is a folder, where an image is read"),
         (torch.zeros(1, 3, 9, 9), "there is one image alone: at least 2 are needed"),
         ([Image.new("RGB", (9, 9))], "there is one image alone: at least 2 are needed"),
     ],
@@ -255,6 +257,42 @@ def test_normals_that_hold_no_image_are_named(normals: Images) -> None:
 def test_what_is_no_sequence_of_images_is_refused(images: object) -> None:
     with pytest.raises(TypeError, match=r"must be a (folder|path), .* got (Image|int|NoneType|dict|bytes)"):
         AnomalyClusterer(2, image_size=64).fit(images)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_of_a_data_set_of_pairs_its_images_are_asked_for() -> None:
+    pairs = FakeData(3, image_size=(3, 64, 64))
+    with pytest.raises(TypeError, match=r"got FakeData; give its images, as in \[image for image, _ in data\]$"):
+        AnomalyClusterer(2, image_size=64).fit(pairs)
+    assert len(AnomalyClusterer(2, image_size=64, views=1).fit([image for image, _ in pairs]).labels_) == 3
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_share_of_false_alarms_is_checked_before_the_images_are_read(photos: Path) -> None:
+    clusterer = AnomalyClusterer(2, image_size=64, views=1).fit(photos / "bar", normals=photos / "good")
+    for share in ("0.1", 0, 1.5, None):
+        with pytest.raises(ValueError, match=f"^false_alarms must be between 0 and 1, .* got {share!r}$"):
+            clusterer.assign(["absent.png"], false_alarms=share)
+
+
+def test_the_callers_random_numbers_and_default_precision_make_no_difference(
+    flat_photos: Path, fitted: AnomalyClusterer, tmp_path: Path
+) -> None:
+    new = torch.rand(2, 3, 64, 64)
+    expected = fitted.assign(new).distances
+    before = torch.get_rng_state()
+    clone(fitted).fit(flat_photos)
+    fitted.predict(new)
+    assert torch.equal(torch.get_rng_state(), before)
+    fitted.save(tmp_path / "fitted.safetensors")
+    torch.set_default_dtype(torch.float64)
+    try:
+        loaded = AnomalyClusterer.load(tmp_path / "fitted.safetensors")
+        assert np.allclose(loaded.assign(new).distances, expected, rtol=1e-5)
+        assert loaded.notices_ == []
+        assert (clone(fitted).fit(flat_photos).labels_ == fitted.labels_).all()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.usefixtures("unchecked_types")
@@ -286,6 +324,8 @@ def test_whole_numbers_of_any_type_are_taken(flat_photos: Path, fitted: AnomalyC
         ("random_state", [2.5, "3", None, -1, 2**32]),
         ("tau", ["3", 0.0, float("nan"), 1e-40]),
         ("views", [2.0, "2", True, 3]),
+        ("references", [1, 2.5, "many", None]),
+        ("embedding", ["papers", None]),
     ],
 )
 @pytest.mark.usefixtures("unchecked_types")

@@ -91,6 +91,14 @@ def test_the_table_of_epochs_of_a_training_that_goes_on_is_that_of_one_that_was_
     assert rows(Path("parts"), "epochs.csv") == rows(Path("whole"), "epochs.csv")
 
 
+def test_a_callback_that_asks_for_what_is_not_logged_is_told_what_is(photos: Path, capsys) -> None:
+    callback = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val_loss"]
+    with pytest.raises(SystemExit):
+        main(scan(photos, "--trainer.max_epochs", "1", *callback))
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.fullmatch(r"error: Early stopping conditioned on metric `val_loss` .* following: `loss`, .*", said)
+
+
 def test_without_checkpoints_a_training_leaves_all_else(photos: Path) -> None:
     main(scan(photos, "--trainer.max_epochs", "1", "--trainer.enable_checkpointing", "false"))
     names = {"assignments.csv", "config.yaml", "epochs.csv", "metrics.json", "run.json"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
+import torch
 from jaxtyping import Int
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
@@ -27,7 +28,8 @@ from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.estimator_file import Learned, read_estimator, write_estimator
-from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, why_coarse, why_none
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.whole_numbers import image_side, seed_number, whole_number
 
 FITTED = (
@@ -75,7 +77,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         center_: by which averages of new images are centred; empty for the paper's embedding.
         digests_: SHA-256 of each image's pixels as the network saw them.
         recipe_: how new images are weighed.
-        notices_: what the command line would have said of the images, such as what was left out; not kept by `save`.
+        notices_: what the command line would have said of the images, such as what was left out; `save` keeps none.
 
     Example:
         >>> import torch
@@ -156,16 +158,14 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         for given in filter(None, (pixels, good)):
             given.bits = bits
         chosen = {"layer": self.layer, "tau": self.tau, "method": self.method, "views": self.views}
-        chosen["num_references"] = self.references
-        mic = MIC(
-            self.backbone,
-            checkpoint=self.checkpoint,
-            num_clusters=self._clusters_asked(len(pixels)),
-            seed=seed,
-            **method_arguments(self.embedding, normals=normals is not None, **chosen),
-        )
+        chosen["num_references"] = self._references_asked()
+        embedding = check_choice("embedding", self.embedding, Preset)
+        arguments = method_arguments(embedding, normals=normals is not None, **chosen)
+        clusters = self._clusters_asked(len(pixels))
         try:
-            with quiet():
+            # Random numbers of the caller stay as they were: networks are made with some before weights are loaded.
+            with quiet(), torch.random.fork_rng(devices=()):
+                mic = MIC(self.backbone, checkpoint=self.checkpoint, num_clusters=clusters, seed=seed, **arguments)
                 plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
         except SystemExit as end:
             # Lightning ends the process at Ctrl-C, where a notebook or a script waits for its own end.
@@ -246,11 +246,13 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
 
     def _assigned(self, images: Images, false_alarms: float) -> Assignment:
         check_is_fitted(self)
+        check_false_alarms(false_alarms)
         recipe = self.recipe_
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
         pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect, recipe.decoding)
         others = pixels.others(self.digests_, batch_size)
-        found = embed_new(others, recipe, self.references_, center=self.center_, device=ACCELERATOR)
+        with torch.random.fork_rng(devices=()):
+            found = embed_new(others, recipe, self.references_, center=self.center_, device=ACCELERATOR)
         fitted = Fitted(recipe, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
         finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
         known = set(self.digests_)
@@ -271,6 +273,12 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         if 1 < num_images < asked:
             raise ValueError(f"n_clusters must be between 2 and {num_images} (the number of images), got {asked}")
         return asked
+
+    def _references_asked(self) -> NumReferences:
+        """The number under its own name."""
+        if isinstance(self.references, str) and self.references in ("auto", "all"):
+            return self.references
+        return whole_number("references", self.references, least=2)
 
     def save(self, file: Path | str) -> None:
         """Write the fitted estimator as safetensors: numbers and text, nothing that could run.
@@ -334,6 +342,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         estimator.recipe_ = recipe
         estimator.n_clusters_ = int(estimator.labels_.max()) + 1
         estimator.digests_ = [*learned.digests]
+        estimator.notices_ = []
         return estimator
 
     def __sklearn_tags__(self) -> Tags:

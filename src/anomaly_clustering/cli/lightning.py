@@ -40,8 +40,9 @@ from anomaly_clustering.runs.training import (
     write_training,
 )
 
-# How PyTorch begins to say that weights are those of another network.
-UNFIT = "Error(s) in loading state_dict"
+# How PyTorch begins to say that weights are those of another network, and Lightning that a callback asks for a metric
+# that is not logged.
+UNFIT, UNLOGGED = "Error(s) in loading state_dict", "Early stopping conditioned on metric"
 
 
 def run(argv: Sequence[str]) -> None:
@@ -62,6 +63,8 @@ def run(argv: Sequence[str]) -> None:
             Companions.watch.fails(error)
         if isinstance(error, MisconfigurationException):
             raise about_devices(error, prefix="trainer.") from error
+        if isinstance(error, RuntimeError) and str(error).startswith(UNLOGGED):
+            raise ValueError(str(error)) from error
         if isinstance(error, RuntimeError) and str(error).startswith(UNFIT):
             raise ValueError(
                 f"the checkpoint is not of the module as it is configured; give the options that it was trained with: "

@@ -177,9 +177,11 @@ def _listed(images: Iterable[ImageLike]) -> Sequence[ImageLike] | np.ndarray | T
                 "one image in a list"
             )
     if isinstance(images, Image.Image | Mapping) or not isinstance(images, Iterable):
+        of_pairs = isinstance(images, Dataset)
+        way_on = "its images, as in [image for image, _ in data]" if of_pairs else "one image in a list"
         raise TypeError(
             f"images must be a folder, or a sequence of paths, images of Pillow, arrays or tensors, got "
-            f"{type(images).__name__}; give one image in a list"
+            f"{type(images).__name__}; give {way_on}"
         )
     return images if isinstance(images, Sequence | np.ndarray | Tensor) else list(images)
 

@@ -192,7 +192,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImageError(f"{name} is not an image that can be read{found}") from None
     except FileNotFoundError:
         raise UnreadableImageError(f"{name} does not exist") from None
-    except PermissionError:
+    except (IsADirectoryError, PermissionError):
+        if path.is_dir():  # Windows says of one that it may not be read.
+            raise UnreadableImageError(f"{name} is a folder, where an image is read: name the images in it") from None
         raise UnreadableImageError(f"{name} may not be read: you lack the permission") from None
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\((\d+) pixels\)", str(error))

@@ -90,8 +90,10 @@ class Backbone(nn.Module):
         config = self.network.pretrained_cfg
         self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
-        # Channels last is how processors compute convolutions fastest, and modern accelerators too.
-        self.requires_grad_(not frozen).train(not frozen).to(memory_format=torch.channels_last)
+        # Single precision, whatever PyTorch's default is, or maps and digests would be those of another network; and
+        # channels last, which is how processors compute convolutions fastest, and modern accelerators too.
+        self.requires_grad_(not frozen).train(not frozen)
+        self.to(torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def digest(self) -> str:
