@@ -33,9 +33,18 @@ def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, st
         circumstances(found, failed),
         legend(table, numbers, found.settings.resamples),
         markdown(table, numbers),
-        table.note.format(resamples=found.settings.resamples),
+        _note(table, found.settings.resamples),
     ]
     return "\n\n".join(filter(None, parts)), numbers
+
+
+def _note(table: Table, resamples: int) -> str:
+    if resamples or "{resamples}" not in table.note:
+        return table.note.format(resamples=resamples)
+    # Of a mean over none there is nothing to say.
+    return f"Here all images are clustered at once (`--resamples 0`). By default: {table.note}".format(
+        resamples=table.resamples
+    )
 
 
 def write_table(name: str, table: Table, found: Found, out: Path, failed: Mapping[str, str]) -> str:

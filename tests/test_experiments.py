@@ -60,6 +60,12 @@ def test_random_subsets_give_a_standard_error(root: Path, out: Path, capsys: pyt
     assert "[of 5: .602 ± .003]" in line
 
 
+def test_a_note_on_means_over_subsets_says_where_there_are_none(root: Path, out: Path, capsys) -> None:
+    assert run(root, out, "--resamples", "0", "--categories", "tile", "--only", "gem", table="table9") == 0
+    printed = capsys.readouterr().out
+    assert "(`--resamples 0`). By default: Mean and standard error over 100 random subsets" in printed
+
+
 def test_numbers_have_a_spread_and_a_table_of_how_they_depend_on_tau(
     root: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ def test_an_exported_model_takes_the_place_of_no_file_of_a_run(
         "folder": "'folder' is a folder; give a file",
         "file/model.onnx": "'file/model.onnx' cannot be made",
         "labels.csv": "'labels.csv' is read here, and would be lost",
+        "photos/bar/0.png": "0.png' is no model by its name, and would be lost; choose another one, such as 0.onnx",
     }.items():
         argv = ["export-onnx", "--run", "run", "--out", out, "--overwrite", "--labels", "labels.csv"]
         assert re.search(why, refused(argv, capsys)), out

@@ -20,6 +20,11 @@ def export_onnx(options: argparse.Namespace) -> None:
     check_file(options.out, read=[options.labels, options.checkpoint])
     if options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{str(options.out)!r} exists; choose another name with --out, or --overwrite it")
+    if options.out.exists() and options.out.suffix.lower() != ".onnx":
+        raise FileExistsError(
+            f"{str(options.out)!r} is no model by its name, and would be lost; choose another one, such as "
+            f"{options.out.with_suffix('.onnx').name}"
+        )
     try:
         check_exporter()
     except ImportError as error:

@@ -1,6 +1,7 @@
 """The size of an image in; the size nearest to its aspect that has as many pixels as a square, out."""
 
 import math
+from functools import cache
 from typing import Literal
 
 # Every image a square, as in the paper; or as many pixels of each image's own aspect.
@@ -10,13 +11,6 @@ Aspect = Literal["square", "keep"]
 PARTS = 16
 # So much may the number of pixels differ from the square's.
 TOLERANCE = 1 / 8
-_ALLOWED = [
-    (rows, columns)
-    for rows in range(1, 2 * PARTS**2)
-    for columns in range(1, 2 * PARTS**2)
-    if abs(rows * columns - PARTS**2) <= TOLERANCE * PARTS**2
-    and (min(rows, columns) < PARTS / 2 or rows % 2 == columns % 2 == 0)
-]
 
 
 def kept_size(width: int, height: int, side: int) -> tuple[int, int]:
@@ -40,5 +34,18 @@ def kept_size(width: int, height: int, side: int) -> tuple[int, int]:
         rows, columns = size
         return round(abs(math.log(columns * height / (rows * width))), 9), abs(rows * columns - PARTS**2)
 
-    rows, columns = min(_ALLOWED, key=misfit)
+    rows, columns = min(_allowed(), key=misfit)
     return round(side * rows / PARTS), round(side * columns / PARTS)
+
+
+@cache
+def _allowed() -> list[tuple[int, int]]:
+    """Rows and columns of sixteenths of the square's side."""
+    sides = range(1, 2 * PARTS**2)
+    return [
+        (rows, columns)
+        for rows in sides
+        for columns in sides
+        if abs(rows * columns - PARTS**2) <= TOLERANCE * PARTS**2
+        and (min(rows, columns) < PARTS / 2 or rows % 2 == columns % 2 == 0)
+    ]
