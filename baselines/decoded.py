@@ -21,7 +21,7 @@ from anomaly_clustering.system.attached import attached_data
 from baselines.draws import Draws
 from baselines.evaluation import clean_images
 from baselines.global_batch import training_seed
-from baselines.pixels import Plan, augmented, moved
+from baselines.pixels import AugmentationPlan, augmented, moved
 
 # How many views are computed at a time. As floats of 256 pixels 256 take 200 MB of a GPU; 16 suit a processor's caches.
 ON_ACCELERATORS, ON_PROCESSORS = 256, 16
@@ -54,7 +54,9 @@ class Decoded(NamedTuple):
         """
         return self._of(index).float() * (1 / 255)
 
-    def views(self, index: Int[Tensor, " b"], plan: Plan, size: tuple[int, int]) -> Float[Tensor, "b 3 height width"]:
+    def views(
+        self, index: Int[Tensor, " b"], plan: AugmentationPlan, size: tuple[int, int]
+    ) -> Float[Tensor, "b 3 height width"]:
         """Augmented images, of the height and width asked for, in [0, 1].
 
         Args:
@@ -62,7 +64,7 @@ class Decoded(NamedTuple):
         """
         at_once = ON_PROCESSORS if self.device.type == "cpu" else ON_ACCELERATORS
         chunks = zip(index.split(at_once), *(part.split(at_once) for part in plan), strict=True)
-        return torch.cat([augmented(self._of(images), Plan(*parts), size) for images, *parts in chunks])
+        return torch.cat([augmented(self._of(images), AugmentationPlan(*parts), size) for images, *parts in chunks])
 
     def _of(self, index: Int[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
         if self.pixels.is_cuda:

@@ -26,7 +26,7 @@ from baselines.evaluation import Evaluation, known_num_clusters, prediction, sco
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
 from baselines.options import COUNT, check_options
-from baselines.pixels import Plan
+from baselines.pixels import AugmentationPlan
 from baselines.statistics import Statistics, in_any_order, measure_statistics
 
 Probabilities = Float[Tensor, "n k"]
@@ -115,7 +115,9 @@ def gatcluster_loss(
     )
 
 
-def transformed_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, scale: tuple[float, float]) -> Plan:
+def transformed_view(
+    draws: Draws, size: tuple[int, int], *, side: int, flip: bool, scale: tuple[float, float]
+) -> AugmentationPlan:
     """The whole image in other colours, mirrored or not, turned, moved, scaled and sheared."""
     return views.plan(
         views.whole(draws, size).box,

@@ -33,7 +33,7 @@ from baselines.features import Pooled
 from baselines.global_batch import precise, share_batch_norm, whole_batch, with_idle
 from baselines.iic_network import CHANNELS, Input, Trunk, network_input, scratch_network
 from baselines.options import SHARE, check_options
-from baselines.pixels import Plan
+from baselines.pixels import AugmentationPlan
 from baselines.statistics import Statistics, in_any_order, measure_statistics
 from baselines.views import Drawn
 
@@ -59,12 +59,12 @@ def iic_loss(first: Probabilities, second: Probabilities, lamb: float = 1.0) -> 
     return -(joint * (joint.log() - lamb * rows.log() - lamb * columns.log())).sum()
 
 
-def first_view(draws: Draws, size: tuple[int, int], *, side: int) -> Plan:
+def first_view(draws: Draws, size: tuple[int, int], *, side: int) -> AugmentationPlan:
     """A crop at random."""
     return views.plan(views.corner(draws, size, side), draws.happens(0.0))
 
 
-def second_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, rotation: float) -> Plan:
+def second_view(draws: Draws, size: tuple[int, int], *, side: int, flip: bool, rotation: float) -> AugmentationPlan:
     """A crop at random, mirrored or not, turned or not, in other colours."""
     return views.plan(
         views.corner(draws, size, side),

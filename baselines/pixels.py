@@ -20,7 +20,7 @@ Images = Float[Tensor, "b 3 h w"]
 Numbers = Float[Tensor, "b 6"]
 
 
-class Plan(NamedTuple):
+class AugmentationPlan(NamedTuple):
     """What is done with each image, in this order: a part of it is taken, resized, mirrored, and operated on."""
 
     box: Int[Tensor, "b 4"]
@@ -57,7 +57,7 @@ def _weights(start: Int[Tensor, " b"], length: Int[Tensor, " b"], before: int, a
     return weights.div_(weights.sum(2, keepdim=True))
 
 
-def augmented(images: UInt8[Tensor, "b 3 height width"], plan: Plan, size: tuple[int, int]) -> Images:
+def augmented(images: UInt8[Tensor, "b 3 height width"], plan: AugmentationPlan, size: tuple[int, int]) -> Images:
     """What the plan says, on the device of the images.
 
     Args:

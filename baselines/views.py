@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from baselines.draws import Draws, box
-from baselines.pixels import OPERATIONS, Plan
+from baselines.pixels import OPERATIONS, AugmentationPlan
 
 Augmentation = Literal["simclr", "strong", "none"]
 # Random numbers of images, and their height and width, to how each is augmented.
-Recipe = Callable[[Draws, tuple[int, int]], Plan]
+Recipe = Callable[[Draws, tuple[int, int]], AugmentationPlan]
 PLACE = {name: place for place, name in enumerate(OPERATIONS)}
 
 
@@ -38,11 +38,11 @@ class Drawn(NamedTuple):
     whole: bool = False
 
 
-def plan(box: Int[Tensor, "b 4"], flip: Bool[Tensor, " b"], *steps: Steps) -> Plan:
+def plan(box: Int[Tensor, "b 4"], flip: Bool[Tensor, " b"], *steps: Steps) -> AugmentationPlan:
     """Parts of images, mirrored or not, with steps one after the other."""
     none = Steps(torch.empty(len(box), 0, dtype=torch.long), torch.empty(len(box), 0, 6))
     operations, numbers = (torch.cat(parts, 1) for parts in zip(none, *steps, strict=True))
-    return Plan(box, flip, operations, numbers)
+    return AugmentationPlan(box, flip, operations, numbers)
 
 
 def augmentation(name: Augmentation, crop: int) -> Recipe:
@@ -59,7 +59,7 @@ def augmentation(name: Augmentation, crop: int) -> Recipe:
     return recipes[name]
 
 
-def middle(draws: Draws, size: tuple[int, int], *, side: int) -> Plan:
+def middle(draws: Draws, size: tuple[int, int], *, side: int) -> AugmentationPlan:
     """The middle of images, `side` pixels wide where they are as large."""
     side = min(side, *size)
     place = torch.tensor([round((size[0] - side) / 2), round((size[1] - side) / 2), side, side])
@@ -67,13 +67,13 @@ def middle(draws: Draws, size: tuple[int, int], *, side: int) -> Plan:
     return plan(place.expand(count, 4), torch.zeros(count, dtype=torch.bool))
 
 
-def whole(draws: Draws, size: tuple[int, int]) -> Plan:
+def whole(draws: Draws, size: tuple[int, int]) -> AugmentationPlan:
     """Images as they are, to be resized."""
     count = len(draws.state)
     return plan(torch.tensor([0, 0, *size]).expand(count, 4), torch.zeros(count, dtype=torch.bool))
 
 
-def simclr(draws: Draws, size: tuple[int, int]) -> Plan:
+def simclr(draws: Draws, size: tuple[int, int]) -> AugmentationPlan:
     """See `augmentation`."""
     return plan(
         box(draws, size, scale=(0.2, 1.0)),
@@ -83,7 +83,7 @@ def simclr(draws: Draws, size: tuple[int, int]) -> Plan:
     )
 
 
-def strong(draws: Draws, size: tuple[int, int], *, crop: int) -> Plan:
+def strong(draws: Draws, size: tuple[int, int], *, crop: int) -> AugmentationPlan:
     """See `augmentation`."""
     return plan(
         corner(draws, size, min(crop, *size)),

@@ -12,7 +12,7 @@ from baselines import views
 from baselines.draws import Draws, box
 from baselines.gatcluster import transformed_view
 from baselines.iic import first_view, second_view
-from baselines.pixels import OPERATIONS, Plan, augmented, resized
+from baselines.pixels import OPERATIONS, AugmentationPlan, augmented, resized
 
 MANY = 10_000
 f = v2.functional
@@ -113,7 +113,7 @@ def test_each_image_has_its_own_operations_in_its_own_order() -> None:
     numbers = torch.zeros(2, 2, 6)
     numbers[:, :, 0] = torch.tensor([[1.8, 0.3], [0.3, 1.8]])
     operations = torch.tensor([[views.PLACE[name] for name in row] for row in names])
-    plan = Plan(torch.tensor([[0, 0, 48, 48]] * 2), torch.zeros(2, dtype=torch.bool), operations, numbers)
+    plan = AugmentationPlan(torch.tensor([[0, 0, 48, 48]] * 2), torch.zeros(2, dtype=torch.bool), operations, numbers)
     bright, turned = augmented(images, plan, (48, 48))
     first, second = f.to_dtype(images, torch.float32, scale=True)
     assert near(bright, f.adjust_hue(f.adjust_brightness(first, 1.8), 0.3))

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.neighbours import AT_HAND, Neighbours
-from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
+from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
 
 
 def naive(vectors: np.ndarray, count: int) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_while_a_mean_moves_few_are_looked_for_anew(monkeypatch: pytest.MonkeyPa
     for count in range(1, len(more)):
         center = np.concatenate([run, more[:count]]).mean(0)
         of_run, new = (from_center(vectors, center) for vectors in (run, more[:1]))
-        kept = Ranking(Seen(of_run, scores), near).p_values(Seen(new, scores[:1]))
-        assert kept == Ranking(Seen(of_run, scores)).p_values(Seen(new, scores[:1]))
+        kept = Ranking(ScoredEmbeddings(of_run, scores), near).p_values(ScoredEmbeddings(new, scores[:1]))
+        assert kept == Ranking(ScoredEmbeddings(of_run, scores)).p_values(ScoredEmbeddings(new, scores[:1]))
     of_kept = sum(searched) - 400 * (len(more) - 1)
     assert of_kept < 400 * len(more) / 4

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.clustering.unknown import Seen
+from anomaly_clustering.clustering.unknown import ScoredEmbeddings
 from anomaly_clustering.mic.network import network_of
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.residuals import signed_root
@@ -129,7 +129,9 @@ def test_the_lines_of_the_docs_tell_the_clusters_of_pytorch(
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     images = torch.cat([batch for batch in _images(run)])
     new = embed_new([images], run.recipe, run.references, center=run.center)
-    expected = nearest_clusters(Seen(new.embeddings, new.top_scores), Seen(run.embeddings, run.top_scores), run.labels)
+    expected = nearest_clusters(
+        ScoredEmbeddings(new.embeddings, new.top_scores), ScoredEmbeddings(run.embeddings, run.top_scores), run.labels
+    )
     assert [int(words[1]) for words in told] == expected.labels.tolist()
     assert [words[2] for words in told] == [names[k] for k in expected.labels]
     assert np.abs(np.array([float(words[3]) for words in told]) - expected.distances).max() < 1e-3

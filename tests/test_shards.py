@@ -66,7 +66,7 @@ def test_a_worker_that_does_not_find_an_image_says_so(flat_photos: Path) -> None
     assert all(record.image.is_absolute() for record in shard.images.records)
     lost = shard.images.records[2].image
     lost.unlink()
-    told = shards.Told("", {"checkpoint": None}, None, np.zeros((0, 3, 32, 32), np.uint8), None, 0.1, "")
+    told = shards.WorkerSetup("", {"checkpoint": None}, None, np.zeros((0, 3, 32, 32), np.uint8), None, 0.1, "")
     with pytest.raises(FileNotFoundError, match=r"worker .* does not find .*/flat/12\.png.*under the same name"):
         shards.rows_of_shard(told, shard)
 
@@ -77,7 +77,7 @@ def test_a_worker_with_other_weights_says_so(flat_photos: Path) -> None:
     data.setup()
     (shard,) = shards.shards_of(data, [[0]])
     options = {"backbone": "embedded", "checkpoint": None}
-    told = shards.Told("others", options, None, np.zeros((2, 3, 32, 32), np.uint8), None, 0.1, "of others")
+    told = shards.WorkerSetup("others", options, None, np.zeros((2, 3, 32, 32), np.uint8), None, 0.1, "of others")
     with pytest.raises(ValueError, match=r"worker .* has other weights of 'embedded' than the command"):
         shards.rows_of_shard(told, shard)
 

@@ -13,10 +13,10 @@ from anomaly_clustering.cli.main import main
 from anomaly_clustering.cli.options import trends_options
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
 from anomaly_clustering.runs.periods import Periods
-from anomaly_clustering.runs.trends import Seen, trends
+from anomaly_clustering.runs.trends import ImagesOverTime, trends
 
 
-def a_month(*, change: bool) -> tuple[Seen, Periods]:
+def a_month(*, change: bool) -> tuple[ImagesOverTime, Periods]:
     """A run of ten days, and twenty of later images; from day 20 on dents are twice as many, if anything changes."""
     rng = np.random.default_rng(4)
     day = np.repeat(np.arange(30), 30)
@@ -24,7 +24,7 @@ def a_month(*, change: bool) -> tuple[Seen, Periods]:
     cluster = (rng.random(900) < shares).astype(int)
     embeddings = 6 * np.eye(8)[cluster] + rng.normal(size=(900, 8))
     unknown = (day >= 10) & (rng.random(900) < 0.05)
-    seen = Seen([Path(f"{i}.png") for i in range(900)], cluster, day >= 10, unknown, embeddings)
+    seen = ImagesOverTime([Path(f"{i}.png") for i in range(900)], cluster, day >= 10, unknown, embeddings)
     start = datetime(2026, 3, 1)
     names = [(start + timedelta(days=i)).strftime("%Y-%m-%d") for i in range(30)]
     return seen, Periods(names, day, np.arange(900), "day")
@@ -68,7 +68,9 @@ def test_a_defect_whose_own_share_falls_is_not_said_to_rise_by_unknown_images_th
     kind = np.concatenate([np.tile([0, 1], 200), np.tile(np.repeat([0, 1, 2], [60, 60, 80]), 2)])
     centres = np.array([[0.0, 0.0], [9.0, 0.0], [2.0, 0.0]])
     embeddings = centres[kind] + np.random.default_rng(0).normal(size=(800, 2)) / 10
-    seen = Seen([Path(f"{i}.png") for i in range(800)], np.minimum(kind, 1) * (kind < 2), later, kind == 2, embeddings)
+    seen = ImagesOverTime(
+        [Path(f"{i}.png") for i in range(800)], np.minimum(kind, 1) * (kind < 2), later, kind == 2, embeddings
+    )
     found = trends(seen, Periods(list("1234"), day, np.arange(800), "day"), {0: "dent", 1: "scratch"})
     marks = {course.name: course.change for course in found.defects}
     assert marks["dent"] is None
@@ -76,7 +78,7 @@ def test_a_defect_whose_own_share_falls_is_not_said_to_rise_by_unknown_images_th
 
 
 def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number() -> None:
-    seen = Seen(
+    seen = ImagesOverTime(
         [Path(f"{i}.png") for i in range(6)], np.array([0, 1, 2, 2, 10, 9]), np.zeros(6, bool), np.zeros(6, bool), None
     )
     found = trends(seen, Periods(["a"], np.zeros(6, dtype=int), np.arange(6), "batch"), {0: "dent", 2: "dent", 1: ""})
@@ -90,7 +92,7 @@ def test_clusters_of_one_name_are_one_defect_and_unnamed_ones_go_by_their_number
 
 def test_a_name_that_another_row_has_gets_the_number_of_its_cluster() -> None:
     unknown, later = np.arange(10) == 9, np.arange(10) >= 8
-    seen = Seen([Path(f"{i}.png") for i in range(10)], np.arange(10) % 9 - 1, later, unknown, None)
+    seen = ImagesOverTime([Path(f"{i}.png") for i in range(10)], np.arange(10) % 9 - 1, later, unknown, None)
     names = {0: "Unknown", 1: "No finding", 2: "Cluster 3", 4: "unknown", 5: "Drift", 6: "Unknown", 7: "All images"}
     found = trends(seen, Periods(["a"], np.zeros(10, dtype=int), np.arange(10), "batch"), names)
     courses = [*found.defects, found.sound, found.unknown]
@@ -118,7 +120,7 @@ def test_images_of_the_run_that_a_person_took_out_have_a_row_of_their_own() -> N
     assert found.unknown.of.tolist() == [0] * 10 + [30] * 20
     # Where nothing came later too.
     none = np.zeros(300, dtype=bool)
-    own = Seen(seen.paths[:300], seen.cluster[:300], none, out[:300], seen.embeddings[:300])
+    own = ImagesOverTime(seen.paths[:300], seen.cluster[:300], none, out[:300], seen.embeddings[:300])
     found = trends(own, Periods(periods.names[:10], periods.of[:300], np.arange(300), "day"), {})
     assert sum(course.total for course in found.defects) == 300 - 6
     assert [course.name for course in found.others] == ["Taken out"]

@@ -5,16 +5,16 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist, pdist, squareform
 
-from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
+from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
 from anomaly_clustering.mic.recipe import Recipe, scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign, most_like, nearest_clusters
 
 
-def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> Seen:
+def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> ScoredEmbeddings:
     """Images of which the most unusual patches are as unusual as given; all alike by default."""
     top = np.ones(len(embeddings)) if scores is None else scores
-    return Seen(embeddings, np.tile(top[:, None], (1, 4)))
+    return ScoredEmbeddings(embeddings, np.tile(top[:, None], (1, 4)))
 
 
 def test_the_nearest_mean_wins() -> None:
@@ -47,7 +47,7 @@ def test_an_image_beside_a_tight_group_is_unusual_where_it_would_not_be_among_im
     assert of_tight <= 1 / 61 < 0.1 < of_wide
 
 
-def naive_p_value(new: Seen, run: Seen) -> float:
+def naive_p_value(new: ScoredEmbeddings, run: ScoredEmbeddings) -> float:
     """As the formulas say: the new image joins the bag, and all of it is measured alike."""
     bag = np.concatenate([run.embeddings, new.embeddings])
     scores = np.concatenate([run.top_scores[:, 2], new.top_scores[:, 2]])
@@ -63,9 +63,9 @@ def naive_p_value(new: Seen, run: Seen) -> float:
 @pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 30])
 def test_p_is_what_the_formulas_say_however_few_images_there_are(images: int) -> None:
     rng = np.random.default_rng(images)
-    run = Seen(rng.normal(size=(images, 3)), rng.random((images, 4)))
-    new = Seen(rng.normal(size=(20, 3)) * 1.5, rng.random((20, 4)))
-    one_by_one = [naive_p_value(Seen(*(column[[i]] for column in new)), run) for i in range(20)]
+    run = ScoredEmbeddings(rng.normal(size=(images, 3)), rng.random((images, 4)))
+    new = ScoredEmbeddings(rng.normal(size=(20, 3)) * 1.5, rng.random((20, 4)))
+    one_by_one = [naive_p_value(ScoredEmbeddings(*(column[[i]] for column in new)), run) for i in range(20)]
     assert Ranking(run).p_values(new).tolist() == pytest.approx(one_by_one)
 
 
@@ -74,7 +74,7 @@ def test_the_nearest_of_each_image_are_others_also_where_images_are_copies() -> 
     points[10:14] = points[9]
     apart = squareform(pdist(points))
     np.fill_diagonal(apart, np.inf)
-    nearest = Ranking(Seen(points, np.ones((40, 4)))).nearest
+    nearest = Ranking(ScoredEmbeddings(points, np.ones((40, 4)))).nearest
     assert np.allclose(nearest.distances, np.sort(apart, axis=1)[:, :3])
     assert (nearest.images != np.arange(40)[:, None]).all()
 
@@ -97,7 +97,9 @@ def test_exchangeable_images_are_flagged_no_more_often_than_allowed_however_few_
         kinds = rng.integers(4, size=images + 1)
         embeddings = rng.normal(3 * kinds[:, None], 0.1 + kinds[:, None], (images + 1, 2)).round(1)
         bag = seen(embeddings, (1 + rng.exponential(size=images + 1)).round(1))
-        p[draw] = Ranking(Seen(*(column[1:] for column in bag))).p_values(Seen(*(column[:1] for column in bag)))[0]
+        p[draw] = Ranking(ScoredEmbeddings(*(column[1:] for column in bag))).p_values(
+            ScoredEmbeddings(*(column[:1] for column in bag))
+        )[0]
     assert p.min() >= 1 / (images + 1)
     for share in (0.02, 0.05, 0.1, 0.5):
         assert (p <= share).mean() <= share + 3 * np.sqrt(share * (1 - share) / len(p))

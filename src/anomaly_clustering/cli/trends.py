@@ -8,7 +8,7 @@ from rich.table import Table
 from anomaly_clustering.cli.console import as_cell, print_notices, print_plainly
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.trend_files import trends_of_run
-from anomaly_clustering.runs.trends import DRIFT, Marked, Trends
+from anomaly_clustering.runs.trends import DRIFT, MarkedChange, Trends
 from anomaly_clustering.system.messages import counted
 
 
@@ -39,7 +39,7 @@ def _print(console: Console, found: Trends) -> None:
     print_plainly(console, f"{counted(len(found.periods), 'period')}, by {found.by}")
 
 
-def _told(change: Marked | None, found: Trends, form: str) -> str:
+def _told(change: MarkedChange | None, found: Trends, form: str) -> str:
     if change is None:
         return ""
     names = dict.fromkeys([found.periods[change.first], found.periods[change.last]])

@@ -26,7 +26,7 @@ TINY = 1e-150
 EXPONENT = 0.25
 
 
-class Seen(NamedTuple):
+class ScoredEmbeddings(NamedTuple):
     """What is known of some images, one row an image.
 
     Attributes:
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
             is not known.
 
     Example:
-        >>> Seen(np.zeros((2, 3)), np.zeros((2, 4))).embeddings.shape
+        >>> ScoredEmbeddings(np.zeros((2, 3)), np.zeros((2, 4))).embeddings.shape
         (2, 3)
     """
 
@@ -82,18 +82,18 @@ class Ranking:
         neighbours: of these images, kept from one call to the next; None to compare all.
 
     Example:
-        >>> run = Seen(np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0], [13.0]]), np.ones((7, 4)))
-        >>> Ranking(run).p_values(Seen(np.array([[1.5], [30.0]]), np.ones((2, 4)))).tolist()
+        >>> run = ScoredEmbeddings(np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0], [13.0]]), np.ones((7, 4)))
+        >>> Ranking(run).p_values(ScoredEmbeddings(np.array([[1.5], [30.0]]), np.ones((2, 4)))).tolist()
         [1.0, 0.125]
     """
 
-    def __init__(self, run: Seen, neighbours: Neighbours | None = None):
+    def __init__(self, run: ScoredEmbeddings, neighbours: Neighbours | None = None):
         self.embeddings = run.embeddings.astype(np.float64)
         scores = run.top_scores[:, TOP_COLUMN].astype(np.float64)
         self.scores = None if np.isnan(scores).any() else scores
         self.nearest = (neighbours or Neighbours(NEIGHBOURS)).of(self.embeddings)
 
-    def p_values(self, new: Seen) -> Float[np.ndarray, " k"]:
+    def p_values(self, new: ScoredEmbeddings) -> Float[np.ndarray, " k"]:
         """How probable it is that an image from where those of the run came is as unusual as each new one.
 
         p = (1 + number of images i of the run with u(i) at least u(new)) / (N + 1)

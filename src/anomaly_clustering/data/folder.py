@@ -13,7 +13,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.walk import NOT_TO_BE_READ, Found, look, why_left_out
+from anomaly_clustering.data.walk import NOT_TO_BE_READ, FolderContent, look, why_left_out
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.progress import tracked
@@ -170,7 +170,7 @@ def _other_kinds(folder: Path, files: Sequence[Path]) -> list[str]:
     return [f"left out: {left} in {str(folder)!r} of kinds that are not read ({listed}){hint}"]
 
 
-def _passed_over(folder: Path, found: Found) -> list[str]:
+def _passed_over(folder: Path, found: FolderContent) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for path, reason in found.left_out.items():
         reasons.setdefault(reason, []).append(str(path.relative_to(folder)))

@@ -16,7 +16,7 @@ NOT_TO_BE_READ = "which may not be read"
 LINK_TO_NOWHERE = "a link to what is not there"
 
 
-class Found(NamedTuple):
+class FolderContent(NamedTuple):
     """What lies below a folder.
 
     Attributes:
@@ -28,7 +28,7 @@ class Found(NamedTuple):
     left_out: dict[Path, str]
 
 
-def look(folder: Path) -> Found:
+def look(folder: Path) -> FolderContent:
     """List all files below a folder, of whatever kind, also through links, each once and sorted by path.
 
     Args:
@@ -78,7 +78,7 @@ def look(folder: Path) -> Found:
     left_out |= {link: LINK_TO_NOWHERE for link in links if not link.exists()}
     for link in sorted(links):
         found.setdefault(real_path(link), link)
-    return Found(sorted(path for path in found.values() if path.is_file()), dict(sorted(left_out.items())))
+    return FolderContent(sorted(path for path in found.values() if path.is_file()), dict(sorted(left_out.items())))
 
 
 def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[Path]:

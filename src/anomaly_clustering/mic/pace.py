@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Mark(NamedTuple):
+class Lap(NamedTuple):
     """How much was done, and when, in seconds."""
 
     done: int
@@ -39,18 +39,18 @@ class Pace:
         self.a_round = max(1, a_round)
         self.now = now
         self.steps = 0
-        self.first: Mark | None = None
-        self.last: Mark | None = None
+        self.first: Lap | None = None
+        self.last: Lap | None = None
 
     def advance(self, count: int) -> None:
         """So much more is done."""
         self.done += count
         self.steps += 1
-        mark = Mark(self.done, self.now())
+        lap = Lap(self.done, self.now())
         if self.first is None:
-            self.first = mark
+            self.first = lap
         elif (self.steps - 1) % self.a_round == 0 or self.steps <= self.a_round:
-            self.last = mark
+            self.last = lap
 
     @property
     def measured(self) -> float:

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from anomaly_clustering.clustering.methods import cluster_means, distance_to_center
 from anomaly_clustering.clustering.neighbours import Neighbours
-from anomaly_clustering.clustering.unknown import Ranking, Seen, from_center
+from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
 from anomaly_clustering.mic.recipe import Recipe, check_width
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
@@ -116,8 +116,8 @@ def assign(
     check_width("embeddings", fitted.embeddings.shape[1], new.embeddings.shape[1])
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
     rows = {content: i for i, content in reversed(list(enumerate(new.digests)))}
-    seen = Seen(fitted.embeddings, fitted.top_scores)
-    came = Seen(new.embeddings, new.top_scores)
+    seen = ScoredEmbeddings(fitted.embeddings, fitted.top_scores)
+    came = ScoredEmbeddings(new.embeddings, new.top_scores)
     center = None
     if fitted.recipe.signed_root:
         # Images without a finding are of no type, however many come.
@@ -162,8 +162,8 @@ def most_like(points: Float[np.ndarray, "k d"], others: Float[np.ndarray, "n d"]
 
 
 def nearest_clusters(
-    new: Seen,
-    run: Seen,
+    new: ScoredEmbeddings,
+    run: ScoredEmbeddings,
     labels: Int[np.ndarray, " n"],
     *,
     center: Float[np.ndarray, " d"] | None = None,
@@ -197,8 +197,8 @@ def nearest_clusters(
 
     Example:
         >>> scores = np.full((5, 4), np.nan)
-        >>> run = Seen(np.array([[0.0, 0], [2, 0], [10, 0], [10, 4], [10, 2]]), scores)
-        >>> new = Seen(np.array([[1.0, 0.5], [10, 100]]), scores[:2])
+        >>> run = ScoredEmbeddings(np.array([[0.0, 0], [2, 0], [10, 0], [10, 4], [10, 2]]), scores)
+        >>> new = ScoredEmbeddings(np.array([[1.0, 0.5], [10, 100]]), scores[:2])
         >>> found = nearest_clusters(new, run, np.array([5, 5, 3, 3, 3]), false_alarms=0.2)
         >>> found.labels.tolist(), found.distances.tolist(), found.p_values.tolist(), found.unknown.tolist()
         ([5, 3], [0.5, 98.0], [0.83, 0.17], [False, True])

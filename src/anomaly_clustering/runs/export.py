@@ -25,7 +25,7 @@ from anomaly_clustering.system.files import mark, real_path, remove_leftovers, w
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.whole_numbers import seed_number
 
-Layout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
+ExportLayout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
 # Layouts that make a folder of each class, and know no place in an image.
 BY_FOLDER = ("folders", "yolo-cls")
 # Layouts that hold nothing but places.
@@ -56,7 +56,7 @@ class Options(NamedTuple):
 def export(
     labels: Sequence[Labelled],
     out: Path,
-    layout: Layout,
+    layout: ExportLayout,
     *,
     val_fraction: float = 0.2,
     seed: int = 0,

@@ -37,7 +37,7 @@ SHIFTED = "; of files of 16 bits {bits} count, so shift each value right by {shi
 OPSET = 18
 
 
-class Found(NamedTuple):
+class ClusterOutputs(NamedTuple):
     """See `OUTPUTS`."""
 
     cluster: Int[Tensor, " b"]
@@ -64,7 +64,7 @@ class ClusterNetwork(nn.Module):
         self.register_buffer("means", means)
         self.register_buffer("numbers", numbers)
 
-    def forward(self, images: Float[Tensor, "b 3 height width"]) -> Found:
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> ClusterOutputs:
         """What there is to tell of images.
 
         Args:
@@ -72,7 +72,7 @@ class ClusterNetwork(nn.Module):
         """
         scores, embeddings = self.embedding(images)
         distances = torch.linalg.vector_norm(embeddings[:, None] - self.means, dim=2)
-        return Found(self.numbers[distances.argmin(1)], distances, embeddings, scores)
+        return ClusterOutputs(self.numbers[distances.argmin(1)], distances, embeddings, scores)
 
 
 def cluster_network(run: StoredRun, fitted: Fitted, *, half: bool = False) -> ClusterNetwork:

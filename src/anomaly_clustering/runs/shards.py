@@ -31,7 +31,7 @@ from anomaly_clustering.system.loaders import of_batches
 FAILURES = 5
 
 
-class Told(NamedTuple):
+class WorkerSetup(NamedTuple):
     """What a worker must know before its first shard.
 
     Attributes:
@@ -53,7 +53,7 @@ class Told(NamedTuple):
     network_digest: str
 
 
-class Shard(NamedTuple):
+class ImageShard(NamedTuple):
     """Some images of a data set.
 
     Attributes:
@@ -69,7 +69,7 @@ class Shard(NamedTuple):
     collate: Callable[..., dict[str, Any]]
 
 
-def told_of(mic: MIC) -> Told:
+def told_of(mic: MIC) -> WorkerSetup:
     """What the workers of a run must know.
 
     Args:
@@ -85,10 +85,10 @@ def told_of(mic: MIC) -> Told:
     drawn = run.stream.positions
     positions = None if drawn is None else drawn.cpu().numpy()
     references, digest = run.reference_images.cpu().numpy(), mic.backbone.digest
-    return Told(uuid4().hex, options, mic.embedder.side, references, positions, run.tau, digest)
+    return WorkerSetup(uuid4().hex, options, mic.embedder.side, references, positions, run.tau, digest)
 
 
-def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]], images: int = SHARD) -> Iterator[Shard]:
+def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]], images: int = SHARD) -> Iterator[ImageShard]:
     """Some hundred images each, in whole batches.
 
     Args:
@@ -106,7 +106,7 @@ def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]], images: 
         part.records = [_absolute(whole.records[i]) for i in positions]
         places = iter(range(len(positions)))
         own = [[next(places) for _ in batch] for batch in batches[start : start + step]]
-        yield Shard(part, positions, own, loader.collate_fn)
+        yield ImageShard(part, positions, own, loader.collate_fn)
 
 
 def _absolute(record: Record) -> Record:
@@ -115,7 +115,7 @@ def _absolute(record: Record) -> Record:
     return record._replace(image=record.image.absolute(), mask=mask, map=anomaly_map)
 
 
-def rows_of_shard(told: Told, shard: Shard) -> dict[str, np.ndarray]:
+def rows_of_shard(told: WorkerSetup, shard: ImageShard) -> dict[str, np.ndarray]:
     """Rows of the images of a shard; what a worker does.
 
     Args:
@@ -175,7 +175,7 @@ _open: dict[str, tuple[Stream, bool]] = {}
 _opening = threading.Lock()
 
 
-def _opened(told: Told) -> tuple[Stream, bool]:
+def _opened(told: WorkerSetup) -> tuple[Stream, bool]:
     with _opening, torch.inference_mode():
         if told.name not in _open:
             _open.clear()
@@ -219,5 +219,5 @@ def _worker() -> str:
         return socket.gethostname()
 
 
-def _same(told: Told) -> Told:
+def _same(told: WorkerSetup) -> WorkerSetup:
     return told

@@ -21,7 +21,7 @@ from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column, told_of_gaps
 from anomaly_clustering.runs.store import StoredRun, find_store, load_run
-from anomaly_clustering.runs.trends import ALL, Course, Marked, Seen, Trends, trends
+from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, MarkedChange, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on
 from anomaly_clustering.system.tables import write_csv
@@ -29,7 +29,7 @@ from anomaly_clustering.system.tables import write_csv
 COLUMNS = ("period", "defect", "images", "of", "share", "drift", "changed")
 
 
-class Told(NamedTuple):
+class TrendsOfRun(NamedTuple):
     """Trends, and what a reader should know before reading on."""
 
     trends: Trends
@@ -43,7 +43,7 @@ def trends_of_run(
     shifts: Sequence[time] = (time(6), time(14), time(22)),
     labels: Path | None = None,
     metadata: Path | None = None,
-) -> Told:
+) -> TrendsOfRun:
     """Find the trends of a run, and write them into its folder.
 
     Args:
@@ -87,18 +87,18 @@ def trends_of_run(
             write_csv(new / TRENDS, COLUMNS, _rows(found))
             gaps = [i for i, empty in enumerate(periods.empty) if empty]
             write_trends_page(new / TRENDS_PAGE, _page(run.title, found, notices, gaps))
-    return Told(found, notices)
+    return TrendsOfRun(found, notices)
 
 
 def _seen(
     folder: Path, run: StoredRun, labels: Path | None
-) -> tuple[Seen, Decisions, Sequence[str], Mapping[str, Metadata]]:
+) -> tuple[ImagesOverTime, Decisions, Sequence[str], Mapping[str, Metadata]]:
     """All images by their cluster, as `assign` tells it, what was decided, SHA-256 of their files, and kept times."""
     if run.embeddings is None:
         if labels is not None:
             raise ValueError(f"run {run.title!r} compared images patch by patch: leave --labels out")
         none = np.zeros(len(run.paths), dtype=bool)
-        return Seen(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests, {}
+        return ImagesOverTime(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests, {}
     later, decisions = decisions_on(folder, run, labels)
     digests = [*run.digests, *later.digests]
     new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
@@ -110,7 +110,7 @@ def _seen(
     put = [*moved, *(content in decisions.later for content in later.digests)]
     finding = np.array([is_finding[content] or by_hand for content, by_hand in zip(digests, put, strict=True)])
     return (
-        Seen(
+        ImagesOverTime(
             [*run.paths, *later.paths],
             # Of an unknown one the nearest, though a person has taken it out of that.
             np.where(finding, np.where(found.unknown, fitted.labels[found.nearest], found.labels), -1),
@@ -125,7 +125,7 @@ def _seen(
 
 
 def _metadata(
-    folder: Path, seen: Seen, contents: Mapping[Path, str], file: Path | None
+    folder: Path, seen: ImagesOverTime, contents: Mapping[Path, str], file: Path | None
 ) -> tuple[Mapping[Path, Metadata], list[str]]:
     kept = of_holders(load_metadata(folder), contents)
     if file is None:
@@ -160,7 +160,7 @@ def _rows(found: Trends) -> list[tuple[object, ...]]:
     return rows
 
 
-def _in(change: Marked | None, period: int) -> int:
+def _in(change: MarkedChange | None, period: int) -> int:
     return int(change is not None and change.first <= period <= change.last)
 
 
@@ -206,7 +206,7 @@ def _deviations(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _stretch(change: Marked | None, written: Callable[[float], str]) -> Stretch | None:
+def _stretch(change: MarkedChange | None, written: Callable[[float], str]) -> Stretch | None:
     if change is None:
         return None
     return Stretch(change.first, change.last, written(change.within), written(change.elsewhere))

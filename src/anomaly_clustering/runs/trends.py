@@ -21,7 +21,7 @@ RESERVED = frozenset(name.casefold() for name in (ALL, UNKNOWN, TAKEN_OUT, NO_FI
 UNNAMED = re.compile(r"Cluster (\d+)")
 
 
-class Seen(NamedTuple):
+class ImagesOverTime(NamedTuple):
     """Images of a run, then those that came later, one entry an image.
 
     Attributes:
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     embeddings: Float[np.ndarray, "n d"] | None
 
 
-class Marked(NamedTuple):
+class MarkedChange(NamedTuple):
     """A change that is beyond chance.
 
     Attributes:
@@ -76,7 +76,7 @@ class Course:
     counts: Int[np.ndarray, " t"]
     of: Int[np.ndarray, " t"]
     p_value: float
-    change: Marked | None
+    change: MarkedChange | None
 
     @property
     def shares(self) -> Float[np.ndarray, " t"]:
@@ -116,7 +116,7 @@ class Trends:
     taken_out: Course | None
     unknown: Course | None
     drift: Float[np.ndarray, " t"] | None
-    drift_change: Marked | None
+    drift_change: MarkedChange | None
     tests: int
 
     @property
@@ -125,7 +125,7 @@ class Trends:
         return [course for course in (self.sound, self.taken_out, self.unknown) if course is not None]
 
 
-def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int = 0) -> Trends:
+def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str], *, seed: int = 0) -> Trends:
     """Count defects by period, and test what has changed.
 
     Clusters of one name are one defect; a name that other rows have, such as 'Unknown' or 'Cluster 1', gets the number
@@ -149,10 +149,10 @@ def trends(seen: Seen, periods: Periods, names: Mapping[int, str], *, seed: int 
         >>> days = np.repeat(np.arange(4), 40)
         >>> cluster = (np.tile(np.arange(40), 4) < np.array([4, 4, 4, 20])[days]).astype(int)
         >>> no = np.zeros(160, dtype=bool)
-        >>> seen = Seen([Path(f"{i}.png") for i in range(160)], cluster, no, no, None)
+        >>> seen = ImagesOverTime([Path(f"{i}.png") for i in range(160)], cluster, no, no, None)
         >>> found = trends(seen, Periods(["1", "2", "3", "4"], days, np.arange(160), "day"), {1: "dent"})
         >>> [(course.name, course.total, course.change) for course in found.defects][1]
-        ('dent', 32, Marked(first=3, last=3, within=0.5, elsewhere=0.1))
+        ('dent', 32, MarkedChange(first=3, last=3, within=0.5, elsewhere=0.1))
     """
     kept, count, names = periods.images, len(periods.names), _names_apart(names)
     called = [_called(int(k), names) for k in seen.cluster]
@@ -216,11 +216,13 @@ def _course(
     return Course(name, counts, of, change.p_value, _marked(change, counts, of) if beyond else None)
 
 
-def _marked(change: Change, sums: Float[np.ndarray, " t"] | Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]) -> Marked:
+def _marked(
+    change: Change, sums: Float[np.ndarray, " t"] | Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]
+) -> MarkedChange:
     within = np.zeros(len(of), dtype=bool)
     within[change.first : change.last + 1] = True
     means = [float(sums[some].sum() / max(1, of[some].sum())) for some in (within, ~within)]
-    return Marked(change.first, change.last, *means)
+    return MarkedChange(change.first, change.last, *means)
 
 
 def _rises(change: Change, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]) -> bool:
@@ -228,7 +230,7 @@ def _rises(change: Change, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " 
     return mark.within > mark.elsewhere
 
 
-def _as_later(seen: Seen) -> Int[np.ndarray, " n"]:
+def _as_later(seen: ImagesOverTime) -> Int[np.ndarray, " n"]:
     """Clusters with the nearest mean of images of the run, an image of the run itself left out of its own."""
     assert seen.embeddings is not None
     exact, own = seen.embeddings.astype(np.float64), ~seen.later & ~seen.unknown & (seen.cluster >= 0)

@@ -23,7 +23,7 @@ WHOLE = ("I16", "I32", "I64")
 FRACTIONS = ("F16", "F32", "F64")
 
 
-class Layout(NamedTuple):
+class ArraySpec(NamedTuple):
     """What an array of a file must be like.
 
     Attributes:
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
         gaps: whether numbers may be NaN, for what is not known.
 
     Example:
-        >>> Layout(("n h w",), ("F16",)).optional
+        >>> ArraySpec(("n h w",), ("F16",)).optional
         False
     """
 
@@ -44,47 +44,47 @@ class Layout(NamedTuple):
 
 
 RUN = {
-    "target": Layout(("n",), WHOLE),
-    "labels": Layout(("n",), WHOLE),
-    "distances": Layout(("n",), FRACTIONS),
-    "weights": Layout(("n h w",), FRACTIONS),
-    "tree": Layout(("merges 4",), FRACTIONS),
-    "places": Layout(("n 2",), FRACTIONS),
-    "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
+    "target": ArraySpec(("n",), WHOLE),
+    "labels": ArraySpec(("n",), WHOLE),
+    "distances": ArraySpec(("n",), FRACTIONS),
+    "weights": ArraySpec(("n h w",), FRACTIONS),
+    "tree": ArraySpec(("merges 4",), FRACTIONS),
+    "places": ArraySpec(("n 2",), FRACTIONS),
+    "mean_scores": ArraySpec(("n",), FRACTIONS, gaps=True),
     # Earlier versions kept none.
-    "top_scores": Layout(("n 4",), FRACTIONS, optional=True, gaps=True),
-    "normal_top_scores": Layout(("normals 4",), FRACTIONS, optional=True),
-    "embeddings": Layout(("n d",), FRACTIONS, optional=True),
-    "references": Layout(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
-    "center": Layout(("channels",), FRACTIONS, optional=True),
+    "top_scores": ArraySpec(("n 4",), FRACTIONS, optional=True, gaps=True),
+    "normal_top_scores": ArraySpec(("normals 4",), FRACTIONS, optional=True),
+    "embeddings": ArraySpec(("n d",), FRACTIONS, optional=True),
+    "references": ArraySpec(("r p d", "r channels height width"), ("F16", "U8"), optional=True),
+    "center": ArraySpec(("channels",), FRACTIONS, optional=True),
     # Earlier versions kept none.
-    "scores": Layout(("n h w",), FRACTIONS, optional=True),
+    "scores": ArraySpec(("n h w",), FRACTIONS, optional=True),
 }
 LATER = {
-    "weights": Layout(("n h w",), FRACTIONS),
-    "embeddings": Layout(("n d",), FRACTIONS),
-    "mean_scores": Layout(("n",), FRACTIONS, gaps=True),
+    "weights": ArraySpec(("n h w",), FRACTIONS),
+    "embeddings": ArraySpec(("n d",), FRACTIONS),
+    "mean_scores": ArraySpec(("n",), FRACTIONS, gaps=True),
     "top_scores": RUN["top_scores"],
     "scores": RUN["scores"],
-    "finding": Layout(("n",), ("BOOL",), optional=True),
+    "finding": ArraySpec(("n",), ("BOOL",), optional=True),
 }
 ESTIMATOR = {
     "labels_": RUN["labels"],
     "weights_": RUN["weights"],
-    "embeddings_": Layout(("n d",), FRACTIONS),
-    "children_": Layout(("merges 2",), WHOLE),
-    "distances_": Layout(("merges",), FRACTIONS),
+    "embeddings_": ArraySpec(("n d",), FRACTIONS),
+    "children_": ArraySpec(("merges 2",), WHOLE),
+    "distances_": ArraySpec(("merges",), FRACTIONS),
     "mean_scores_": RUN["mean_scores"],
     "top_scores_": RUN["top_scores"],
     "normal_top_scores_": RUN["normal_top_scores"],
-    "references_": Layout(RUN["references"].shapes, RUN["references"].kinds),
+    "references_": ArraySpec(RUN["references"].shapes, RUN["references"].kinds),
     # Earlier versions, which knew the paper's embedding alone, kept none.
-    "center_": Layout(("channels",), FRACTIONS, optional=True),
+    "center_": ArraySpec(("channels",), FRACTIONS, optional=True),
 }
 TEXTS = ("title", "map_name")
 
 
-def read_arrays(file: Any, layouts: Mapping[str, Layout], num_images: int) -> dict[str, np.ndarray]:
+def read_arrays(file: Any, layouts: Mapping[str, ArraySpec], num_images: int) -> dict[str, np.ndarray]:
     """Read the arrays of a file, once their headers say that they are what they should be.
 
     Args:

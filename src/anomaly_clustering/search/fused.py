@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from anomaly_clustering.search.fused_plan import Pairs, Plan, evenly, make_pairs, make_plan, round_up, slices
+from anomaly_clustering.search.fused_plan import FusedPlan, Pairs, evenly, make_pairs, make_plan, round_up, slices
 
 # The numbers of a bag are scaled to at most 2^LARGEST: float16 then holds them and what rounding has left of them.
 LARGEST = 12
@@ -78,7 +78,7 @@ class _Bags(NamedTuple):
     bags: Float[Tensor, "n m d"]
     units: Float[Tensor, " n"]
     centre: Float[Tensor, " d"]
-    plan: Plan
+    plan: FusedPlan
     tile: int
 
     def some(self, images: slice) -> "_Bags":

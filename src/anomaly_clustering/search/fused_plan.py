@@ -39,7 +39,7 @@ class Tiles(NamedTuple):
     stages: int
 
 
-class Plan(NamedTuple):
+class FusedPlan(NamedTuple):
     """How factors are stored, and how many meet at a time.
 
     Attributes:
@@ -69,7 +69,7 @@ class Plan(NamedTuple):
 
 def make_plan(
     queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], dtype: torch.dtype, *, both_ways: bool
-) -> Plan:
+) -> FusedPlan:
     """What fits into memory that does not depend on the number of bags, in parts of nearly the same size.
 
     Args:
@@ -97,7 +97,7 @@ def make_plan(
     if both_ways:
         # The blocks on the diagonal are squares.
         some = others = min(some, others)
-    return Plan(stored, rounded, split, not split, width, tiles, some, others, height, length)
+    return FusedPlan(stored, rounded, split, not split, width, tiles, some, others, height, length)
 
 
 def _tiles(channels: int, patches: int, stored: torch.dtype, device: torch.device, *, split: bool) -> Tiles:

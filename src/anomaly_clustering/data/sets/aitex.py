@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.records import Listing
-from anomaly_clustering.data.sets.one_type import Seen, listing_of
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.system.messages import counted
 
@@ -59,7 +59,7 @@ def list_aitex(root: Path) -> Listing:
                 f"{str(image)!r} is not named as AITEX's images are, NUMBER_TYPE_FABRIC.png, such as 0001_002_00.png"
             )
         if mask := mask_of.get(f"{image.stem}_mask"):
-            seen.append(Seen(image, [TYPES.get(name[1], f"type {name[1]}")], mask))
+            seen.append(TypedImage(image, [TYPES.get(name[1], f"type {name[1]}")], mask))
         else:
             without.append(image)
     notices = [
@@ -67,4 +67,6 @@ def list_aitex(root: Path) -> Listing:
         "count as free of defects"
         for image in without[:1]
     ]
-    return listing_of(seen + [Seen(image, is_normal_train=True) for image in image_files(normals)], notices=notices)
+    return listing_of(
+        seen + [TypedImage(image, is_normal_train=True) for image in image_files(normals)], notices=notices
+    )

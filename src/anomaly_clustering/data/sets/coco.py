@@ -6,7 +6,7 @@ from typing import Any
 
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import below, check_there, read_json
-from anomaly_clustering.data.sets.one_type import Seen, Several, listing_of
+from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
 
 WHAT = "the annotation file"
 IMAGES = "images"
@@ -69,7 +69,7 @@ def list_coco(
     if len(known) < len(told["images"]):
         raise ValueError(f"{str(file)!r} lists {len(told['images'])} images by {len(known)} ids; give each its own")
     start = root / images if images else _start(root, next(iter(known.values())), file)
-    seen = [Seen(below(start, name, file), types[key]) for key, name in known.items()]
+    seen = [TypedImage(below(start, name, file), types[key]) for key, name in known.items()]
     check_there([one.image for one in seen], file)
     good = sum(not one.types for one in seen)
     notices = [f"images in which nothing is marked count as good: {good}"] * bool(good)

@@ -10,7 +10,7 @@ from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.cut_outs import Cut, write_once
 from anomaly_clustering.data.sets.index_files import LARGEST_OF_ONE, check_there
-from anomaly_clustering.data.sets.one_type import Seen, listing_of
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 from anomaly_clustering.data.walk import image_files
 
 # In the order of their numbers, from 1 on.
@@ -64,8 +64,8 @@ def list_deep_pcb(root: Path) -> Listing:
         FileNotFoundError: 'absent' is not DeepPCB: it has no annotations such as ...
     """
     place = _place(_told(root))
-    defects = [Seen(image, [name]) for name in TYPES for image in image_files(place / name)]
-    return listing_of(defects + [Seen(image, is_normal_train=True) for image in image_files(place / NORMALS)])
+    defects = [TypedImage(image, [name]) for name in TYPES for image in image_files(place / name)]
+    return listing_of(defects + [TypedImage(image, is_normal_train=True) for image in image_files(place / NORMALS)])
 
 
 def check_complete(root: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import read_boxes
-from anomaly_clustering.data.sets.one_type import Seen, Several, listing_of
+from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.system.messages import counted
 
@@ -57,7 +57,7 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
     for image in sorted(images.values()):
         types = _types(file) if (file := boxes / f"{image.stem}.xml").is_file() else []
         if types:
-            seen.append(Seen(image, types))
+            seen.append(TypedImage(image, types))
         else:
             without.append(image)
     left_out = f"left out: {counted(len(without), 'image')} without boxes"

@@ -18,7 +18,7 @@ from anomaly_clustering.data.sets.index_files import (
     read_json_lines,
     read_rows,
 )
-from anomaly_clustering.data.sets.one_type import Seen, Several, listing_of
+from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
 from anomaly_clustering.data.sets.parquet_images import folder_of_parquet, parquet_files, write_images
 
 FILE = "file_name"
@@ -67,7 +67,7 @@ def list_metadata_folder(
     columns = [FILE, *(column for column in (label, mask) if column is not None)]
     rows = READERS[file.name](file, columns)
     seen = [
-        Seen(
+        TypedImage(
             below(root, row.get(FILE), file),
             _types(row.get(label), file, row.get(FILE)) if label is not None else (),
             below(root, row[mask], file) if mask is not None and row.get(mask) else None,

@@ -12,7 +12,7 @@ from anomaly_clustering.data.images import decode
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.categories import folder_of
 from anomaly_clustering.data.sets.index_files import read_json
-from anomaly_clustering.data.sets.one_type import GOOD, Seen, Several, listing_of
+from anomaly_clustering.data.sets.one_type import GOOD, Several, TypedImage, listing_of
 from anomaly_clustering.data.walk import image_files
 
 CATEGORIES = ("breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors")
@@ -55,8 +55,8 @@ def list_loco(root: Path, category: str, *, several: Several = "leave_out") -> L
     """
     folder = folder_of(root, category, CONFIG)
     names = _names(folder / CONFIG)
-    seen = [_seen(folder, image, names) for image in image_files(folder / "test")]
-    normals = [Seen(image, is_normal_train=True) for image in image_files(folder / "train" / GOOD)]
+    seen = [_typed_image(folder, image, names) for image in image_files(folder / "test")]
+    normals = [TypedImage(image, is_normal_train=True) for image in image_files(folder / "train" / GOOD)]
     return listing_of(seen + normals, several=several)
 
 
@@ -70,10 +70,10 @@ def _names(config: Path) -> dict[int, str]:
         ) from None
 
 
-def _seen(folder: Path, image: Path, names: dict[int, str]) -> Seen:
+def _typed_image(folder: Path, image: Path, names: dict[int, str]) -> TypedImage:
     kind = image.relative_to(folder / "test").parts[0]
     if kind == GOOD:
-        return Seen(image)
+        return TypedImage(image)
     masks = folder / "ground_truth" / kind / image.stem
     parts = image_files(masks) if masks.is_dir() else []
     if not parts:
@@ -90,4 +90,4 @@ def _seen(folder: Path, image: Path, names: dict[int, str]) -> Seen:
                 types.append(names[value])
     if not types:
         raise ValueError(f"the masks of {str(image)!r} mark nothing; unpack {str(masks)!r} again")
-    return Seen(image, types, masks)
+    return TypedImage(image, types, masks)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anomaly_clustering.data.folder import list_images
 from anomaly_clustering.data.records import Listing
-from anomaly_clustering.data.sets.one_type import Seen, listing_of
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 
 TYPES = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 NAME = re.compile(rf"({'|'.join(TYPES)})_\d+")
@@ -35,7 +35,7 @@ def list_neu_det(root: Path) -> Listing:
         ...     list_neu_det(Path(root)).class_names
         ['crazing', 'pitted_surface']
     """
-    return listing_of(Seen(image, [_type(image)]) for image in list_images(root))
+    return listing_of(TypedImage(image, [_type(image)]) for image in list_images(root))
 
 
 def _type(image: Path) -> str:

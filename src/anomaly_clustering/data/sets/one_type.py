@@ -14,7 +14,7 @@ GOOD = "good"
 Several = Literal["leave_out", "keep"]
 
 
-class Seen(NamedTuple):
+class TypedImage(NamedTuple):
     """What is known of an image.
 
     Attributes:
@@ -24,7 +24,7 @@ class Seen(NamedTuple):
         is_normal_train: as for `Record`; of such an image types do not matter.
 
     Example:
-        >>> Seen(Path("0.png"), ["scratch"]).mask is None
+        >>> TypedImage(Path("0.png"), ["scratch"]).mask is None
         True
     """
 
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     is_normal_train: bool = False
 
 
-def listing_of(seen: Iterable[Seen], *, several: Several = "leave_out", notices: Sequence[str] = ()) -> Listing:
+def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", notices: Sequence[str] = ()) -> Listing:
     """List images of one class each.
 
     Args:
@@ -51,7 +51,8 @@ def listing_of(seen: Iterable[Seen], *, several: Several = "leave_out", notices:
         ValueError: there are no images to cluster, or none is left; `several` has another value.
 
     Example:
-        >>> images = [Seen(Path("0.png")), Seen(Path("1.png"), ["dent"]), Seen(Path("2.png"), ["scratch", "dent"])]
+        >>> types = [[], ["dent"], ["scratch", "dent"]]
+        >>> images = [TypedImage(Path(f"{i}.png"), shown) for i, shown in enumerate(types)]
         >>> listing = listing_of(images)
         >>> listing.class_names, len(listing.records), len(listing.notices)
         (['good', 'dent'], 2, 1)

@@ -9,7 +9,7 @@ from typing import Any
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import below, check_there, read_json
-from anomaly_clustering.data.sets.one_type import Seen, listing_of
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 
 CATEGORIES = (
     *("audiojack", "bottle_cap", "button_battery", "end_cap", "eraser", "fire_hood", "mint", "mounts", "pcb"),
@@ -74,8 +74,8 @@ def list_real_iad(root: Path, category: str, *, indices: str = ALL_VIEWS) -> Lis
     told = read_json(index, WHAT)
     try:
         good = told["meta"]["normal_class"]
-        tested = [_seen(folder, sample, good, index) for sample in told["test"]]
-        normal = [_seen(folder, sample, good, index, train=True) for sample in told["train"]]
+        tested = [_typed_image(folder, sample, good, index) for sample in told["test"]]
+        normal = [_typed_image(folder, sample, good, index, train=True) for sample in told["train"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{WHAT}, {str(index)!r}, is not as it should be: it has 'meta', 'train' and 'test', and samples with "
@@ -86,9 +86,9 @@ def list_real_iad(root: Path, category: str, *, indices: str = ALL_VIEWS) -> Lis
     return listing_of(seen)
 
 
-def _seen(folder: Path, sample: Any, good: str, index: Path, *, train: bool = False) -> Seen:
+def _typed_image(folder: Path, sample: Any, good: str, index: Path, *, train: bool = False) -> TypedImage:
     code, mask = sample["anomaly_class"], sample["mask_path"]
-    return Seen(
+    return TypedImage(
         below(folder, sample["image_path"], index),
         [] if code == good else [TYPES.get(code, str(code))],
         below(folder, mask, index) if mask and code != good else None,

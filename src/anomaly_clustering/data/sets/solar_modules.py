@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import below, check_there, read_json
-from anomaly_clustering.data.sets.one_type import Seen, listing_of
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 
 INDEX = "module_metadata.json"
 WHAT = "the index of InfraredSolarModules"
@@ -42,7 +42,7 @@ def list_solar_modules(root: Path) -> Listing:
     told = read_json(index, WHAT)
     try:
         seen = [
-            Seen(
+            TypedImage(
                 below(index.parent, module["image_filepath"], index),
                 [] if module["anomaly_class"] == GOOD else [str(module["anomaly_class"])],
             )

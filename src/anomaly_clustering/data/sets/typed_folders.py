@@ -6,7 +6,7 @@ from pathlib import Path
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing
-from anomaly_clustering.data.sets.one_type import Seen, listing_of
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 from anomaly_clustering.data.walk import image_files
 
 STEEL_STRIP = (
@@ -84,5 +84,5 @@ def _listing(root: Path, types: Sequence[str], title: str) -> Listing:
         raise FileNotFoundError(
             f"{str(root)!r} is not {title}: it has no folder {', '.join(map(repr, absent))}; unpack or copy it again"
         )
-    seen = [Seen(image, [] if name == PLAIN else [name]) for name in types for image in image_files(root / name)]
+    seen = [TypedImage(image, [] if name == PLAIN else [name]) for name in types for image in image_files(root / name)]
     return listing_of(seen, notices=[notice for name in types for notice in left_out(root / name)])

@@ -9,7 +9,7 @@ from pathlib import Path
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.categories import folder_of
 from anomaly_clustering.data.sets.index_files import below, check_there, read_rows
-from anomaly_clustering.data.sets.one_type import Seen, Several, listing_of
+from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
 
 CATEGORIES = (
     *("candle", "capsules", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2"),
@@ -54,7 +54,7 @@ def list_visa(root: Path, category: str, *, several: Several = "leave_out") -> L
     train = {row["image"] for row in rows if row["split"] == TRAIN}
     index = folder / "image_anno.csv"
     seen = [
-        Seen(
+        TypedImage(
             below(root, row["image"], index),
             [] if row["label"] == NORMAL else [name.strip() for name in row["label"].split(",") if name.strip()],
             below(root, row["mask"], index) if row.get("mask") else None,
