@@ -19,7 +19,7 @@ from anomaly_clustering.metrics.counts import confusion
 from anomaly_clustering.report.heat import excess
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.search.nearest import nearest_distances
-from experiments.categories import Category
+from experiments.categories import GOOD, Category
 from experiments.found import Found
 
 SIDE = 256
@@ -74,7 +74,7 @@ def _examples(data: DefectDataModule, count: int) -> list[int]:
     by_class = [
         [i for i, record in enumerate(data.records) if record.label == label]
         for label, name in enumerate(data.class_names)
-        if name not in ("good", "free")
+        if name.lower() not in GOOD
     ]
     turns = [positions[turn] for turn in range(count) for positions in by_class if turn < len(positions)]
     return turns[:count]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-import torch
 from jaxtyping import Int
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
@@ -20,10 +19,10 @@ from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.features.views import Views
+from anomaly_clustering.mic.guest import as_guest
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import NumReferences
 from anomaly_clustering.mic.presets import Preset, method_arguments
-from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.mic.recipe import embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
@@ -162,16 +161,9 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         embedding = check_choice("embedding", self.embedding, Preset)
         arguments = method_arguments(embedding, normals=normals is not None, **chosen)
         clusters = self._clusters_asked(len(pixels))
-        try:
-            # Random numbers of the caller stay as they were: networks are made with some before weights are loaded.
-            with quiet(), torch.random.fork_rng(devices=()):
-                mic = MIC(self.backbone, checkpoint=self.checkpoint, num_clusters=clusters, seed=seed, **arguments)
-                plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
-        except SystemExit as end:
-            # Lightning ends the process at Ctrl-C, where a notebook or a script waits for its own end.
-            if isinstance(end.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from None
-            raise
+        with as_guest():
+            mic = MIC(self.backbone, checkpoint=self.checkpoint, num_clusters=clusters, seed=seed, **arguments)
+            plain_trainer(progress_bar=False).predict(mic, datamodule=data, return_predictions=False)
         grouping = mic.grouping
         self.labels_ = grouping.labels
         self.n_clusters_ = grouping.num_clusters
@@ -251,7 +243,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
         pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect, recipe.decoding)
         others = pixels.others(self.digests_, batch_size)
-        with torch.random.fork_rng(devices=()):
+        with as_guest():
             found = embed_new(others, recipe, self.references_, center=self.center_, device=ACCELERATOR)
         fitted = Fitted(recipe, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
         finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly_clustering.data.folder import check_one_to_one, left_out, list_images, mask_of
+from anomaly_clustering.data.layouts import good_first
 from anomaly_clustering.data.records import Listing, Record
 
 GOOD = "good"
@@ -64,7 +65,7 @@ def list_anomalib(
                 masks[image] = mask_of(image, folder, root / mask_dir)
     if normal_test_dir is not None:
         types |= dict.fromkeys(list_images(root / normal_test_dir), GOOD)
-    class_names = sorted(set(types.values()), key=lambda name: (name != GOOD, name))
+    class_names = good_first(types.values())
     records = [Record(image, class_names.index(label), masks.get(image)) for image, label in types.items()]
     check_one_to_one(records)
     normals = list_images(root / normal_dir) if normal_dir is not None else []

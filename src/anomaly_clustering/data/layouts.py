@@ -4,7 +4,7 @@ Known are a category of MVTec AD (`train`, `test`, `ground_truth`), one of MVTec
 (`Data/Images`, `Data/Masks`), and folders of masks beside those of images, as anomalib's `Folder` has them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,19 @@ INDICES = {
 }
 # Masks that are looked at before a folder is taken for one of masks.
 LOOKED_AT = 8
+
+
+def good_first(names: Iterable[str]) -> list[str]:
+    """Names of classes in their order: those of good images come first.
+
+    Args:
+        names: in any order, also more than once.
+
+    Example:
+        >>> good_first(["scratch", "good", "dent", "dent"])
+        ['good', 'dent', 'scratch']
+    """
+    return sorted(set(names), key=lambda name: (name.lower() not in DEFECT_FREE, name))
 
 
 class Layout(NamedTuple):

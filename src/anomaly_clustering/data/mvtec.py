@@ -8,6 +8,7 @@ from pathlib import Path
 from anomaly_clustering.data.archives import unpacked
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
+from anomaly_clustering.data.layouts import good_first
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.system.messages import counted
@@ -59,7 +60,7 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
     """
     if not (folder / "test").is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not a category in MVTec AD's layout: it has no folder 'test'")
-    types = sorted(path.name for path in (folder / "test").iterdir() if path.is_dir())
+    types = [path.name for path in (folder / "test").iterdir() if path.is_dir()]
     notices = left_out(folder / "test")
     if not include_combined and "combined" in types:
         types.remove("combined")
@@ -67,7 +68,7 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
             f"left out: {counted(len(image_files(folder / 'test' / 'combined')), 'image')} of type 'combined', with "
             "several types of defects at once, as in the paper (--data.include_combined)"
         )
-    types.sort(key=lambda name: name != "good")
+    types = good_first(types)
     records = [
         Record(image, label, _mask(folder, name, image))
         for label, name in enumerate(types)

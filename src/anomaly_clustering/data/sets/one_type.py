@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from anomaly_clustering.data.layouts import DEFECT_FREE
+from anomaly_clustering.data.layouts import good_first
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.messages import counted
@@ -74,7 +74,7 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
     if not to_cluster:
         raise ValueError("no image shows one type of defect; with --data.several keep those of several types stay")
     names = [" + ".join(types) or GOOD for _, types in to_cluster]
-    class_names = sorted(set(names), key=lambda name: (name.lower() not in DEFECT_FREE, name))
+    class_names = good_first(names)
     position = {name: i for i, name in enumerate(class_names)}
     records = [Record(one.image, position[name], one.mask) for (one, _), name in zip(to_cluster, names, strict=True)]
     normals = [Record(one.image, is_normal_train=True) for one in everything if one.is_normal_train]
