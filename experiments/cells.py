@@ -256,9 +256,9 @@ class Store:
             ) from None
 
     def unfinished(self, cell: Cell) -> Path:
-        """Where a training is kept while it goes on, in a folder that is there."""
+        """Where a training is kept while it goes on, in a folder that is there, from wherever a worker looks."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / f"{cell.key}.ckpt"
+        return self.folder.absolute() / f"{cell.key}.ckpt"
 
     def write(self, cell: Cell, outcome: Outcome) -> None:
         """Keep a result; the JSON file comes last and makes the cell finished."""

@@ -66,6 +66,8 @@ def _check(command: Command) -> None:
         if names.count(name) > 1:
             raise ValueError(f"--backbones: {name!r} is there twice, and rows are told by the names of networks alone")
     settings = command.settings
+    if settings.synthetic and command.folders:
+        raise ValueError("--data synthetic is measured alone: leave it out, or --folders and --normals")
     configs = {
         method.config: file_of(method, settings) for table in TABLES.values() for method in table.methods.values()
     }

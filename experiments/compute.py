@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ PARTS: dict[str, type[LightningModule] | type[LightningDataModule]] = {
     "model": LightningModule,
     "data": LightningDataModule,
 }
+# PyTorch's random numbers are the process's, and a worker of Dask may have as many threads as there are cores.
+ALONE = Lock()
 PACKAGES = ("anomaly-clustering", "torch", "torchvision", "lightning", "timm", "scikit-learn", "scipy", "numpy")
 
 
@@ -59,7 +62,7 @@ class Outcome:
 
 
 def compute(config: dict[str, Any], followed: Followed | None = None, unfinished: Path | None = None) -> Outcome:
-    """Run a module on a DataModule: `fit` if it has a training step, `test` if not.
+    """Run a module on a DataModule: `fit` if it has a training step, `test` if not. One run at a time in a process.
 
     Args:
         config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
@@ -69,6 +72,11 @@ def compute(config: dict[str, Any], followed: Followed | None = None, unfinished
     Raises:
         ValueError: see `resolve`; or `unfinished` is of another version of the module.
     """
+    with ALONE:
+        return _compute(config, followed, unfinished)
+
+
+def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path | None) -> Outcome:
     started = time.perf_counter()
     _quiet()
     # Asked for here and not at import: each process may see a GPU of its own.

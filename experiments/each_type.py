@@ -26,17 +26,17 @@ def without_each(categories: Sequence[Category], settings: Settings) -> tuple[li
             missing[category] = str(error)
             continue
         if not types:
-            missing[category] = "no two types of images, one of which is defective"
+            missing[category] = "fewer than two types of images are left without one of its defects"
         found += [category._replace(left_out=name) for name in types]
     return found, missing
 
 
 def _types(category: Category, settings: Settings) -> list[str]:
-    """The types of defects, where anything is left without one of them."""
+    """The types of defects, where there is still something to tell apart without one of them."""
     data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
     module: Any = locate(data["class_path"])
     whole = module(**data["init_args"])
     whole.prepare_data()
     whole.setup()
     names = whole.class_names
-    return [name for name in names if name.lower() not in GOOD] if len(names) > 1 else []
+    return [name for name in names if name.lower() not in GOOD] if len(names) > 2 else []

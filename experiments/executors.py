@@ -207,5 +207,5 @@ def open_executor(
 def _dask(address: str | None, workers: int) -> Iterator[tuple[Executor, int]]:
     # A task whose worker died is given to another one so many times; Dask's default is three.
     with dask_client(address, workers, failures=ATTEMPTS - 1) as client:
-        threads = sum(client.nthreads().values())
-        yield client.get_executor(pure=False), max(2 * threads, 1)
+        # However many threads a worker has, it computes one cell at a time.
+        yield client.get_executor(pure=False), max(2 * len(client.nthreads()), 1)

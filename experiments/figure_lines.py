@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve
 from experiments.categories import Group
 from experiments.found import Found
+from experiments.published import Number
 from experiments.spread import spread_of
 from experiments.summary import group_mean, measured_of
 
@@ -47,9 +48,9 @@ def sensitivity(
     figure, axes_of = _panels(list(panels), width=4.4, height=3.4)
     for axes, (title, methods) in zip(axes_of, panels.items(), strict=True):
         for group, colour in zip(found.groups, COLOURS, strict=False):
-            _curve(axes, found, group, methods, colour)
-            if dotted and (level := group_mean(found.results, dotted[title], group, "nmi")[0]):
-                axes.axhline(level.value, color=colour, linestyle=":", label=f"{group.name}, {dotted[title]}")
+            shown = _curve(axes, found, group, methods, colour)
+            if dotted and (level := _mean_over(found, dotted[title], shown)):
+                axes.axhline(level.value, color=colour, linestyle=":", label=f"{_label(group, shown)}, {dotted[title]}")
         axes.set_xscale("log")
         axes.set_xticks(list(methods), [f"{value:g}" for value in methods], fontsize=7)
         axes.minorticks_off()
@@ -58,17 +59,27 @@ def sensitivity(
     return figure
 
 
-def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str], colour: str) -> None:
-    """The mean over the same categories at each value, or the curve would show what is missing."""
+def _mean_over(found: Found, method: str, group: Group) -> Number | None:
+    """The mean over all categories of a group; None where one of them was not measured."""
+    number, measured = group_mean(found.results, method, group, "nmi")
+    return number if measured == len(group.members) else None
+
+
+def _label(whole: Group, shown: Group) -> str:
+    """The name of a group, with how many of its categories are shown where these are not all."""
+    there, all_of_them = len(shown.members), len(whole.members)
+    return whole.name if there == all_of_them else f"{whole.name} ({there} of {all_of_them})"
+
+
+def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str], colour: str) -> Group:
+    """The mean over the same categories at each value, or the curve would show what is missing; these."""
     members = {value: measured_of(found.results, method, group, "nmi") for value, method in methods.items()}
     most = max(members.values(), key=len)
-    numbers = {
-        value: group_mean(found.results, methods[value], group, "nmi")[0] for value in methods if members[value] == most
-    }
+    shown = group._replace(members=tuple(most))
+    numbers = {value: _mean_over(found, method, shown) for value, method in methods.items()}
     points = [(value, number) for value, number in numbers.items() if number]
-    label = group.name if len(most) == len(group.members) else f"{group.name} ({len(most)} of {len(group.members)})"
     errors = [number.standard_error or 0 for _, number in points]
-    _band(axes, found, group, {value: methods[value] for value, _ in points}, colour)
+    _band(axes, found, shown, {value: methods[value] for value, _ in points}, colour)
     axes.errorbar(
         [value for value, _ in points],
         [number.value for _, number in points],
@@ -77,16 +88,14 @@ def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str],
         markersize=3.5,
         capsize=2,
         color=colour,
-        label=label,
+        label=_label(group, shown),
     )
+    return shown
 
 
 def _band(axes: Axes, found: Found, group: Group, methods: Mapping[float, str], colour: str) -> None:
     """One standard deviation over random subsets to either side of their mean, where they were scored."""
-    spreads = {
-        value: spread_of(found.results, method, measured_of(found.results, method, group, "nmi"), "nmi")
-        for value, method in methods.items()
-    }
+    spreads = {value: spread_of(found.results, method, group.members, "nmi") for value, method in methods.items()}
     known = {value: spread for value, spread in spreads.items() if spread and spread.deviation is not None}
     low = [spread.mean - (spread.deviation or 0) for spread in known.values()]
     high = [spread.mean + (spread.deviation or 0) for spread in known.values()]
@@ -96,16 +105,20 @@ def _band(axes: Axes, found: Found, group: Group, methods: Mapping[float, str], 
 def bars(found: Found, networks: Sequence[str], methods: Sequence[str], names: Mapping[tuple[str, str], str]) -> Figure:
     """NMI of each method, a panel for each network; the groups are stacked, as in the paper.
 
+    All bars of a group are means over the same categories, those that were measured for each of them.
+
     Args:
         names: (network, method) -> name of the two together.
     """
     figure, panels = _panels(list(networks), width=3.0, height=3.2, share=True)
+    shown = {group: _common(found, group, list(names.values())) for group in found.groups}
     for axes, network in zip(panels, networks, strict=True):
         bottom = [0.0] * len(methods)
         for group, colour in zip(found.groups, COLOURS, strict=False):
-            numbers = [group_mean(found.results, names[network, method], group, "nmi")[0] for method in methods]
+            numbers = [_mean_over(found, names[network, method], shown[group]) for method in methods]
             heights = [number.value if number else 0.0 for number in numbers]
-            drawn = axes.bar(range(len(methods)), heights, bottom=bottom, color=colour, label=group.name, width=0.7)
+            label = _label(group, shown[group])
+            drawn = axes.bar(range(len(methods)), heights, bottom=bottom, color=colour, label=label, width=0.7)
             axes.bar_label(
                 drawn, [f"{height:.2f}" if height else "" for height in heights], label_type="center", size=6
             )
@@ -117,6 +130,13 @@ def bars(found: Found, networks: Sequence[str], methods: Sequence[str], names: M
         else:
             axes.legend(fontsize=6.5)
     return figure
+
+
+def _common(found: Found, group: Group, methods: Sequence[str]) -> Group:
+    """The categories of a group on which each of some methods was measured; those of none do not count."""
+    measured = [there for name in methods if (there := measured_of(found.results, name, group, "nmi"))]
+    common = [member for member in group.members if measured and all(member in there for there in measured)]
+    return group._replace(members=tuple(common))
 
 
 def _panels(titles: Sequence[str], *, width: float, height: float, share: bool = False) -> tuple[Figure, list[Axes]]:

@@ -1,5 +1,7 @@
 """What was found for a table or figure in; its files, and the text to print, out."""
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,9 @@ from experiments.plan import Plan
 from experiments.published import published
 from experiments.summary import Entry, entries
 from experiments.tables import Table
+
+# Of a file, without its ending; folders may be many.
+LONGEST_NAME = 120
 
 
 def table_as_text(name: str, table: Table, found: Found, failed: Mapping[str, str]) -> tuple[str, list[Entry]]:
@@ -95,8 +100,14 @@ def _write(file: Path, text: str, rows: Sequence[Sequence[object]]) -> None:
 
 
 def file_of(name: str, found: Found, out: Path) -> Path:
-    """Without ending: results of one setting do not replace those of another."""
-    return out / ("figures" if name.startswith("figure") else "tables") / f"{name}-{found.settings.name}"
+    """Without ending: results of one setting do not replace those of another, nor those of other folders."""
+    plan = found.plan
+    own = sorted({str(place.whole) for place in (*(of for _, of in plan.cells), *plan.missing) if place.folder})
+    settings = "-".join([found.settings.name, *own])
+    if len(settings) > LONGEST_NAME:
+        settings = f"{found.settings.name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
+    folder = out / ("figures" if name.startswith("figure") else "tables")
+    return folder / re.sub(r"[^\w.-]", "_", f"{name}-{settings}")
 
 
 def _title(name: str, title: str, found: Found) -> str:

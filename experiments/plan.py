@@ -117,8 +117,9 @@ class Estimate(NamedTuple):
     """How long cells will take, one after the other.
 
     Attributes:
-        seconds: of those whose method was measured before, on the same data where that was.
-        unlike: names of the methods that never were, whose cells the seconds leave out.
+        seconds: of those whose method was measured before with the same network on images of the same size, on the same
+            data where that was; of a training by its epochs.
+        unlike: names of the methods that never were so, whose cells the seconds leave out.
     """
 
     seconds: float
@@ -127,10 +128,23 @@ class Estimate(NamedTuple):
 
 def estimate(cells: Sequence[Cell], store: Store) -> Estimate:
     """What cells will take, as like ones took."""
-    took: dict[tuple[str, str | None], list[float]] = {}
+    took: dict[tuple[Any, ...], list[float]] = {}
     for record in store.all():
+        of, epochs = _costs(record["config"])
         for dataset in (record["dataset"], None):
-            took.setdefault((record["method"], dataset), []).append(record["duration_s"])
-    alike = [took.get((cell.method, cell.category.dataset), took.get((cell.method, None))) for cell in cells]
-    unlike = {cell.method: None for cell, seconds in zip(cells, alike, strict=True) if seconds is None}
-    return Estimate(sum(fmean(seconds) for seconds in alike if seconds), list(unlike))
+            took.setdefault((record["method"], dataset, *of), []).append(record["duration_s"] / epochs)
+    seconds, unlike = 0.0, dict[str, None]()
+    for asked in cells:
+        of, epochs = _costs(resolve(asked.config))
+        alike = (took.get((asked.method, dataset, *of)) for dataset in (asked.category.dataset, None))
+        if found := next(filter(None, alike), None):
+            seconds += fmean(found) * epochs
+        else:
+            unlike[asked.method] = None
+    return Estimate(seconds, list(unlike))
+
+
+def _costs(config: Mapping[str, Any]) -> tuple[tuple[Any, Any], int]:
+    """What else than the method and the data decides how long a run takes: network and size of images, and epochs."""
+    model, data = (config[part]["init_args"] for part in ("model", "data"))
+    return (model.get("backbone"), data.get("image_size")), config["trainer"].get("max_epochs") or 1

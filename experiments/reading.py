@@ -114,7 +114,8 @@ def regions_found(
 
     Args:
         regions: of each image.
-        masks: where each is defective, in any size; None where that is not marked, of one image at least it is.
+        masks: where each is defective, in any size, a pixel at least; None where that is not marked, of one image at
+            least it is.
         good: whether it has no defect [N].
 
     Returns:
@@ -148,4 +149,6 @@ def _covers(region: Region, mask: Bool[np.ndarray, "height width"]) -> bool:
 
 
 def _mask(record: Record) -> Bool[np.ndarray, "height width"] | None:
-    return None if record.mask is None else read_mask(record.mask, image_size(record.image)) > 0
+    """Where an image is defective; None where nobody marked that, as in the masks of four of MTD, which are empty."""
+    marked = None if record.mask is None else read_mask(record.mask, image_size(record.image)) > 0
+    return marked if marked is not None and marked.any() else None

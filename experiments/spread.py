@@ -1,6 +1,7 @@
 """Finished cells in; how far a number moves (over subsets of the images, taus, seeds), and which methods lead, out."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,10 +26,12 @@ class Spread(NamedTuple):
         values: one for each random subset of the images [R], the same subsets for all methods; of a method that was
             not scored on subsets one for each seed.
         taus: at each tau of the band [T]; empty where the number does not depend on tau.
+        of_subsets: whether the values are of subsets.
     """
 
     values: np.ndarray
     taus: np.ndarray
+    of_subsets: bool = True
 
     @property
     def mean(self) -> float:
@@ -54,9 +57,11 @@ def spread_of(results: Results, method: str, members: Sequence[Category], metric
         values = _mean([_mean([spread["subsets"] for spread in of_member]) for of_member in subsets])
         taus = _mean([_mean([spread["taus"] for spread in of_member]) for of_member in subsets])
         return Spread(values, taus)
-    # Each row a category: its seeds.
-    seeds = _mean([[run["metrics"][metric] for run in of_member] for of_member in known])
-    return Spread(seeds, np.zeros(0))
+    # Each row a category: its seeds. Of categories with unlike numbers of them there is a mean, and no more.
+    seeds = [[run["metrics"][metric] for run in of_member] for of_member in known]
+    if len({len(row) for row in seeds}) > 1:
+        seeds = [[fmean(row)] for row in seeds]
+    return Spread(np.array(seeds).mean(axis=0), np.zeros(0), of_subsets=False)
 
 
 def _mean(rows: Sequence[Sequence[float]] | Sequence[np.ndarray]) -> np.ndarray:
@@ -66,29 +71,30 @@ def _mean(rows: Sequence[Sequence[float]] | Sequence[np.ndarray]) -> np.ndarray:
 
 
 def leads(rows: Mapping[str, Spread]) -> dict[str, str]:
-    """Which of some methods lead, paired over the same subsets.
+    """Which of some methods lead, paired over the same subsets; seeds are nobody's pairs.
 
     Args:
         rows: spreads of methods on the same images, by name.
 
     Returns:
-        '**' for a method that is ahead of each other one on at least 19 of 20 of the subsets, so that a tie never is.
+        '**' for a method that is ahead of each other one on at least 19 of 20 of the subsets (of the pairs of a seed of
+        one and a seed of the other, where neither was scored on subsets), so that a tie never is.
         Where none is, '*' for those that share the lead: the one of the highest mean, and whom it is not so far ahead
         of. Nothing where all share it, for the others, for the best epoch, and for one number alone, which may be any.
     """
     marks: dict[str, str] = {}
     for kind in {kind_of(name) for name in rows} - {BEST_EPOCH}:
-        values = {name: spread.values for name, spread in rows.items() if kind_of(name) == kind}
-        if len(values) < 2:
+        alike = {name: spread for name, spread in rows.items() if kind_of(name) == kind}
+        if len(alike) < 2:
             continue
-        best = max(values, key=lambda name: values[name].mean())
-        if len(values[best]) < 2:  # Nobody knows how far it moves.
+        best = max(alike, key=lambda name: alike[name].mean)
+        if len(alike[best].values) < 2:  # Nobody knows how far it moves.
             continue
-        level = [name for name in values if name != best and not _ahead(values[best], values[name])]
+        level = [name for name in alike if name != best and not _ahead(alike[best], alike[name])]
         if not level:
             marks[best] = CLEAR
-        elif len(level) + 1 < len(values):
-            marks |= {name: SHARED for name in (best, *level) if len(values[name]) > 1}
+        elif len(level) + 1 < len(alike):
+            marks |= {name: SHARED for name in (best, *level) if len(alike[name].values) > 1}
     return marks
 
 
@@ -97,8 +103,12 @@ def kind_of(name: str) -> str:
     return next((kind for kind in KINDS if kind in name), "")
 
 
-def _ahead(one: np.ndarray, other: np.ndarray) -> bool:
-    """Subset by subset; what was not scored on subsets is one number for all of them."""
-    if len(one) != len(other):
-        one, other = (values if len(values) == max(len(one), len(other)) else values.mean() for values in (one, other))
-    return bool(np.mean(one > other) >= OFTEN)
+def _ahead(one: Spread, other: Spread) -> bool:
+    """Subset by subset; what was not scored on these is one number for all of them. Of seeds each with each."""
+    a, b = one.values, other.values
+    if not (one.of_subsets or other.of_subsets):
+        return bool(np.mean(a[:, None] > b) >= OFTEN)
+    if one.of_subsets != other.of_subsets or len(a) != len(b):
+        most = one if (one.of_subsets, len(a)) > (other.of_subsets, len(b)) else other
+        a, b = (spread.values if spread is most else np.full(1, spread.mean) for spread in (one, other))
+    return bool(np.mean(a > b) >= OFTEN)

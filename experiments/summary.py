@@ -132,9 +132,10 @@ def _with_error(values: Sequence[float]) -> Number:
 
 
 def _mean(numbers: Sequence[Number]) -> Number | None:
-    """Plain mean of independent numbers, with its standard error as far as theirs are known."""
+    """Plain mean of independent numbers, with its standard error where all of theirs are known."""
     if not numbers:
         return None
     errors = [number.standard_error for number in numbers if number.standard_error is not None]
-    joint = math.sqrt(math.fsum(error**2 for error in errors)) / len(numbers) if errors else None
+    known = len(errors) == len(numbers)
+    joint = math.sqrt(math.fsum(error**2 for error in errors)) / len(numbers) if known else None
     return Number(fmean(number.value for number in numbers), joint)

@@ -1,8 +1,10 @@
 """Tables by one command: what is measured, its spread, and what is said of what is missing."""
 
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MakeImage
@@ -12,7 +14,11 @@ from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import CATEGORIES
 from experiments import command, tables
 from experiments.__main__ import main
-from experiments.methods import DISTANCES, Method
+from experiments.categories import MVTEC
+from experiments.cells import Cell, Settings, Store, cell
+from experiments.compute import Outcome, resolve
+from experiments.methods import DISTANCES, WEIGHTED, Method
+from experiments.plan import estimate
 
 
 def test_a_table_says_what_was_measured_and_what_is_missing(
@@ -64,6 +70,30 @@ def test_a_note_on_means_over_subsets_says_where_there_are_none(root: Path, out:
     assert run(root, out, "--resamples", "0", "--categories", "tile", "--only", "gem", table="table9") == 0
     printed = capsys.readouterr().out
     assert "(`--resamples 0`). By default: Mean and standard error over 100 random subsets" in printed
+
+
+def test_a_table_of_other_folders_is_another_file(photos: Path, out: Path, capsys) -> None:
+    flags = [*SMALL, "--out", str(out), "--only", "signed residuals", "--resamples", "0", "--seeds", "1"]
+    for name in ("one", "two"):
+        assert main(["names", *flags, "--folders", f"{name}={photos}", "--categories", name, "--dry-run"]) == 0
+        assert main(["names", *flags, "--folders", f"{name}={photos}", "--finished"]) == 0
+    assert [path.name for path in sorted((out / "tables").glob("*.md"))] == [
+        f"names-embedded-64px-{name}.md" for name in ("one", "two")
+    ]
+
+
+def test_how_long_runs_take_is_told_by_runs_of_the_same_network_size_and_epochs(root: Path, tmp_path: Path) -> None:
+    settings = Settings(root, backbone="embedded", image_size=64)
+
+    def made(epochs: int | None, **changed: Any) -> Cell:
+        made = cell("Average", WEIGHTED, MVTEC[0], 0, replace(settings, **changed))
+        return replace(made, config=made.config | ({"trainer": {"max_epochs": epochs}} if epochs else {}))
+
+    store = Store(tmp_path)
+    store.write(made(5), Outcome({"metrics": {}, "config": resolve(made(5).config), "duration_s": 60.0}, {}))
+    assert estimate([made(400)], store) == (4800.0, [])
+    assert estimate([made(5), made(5, image_size=128)], store) == (60.0, ["Average"])
+    assert estimate([made(5, backbone="resnet18")], store) == (0.0, ["Average"])
 
 
 def test_numbers_have_a_spread_and_a_table_of_how_they_depend_on_tau(

@@ -4,13 +4,17 @@ import json
 import re
 import shutil
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import test_tracking
 import torch
+from lightning import seed_everything
 from tiny_tables import records, run
 
 from experiments import command, compute, epochs_told, kept, tables
@@ -95,6 +99,27 @@ def test_labels_of_a_trained_method_are_those_of_its_predictions(root: Path) -> 
     outcome = compute.compute(config | {"trainer": {"max_epochs": 1}})
     assert outcome.arrays["target"].tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert np.unique(outcome.arrays["labels"]).max() <= 1
+
+
+def test_runs_of_several_threads_have_the_random_numbers_of_their_seeds(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = cell("", WEIGHTED, MVTEC[0], 0, Settings(root, image_size=64)).config
+    config |= {"model": {"class_path": "baseline.Brightness"}, "trainer": {"max_epochs": 1}}
+    of_seeds = [config | {"seed_everything": seed} for seed in range(2)]
+
+    def loss(config: dict[str, Any]) -> float:
+        return compute.compute(config).record["metrics"]["loss"]
+
+    alone = [loss(config) for config in of_seeds]
+
+    def seeded(*given: Any, **more: Any) -> None:
+        seed_everything(*given, **more)
+        time.sleep(0.3)  # Time for another thread to set its own.
+
+    monkeypatch.setattr(compute, "seed_everything", seeded)
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(loss, of_seeds)] == alone
 
 
 def test_a_long_training_says_how_far_it_is(

@@ -1,6 +1,8 @@
 """Every figure from tiny images, and the report over all that is finished."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from conftest import MakeImage
 from PIL import Image
 
 from experiments.__main__ import main
-from experiments.categories import MTD, MVTEC
+from experiments.categories import MTD, MVTEC, Group
 from experiments.cells import Settings
+from experiments.figure_lines import bars, sensitivity
 from experiments.figures import FIGURES, Network
 from experiments.plan import make_plan
 from experiments.reproduction import REMARKS
@@ -67,6 +70,19 @@ def test_figures_show_what_was_measured(name: str, only: str, root: Path, tmp_pa
     assert (tmp_path / "figures" / f"{name}-embedded-32px.png").is_file()
     numbers = (tmp_path / "figures" / f"{name}-embedded-32px.csv").read_text().splitlines()
     assert sum(",1," in line for line in numbers) == 1  # The mean over one category.
+
+
+def test_all_bars_and_lines_are_of_the_same_categories_and_say_of_how_many() -> None:
+    group = Group("object", "all", "all", MVTEC[:3])
+    results = {("a", member): [{"metrics": {"nmi": 0.1}}] for member in MVTEC[:3]}
+    results |= {("b", MVTEC[0]): [{"metrics": {"nmi": 0.9}}], ("a", MVTEC[0]): [{"metrics": {"nmi": 0.4}}]}
+    found: Any = SimpleNamespace(results=results, groups=[group])
+    (panel,) = bars(found, ["net"], ["a", "b", "c"], {("net", name): name for name in "abc"}).axes
+    assert [bar.get_height() for bar in panel.patches] == [0.4, 0.9, 0]
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["object (1 of 3)"]
+    (panel,) = sensitivity(found, {"tau": {0.1: "b", 1.0: "b"}}, xlabel={"tau": "tau"}, dotted={"tau": "a"}).axes
+    drawn = {line.get_label(): line.get_ydata()[0] for line in panel.lines}
+    assert drawn["object (1 of 3), a"] == 0.4
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Types of defects that a run has not seen: how they are left out, and how well they are told when they come."""
 
+import shutil
 from pathlib import Path
 from statistics import fmean
 
@@ -120,11 +121,14 @@ def test_each_type_of_defect_is_left_out_once_and_good_images_never(steel: Path)
 
 def test_sets_of_which_nothing_can_be_left_out_are_missing_and_stop_no_others(root: Path, steel: Path) -> None:
     next((root / "mvtec" / "bottle" / "ground_truth").rglob("*.png")).unlink()
-    flat = Category("flat", folder=steel / "bar")
-    found, missing = without_each([*MVTEC[:2], flat], Settings(root, image_size=64))
+    flat, toothbrush = Category("flat", folder=steel / "bar"), Category("toothbrush", folder=steel.parent / "two")
+    for name in ("good", "defective"):
+        shutil.copytree(steel / "bar", steel.parent / "two" / name)
+    found, missing = without_each([*MVTEC[:2], flat, toothbrush], Settings(root, image_size=64))
     assert [str(category) for category in found] == ["cable, bar", "cable, bright"]
     assert "mask" in missing[MVTEC[0]]
-    assert missing[flat] == "no two types of images, one of which is defective"
+    # There are two types, but without the defective one the good images alone.
+    assert missing[toothbrush] == missing[flat] == "fewer than two types of images are left without one of its defects"
 
 
 def test_a_type_that_is_plain_to_see_is_told(steel: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:

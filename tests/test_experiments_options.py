@@ -79,6 +79,7 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--resamples", "1"), "--resamples must be 0 (none) or at least 2, got 1"),
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
         (("--backbones", "resnet18=a.pth", "resnet18=b.pth"), "--backbones: 'resnet18' is there twice"),
+        (("--data", "synthetic", "--folders", "mine=."), "--data synthetic is measured alone"),
     ],
 )
 def test_wrong_options_say_so(

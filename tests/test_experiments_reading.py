@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import MakeImage
 from lightning import Trainer
+from PIL import Image
 from tiny_tables import records, run
 
 from anomaly_clustering.data import DefectDataModule, Folder, Synthetic
@@ -85,6 +86,19 @@ def test_images_whose_class_nobody_knows_do_not_count(tmp_path: Path, make_image
         make_image(tmp_path / f"{seed}.png", 1, seed=seed)
     found = read(Folder(tmp_path, image_size=64, num_workers=0), weights="uniform", num_clusters=2)
     assert found == known == {"num_clusters": 2, "good_purity": 1, "good_recall": 1}
+
+
+def test_an_empty_mask_of_a_defective_image_tells_of_no_defect_to_be_found(photos: Path, masks: Path) -> None:
+    options = {"image_size": 64, "num_workers": 0, "masks": masks}
+    for file in masks.rglob("*.png"):
+        Image.new("L", (64, 64), 255).save(file)
+    known = read(Folder(photos, **options), num_clusters=3)
+    # Those of 'bright' are empty then, and regions are counted in those of 'bar'.
+    for file in (masks / "bright").iterdir():
+        Image.new("L", (64, 64)).save(file)
+    found = read(Folder(photos, **options), num_clusters=3)
+    assert known["regions_right"] == found["regions_right"] == 1
+    assert known["regions"] > 0
 
 
 def test_where_nothing_is_outlined_no_share_of_it_is_right() -> None:

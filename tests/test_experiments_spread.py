@@ -21,6 +21,10 @@ def spread(*values: float) -> Spread:
     return Spread(np.array(values), NONE)
 
 
+def seeded(*values: float) -> Spread:
+    return Spread(np.array(values), NONE, of_subsets=False)
+
+
 def record(nmi: float, subsets: list[float] | None = None, taus: list[float] | None = None) -> dict[str, Any]:
     """A finished run as the store has it."""
     spreads = {"nmi": {"subsets": subsets, "taus": taus or []}} if subsets else {}
@@ -82,6 +86,28 @@ def test_trained_methods_move_over_seeds() -> None:
     found = spread_of(results, "a", [BOTTLE], "best_nmi")
     assert found is not None
     assert (found.mean, found.deviation) == pytest.approx((0.2, 0.1))
+
+
+def test_of_unlike_numbers_of_seeds_there_is_a_mean_of_all_and_no_deviation() -> None:
+    seeds = {BOTTLE: (0.1, 0.3, 0.8), CABLE: (0.2, 0.9)}
+    results = {("a", of): [record(value) for value in values] for of, values in seeds.items()}
+    found = spread_of(results, "a", [BOTTLE, CABLE], "nmi")
+    assert found is not None
+    assert found.mean == pytest.approx((0.4 + 0.55) / 2)
+    assert found.deviation is None
+    group = Group("object", "all", "all", (BOTTLE, CABLE))
+    assert shown(results, group)[2] == ".475 [.450] +.025"
+    # Nor where one category has one seed, of which nobody knows how far it moves.
+    assert shown(results | {("a", CABLE): [record(0.2)]}, group)[2].startswith(".300 [")
+
+
+def test_seeds_are_no_pairs() -> None:
+    seeds = {"a": seeded(0.4, 0.5, 0.6), "b": seeded(0.39, 0.49, 0.59)}
+    assert leads(seeds) == {}
+    assert leads(seeds | {"a": seeded(0.6, 0.61, 0.62)}) == {"a": "**"}
+    # As many subsets as seeds: a training is one number beside them, whatever the order of its seeds.
+    subsets = spread(0.4, 0.5, 0.6)
+    assert leads({"a": subsets, "b": seeds["b"], "c": spread(0, 0, 0)}) == {"a": "*", "b": "*"}
 
 
 def shown(results: dict[tuple[str, Category], list[dict[str, Any]]], group: Group, **options: Any) -> list[str]:
