@@ -57,8 +57,8 @@ WARD_NOTE = (
 # Of which AnomalyNCD prints each by itself, and which are measured here.
 RECORDED = tuple(category for category in MVTEC if category.name in ("bottle", "metal_nut", "pill"))
 RESAMPLED_NOTE = (
-    "Mean and standard error over {resamples} random subsets of 90% of the images; of trained methods over seeds, on all "
-    "images. The paper's numbers for MTD and for the deep methods are single runs on all images."
+    "Mean and standard error over {resamples} random subsets of 90% of the images; of trained methods over seeds, on "
+    "all images. The paper's numbers for MTD and for the deep methods are single runs on all images."
 )
 
 LADDER_NOTE = (
