@@ -102,6 +102,7 @@ def test_a_run_keeps_scores_that_tell_defective_photographs_from_good_ones(run: 
     stored = load_run(run)
     found = graded(stored)
     assert stored.scores is not None
+    assert stored.scores.dtype == np.float16
     assert found.scores is not None
     good = np.array([path.parent.name == "good" for path in stored.paths])
     assert found.scores[good].max() < found.scores[~good].min()

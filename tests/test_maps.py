@@ -1,6 +1,7 @@
 """Anomaly maps of other detectors: how they are found, read and used as weights."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from anomaly_clustering.data.maps import UnreadableMapError, match_maps, read_ma
 from anomaly_clustering.data.synthetic_images import write_dataset
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.weights import effective_patches
+from anomaly_clustering.runs.annotations import Region
+from anomaly_clustering.runs.regions import run_regions
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unusual import graded
+from anomaly_clustering.system.tables import read_csv
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -177,12 +181,20 @@ def test_files_that_hold_no_map_are_named() -> None:
 
 def save_maps(photos: Path, scale: float = 1.0) -> Path:
     """A random map of 16x16 values for each image."""
-    rng = np.random.default_rng(0)
-    for image in sorted(photos.rglob("*.png")):
-        path = Path("maps") / image.parent.name / f"{image.stem}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, (scale * rng.random((16, 16)) ** 8).astype(np.float32))
+    for image, values in random_maps(photos):
+        np.save(map_of(image, ".npy"), (scale * values).astype(np.float32))
     return Path("maps")
+
+
+def random_maps(photos: Path) -> list[tuple[Path, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [(image, rng.random((16, 16)) ** 8) for image in sorted(photos.rglob("*.png"))]
+
+
+def map_of(image: Path, extension: str) -> Path:
+    path = Path("maps") / image.parent.name / f"{image.stem}{extension}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def run(data: Folder, **options: object) -> MIC:
@@ -286,6 +298,42 @@ def test_masks_as_maps_rank_patches_as_mask_weights_do(product: Path) -> None:
 def test_cluster_takes_maps(photos: Path) -> None:
     main(["cluster", str(photos), "--maps", str(save_maps(photos)), "--clusters", "3", "--image-size", "64"])
     assert "patches that the anomaly maps of maps mark" in Path("photos-clusters/report.html").read_text()
+
+
+def test_neither_scores_nor_regions_depend_on_the_scale_of_maps(photos: Path) -> None:
+    maps = random_maps(photos)
+    defective = [image.parent.name != "good" for image, _ in maps]
+    for (image, values), is_defective in zip(maps, defective, strict=True):
+        values[3:11, 3:11] = 1 if is_defective else values[3:11, 3:11]
+        np.save(map_of(image, ".npy"), values.astype(np.float32))
+    scores, regions = scores_and_regions(photos, "plain")
+    assert [any(region.score > 0.9 for region in some) for some in regions] == defective
+    # Of the last ones float32 itself holds a thousandth.
+    for scale, offset, rounding in [(1e6, 0.0, 1e-4), (1e-8, 0.0, 1e-4), (1e-12, 0.0, 1e-4), (1.0, 1e4, 1e-2)]:
+        for image, values in maps:
+            np.save(map_of(image, ".npy"), (scale * values + offset).astype(np.float32))
+        check_alike(scores_and_regions(photos, f"{scale}{offset}"), (scores, regions), rounding)
+    shutil.rmtree("maps")
+    for image, values in maps:
+        Image.fromarray((65535 * values).round().astype(np.uint16)).save(map_of(image, ".png"))
+    check_alike(scores_and_regions(photos, "saturated"), (scores, regions), 1e-3)
+
+
+Found = tuple[list[float], list[list[Region]]]
+
+
+def scores_and_regions(photos: Path, out: str) -> Found:
+    main(["cluster", str(photos), "--maps", "maps", "--clusters", "3", "--image-size", "64", "--out", out])
+    scores = [float(row["score"]) for row in read_csv(Path(out) / "assignments.csv")]
+    return scores, list(run_regions(Path(out)).values())
+
+
+def check_alike(found: Found, plain: Found, rounding: float) -> None:
+    assert found[0] == pytest.approx(plain[0], abs=rounding)
+    for some, others in zip(found[1], plain[1], strict=True):
+        assert [region.score for region in some] == pytest.approx([region.score for region in others], abs=rounding)
+        for one, other in zip(some, others, strict=True):
+            assert np.array(one.polygon) == pytest.approx(np.array(other.polygon), abs=rounding)
 
 
 def test_bad_maps_end_in_one_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ SMALLEST_EXCESS = 1e-3
 MOST_PATCHES = 2**22
 # Images whose heat is computed at a time.
 AT_ONCE = 1024
-# Where all scores are equal, there is still a scale.
+# Where nearly all scores are equal, there is still a scale: of this length, as a share of how far they lie apart.
 SHORTEST = 1e-9
 
 
@@ -43,9 +43,9 @@ class Scale(NamedTuple):
         Args:
             scores: of patches or images, any shape.
         """
-        length = max(self.unusual - self.usual, SHORTEST)
         graded: Float[np.ndarray, "*any"] = scores - self.usual
-        graded /= length
+        # Where all scores are equal, there is no length to divide by.
+        graded /= self.unusual - self.usual or 1
         return graded
 
 
@@ -76,7 +76,9 @@ def scale_of(scores: Float[np.ndarray, "n h w"], usual: float | None = None) -> 
     sample = scores.reshape(-1)[:: -(-scores.size // MOST_PATCHES) | 1]
     sample = sample.astype(np.promote_types(sample.dtype, np.float32), copy=False)
     spread = float(median_abs_deviation(sample, axis=None, scale="normal"))
-    return Scale(usual, max(usual + spread, float(np.quantile(sample, 1 - HOTTEST))))
+    least, most = min(usual, float(sample.min())), max(usual, float(sample.max()))
+    shortest = usual + SHORTEST * (most - least)
+    return Scale(usual, max(usual + spread, shortest, float(np.quantile(sample, 1 - HOTTEST))))
 
 
 def most_unusual(scores: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, " n"]:
@@ -136,4 +138,5 @@ def excess(weights: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
     mean = weights.mean((1, 2), keepdims=True)
     above = np.clip(weights - mean, 0, None)
     above[above.max((1, 2)) <= SMALLEST_EXCESS * mean[:, 0, 0]] = 0
-    return above / np.maximum(above.max((1, 2), keepdims=True), SHORTEST)
+    highest = above.max((1, 2), keepdims=True)
+    return above / np.where(highest > 0, highest, 1)

@@ -37,6 +37,24 @@ def scores_of(grouping: Grouping, recipe: Recipe) -> Float[np.ndarray, "n h w"] 
     return patch_scores(grouping.weights, grouping.mean_scores, recipe.tau) if shows_defects(recipe) else None
 
 
+def kept_scores(scores: Float[np.ndarray, "n h w"], recipe: Recipe) -> Float[np.ndarray, "n h w"]:
+    """Scores as a run keeps them: in half precision, which they are looked at in, if they are ours.
+
+    Maps of another detector have any scale and any zero. Half precision ends at 65,504 and holds three digits, which
+    may be the same for all patches, so scores out of maps are kept in single precision.
+
+    Args:
+        scores: how unusual each patch is [N, H, W].
+        recipe: of the run.
+
+    Example:
+        >>> words = ["embedded", "blocks.2", None, 3, 64, "weighted_average", "maps", "mean", 0.02, None]
+        >>> kept_scores(np.array([[[65535.0]]]), Recipe(*words)).tolist()
+        [[[65535.0]]]
+    """
+    return scores.astype(np.float32 if recipe.weights == "maps" else np.float16)
+
+
 def patch_scores(
     weights: Float[np.ndarray, "n h w"], mean_scores: Float[np.ndarray, " n"], tau: float
 ) -> Float[np.ndarray, "n h w"]:

@@ -28,7 +28,7 @@ from anomaly_clustering.runs.kept_pictures import KeptPictures
 from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run, reserved
 from anomaly_clustering.runs.parquet import write_parquet
-from anomaly_clustering.runs.patch_scores import scores_of
+from anomaly_clustering.runs.patch_scores import kept_scores, scores_of
 from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unfinished_folder import UnfinishedFolder
@@ -133,7 +133,7 @@ def _stored(
         labels=grouping.labels,
         distances=grouping.groups.distances,
         weights=grouping.weights.astype(np.float16),
-        scores=None if scores is None else scores.astype(np.float16),
+        scores=None if scores is None else kept_scores(scores, recipe),
         tree=grouping.groups.tree,
         places=places,
         mean_scores=grouping.mean_scores,

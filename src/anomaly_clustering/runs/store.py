@@ -16,7 +16,7 @@ from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.content import Curve
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import check_unchanged, discard_run
-from anomaly_clustering.runs.patch_scores import patch_scores, shows_defects
+from anomaly_clustering.runs.patch_scores import kept_scores, patch_scores, shows_defects
 from anomaly_clustering.runs.untrusted import RUN, check_fits, check_run, check_told, checked_recipe, read_arrays
 from anomaly_clustering.system.files import leftovers, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
@@ -26,8 +26,9 @@ from anomaly_clustering.system.locks import working_on
 class StoredRun:
     """What a run leaves behind; entry i of each array and sequence of N is image i.
 
-    Held in half precision: weights and scores, since they are only looked at, and reference patches, of which a score
-    is a mean over many distances. Embeddings and the tree are kept as they were.
+    Held in half precision: weights and scores, since they are only looked at, but for scores out of maps of another
+    detector (see `kept_scores`); and reference patches, of which a score is a mean over many distances. Embeddings and
+    the tree are kept as they were.
 
     Attributes:
         title: of the report.
@@ -78,7 +79,7 @@ class StoredRun:
     embeddings: Float[np.ndarray, "n d"] | None
     references: References | None
     center: Float[np.ndarray, " all_channels"] | None = None
-    scores: Float16[np.ndarray, "n h w"] | None = None
+    scores: Float[np.ndarray, "n h w"] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.
@@ -157,7 +158,7 @@ def load_run(folder: Path, *, checkpoint: Path | None = None) -> StoredRun:
         ]
         if "scores" not in arrays and shows_defects(rest["recipe"]):
             found = patch_scores(arrays["weights"], arrays["mean_scores"], rest["recipe"].tau)
-            arrays["scores"] = found.astype(np.float16)
+            arrays["scores"] = kept_scores(found, rest["recipe"])
         # Of earlier versions, beside what says the same.
         rest.pop("normal_scores", None)
         return StoredRun(**(rest | arrays))
