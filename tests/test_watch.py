@@ -147,6 +147,11 @@ def test_an_image_is_told_of_whichever_came_after_it(tmp_path: Path) -> None:
         journal.record(tmp_path, Path(f"{name}.png"), name, {}, True, {})
     journal.record_told(tmp_path, "a")
     assert [entry.told for entry in read_journal(tmp_path)] == [True, False]
+    journal.record(tmp_path, Path("copy.png"), "a", {}, True, {})
+    # The command may have been ended before it told of the copy.
+    assert [entry.told for entry in read_journal(tmp_path)] == [True, False, False]
+    journal.record_told(tmp_path, "a")
+    assert [entry.told for entry in read_journal(tmp_path)] == [True, False, True]
 
 
 def test_an_unknown_image_is_told_by_a_command_and_the_status(run: Path, make_image: MakeImage, capsys) -> None:

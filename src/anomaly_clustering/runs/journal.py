@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -93,16 +94,19 @@ def read_journal(folder: Path) -> list[Entry]:
         ValueError: a line is damaged.
     """
     entries: list[Entry] = []
-    heard: set[str] = set()
+    # A copy that came later is told of by a line of its own.
+    untold: defaultdict[str, list[int]] = defaultdict(list)
     with _lines_of(folder / WATCHED) as lines:
         for told in lines:
             if "told" in told:
-                heard.add(told["told"])
+                for i in untold.pop(str(told["told"]), ()):
+                    entries[i] = entries[i]._replace(told=True)
                 continue
             arrays = {name: _unpacked(name, *told["arrays"][name]) for name in ARRAYS if name in told["arrays"]}
             digest, row = str(told["digest"]), dict(told["row"])
+            untold[digest].append(len(entries))
             entries.append(Entry(Path(told["path"]), digest, row, bool(told["finding"]), arrays, told=False))
-    return [entry._replace(told=entry.digest in heard) for entry in entries]
+    return entries
 
 
 def since(entries: Sequence[Entry], heard: tuple[int, str]) -> Sequence[Entry]:
