@@ -14,6 +14,7 @@ from anomaly_clustering.runs.decisions import (
     given_to_page,
     load_decisions,
     moved_by_hand,
+    told_apart,
     told_of_strangers,
 )
 from anomaly_clustering.runs.known import fitted_to, new_to
@@ -95,6 +96,15 @@ def test_of_exact_copies_that_are_in_no_cluster_the_first_tells_which_it_is_not_
     new = new_to(run, came(run), replace(decisions, not_in={"00#2": [1]}))
     assert new.not_in == [(), [1]]
     assert not assign(run.digests, new, fitted).unknown.any()
+
+
+def test_an_image_that_was_taken_out_is_not_where_its_copy_is() -> None:
+    run = stored(digests=["00", "11", "00"])
+    decisions = Decisions(np.array([-1, 1, 0]), not_in={"00": [0, 1]})
+    new, fitted = new_to(run, came(run), decisions), fitted_to(run, came(run), decisions)
+    found = assign(told_apart(run.digests), new, fitted)
+    assert found.labels.tolist() == [-1, 1, 0]
+    assert found.unknown.tolist() == [True, False, False]
 
 
 def test_a_run_of_which_all_images_were_taken_out_says_what_to_do() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
@@ -270,6 +271,24 @@ def test_a_run_to_which_nothing_came_has_its_counts_and_one_period_no_charts(fla
     assert "One period alone shows no change" in page
     assert "Pareto" in page
     assert "Share of each defect" not in page
+
+
+def test_a_copy_in_the_run_counts_where_it_was_put_and_not_where_the_first_one_is(
+    flat_photos: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(flat_photos.parent)
+    shutil.copy("flat/00.png", "flat/z.png")
+    main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper"])
+    placed = {row["path"]: int(row["cluster"]) for row in rows(Path("flat-clusters/assignments.csv"))}
+    assert placed["flat/00.png"] == placed["flat/z.png"]
+    other = placed["flat/10.png"]
+    for moved, cluster in {"flat/z.png": other, "flat/00.png": -1}.items():
+        placed[moved] = cluster
+        lines = [f"{path},{cluster},,0" for path, cluster in placed.items()]
+        Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]))
+        main(["trends", "--run", "flat-clusters", "--by", "month", "--labels", "labels.csv"])
+        found = {row["defect"]: int(row["images"]) for row in rows(Path("flat-clusters/trends.csv"))}
+        assert found[f"Cluster {other}"] == 6
 
 
 def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_came_later(

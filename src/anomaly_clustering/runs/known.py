@@ -25,7 +25,11 @@ def fitted_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Fitte
         decisions: by which images of the run, and maybe later ones, are of a cluster.
 
     Returns:
-        What `assign` asks for.
+        What `assign` asks for, with images as `told_apart` has them: a copy in the run may be where the first one is
+        not.
+
+    Raises:
+        ValueError: no image is of a cluster.
     """
     assert run.embeddings is not None
     held = _held(run, later, decisions)
@@ -38,7 +42,7 @@ def fitted_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Fitte
     return Fitted(
         run.recipe,
         run.references,
-        [content for content, known in zip([*run.digests, *later.digests], is_known, strict=True) if known],
+        list(compress(told_apart([*run.digests, *later.digests]), is_known)),
         np.concatenate([run.embeddings, later.embeddings])[is_known],
         held[is_known],
         np.concatenate([run.top_scores, later.top_scores])[is_known],
@@ -54,16 +58,15 @@ def new_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Embedded
         decisions: see `fitted_to`.
 
     Returns:
-        What `assign` asks for.
+        What `assign` asks for, with images as `told_apart` has them.
     """
     assert run.embeddings is not None
     is_new = _held(run, later, decisions) < 0
-    all_digests = [*run.digests, *later.digests]
-    digests = list(compress(all_digests, is_new))
+    images = list(compress(told_apart([*run.digests, *later.digests]), is_new))
     return Embedded(
-        digests,
+        images,
         np.concatenate([run.embeddings, later.embeddings])[is_new],
         np.concatenate([run.top_scores, later.top_scores])[is_new],
         np.append(np.ones(len(run.digests), dtype=bool), later.finding)[is_new],
-        [decisions.not_in.get(image, ()) for image in compress(told_apart(all_digests), is_new)],
+        [decisions.not_in.get(image, ()) for image in images],
     )

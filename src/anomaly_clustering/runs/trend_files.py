@@ -12,7 +12,7 @@ from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
 from anomaly_clustering.runs.assign import assign
 from anomaly_clustering.runs.assigned_rows import findings_of
-from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand, told_of_strangers
+from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand, told_apart, told_of_strangers
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
@@ -102,7 +102,7 @@ def _seen(
     later, decisions = decisions_on(folder, run, labels)
     digests = [*run.digests, *later.digests]
     new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
-    found = assign(digests, new, fitted, false_alarms=decisions.false_alarms)
+    found = assign(told_apart(digests), new, fitted, false_alarms=decisions.false_alarms)
     is_finding = findings_of(run, later, decisions.false_alarms)
     # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect, unless
     # a person has put it where it is.
