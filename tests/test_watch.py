@@ -15,6 +15,7 @@ from commands import rows
 from conftest import MakeImage
 from test_update import make_other
 
+from anomaly_clustering.cli import watch
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
@@ -152,6 +153,18 @@ def test_an_image_is_told_of_whichever_came_after_it(tmp_path: Path) -> None:
     assert [entry.told for entry in read_journal(tmp_path)] == [True, False, False]
     journal.record_told(tmp_path, "a")
     assert [entry.told for entry in read_journal(tmp_path)] == [True, False, True]
+
+
+def test_a_first_look_at_many_files_takes_about_as_long_as_a_second_one(tmp_path: Path, capsys) -> None:
+    for i in range(8000):
+        (tmp_path / f"{i}.png").touch()
+    folder, took = watch._Folder(tmp_path), []
+    for expected in (0, 8000):
+        begun = time.monotonic()
+        assert len(folder.settled()) == expected
+        took.append(time.monotonic() - begun)
+    assert took[0] < 3 * took[1]
+    assert capsys.readouterr().err == "watch: 8,000 files to look through\n"
 
 
 def test_an_unknown_image_is_told_by_a_command_and_the_status(run: Path, make_image: MakeImage, capsys) -> None:

@@ -21,6 +21,8 @@ from anomaly_clustering.system.full_disk import FULL
 
 # Looks at a file that cannot be read and does not change, until it is named.
 PATIENCE = 5
+# Files that take a while, of which the user is told.
+MANY = 1000
 # Seconds that the user's command has.
 MOST_SECONDS = 60
 UNKNOWN_CAME, BROKEN = 3, 2
@@ -102,12 +104,16 @@ class _Folder:
                 with suppress(OSError):
                     if path.suffix.lower() in EXTENSIONS:
                         self.seen[path] = signature(path)
-        changed = [path for path, now in self.seen.items() if before.get(path) != now]
+        changed = {path for path, now in self.seen.items() if before.get(path) != now}
         for path in changed:
             self.failed.pop(path, None)
             self.broken.discard(path)
         self.done = {path: found for path, found in self.done.items() if path in self.seen}
-        return [path for path in self.seen if path not in changed and self._is_open(path)]
+        settled = [path for path in self.seen if path not in changed and self._is_open(path)]
+        if len(settled) >= MANY:
+            # At its start a command looks into all files, and prints nothing of those that it knows.
+            _say(f"{len(settled):,} files to look through")
+        return settled
 
     def _tell_of(self, left_out: Mapping[Path, str]) -> None:
         closed = {folder for folder, why in left_out.items() if why == NOT_TO_BE_READ}
