@@ -43,6 +43,16 @@ def test_a_few_images_and_images_without_parts_are_one_group() -> None:
     assert proposed_groups(np.empty((0, 2)), np.empty(0, dtype=np.int64), 7).tolist() == []
 
 
+def test_thousands_of_images_are_grouped_by_the_same_rule_as_few() -> None:
+    rng = np.random.default_rng(0)
+    none = np.full(6000, -1)
+    assert set(proposed_groups(rng.normal(size=(4097, 8)), none[:4097], 100).tolist()) == {100}
+    clouds = rng.normal(size=(6000, 8)) + 20 * np.eye(8)[np.arange(6000) % 3]
+    groups = proposed_groups(clouds, none, 100)
+    assert sorted(set(groups.tolist())) == [100, 101, 102]
+    assert (groups == groups[np.arange(6000) % 3]).all()
+
+
 def make_other(path: Path, seed: int) -> None:
     """A checked pattern, which no image of the run is like."""
     pixels = (np.indices((64, 64)).sum(0) // 8 % 2 * 255 + np.random.default_rng(seed).normal(0, 12, (64, 64))).clip(

@@ -5,10 +5,10 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import pdist, squareform
 
-from anomaly_clustering.clustering.centres import centres_of, tree_through
-from anomaly_clustering.clustering.methods import LARGEST, cluster_embeddings, look_alike, ward
+from anomaly_clustering.clustering.centres import CENTRES
+from anomaly_clustering.clustering.grouping import labels_of
+from anomaly_clustering.clustering.methods import LARGEST, look_alike, ward
 from anomaly_clustering.clustering.num_clusters import FEWEST_IMAGES, choose_num_clusters
-from anomaly_clustering.clustering.trees import cut
 
 # A mean silhouette up to this is no structure (Kaufman and Rousseeuw 1990): the images are one group.
 NO_STRUCTURE = 0.25
@@ -21,9 +21,10 @@ def proposed_groups(
 ) -> Int[np.ndarray, " n"]:
     """Groups of images that are of no known type, by bagged Ward's method; their number by the mean silhouette.
 
-    There are at most sqrt(N) groups. Fewer than 5 images, and images that do not fall into parts, are one group. A
-    group keeps the number of the earlier one with which it shares images; where several share some, as many images as
-    possible keep theirs.
+    There are at most sqrt(N) groups. Fewer than 5 images, and images that do not fall into parts, are one group. Of
+    more than 4096 images 2048, drawn by a fixed seed, tell the number of groups, and all are grouped by 2048 centres,
+    see `group_embeddings`. A group keeps the number of the earlier one with which it shares images; where several share
+    some, as many images as possible keep theirs.
 
     Args:
         embeddings: one vector an image [N, D].
@@ -59,15 +60,15 @@ def proposed_groups(
 
 def _parts(embeddings: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     one, n = np.zeros(len(embeddings), dtype=np.int64), len(embeddings)
-    exact = embeddings.astype(np.float64)
-    if n < FEWEST_IMAGES or look_alike(embeddings):
-        return one
-    # Each group is a decision for a person: no more of them than images in one, on average.
-    most = max(2, round(n**0.5))
+    sample = embeddings
     if n > LARGEST:
         # The silhouette takes distances between all pairs.
-        tree = tree_through(centres_of(embeddings, seed=0), embeddings)
-        return cut(tree, min(choose_num_clusters(tree).num_clusters, most))
-    criterion = choose_num_clusters(ward(embeddings), "silhouette", distance=squareform(pdist(exact))).criterion
+        sample = embeddings[np.sort(np.random.default_rng(0).choice(n, CENTRES, replace=False))]
+    if n < FEWEST_IMAGES or look_alike(sample):
+        return one
+    distance = squareform(pdist(sample.astype(np.float64)))
+    criterion = choose_num_clusters(ward(sample), "silhouette", distance=distance).criterion
+    # Each group is a decision for a person: no more of them than images in one, on average.
+    most = max(2, round(n**0.5))
     number = min((k for k in criterion if k <= most), key=criterion.__getitem__)
-    return one if -criterion[number] <= NO_STRUCTURE else cluster_embeddings(embeddings, number, "bagged_ward")
+    return one if -criterion[number] <= NO_STRUCTURE else labels_of(embeddings, number, "bagged_ward", seed=0)
