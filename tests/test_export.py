@@ -209,6 +209,7 @@ def test_names_that_are_not_unicode_are_found_by_their_escapes(tmp_path: Path, m
         (lambda text: text.replace("cluster", "group"), "'labels.csv' is not a file of labels"),
         (lambda text: text.replace("cluster", "group"), "there is no 'cluster'"),
         (lambda text: text.replace("a/3.png,0", "a/3.png,x"), "cluster in line 5 must be a whole number"),
+        (lambda text: text.replace("unsure", "unsure,Cluster"), "several columns are called 'cluster', capitals aside"),
         (lambda text: text.replace("dent,1", "dent,maybe"), "unsure in line 14 must be a whole number"),
         (
             lambda text: text.replace("a/3.png", "a/2.png"),

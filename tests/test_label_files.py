@@ -223,6 +223,7 @@ TOLD = [
     (HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 1000},0\n"]), ""),
     (HEAD + "".join([*ROWS[:6], f"6.png,3,{'x' * 999}\N{PARTY POPPER},0\n"]), "label in line 8 has 1001"),
     ("sep=;\n" + HEAD + "".join(ROWS), "no "),
+    (HEAD.replace("unsure", "unsure,Label") + "".join(ROWS), "several columns are called 'label', capitals aside"),
 ]
 
 

@@ -114,6 +114,7 @@ def test_what_is_wrong_is_named_by_its_line() -> None:
         ("path,time\nc.png,01/02/2026\n", "line 2 of 'made.csv': '01/02/2026' is no time"),
         ("path,time\nc.png,0001-01-01T00:00\n", "line 2 of 'made.csv': '0001-01-01T00:00' is no time from 1900 on"),
         ("path,time\nc.png,2026-01-01,noon\n", "line 2 of 'made.csv' has more cells than there are columns"),
+        ("path,Batch,line,batch\nc.png,1,2,3\n", "in 'made.csv' several columns are called 'batch', capitals aside"),
         ("file,time\nc.png,2026-01-01\n", "must have a column 'path'.* it has 'file', 'time'"),
         ("sep=;\n;\npath;time\n;;\nc.png;noon\n;;\n", "line 5 of 'made.csv': 'noon' is no time"),
         ("path,time\n", "it has no rows"),

@@ -77,8 +77,8 @@ def read_metadata(file: Path, images: Sequence[Path], *, folder: Path | None = N
     Raises:
         FileNotFoundError: there is no such file.
         IsADirectoryError: it is a folder.
-        ValueError: it has no column `path` or no rows, a time cannot be read, a name fits several images, two rows are
-            of one image, or no row is of any image.
+        ValueError: it has no column `path` or no rows, several columns have the same name, a time cannot be read, a
+            name fits several images, two rows are of one image, or no row is of any image.
 
     Example:
         >>> import tempfile
@@ -169,6 +169,8 @@ def _rows(file: Path) -> Sequence[tuple[int, Mapping[str, str]]]:
         raise ValueError(f"{name} is not UTF-8; save it as 'CSV UTF-8'") from None
     except csv.Error as error:
         raise ValueError(f"{name} is not a CSV file: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"in {name} {error}; keep one of them, or rename the others") from None
     first = rows[0][1] if rows else {}
     if PATH not in first:
         columns = ", ".join(repr(column) for column in first if column is not None) or "no rows"

@@ -63,7 +63,7 @@ def load_metadata(folder: Path) -> dict[Path, Metadata]:
         return {}
     try:
         return {Path(row[PATH]): _known(row) for _, row in read_numbered_csv(path, errors=ERRORS)}
-    except (csv.Error, KeyError, TypeError, AttributeError) as error:
+    except (csv.Error, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{str(path)!r} is damaged: {error}; delete it, and give --metadata again to `assign` or `trends`"
         ) from None

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ def read_csv(path: Path) -> list[Mapping[str, str]]:
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8; a byte order mark before it is left out.
+        ValueError: several columns have the same name, capitals aside.
 
     Example:
         >>> import tempfile
@@ -134,6 +136,7 @@ def read_numbered_csv(path: Path, *, errors: str = "strict") -> list[tuple[int, 
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8, where `errors` refuses that.
+        ValueError: several columns have the same name, capitals aside.
 
     Example:
         >>> import tempfile
@@ -153,6 +156,10 @@ def read_numbered_csv(path: Path, *, errors: str = "strict") -> list[tuple[int, 
         columns = [as_written(name).strip().lower() for name in names]
         while columns and not columns[-1]:
             columns.pop()
+        for column, number in Counter(columns).items():
+            # What has no name is asked for by nobody.
+            if column and number > 1:
+                raise ValueError(f"several columns are called {column!r}, capitals aside")
         return [(line, _row(columns, cells)) for line, cells in rows]
 
 

@@ -83,7 +83,8 @@ def read_rows(file: Path, what: str, columns: Sequence[str]) -> list[Mapping[str
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is too large, no CSV in UTF-8, has no rows or lacks a column, or a row has none of the values.
+        ValueError: it is too large, no CSV in UTF-8, has no rows, lacks a column or has one twice, or a row has none of
+            the values.
 
     Example:
         >>> import tempfile
@@ -97,6 +98,8 @@ def read_rows(file: Path, what: str, columns: Sequence[str]) -> list[Mapping[str
         rows = read_numbered_csv(file)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{_name(file, what)} is no CSV in UTF-8: {error}; unpack or download it again") from None
+    except ValueError as error:
+        raise ValueError(f"in {_name(file, what)} {error}; keep one of them, or rename the others") from None
     check_columns(rows[0][1].keys() if rows else (), columns, file, what)
     for line, row in rows:
         if None in row or not all(row[column] for column in columns):

@@ -1,5 +1,7 @@
 // Rows of a table in; the text of a CSV file that any spreadsheet opens, and in which none finds a formula, out; and back.
 
+import { t } from "report/texts.js";
+
 // Where a spreadsheet would begin to compute, see FORMULA in tables.py: an apostrophe goes there.
 const FORMULA = /(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n])/g;
 const WRITTEN = new RegExp(`${FORMULA.source}'`, "g");
@@ -26,6 +28,8 @@ export function rowsOf(text) {
   const filled = cellsOf(plain, separator).filter(({ line, cells }) => !(told && line === 1) && cells.some((cell) => cell.trim()));
   const [{ cells: names } = { cells: [] }, ...rows] = filled;
   const columns = names.map((name) => name.trim().toLowerCase());
+  const twice = columns.find((name, c) => name && columns.indexOf(name) !== c);
+  if (twice) throw new Error(t("same_columns", { name: twice }));
   return rows.map(({ line, cells }) => ({ line, row: Object.fromEntries(columns.map((name, c) => [name, cells[c] ?? ""])) }));
 }
 
