@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import shutil
 import tarfile
 import threading
@@ -184,6 +185,57 @@ def member(name: str, size: int = 0, **changes: object) -> tarfile.TarInfo:
     for attribute, value in changes.items():
         setattr(info, attribute, value)
     return info
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tuple[tarfile.TarInfo, bytes]:
+    return member(name, type=kind, linkname=target), b""
+
+
+def longer_than_any_path() -> list[tuple[tarfile.TarInfo, bytes]]:
+    """Links with short names to folders with long ones, by which Python's own check loses its way (CVE-2025-4517)."""
+    members, path, steps = [], "", "abcdefghijklmnop"
+    for step in steps:
+        members += [(member(f"{path}{'d' * 247}", type=tarfile.DIRTYPE, mode=0o755), b""), link(path + step, "d" * 247)]
+        path += "d" * 247 + "/"
+    deepest = "/".join(steps) + "/" + "l" * 254
+    return [*members, link(deepest, "../" * 16), link("escape", f"{deepest}/../../beside"), OUT]
+
+
+OUT = (member("escape/a.txt", 4), b"text")
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        (longer_than_any_path(), "has more than 1,000 bytes"),
+        ([link("escape", "set"), OUT], "'escape/a.txt' leads through the link 'escape'"),
+        ([OUT, link("escape", "set")], "'escape/a.txt' leads through the link 'escape'"),
+        ([link("Escape", "set"), OUT], "'escape/a.txt' leads through the link 'escape'"),
+        ([link("a", "set"), link("b", "a/c")], "'a/c' leads through the link 'a'"),
+        ([link("a", "set"), link("set/b", "../a/c")], "'a/c' leads through the link 'a'"),
+        ([link("a", "set"), link("b", "a/../..")], "'a/../..' points outside of it, or up"),
+        ([link("set/a", "../../b")], "'../../b' points outside of it"),
+        ([link("set/a", "/etc")], "absolute path"),
+        ([link("a", "set"), link("b", "a", tarfile.LNKTYPE)], "'b' is a link to 'a', which does not stand before it"),
+        ([link("a", "set"), (member("a"), b"")], "'a' is in it as a link and as something else"),
+    ],
+)
+def test_nothing_is_unpacked_of_a_tar_that_leads_through_links(
+    members: list[tuple[tarfile.TarInfo, bytes]], why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "beside").mkdir()
+    make_tar(tmp_path / "evil.tar", members, "w")
+    with pytest.raises(ValueError, match=rf"evil\.tar' was not unpacked: .*{re.escape(why)}"):
+        unpack(tmp_path / "evil.tar", tmp_path / "evil")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["beside", "evil.tar"]
+
+
+def test_links_within_a_tar_are_kept(tmp_path: Path) -> None:
+    links = [link("set/new", "../old/a.txt"), link("again", "set/new"), link("hard", "old/a.txt", tarfile.LNKTYPE)]
+    make_tar(tmp_path / "a.tar", [*links[:2], (member("old/a.txt", 4), b"text"), links[2]], "w")
+    unpack(tmp_path / "a.tar", tmp_path / "a")
+    assert [(tmp_path / "a" / name).read_text() for name in ("set/new", "again", "hard")] == ["text"] * 3
+    assert (tmp_path / "a" / "set" / "new").is_symlink()
 
 
 def zip_of_zeros(path: Path) -> None:

@@ -7,11 +7,12 @@ import json
 import lzma
 import shutil
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from anomaly_clustering.system.files import digest, whole_file, whole_folder
 
@@ -24,6 +25,8 @@ COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zX
 BLOCK = 4096
 # Bytes of a header in a TAR, which is held in memory: names and the like, some kilobytes.
 LARGEST_HEADER = 2**20
+# Bytes of a path in a TAR, few enough that a system can still look up where the folder and all links lead.
+LONGEST_PATH = 1000
 
 
 def is_archive(path: Path) -> bool:
@@ -181,16 +184,67 @@ def _unzip(archive: Path, folder: Path) -> None:
 
 
 def _untar(archive: Path, folder: Path) -> None:
-    room, sizes = _Room(archive, folder), dict[str, int]()
+    room, names, links = _Room(archive, folder), _Names(archive), list[tarfile.TarInfo]()
     with archive.open("rb") as file:
         first = file.read(8)
         opened = next((how for begin, how in COMPRESSED.items() if first.startswith(begin)), open)
     with opened(archive, "rb") as stream, tarfile.open(fileobj=cast(Any, _Careful(stream)), mode="r:") as tar:
         for member in tar:
-            # Where there are no hard links, the file is written again.
-            sizes[member.name] = sizes.get(member.linkname, 0) if member.islnk() else member.size
-            room.take(sizes[member.name])
-            tar.extract(member, folder, filter="data")
+            room.take(names.add(member))
+            if member.issym():
+                links.append(member)
+            else:
+                tar.extract(member, folder, filter="data")
+        names.check_links(links)
+        # Last, so that nothing is written through one of them.
+        for link in links:
+            tar.extract(link, folder, filter="data")
+
+
+class _Names:
+    """The names in a TAR, which are checked without the disk: its answer to long ones may be wrong (CVE-2025-4517)."""
+
+    def __init__(self, archive: Path):
+        self.archive = archive
+        # Bytes of files, by the parts of their paths; 0 of folders.
+        self.sizes: dict[tuple[str, ...], int] = {}
+        self.links: set[tuple[str, ...]] = set()
+
+    def add(self, member: tarfile.TarInfo) -> int:
+        """Check a member, after all that stand before it, and tell how many bytes it takes."""
+        name = self._parts(member.name)
+        if name in (self.sizes if member.issym() else self.links):
+            self._refuse(f"{member.name!r} is in it as a link and as something else")
+        if member.issym():
+            self.links.add(name)
+            return 0
+        if member.islnk() and (target := self._parts(member.linkname)) not in self.sizes:
+            self._refuse(f"{member.name!r} is a link to {member.linkname!r}, which does not stand before it")
+        # Where there are no hard links, the file is written again.
+        self.sizes[name] = self.sizes[target] if member.islnk() else member.size
+        return self.sizes[name]
+
+    def check_links(self, links: list[tarfile.TarInfo]) -> None:
+        """Check, when all members are known, that no path leads through a link, also none that a link leads to."""
+        leads_to = [self._parts(link.linkname, self._parts(link.name)[:-1]) for link in links]
+        for path in (*self.sizes, *self.links, *leads_to):
+            for depth in range(1, len(path)):
+                if path[:depth] in self.links:
+                    self._refuse(f"{'/'.join(path)!r} leads through the link {'/'.join(path[:depth])!r}")
+
+    def _parts(self, path: str, folder: tuple[str, ...] = ()) -> tuple[str, ...]:
+        if len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
+            self._refuse(f"{path!r} has more than {LONGEST_PATH:,} bytes")
+        # Names that are one on some file systems are one.
+        plain = unicodedata.normalize("NFC", path.replace("\\", "/")).casefold().lstrip("/")
+        parts = PurePosixPath(plain).parts
+        up = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
+        if up > len(folder) or ".." in parts[up:]:
+            self._refuse(f"{path!r} points outside of it, or up from a folder below")
+        return *folder[: len(folder) - up], *parts[up:]
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise ValueError(f"{str(self.archive)!r} was not unpacked: {why}; unpack what you need of it by hand")
 
 
 class _Careful:
