@@ -29,6 +29,10 @@ LARGEST_HEADER = 2**20
 LONGEST_PATH = 1000
 
 
+class UnpackByHandError(ValueError):
+    """An archive cannot be unpacked here, though it may be sound."""
+
+
 def is_archive(path: Path) -> bool:
     """Tell whether a path is a file with the ending of an archive: ZIP, or TAR with or without compression.
 
@@ -89,8 +93,8 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
         `folder`.
 
     Raises:
-        ValueError: the archive is damaged or encrypted, holds a path that points outside of it, or more than the disk
-            has free; nothing is kept.
+        ValueError: the archive is damaged, or holds a path that points outside of it; nothing is kept.
+        UnpackByHandError: it holds more than the disk has free, or is packed in a way that Python does not know.
         FileExistsError: the folder is there and was not unpacked from this archive as it is now.
 
     Example:
@@ -104,7 +108,7 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
     """
     if not folder.exists():
         if not hasattr(tarfile, "data_filter"):
-            raise ValueError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
+            raise UnpackByHandError(f"this Python cannot unpack safely (3.11.4 can); unpack {str(archive)!r} by hand")
         origin = _look_of(archive) | {"sha256": digest(archive)}
         with whole_folder(folder, keep=True) as new:
             _unpack_into(archive, new)
@@ -147,7 +151,7 @@ def _unpack_into(archive: Path, folder: Path) -> None:
     except (RuntimeError, NotImplementedError) as error:
         # So zipfile says that it needs a password, or does not know the compression.
         why = "it is encrypted" if "encrypted" in str(error) else str(error)
-        raise ValueError(f"{str(archive)!r} was not unpacked: {why}; unpack it by hand") from None
+        raise UnpackByHandError(f"{str(archive)!r} was not unpacked: {why}; unpack it by hand") from None
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         if getattr(error, "errno", None):
             # The system's: the archive may be sound.
@@ -165,7 +169,7 @@ class _Room:
     def take(self, size: int) -> None:
         self.left -= max(-(-size // BLOCK), 1) * BLOCK
         if self.left < 0:
-            raise ValueError(
+            raise UnpackByHandError(
                 f"{str(self.archive)!r} was not unpacked: it holds more than the {self.free / 1e6:,.0f} MB that the "
                 "disk has free; free some space, or unpack what you need of it by hand"
             )

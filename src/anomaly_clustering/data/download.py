@@ -1,13 +1,29 @@
 """Downloads data sets into folders, which appear whole and checked or not at all."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
+from ssl import SSLError
+from typing import BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
-from anomaly_clustering.data.archives import ending_of, is_archive, unpack, unpacked
+from anomaly_clustering.data.archives import UnpackByHandError, ending_of, is_archive, unpack, unpacked
+from anomaly_clustering.system.downloads import alone, check_room, complete
 from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.full_disk import naming_a_full_disk
+from anomaly_clustering.system.locks import LOCK, naming
+from anomaly_clustering.system.progress import tracked
+
+# Seconds without a byte after which a server is given up: some pack the archive first.
+PATIENCE = 30
+# Bytes that are written at a time.
+CHUNK = 2**18
 
 
 def provide(
@@ -22,6 +38,9 @@ def provide(
 ) -> None:
     """Unpack a data set at `unpacked(root)`, and download it before where it is missing; do nothing where it is there.
 
+    Of several processes one downloads, and the others wait. The archive is removed when it has been unpacked, unless it
+    was there before.
+
     Args:
         root: a folder, used as it is; an archive, unpacked beside itself; or where to put the download.
         url: the archive, fetched if `root` does not exist and `allowed`; None where the owner offers none.
@@ -33,9 +52,11 @@ def provide(
 
     Raises:
         FileNotFoundError: `root` does not exist, and the download is not allowed.
-        FileExistsError: beside the archive is a folder of its name that was not unpacked from it.
-        ConnectionError: the address cannot be reached.
-        ValueError: the checksum is wrong, or the archive is damaged or too large; nothing is kept.
+        FileExistsError: beside the archive is a folder of its name that was not unpacked from it; or, where a download
+            would go, a file that is not known to be the archive.
+        ConnectionError: the address cannot be reached, or was lost.
+        ValueError: the checksum is wrong, or the archive is damaged; nothing is kept.
+        UnpackByHandError: the archive cannot be unpacked here, as on a full disk; it is kept.
 
     Example:
         >>> import shutil, tempfile
@@ -51,13 +72,36 @@ def provide(
         if url is None or not allowed:
             way_out = "" if url is None else ", or set data.download to true"
             raise FileNotFoundError(f"{str(root)!r} does not exist. {by_hand}{way_out}")
-        print(f"Downloading {licence}", file=sys.stderr, flush=True)
-        archive = download(url, root.with_name(f"{root.name}{ending_of(url)}"), sha256=sha256, by_hand=by_hand)
-        # What is wrong is not kept, or the next try would stumble over it; what is right is not kept twice.
-        try:
-            unpack(archive, root, check=check)
-        finally:
+        archive = root.with_name(f"{root.name}{ending_of(url)}")
+        lock = archive.with_name(f".{archive.name}{LOCK}")
+        with naming(root.parent, lock), alone(lock):
+            # Another process may have been faster.
+            if root.exists():
+                return
+            if os.path.lexists(archive):
+                _check_own(archive, sha256)
+                unpack(archive, root, check=check)
+                return
+            print(f"Downloading {licence}", file=sys.stderr, flush=True)
+            download(url, archive, sha256=sha256, by_hand=by_hand)
+            try:
+                unpack(archive, root, check=check)
+            except UnpackByHandError:
+                raise
+            except ValueError:
+                # The next try would stumble over it.
+                archive.unlink()
+                raise
             archive.unlink()
+
+
+def _check_own(archive: Path, sha256: str | None) -> None:
+    """Check that a file which was there before is the archive that would be downloaded."""
+    if not (sha256 and archive.is_file() and digest(archive) == sha256):
+        raise FileExistsError(
+            f"{str(archive)!r} is where the download would go, and is not known to be the same; give it as data.root "
+            "to use it, or move it away"
+        )
 
 
 def find(root: Path, name: str) -> Path | None:
@@ -83,9 +127,12 @@ def find(root: Path, name: str) -> Path | None:
 def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
     """Download a file with a progress bar; it appears only when it is whole and checked.
 
+    What a call has left that was cut off lies in a hidden file beside `path`, and the next call goes on from there if a
+    checksum can tell whether the rest belongs to it.
+
     Args:
         url: the file's address.
-        path: where to put it; folders above it are made where they are missing.
+        path: where to put it; its folder is there, and no other process downloads the same, see `alone`.
         sha256: the checksum that the file must have, 64 hexadecimal digits; None where there is none to check.
         by_hand: a sentence for the error messages: how the user gets the file without this download.
 
@@ -93,8 +140,9 @@ def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
         `path`.
 
     Raises:
-        ConnectionError: the address cannot be reached.
+        ConnectionError: the address cannot be reached, or was lost.
         ValueError: the checksum is wrong; nothing is kept.
+        OSError: the disk is too small.
 
     Example:
         >>> try:
@@ -103,18 +151,54 @@ def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
         ...     print(str(error)[-17:])
         Ask us for a.zip.
     """
-    # Importing torch takes a second, and most calls of this module find the data there.
-    import torch
-
-    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.incomplete")
+    if sha256 is None:
+        part.unlink(missing_ok=True)
     try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256)
-    except (URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise ConnectionError(f"could not download {url} ({reason}). {by_hand}") from None
-    except RuntimeError as error:
-        raise ValueError(f"{url} has a wrong checksum ({error}); nothing was kept. {by_hand}") from None
-    return path
+        with naming_a_full_disk(path.parent):
+            complete(part, partial(_receive, url, called=path.name), url=url, sha256=sha256)
+    except (URLError, HTTPException, TimeoutError, ConnectionError, SSLError) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        on = ""
+        if sha256 is None:
+            part.unlink(missing_ok=True)
+        elif part.exists():
+            on = f"; {part.stat().st_size:,} bytes are kept: start the command again to go on"
+        raise ConnectionError(f"could not download {url} ({reason}){on}. {by_hand}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}. {by_hand}") from None
+    return part.replace(path)
+
+
+def _receive(url: str, file: BinaryIO, has: int, *, called: str) -> None:
+    """Write what is missing of a file, or all of it where the server does not give parts."""
+    request = Request(url, headers={"User-Agent": "anomaly-clustering"})
+    if has:
+        request.add_header("Range", f"bytes={has}-")
+    try:
+        answer = urlopen(request, timeout=PATIENCE)
+    except HTTPError as error:
+        if not has or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        # It is not the beginning of what the server has.
+        file.truncate(0)
+        file.seek(0)
+        _receive(url, file, 0, called=called)
+        return
+    with answer:
+        if has and answer.status != HTTPStatus.PARTIAL_CONTENT:
+            file.truncate(0)
+            file.seek(0)
+        told = answer.headers["Content-Length"]
+        size = int(told) if told else None
+        if size is not None:
+            check_room(Path(file.name).parent, size, called=called)
+        came = 0
+        chunks = iter(partial(answer.read, CHUNK), b"")
+        for chunk in tracked(chunks, f"Downloading {called}", total=-(-size // CHUNK) if size is not None else None):
+            came += file.write(chunk)
+    if size is not None and came < size:
+        raise ConnectionError(f"the server sent {came:,} of {size:,} bytes")
 
 
 def tree_digest(folder: Path, files: list[Path]) -> str:

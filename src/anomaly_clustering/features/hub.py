@@ -7,14 +7,11 @@ a download goes on, and what came is compared with the checksum.
 """
 
 import errno
-import os
 import re
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
@@ -22,9 +19,9 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
 from safetensors import SafetensorError, safe_open
 
-from anomaly_clustering.system.files import digest, whole_file
+from anomaly_clustering.system.downloads import alone, check_room, complete
+from anomaly_clustering.system.files import whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
-from anomaly_clustering.system.lock_files import held
 
 FILE = "model.safetensors"
 # Seconds to wait for an answer: of a machine without a network nobody wants to wait for longer.
@@ -32,8 +29,6 @@ ANSWER = 10
 SHA256 = re.compile("[0-9a-f]{64}")
 # What becomes a name of a file or folder.
 COMMIT, TAG = re.compile("[0-9a-f]{40}"), re.compile(r"[\w-]{1,100}")
-# Seconds between two looks whether another process has ended.
-LOOK = 0.2
 
 
 class Offered(NamedTuple):
@@ -163,7 +158,7 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
     folder = cache / f"models--{offered.repository.replace('/', '--')}"
     file = folder / "snapshots" / offered.commit / FILE
     part = folder / "blobs" / f"{offered.tag}.incomplete"
-    with naming_a_full_disk(cache), _alone(folder / "blobs" / f"{offered.tag}.lock"):
+    with naming_a_full_disk(cache), alone(folder / "blobs" / f"{offered.tag}.lock"):
         if not (file.is_file() and is_whole(file)):
             _download(offered, part, called)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -175,51 +170,25 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
     return file
 
 
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait for another process that fetches the same, as those of one run do."""
-    while True:
-        with held(lock) as state:
-            if state != "busy":
-                yield
-                return
-        time.sleep(LOOK)
-
-
 def _download(offered: Offered, part: Path, called: str) -> None:
     """Fill the part that is there until it is the whole file."""
     url = hf_hub_url(offered.repository, FILE, revision=offered.commit)
-    part.touch()
-    has = part.stat().st_size
-    if offered.size is not None and has > offered.size:
-        # Whatever it is, it is not the beginning of the file.
-        part.write_bytes(b"")
-        has = 0
-    free = shutil.disk_usage(part.parent).free
-    if offered.size is not None and offered.size - has > free:
-        raise OSError(
-            f"{called} takes {offered.size - has:,} bytes more, and the disk of {str(part.parent)!r} has {free:,}; "
-            "free some space, or choose another folder"
-        )
-    with part.open("r+b") as file, _saying_why(offered.repository, part):
-        file.seek(has)
-        http_get(
-            url,
-            file,
-            resume_size=has,
-            headers=build_hf_headers(),
-            expected_size=offered.size,
-            displayed_filename=called,
-        )
-        # A stick may be pulled out, and the name must not be there before the content.
-        file.flush()
-        os.fsync(file.fileno())
-    if SHA256.fullmatch(offered.tag) and (found := digest(part)) != offered.tag:
-        part.unlink()
-        raise ValueError(
-            f"what came from {url} has the SHA-256 {found}, but the hub's own is {offered.tag}; nothing was kept: "
-            "fetch it again, and if it comes so again, something between here and the hub changes it"
-        )
+
+    def receive(file: BinaryIO, has: int) -> None:
+        if offered.size is not None:
+            check_room(part.parent, offered.size - has, called=called)
+        with _saying_why(offered.repository, part):
+            http_get(
+                url,
+                file,
+                resume_size=has,
+                headers=build_hf_headers(),
+                expected_size=offered.size,
+                displayed_filename=called,
+            )
+
+    sha256 = offered.tag if SHA256.fullmatch(offered.tag) else None
+    complete(part, receive, url=url, sha256=sha256, size=offered.size)
 
 
 @contextmanager
