@@ -8,7 +8,10 @@ from tiny_copies import mask, photograph
 
 from anomaly_clustering.data import CocoFolder, MetadataFolder
 from anomaly_clustering.data.sets import index_files
+from anomaly_clustering.data.sets.coco import list_coco
 from anomaly_clustering.data.sets.index_files import below, read_boxes, read_json, read_json_lines, read_rows
+from anomaly_clustering.data.sets.metadata_folder import list_metadata_folder
+from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 from anomaly_clustering.runs.annotations import Item, Region, coco
 
 
@@ -347,3 +350,26 @@ def test_images_that_coco_names_and_are_missing_are_told(
         CocoFolder(tmp_path).setup()
     with pytest.raises(FileNotFoundError, match=r"there is no '.*instances\.json', the annotation file"):
         CocoFolder(tmp_path, annotations="instances.json").setup()
+
+
+def test_an_image_that_is_named_twice_counts_once_with_all_its_types(tmp_path: Path) -> None:
+    labels = [("0.png", "dent"), ("0.png", "dent"), ("1.png", "dent"), ("1.png", "hole"), ("2.png", "hole")]
+    write_table(tmp_path, "csv", [{"file_name": name, "label": label} for name, label in labels])
+    listing = list_metadata_folder(tmp_path)
+    assert [(record.image.name, record.label) for record in listing.records] == [("0.png", 0), ("2.png", 1)]
+    assert listing.notices[0] == "2 entries name an image that was named before; it counts once, with all its types"
+    told = {
+        "images": [{"id": i, "file_name": name} for i, (name, _) in enumerate(labels)],
+        "categories": [{"id": "dent", "name": "dent"}, {"id": "hole", "name": "hole"}],
+        "annotations": [{"image_id": i, "category_id": label} for i, (_, label) in enumerate(labels) if i != 1],
+    }
+    save(tmp_path, told)
+    listing = list_coco(tmp_path)
+    assert [record.image.name for record in listing.records] == ["0.png", "2.png"]
+    assert not any("count as good" in notice for notice in listing.notices)
+
+
+def test_two_masks_of_one_image_are_refused() -> None:
+    entries = [TypedImage(Path("0.png"), ["dent"], Path(f"mask{i}.png")) for i in range(2)]
+    with pytest.raises(ValueError, match=r"'0.png' has two masks, 'mask0.png' and 'mask1.png'"):
+        listing_of(entries)

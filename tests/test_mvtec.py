@@ -65,3 +65,13 @@ def test_images_of_several_types_that_are_left_out_are_counted(tmp_path: Path) -
         "(--data.include_combined)"
     ]
     assert list_mvtec(tmp_path, include_combined=True).notices == []
+
+
+def test_folders_without_images_to_cluster_are_no_types(root: Path, make_image: MakeImage) -> None:
+    test = root / "hazelnut" / "test"
+    for name in ("empty", ".ipynb_checkpoints", "@eaDir"):
+        (test / name).mkdir()
+    make_image(test / ".ipynb_checkpoints" / "000-checkpoint.png")
+    make_image(test / "@eaDir" / "000.png")
+    listing = list_mvtec(root / "hazelnut")
+    assert (listing.class_names, len(listing.records)) == (["good", "crack", "stain"], 9)

@@ -43,6 +43,22 @@ def test_copies_are_counted_and_can_be_left_out(
     assert "2 images, 0 of the run itself, 1 copy of others that came later" in capsys.readouterr().out
 
 
+def test_a_class_of_copies_alone_is_gone_with_them(make_image: MakeImage) -> None:
+    for kind in range(3):
+        make_image(Path(f"kinds/{'abc'[kind]}/0.png"), kind)
+    Path("kinds/b/0.png").write_bytes(Path("kinds/a/0.png").read_bytes())
+    data = Folder("kinds", copies="once", num_workers=0)
+    data.setup()
+    assert (data.class_names, [record.label for record in data.records]) == (["a", "c"], [0, 1])
+
+
+def test_of_an_image_that_is_listed_twice_one_stays(make_image: MakeImage) -> None:
+    make_image(Path("a.png"))
+    twice = Listing([Record(Path("a.png"))] * 2, [])
+    assert len(surveyed(twice, copies="once").records) == 1
+    assert len(surveyed(twice).records) == 2
+
+
 def test_images_to_cluster_that_are_normal_ones_too_are_counted(photos: Path, make_image: MakeImage) -> None:
     make_image(Path("fine/0.png"), 0, seed=40)
     (photos / "good" / "x.png").write_bytes(Path("fine/0.png").read_bytes())

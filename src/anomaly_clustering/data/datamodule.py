@@ -34,7 +34,7 @@ from anomaly_clustering.data.images import FULL_BITS, read_image, read_mask
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.maps import match_maps, read_map
 from anomaly_clustering.data.opening import image_size as size_of
-from anomaly_clustering.data.records import Listing, Record, without_single_class
+from anomaly_clustering.data.records import Listing, Record, without_empty_classes, without_single_class
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 from anomaly_clustering.data.workers import number_of_workers
 from anomaly_clustering.system.choices import check_choice
@@ -257,7 +257,8 @@ class DefectDataModule(LightningDataModule):
                 f"aspect 'keep' is for MIC; {type(module).__name__} takes images of one size: leave aspect at 'square'"
             )
         if self.listing is None:
-            listing = without_single_class(surveyed(self.source(), bits=self.bits, copies=self.copies))
+            listing = surveyed(self.source(), bits=self.bits, copies=self.copies)
+            listing = without_single_class(without_empty_classes(listing))
             self.listing = _with_maps(listing, self.maps) if self.maps else listing
             if not self.records:
                 raise ValueError("; ".join(["there are no images to cluster", *self.notices]))

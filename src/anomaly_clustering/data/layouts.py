@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.survey import levels_of
-from anomaly_clustering.data.walk import NOT_TO_BE_READ, image_files, why_left_out
+from anomaly_clustering.data.walk import NOT_TO_BE_READ, folders_of_images, image_files, why_left_out
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 
@@ -144,12 +144,8 @@ def _names_files(table: Path) -> bool:
 
 def _folders(folder: Path) -> dict[str, Path]:
     """Folders in a folder by their names in small letters."""
-    inside = sorted(folder.iterdir()) if folder.is_dir() and why_left_out(folder) != NOT_TO_BE_READ else []
-    return {
-        path.name.lower(): path
-        for path in inside
-        if path.is_dir() and not path.name.startswith(".") and not why_left_out(path)
-    }
+    may_be_read = folder.is_dir() and why_left_out(folder) != NOT_TO_BE_READ
+    return {path.name.lower(): path for path in folders_of_images(folder)} if may_be_read else {}
 
 
 def _is_category(inside: dict[str, Path], known: Sequence[Path] = ()) -> bool:

@@ -10,7 +10,7 @@ from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.layouts import good_first
 from anomaly_clustering.data.records import Listing, Record
-from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.data.walk import folders_of_images, image_files
 from anomaly_clustering.system.messages import counted
 
 OBJECTS = (
@@ -43,7 +43,8 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
             leaves them out, and so does the default.
 
     Returns:
-        The records; class 0 is 'good', and the defect types follow by name.
+        The records; classes are the types of which there are images, 'good' first, the others by name. Hidden folders,
+        and those in which systems keep thumbnails, are passed over.
 
     Raises:
         FileNotFoundError: the folder has no `test`, or there are masks but none for one of the defective images.
@@ -60,19 +61,16 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
     """
     if not (folder / "test").is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is not a category in MVTec AD's layout: it has no folder 'test'")
-    types = [path.name for path in (folder / "test").iterdir() if path.is_dir()]
+    images = {path.name: found for path in folders_of_images(folder / "test") if (found := image_files(path))}
     notices = left_out(folder / "test")
-    if not include_combined and "combined" in types:
-        types.remove("combined")
+    if not include_combined and (combined := images.pop("combined", [])):
         notices.append(
-            f"left out: {counted(len(image_files(folder / 'test' / 'combined')), 'image')} of type 'combined', with "
-            "several types of defects at once, as in the paper (--data.include_combined)"
+            f"left out: {counted(len(combined), 'image')} of type 'combined', with several types of defects at once, "
+            "as in the paper (--data.include_combined)"
         )
-    types = good_first(types)
+    types = good_first(images)
     records = [
-        Record(image, label, _mask(folder, name, image))
-        for label, name in enumerate(types)
-        for image in image_files(folder / "test" / name)
+        Record(image, label, _mask(folder, name, image)) for label, name in enumerate(types) for image in images[name]
     ]
     normals = [Record(image, is_normal_train=True) for image in image_files(folder / "train" / "good")]
     if not records:

@@ -49,6 +49,28 @@ class Listing(NamedTuple):
     notices: Sequence[str] = ()
 
 
+def without_empty_classes(listing: Listing) -> Listing:
+    """The same listing, whose classes are those of which there are images to cluster.
+
+    Args:
+        listing: of a source.
+
+    Example:
+        >>> records = [Record(Path("crack/0.png"), 1), Record(Path("hole/0.png"), 2)]
+        >>> shown = without_empty_classes(Listing(records, ["good", "crack", "hole"]))
+        >>> shown.class_names, [record.label for record in shown.records]
+        (['crack', 'hole'], [0, 1])
+    """
+    present = {record.label for record in listing.records if not record.is_normal_train and record.label is not None}
+    if len(present) == len(listing.class_names):
+        return listing
+    label = {old: new for new, old in enumerate(sorted(present))}
+    records = [
+        record if record.label is None else record._replace(label=label.get(record.label)) for record in listing.records
+    ]
+    return Listing(records, [listing.class_names[old] for old in sorted(present)], listing.notices)
+
+
 def without_single_class(listing: Listing) -> Listing:
     """The same listing; without classes, which a notice says, where all images to cluster of known class are of one.
 

@@ -216,29 +216,29 @@ def levels_of(path: Path) -> int:
 
 def _without_copies(records: Sequence[Record], copies: Copies) -> tuple[list[Record], list[str]]:
     """Records, each content once if that is wanted, and a notice where some have the same content."""
-    by_size: defaultdict[int, list[Record]] = defaultdict(list)
-    for record in records:
+    by_size: defaultdict[int, list[int]] = defaultdict(list)
+    for position, record in enumerate(records):
         if record.image.is_file() and record.image.stat().st_size:
-            by_size[record.image.stat().st_size].append(record)
-    alike = [record for same in by_size.values() if len(same) > 1 for record in same]
-    first: dict[tuple[str, bool], Record] = {}
-    copy_of: dict[Record, Record] = {}
-    contents = _each(_digest, alike)
-    for record, content in zip(alike, contents, strict=True):
-        original = first.setdefault((content, record.is_normal_train), record)
-        if content and original is not record:
-            copy_of[record] = original
-    kept = [record for record in records if record not in copy_of] if copies == "once" else list(records)
+            by_size[record.image.stat().st_size].append(position)
+    alike = [position for same in by_size.values() if len(same) > 1 for position in same]
+    first: dict[tuple[str, bool], int] = {}
+    copy_of: dict[int, int] = {}
+    contents = _each(_digest, [records[position] for position in alike])
+    for position, content in zip(alike, contents, strict=True):
+        original = first.setdefault((content, records[position].is_normal_train), position)
+        if content and original != position:
+            copy_of[position] = original
+    kept = [record for i, record in enumerate(records) if copies == "all" or i not in copy_of]
     to_cluster = {record.image for record in kept if not record.is_normal_train}
     of_normals = sum(
-        record.image in to_cluster and (content, True) in first
-        for record, content in zip(alike, contents, strict=True)
-        if content and not record.is_normal_train
+        records[position].image in to_cluster and (content, True) in first
+        for position, content in zip(alike, contents, strict=True)
+        if content and not records[position].is_normal_train
     )
     notices = []
     if copy_of:
-        copy, original = next(iter(copy_of.items()))
-        example = f"such as {str(copy.image)!r} of {str(original.image)!r}"
+        copy, position = next(iter(copy_of.items()))
+        example = f"such as {str(records[copy].image)!r} of {str(records[position].image)!r}"
         notices.append(
             f"left out: {counted(len(copy_of), 'exact copy', 'exact copies')} of other images, {example}"
             if copies == "once"

@@ -102,6 +102,27 @@ def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[
     return [path for path in look(folder).files if path.suffix.lower() in extensions]
 
 
+def folders_of_images(folder: Path) -> list[Path]:
+    """The folders directly in a folder that may hold photographs: those that `look` enters.
+
+    Args:
+        folder: that is there.
+
+    Returns:
+        Their paths, sorted.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("crack", ".ipynb_checkpoints", "@eaDir"):
+        ...         (Path(folder) / name).mkdir()
+        ...     print([path.name for path in folders_of_images(Path(folder))])
+        ['crack']
+    """
+    inside = sorted(folder.iterdir())
+    return [path for path in inside if path.is_dir() and not path.name.startswith(".") and not why_left_out(path)]
+
+
 def why_left_out(folder: Path) -> str:
     """Why the files in a folder are no photographs, or cannot be seen; empty where they may be some.
 

@@ -71,7 +71,7 @@ def list_coco(
     start = root / images if images else _start(root, next(iter(known.values())), file)
     seen = [TypedImage(below(start, name, file), types[key]) for key, name in known.items()]
     check_there([one.image for one in seen], file)
-    good = sum(not one.types for one in seen)
+    good = len({one.image for one in seen} - {one.image for one in seen if one.types})
     notices = [f"images in which nothing is marked count as good: {good}"] * bool(good)
     return listing_of(seen, several=several, notices=notices)
 

@@ -38,7 +38,7 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
     """List images of one class each.
 
     Args:
-        seen: the images.
+        seen: the images; entries of one file count as one image, of the types of all.
         several: images of several types are left out, with a notice, as MVTec AD's 'combined' are in the paper; or
             kept, where each set of types is a class of its own.
         notices: for the user, on what was left out before.
@@ -48,7 +48,8 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
         name.
 
     Raises:
-        ValueError: there are no images to cluster, or none is left; `several` has another value.
+        ValueError: there are no images to cluster, or none is left; an image has two masks; `several` has another
+            value.
 
     Example:
         >>> types = [[], ["dent"], ["scratch", "dent"]]
@@ -60,9 +61,13 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
         ['good', 'dent', 'dent + scratch']
     """
     check_choice("several", several, Several)
-    everything = list(seen)
+    entries = list(seen)
+    everything = _each_once(entries)
     to_cluster = [(one, sorted(set(one.types))) for one in everything if not one.is_normal_train]
     notices = list(notices)
+    if again := len(entries) - len(everything):
+        name = "entry names" if again == 1 else "entries name"
+        notices.append(f"{again} {name} an image that was named before; it counts once, with all its types")
     if not to_cluster:
         raise ValueError("there are no images to cluster")
     if several == "leave_out" and (mixed := [one for one, types in to_cluster if len(types) > 1]):
@@ -79,3 +84,18 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
     records = [Record(one.image, position[name], one.mask) for (one, _), name in zip(to_cluster, names, strict=True)]
     normals = [Record(one.image, is_normal_train=True) for one in everything if one.is_normal_train]
     return Listing(records + normals, class_names, notices)
+
+
+def _each_once(entries: Sequence[TypedImage]) -> list[TypedImage]:
+    """Entries of one file put together, in the order of the first of each."""
+    together: dict[tuple[Path, bool], TypedImage] = {}
+    for one in entries:
+        before = together.setdefault((one.image, one.is_normal_train), one)
+        if before.mask and one.mask and before.mask != one.mask:
+            raise ValueError(
+                f"{str(one.image)!r} has two masks, {str(before.mask)!r} and {str(one.mask)!r}; put them into one file"
+            )
+        if before is not one:
+            united = before._replace(types=[*before.types, *one.types], mask=before.mask or one.mask)
+            together[one.image, one.is_normal_train] = united
+    return list(together.values())
