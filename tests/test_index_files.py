@@ -190,13 +190,16 @@ def test_without_pyarrow_the_way_to_it_is_told(tmp_path: Path, monkeypatch: pyte
 # Parquet files that hold the images.
 
 
-def write_parquet(path: Path, rows: list[dict[str, object]], names: list[str] | None = None) -> Path:
+def write_parquet(path: Path, rows: list[dict[str, object]], names: list[str] | None = None, in_list: str = "") -> Path:
+    """As Hugging Face writes it; its versions tell the names in a list of types in several ways."""
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow.parquet import write_table
 
     table = pyarrow.Table.from_pylist(rows)
     if names:
-        told = {"info": {"features": {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}}}
+        label: object = {"names": names, "_type": "ClassLabel"}
+        label = [label] if in_list == "[]" else {"feature": label, "_type": in_list} if in_list else label
+        told = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
         table = table.replace_schema_metadata({"huggingface": json.dumps(told)})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, path)
@@ -233,6 +236,23 @@ def test_images_within_parquet_files_are_read_with_the_names_of_their_classes(tm
     assert len(prepared(tmp_path / "data", label=None).records) == 4
     with pytest.raises(ValueError, match=r"masks within '.*' are not read; leave data\.mask 'mask' out"):
         prepared(tmp_path / "data", mask="mask")
+
+
+@pytest.mark.parametrize("in_list", ["Sequence", "List", "[]"])
+def test_numbers_in_a_list_of_types_have_names(in_list: str, tmp_path: Path, own_cache: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"image": held(tmp_path / f"{i}.png"), "label": types} for i, types in enumerate([[0], [1], [], [0, 1]])
+    ]
+    data = prepared(write_parquet(tmp_path / "a.parquet", rows, ["dent", "scratch"], in_list), several="keep")
+    assert list(data.class_names) == ["good", "dent", "dent + scratch", "scratch"]
+
+
+def test_of_several_columns_of_images_the_one_called_so_is_taken(tmp_path: Path, own_cache: Path) -> None:
+    kept, other = held(tmp_path / "0.bmp"), held(tmp_path / "1.png")
+    data = prepared(write_parquet(tmp_path / "a.parquet", [{"mask": other, "image": kept, "label": "dent"}]))
+    assert [record.image.read_bytes() for record in data.records] == [kept["bytes"]]
+    with pytest.raises(ValueError, match=r"b.parquet' has several columns of images, 'mask', 'photo'; call the one to"):
+        prepared(write_parquet(tmp_path / "b.parquet", [{"mask": other, "photo": kept, "label": "dent"}]))
 
 
 @pytest.mark.parametrize(

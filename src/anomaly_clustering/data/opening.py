@@ -21,7 +21,7 @@ SIDEWAYS = (5, 6, 7, 8)
 # What Pillow raises, besides OSError, where a file or its EXIF is not as it should be.
 MALFORMED = (SyntaxError, ValueError, TypeError, LookupError, struct.error)
 # How images begin, for messages: those that are read, and others.
-PROMISED = frozenset({"a PNG image", "a JPEG image", "a TIFF image", "a WebP image"})
+PROMISED = frozenset({"a PNG image", "a JPEG image", "a BMP image", "a TIFF image", "a WebP image"})
 BEGINNINGS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -230,6 +230,9 @@ def looks_like(path: Path) -> str:
         return {b"heic": "a HEIC image", b"mif1": "a HEIC image", b"avif": "an AVIF image"}.get(start[8:12], "")
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "a WebP image"
+    # Two letters may begin a text, and four bytes of such a file are not in use.
+    if start[:2] == b"BM" and start[6:10] == bytes(4):
+        return "a BMP image"
     return next((kind for beginning, kind in BEGINNINGS.items() if start.startswith(beginning)), "")
 
 

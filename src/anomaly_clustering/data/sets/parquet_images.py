@@ -13,7 +13,15 @@ from anomaly_clustering.data.opening import looks_like
 from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.system.files import whole_folder
 
-ENDINGS = {"a PNG image": ".png", "a JPEG image": ".jpg", "a TIFF image": ".tif", "a WebP image": ".webp"}
+ENDINGS = {
+    "a PNG image": ".png",
+    "a JPEG image": ".jpg",
+    "a BMP image": ".bmp",
+    "a TIFF image": ".tif",
+    "a WebP image": ".webp",
+}
+# The column of the images, where others hold images too, such as masks.
+IMAGE = "image"
 # Rows that are in memory at once.
 AT_ONCE = 32
 
@@ -60,7 +68,8 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
 
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
-        ValueError: a file is no Parquet, has no column of images or of the types, or a row has no image.
+        ValueError: a file is no Parquet, has no column of images or of the types, or several of images of which none is
+            called `image`; or a row has no image.
 
     Example:
         >>> import io, tempfile
@@ -100,9 +109,7 @@ def _rows(file: Path, label: str | None) -> Iterator[tuple[bytes, dict[str, Any]
     try:
         table = ParquetFile(file)
         schema = table.schema_arrow
-        image = next((field.name for field in schema if _holds_images(field.type)), None)
-        if image is None:
-            raise ValueError(f"{str(file)!r} has no column of images with 'bytes' and 'path'; it has {schema.names}")
+        image = _column(file, schema)
         if label is not None and label not in schema.names:
             raise ValueError(f"{str(file)!r} has no column {label!r}; it has {', '.join(map(repr, schema.names))}")
         names = _class_names(schema.metadata or {}, label)
@@ -117,6 +124,19 @@ def _rows(file: Path, label: str | None) -> Iterator[tuple[bytes, dict[str, Any]
         raise ValueError(f"{str(file)!r} is no Parquet ({error}); copy or download it again") from None
 
 
+def _column(file: Path, schema: Any) -> str:
+    """The column of the images to cluster."""
+    found = [field.name for field in schema if _holds_images(field.type)]
+    if not found:
+        raise ValueError(f"{str(file)!r} has no column of images with 'bytes' and 'path'; it has {schema.names}")
+    if len(found) > 1 and IMAGE not in found:
+        raise ValueError(
+            f"{str(file)!r} has several columns of images, {', '.join(map(repr, found))}; call the one to cluster "
+            f"{IMAGE!r}"
+        )
+    return found[0] if len(found) == 1 else IMAGE
+
+
 def _holds_images(kind: Any) -> bool:
     from pyarrow.types import is_struct
 
@@ -126,9 +146,13 @@ def _holds_images(kind: Any) -> bool:
 def _class_names(metadata: Mapping[bytes, bytes], label: str | None) -> Sequence[str]:
     """Names of the numbers of a column, which stand beside the table."""
     try:
-        names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
+        told = json.loads(metadata[b"huggingface"])["info"]["features"][label]
+        # Of lists of types; older versions have the kind of the items in a list itself.
+        while isinstance(told, list) or "feature" in told:
+            told = told[0] if isinstance(told, list) else told["feature"]
+        names = told["names"]
         return names if isinstance(names, list) else []
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         return []
 
 
