@@ -16,6 +16,9 @@ from PIL import Image
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.images import read_image, read_mask
+from anomaly_clustering.data.opening import UnreadableImageError
+from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
@@ -28,11 +31,11 @@ pytestmark = pytest.mark.usefixtures("in_tmp")
 
 
 def write_png_of_16_bit_colours(path: Path, pixels: np.ndarray) -> None:
-    """Pillow writes none."""
+    """Pillow writes none. Of two channels the second is alpha, and of four the last."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    height, width, _ = pixels.shape
+    height, width, channels = pixels.shape
     chunks = {
-        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0),
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0),
         b"IDAT": zlib.compress(rows),
         b"IEND": b"",
     }
@@ -45,18 +48,19 @@ def write_png_of_16_bit_colours(path: Path, pixels: np.ndarray) -> None:
     )
 
 
-def write_tiff_of_16_bit_colours(path: Path, pixels: np.ndarray) -> None:
-    """One strip, little-endian."""
-    height, width, _ = pixels.shape
+def write_tiff_of_16_bit_colours(path: Path, pixels: np.ndarray, *, planes: int = 1, alpha: int = 2) -> None:
+    """One strip, little-endian; of four channels the last is alpha, where it is not 0 that says so."""
+    height, width, channels = pixels.shape
     data = pixels.astype("<u2").tobytes()
-    bits = 8 + 2 + 12 * 9 + 4
-    short = {256: width, 257: height, 259: 1, 262: 2, 277: 3, 278: height}
+    short = {256: width, 257: height, 259: 1, 262: 2, 277: channels, 278: height, 284: planes}
+    short |= {338: alpha} if channels == 4 else {}
+    bits = 8 + 2 + 12 * (len(short) + 3) + 4
     entries = {tag: struct.pack("<HHII", tag, 3, 1, value) for tag, value in short.items()}
-    entries[258] = struct.pack("<HHII", 258, 3, 3, bits)
-    entries[273] = struct.pack("<HHII", 273, 4, 1, bits + 6)
+    entries[258] = struct.pack("<HHII", 258, 3, channels, bits)
+    entries[273] = struct.pack("<HHII", 273, 4, 1, bits + 2 * channels)
     entries[279] = struct.pack("<HHII", 279, 4, 1, len(data))
-    directory = struct.pack("<H", 9) + b"".join(entries[tag] for tag in sorted(entries)) + struct.pack("<I", 0)
-    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<HHH", 16, 16, 16) + data)
+    directory = struct.pack("<H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<H", 16) * channels + data)
 
 
 def deep(folder: Path, to: Path, *, bits: int) -> Path:
@@ -104,6 +108,39 @@ def test_colours_of_16_bits_are_read_by_the_bits_of_the_camera(
     data.setup()
     assert data.bits_read == 12
     assert data.test_dataloader().dataset[0]["image"].unique().tolist() == pytest.approx([(3000 >> 4) / 255])
+
+
+@pytest.mark.parametrize("kind", ["grey PNG", "PNG", "TIFF", "TIFF without a meaning"])
+def test_colours_of_16_bits_with_an_alpha_channel_are_read_alike(kind: str, tmp_path: Path) -> None:
+    expected = np.random.default_rng(0).integers(0, 256, (16, 12, 3))
+    expected = expected[..., :1].repeat(3, 2) if kind == "grey PNG" else expected
+    alpha = np.full((16, 12, 1), 2**16 - 1)
+    seen = kind != "TIFF without a meaning"
+    alpha[0] = 0 if seen else alpha[0]
+    # What is transparent may be brighter than the camera.
+    colours = np.where(alpha == 0, 2**16 - 1, expected << 4 | 7)
+    pixels = np.concatenate([colours[..., :1] if kind == "grey PNG" else colours, alpha], axis=2)
+    if "PNG" in kind:
+        write_png_of_16_bit_colours(tmp_path / "a.png", pixels)
+    else:
+        write_tiff_of_16_bit_colours(tmp_path / "a.tif", pixels, alpha=2 if seen else 0)
+    (path,) = tmp_path.iterdir()
+    listing = surveyed(Listing([Record(path)], []))
+    assert listing.records[0].bits == 12
+    assert (np.asarray(read_image(path, bits=12)) == np.where(alpha == 0, 255, expected)).all()
+
+
+def test_16_bits_in_a_form_that_would_be_read_amiss_are_refused(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4096, (16, 12, 4))
+    for planes, alpha, channels, why in ((2, 2, 3, "one plane for each"), (1, 1, 4, "multiplied by its alpha")):
+        write_tiff_of_16_bit_colours(tmp_path / "a.tif", pixels[..., :channels], planes=planes, alpha=alpha)
+        with pytest.raises(UnreadableImageError, match=rf"a\.tif' has colours of 16 bits .*{why}.*; save it"):
+            read_image(tmp_path / "a.tif")
+    Image.fromarray(pixels[..., 0].astype(np.uint16)).save(tmp_path / "b.tif")
+    meaning = [struct.pack("<HHII", 262, 3, 1, value) for value in (1, 0)]
+    (tmp_path / "b.tif").write_bytes((tmp_path / "b.tif").read_bytes().replace(*meaning))
+    with pytest.raises(UnreadableImageError, match=r"b\.tif' has grey values of .* of which 0 is white .*; save it"):
+        read_image(tmp_path / "b.tif")
 
 
 def test_normal_images_share_the_scale_of_the_others(photos: Path, tmp_path: Path) -> None:

@@ -10,7 +10,15 @@ from jaxtyping import Float, Integer, UInt8
 from PIL import Image
 
 from anomaly_clustering.data.decoding import Needed
-from anomaly_clustering.data.opening import MALFORMED, UnreadableImageError, opened, orientation, read_header
+from anomaly_clustering.data.opening import (
+    MALFORMED,
+    UnreadableImageError,
+    check_form,
+    opened,
+    orientation,
+    raw_mode,
+    read_header,
+)
 from anomaly_clustering.data.walk import image_files
 
 MIN_SIDE = 8
@@ -59,10 +67,14 @@ def read_image(path: Path, bits: int = FULL_BITS, needed: Needed | None = None) 
         ('RGB', (16, 12), (255, 255, 255), (15, 15, 15))
     """
     name = repr(str(path))
-    image = as_rgb(decode(path, needed=needed), name, bits)
-    if bits < FULL_BITS and read_header(path).sixteen_bit_colours:
-        return Image.fromarray(_eight_bits(_sixteen_bit_colours(path, image), bits, name))
-    return image
+    image = decode(path, needed=needed)
+    rgb = as_rgb(image, name, bits)
+    if bits == FULL_BITS or not read_header(path).sixteen_bit_colours:
+        return rgb
+    scaled = Image.fromarray(_eight_bits(_sixteen_bit_colours(path, image), bits, name))
+    if image.mode == "RGBA":
+        scaled.putalpha(_upright(image).getchannel("A"))
+    return as_rgb(scaled, name)
 
 
 def highest_value(path: Path) -> int:
@@ -83,14 +95,16 @@ def highest_value(path: Path) -> int:
     """
     image = decode(path)
     if read_header(path).sixteen_bit_colours:
-        return int(_sixteen_bit_colours(path, as_rgb(image, repr(str(path)))).max())
+        return int(_sixteen_bit_colours(path, image).max())
     return int(np.asarray(image).max())
 
 
-def _sixteen_bit_colours(path: Path, upper: Image.Image) -> Integer[np.ndarray, "height width 3"]:
+def _sixteen_bit_colours(path: Path, image: Image.Image) -> Integer[np.ndarray, "height width 3"]:
     """Pillow keeps the upper byte of a colour, and the lower one where the order of the two is told the other way."""
-    lower = as_rgb(decode(path, swap_bytes=True), repr(str(path)))
-    return np.asarray(upper).astype(np.int64) * 256 + np.asarray(lower)
+    upper, lower = (np.asarray(_upright(one)).astype(np.int64) for one in (image, decode(path, swap_bytes=True)))
+    colours = upper[..., :3] * 256 + lower[..., :3]
+    # What cannot be seen may have any value.
+    return np.where(upper[..., 3:] == 0, 0, colours) if image.mode == "RGBA" else colours
 
 
 def _eight_bits(values: Integer[np.ndarray, "..."], bits: int, name: str) -> UInt8[np.ndarray, "..."]:
@@ -264,6 +278,8 @@ def decode(path: Path, *, swap_bytes: bool = False, needed: Needed | None = None
         L
     """
     with opened(path) as image:
+        check_form(image, repr(str(path)))
+        grey_with_alpha = raw_mode(image).startswith("LA;16")
         if swap_bytes:
             image.tile = [_swapped(tile) for tile in image.tile]  # type: ignore[attr-defined]
         if needed is not None:
@@ -272,6 +288,9 @@ def decode(path: Path, *, swap_bytes: bool = False, needed: Needed | None = None
         image.load()
         if image.mode == "LAB":
             raise UnreadableImageError(f"{str(path)!r} has the colours of LAB, which are not read; save it as RGB")
+        if swap_bytes and grey_with_alpha:
+            _, lower, alpha, _ = image.split()
+            return Image.merge("RGBA", (lower, lower, lower, alpha))
         return image
 
 
@@ -279,7 +298,8 @@ def _swapped(tile: tuple) -> tuple:
     """A part of an image, whose values of 16 bits are read with their bytes in the other order."""
     raw, *rest = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
     native = {"little": "B", "big": "L"}[sys.byteorder]
-    other = raw[:-1] + {"L": "B", "B": "L", "N": native}[raw[-1]]
+    # Pillow has no other order of grey with alpha: there the two bytes of both are read as if they were four colours.
+    other = "RGBA" if raw.startswith("LA") else raw[:-1] + {"L": "B", "B": "L", "N": native}[raw[-1]]
     swapped = (*tile[:3], (other, *rest) if isinstance(tile[3], tuple) else other)
     # From version 11 on Pillow's parts have names.
     return tile._make(swapped) if hasattr(tile, "_make") else swapped

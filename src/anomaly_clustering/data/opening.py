@@ -20,6 +20,10 @@ MOST_PAGES = 1000
 SIDEWAYS = (5, 6, 7, 8)
 # What Pillow raises, besides OSError, where a file or its EXIF is not as it should be.
 MALFORMED = (SyntaxError, ValueError, TypeError, LookupError, struct.error)
+# How Pillow calls colours of 16 bits, of which it keeps the upper 8: grey ones too, where there is an alpha channel.
+COLOURS_OF_16_BITS = re.compile(r"(RGBA?|RGBX|LA);16[BLN]")
+# Tags of TIFF: what the values mean, and whether all of one colour stand before those of the next.
+MEANING, PLANES = ExifTags.Base.PhotometricInterpretation, ExifTags.Base.PlanarConfiguration
 # How images begin, for messages: those that are read, and others.
 PROMISED = frozenset({"a PNG image", "a JPEG image", "a BMP image", "a TIFF image", "a WebP image"})
 BEGINNINGS = {
@@ -59,7 +63,7 @@ class Header(NamedTuple):
         bands: values of a pixel.
         pages: how many images the file holds, of which the first is read; of a TIFF counted up to 1001.
         sixteen_bits: whether values have more than 8 bits.
-        sixteen_bit_colours: whether they are red, green and blue.
+        sixteen_bit_colours: whether they are red, green and blue, or grey with an alpha channel.
         kind: the format, as Pillow calls it.
     """
 
@@ -90,7 +94,7 @@ def read_header(path: Path) -> Header:
         (6, True, False)
     """
     with opened(path) as image:
-        colours = _raw_mode(image).startswith("RGB;16")
+        colours = bool(COLOURS_OF_16_BITS.fullmatch(raw_mode(image)))
         header = Header(
             pixels=image.width * image.height,
             bands=len(image.getbands()),
@@ -184,6 +188,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         # By its path Pillow would map a TIFF into memory, and garble one of grey that lies on its side.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
+    except UnreadableImageError:
+        raise
     except UnidentifiedImageError:
         kind = looks_like(path)
         if kind in PROMISED:
@@ -250,8 +256,49 @@ def _pages(image: Image.Image) -> int:
     return page
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """How the values lie in the file; of an image that is not loaded yet."""
+def check_form(image: Image.Image, name: str) -> None:
+    """Check that values of 16 bits do not lie in a file in a form that Pillow reads amiss.
+
+    Args:
+        image: open, and not loaded yet.
+        name: what an error message calls it.
+
+    Raises:
+        UnreadableImageError: they do.
+
+    Example:
+        >>> check_form(Image.new("L", (16, 12)), "one")
+    """
+    tags = getattr(image, "tag_v2", {})
+    if max(tags.get(ExifTags.Base.BitsPerSample, (8,))) <= 8:
+        return
+    if raw_mode(image).startswith("RGBa"):
+        raise UnreadableImageError(
+            f"{name} has colours of 16 bits that are multiplied by its alpha channel; save it without that channel"
+        )
+    if image.mode.startswith("RGB") and tags.get(PLANES) == 2:
+        raise UnreadableImageError(
+            f"{name} has colours of 16 bits in one plane for each (PlanarConfiguration 2); save it with 1, or as PNG"
+        )
+    if image.mode.startswith("I") and tags.get(MEANING) == 0:
+        raise UnreadableImageError(
+            f"{name} has grey values of more than 8 bits of which 0 is white (WhiteIsZero); save it with 0 as black"
+        )
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the values lie in the file, as Pillow calls it.
+
+    Args:
+        image: open, and not loaded yet.
+
+    Returns:
+        Such as 'RGB;16B'; empty for what is loaded.
+
+    Example:
+        >>> raw_mode(Image.new("L", (16, 12)))
+        ''
+    """
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
