@@ -130,7 +130,19 @@ def test_images_without_boxes_or_one_mask_are_left_out_with_a_notice(tmp_path: P
         (tmp_path / image).unlink()
     for name in ("gc10", "aitex"):
         found = opened("gc10_det" if name == "gc10" else "aitex", tmp_path / name).notices
-        assert not [n for n in found if "images without" in n]
+        assert not [n for n in found if "images without" in n or "missing" in n]
+
+
+def test_boxes_whose_image_is_missing_are_told(tmp_path: Path) -> None:
+    DRAW["gc10_det"](tmp_path)
+    (tmp_path / "1/a.jpg").unlink()
+    (notice,) = (n for n in opened("gc10_det", tmp_path).notices if "missing" in n)
+    assert notice == f"missing: the images of 1 file of boxes, '{tmp_path / 'lable/a.xml'}' for one"
+
+
+def test_the_archive_that_github_makes_of_x_sdd_is_read(tmp_path: Path) -> None:
+    DRAW["x_sdd"](tmp_path / "x" / "X-SDD-A-New-benchmark-main")
+    assert len(opened("x_sdd", tmp_path / "x").records) == 14
 
 
 def test_cut_outs_show_each_defect_in_the_middle_and_lie_within_the_board(tmp_path: Path) -> None:
@@ -154,6 +166,12 @@ def test_cut_outs_show_each_defect_in_the_middle_and_lie_within_the_board(tmp_pa
     annotation = tmp_path / "copy/DeepPCB-master/PCBData/group00041/00041_not/00041001.txt"
     annotation.write_text("5 5 25 25 1\n")
     assert counted(opened("deep_pcb", tmp_path / "copy")) == {"mousebite": 1, "open": 1, "short": 1}
+    # Or the images.
+    template = tmp_path / "copy/DeepPCB-master/PCBData/group00041/00041/00041001_temp.jpg"
+    Image.new("RGB", (640, 640), "white").save(template)
+    (normal,) = (r.image for r in opened("deep_pcb", tmp_path / "copy").normal_records if "00041001" in r.image.name)
+    with Image.open(normal) as image:
+        assert image.getextrema() == ((255, 255),) * 3
 
 
 def test_a_mask_of_numbers_marks_all_but_the_background(tmp_path: Path) -> None:

@@ -104,15 +104,16 @@ def _check_own(archive: Path, sha256: str | None) -> None:
         )
 
 
-def find(root: Path, name: str) -> Path | None:
-    """Find a folder in `root` or one level below, where archives often put it.
+def find(root: Path, name: str, *, levels: int = 1) -> Path | None:
+    """Find a folder in `root` or below, where archives often put it.
 
     Args:
         root: where to look.
         name: the folder's name.
+        levels: how many folders there may be between the two.
 
     Returns:
-        The folder's path, or None; `root / name` comes first.
+        The folder's path, or None; the highest comes first.
 
     Example:
         >>> import tempfile
@@ -121,7 +122,8 @@ def find(root: Path, name: str) -> Path | None:
         ...     print(find(Path(root), "MT_Free").parent.name)
         dataset-main
     """
-    return next((path for path in [root / name, *sorted(root.glob(f"*/{name}"))] if path.is_dir()), None)
+    below = (path for level in range(1, levels + 1) for path in sorted(root.glob(f"{'*/' * level}{name}")))
+    return next((path for path in (root / name, *below) if path.is_dir()), None)
 
 
 def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:

@@ -102,13 +102,19 @@ def _told(root: Path) -> list[Path]:
 
 
 def _place(told: list[Path]) -> Path:
-    return place_of(f"deep_pcb-{SIDE}px", told)
+    images = [image for file in told for image in _images(file) if image.is_file()]
+    return place_of(f"deep_pcb-{SIDE}px", [*told, *images])
+
+
+def _images(file: Path) -> tuple[Path, Path]:
+    """The board whose boxes a file tells, and its template."""
+    folder = file.parent.with_name(file.parent.name.removesuffix("_not"))
+    return folder / f"{file.stem}_test.jpg", folder / f"{file.stem}_temp.jpg"
 
 
 def _cuts(file: Path) -> Iterator[Cut]:
     boxes = list(_boxes(file))
-    folder = file.parent.with_name(file.parent.name.removesuffix("_not"))
-    board, template = (folder / f"{file.stem}_{name}.jpg" for name in ("test", "temp"))
+    board, template = _images(file)
     for i, (centre, name) in enumerate(boxes):
         yield Cut(board, centre, f"{name}/{file.stem}-{i}.png")
     for i, (centre, _) in enumerate(boxes):

@@ -32,7 +32,8 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
         several: whether images with boxes of several types are left out or kept.
 
     Returns:
-        The records, each image once where it lies in several folders. Images without boxes are left out with a notice.
+        The records, each image once where it lies in several folders. Images without boxes, and boxes whose
+        image is missing, are left out with a notice.
 
     Raises:
         FileNotFoundError: the folder of the boxes is missing.
@@ -60,8 +61,12 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
             seen.append(TypedImage(image, types))
         else:
             without.append(image)
-    left_out = f"left out: {counted(len(without), 'image')} without boxes"
-    notices = [f"{left_out}, {str(image)!r} for one" for image in without[:1]]
+    absent = [file for file in sorted(boxes.glob("[!.]*.xml")) if file.stem not in images]
+    left_out = {
+        f"left out: {counted(len(without), 'image')} without boxes": without,
+        f"missing: the images of {counted(len(absent), 'file')} of boxes": absent,
+    }
+    notices = [f"{said}, {str(files[0])!r} for one" for said, files in left_out.items() if files]
     return listing_of(seen, several=several, notices=notices)
 
 

@@ -22,7 +22,7 @@ def list_steel_strip(root: Path) -> Listing:
     """List X-SDD: 1,360 images of hot-rolled steel strip with seven types of defects; there are no good ones.
 
     Args:
-        root: the folder of the seven folders, itself or one or two levels below, as `X-SDD/datas` of the authors.
+        root: the folder of the seven folders, itself or `datas` up to three levels below.
 
     Returns:
         The records.
@@ -40,7 +40,8 @@ def list_steel_strip(root: Path) -> Listing:
         ...     len(list_steel_strip(Path(root)).records)
         7
     """
-    inner = find(root, "datas")
+    # GitHub puts the authors' `X-SDD/datas` into a folder of its own.
+    inner = find(root, "datas", levels=2)
     return _listing(inner if inner and not (root / STEEL_STRIP[0]).is_dir() else root, STEEL_STRIP, "X-SDD")
 
 
