@@ -63,7 +63,9 @@ def test_entities_of_xml_are_refused(tmp_path: Path) -> None:
     assert read_boxes(tmp_path / "a.xml") == ["dent"]
 
 
-@pytest.mark.parametrize("text", ["a/b.png", "a\\b.png", "./a/b.png", "a//b.png", "a b.png", "é.png", "..a/b..png"])
+@pytest.mark.parametrize(
+    "text", ["a/b.png", "a\\b.png", "./a/b.png", "a//b.png", "a b.png", "é.png", "..a/b..png", "2026-03-01T06:30.png"]
+)
 def test_paths_below_are_found_however_they_are_written(text: str) -> None:
     path = below(Path("root"), text, Path("index"))
     assert path.is_relative_to("root")
@@ -125,6 +127,13 @@ def test_a_table_beside_the_images_tells_their_types(kind: str, tmp_path: Path) 
     data.setup()
     assert data.num_classes == 0
     assert {record.label for record in data.records} == {None}
+
+
+def test_characters_that_end_lines_elsewhere_may_stand_in_json(tmp_path: Path) -> None:
+    photograph(tmp_path / "0.png")
+    rows = '{"file_name": "0.png", "label": "dent", "text": "a\u2028b\x85c"}\r\n\n'
+    (tmp_path / "metadata.jsonl").write_bytes(rows.encode())
+    assert list_metadata_folder(tmp_path).class_names == ["dent"]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

@@ -6,6 +6,7 @@ lead nowhere else than below the folder that the user gave.
 
 import csv
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +20,8 @@ LARGEST = 2**29
 # Bytes of what is told of a single image.
 LARGEST_OF_ONE = 2**20
 MOST_NAMED = 3
+# How a path of Windows begins that leads elsewhere; cameras put the time into names, with colons.
+DRIVE = re.compile("[A-Za-z]:")
 
 
 def read_json(file: Path, what: str) -> Any:
@@ -66,7 +69,8 @@ def read_json_lines(file: Path, what: str) -> list[Any]:
         ...     read_json_lines(Path(folder) / "index.jsonl", "the index")
         [{'file_name': '0.png'}]
     """
-    lines = _text(file, what, LARGEST).splitlines()
+    # Within a text of JSON there may be other characters that end a line, such as U+2028.
+    lines = _text(file, what, LARGEST).split("\n")
     return [_json(line, file, what, f"line {i} of ") for i, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -191,7 +195,7 @@ def below(root: Path, text: Any, file: Path) -> Path:
         ValueError: 'index.csv' names '../secret.png', which is no path below 'photos'
     """
     path = PurePosixPath(text.replace("\\", "/")) if isinstance(text, str) else PurePosixPath()
-    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in str(path):
+    if not path.parts or path.is_absolute() or ".." in path.parts or DRIVE.match(str(path)) or "\0" in str(path):
         raise ValueError(f"{str(file)!r} names {text!r:.200}, which is no path below {str(root)!r}")
     return root / path
 
