@@ -56,6 +56,11 @@ def test_unknown_category_lists_those_there(root: Path) -> None:
         MVTecAD(root, "bottle").setup()
 
 
+def test_a_category_in_the_place_of_the_root_is_said_to_be_one(root: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"give '{root}' as data\.root, and 'hazelnut' as data\.category"):
+        MVTecAD(root / "hazelnut", "hazelnut").setup()
+
+
 def test_images_of_several_types_that_are_left_out_are_counted(tmp_path: Path) -> None:
     for name in ("crack", "combined"):
         (tmp_path / "test" / name).mkdir(parents=True)

@@ -6,10 +6,10 @@ CATEGORY/test/TYPE/000.png   CATEGORY/ground_truth/TYPE/000_mask.png   CATEGORY/
 from pathlib import Path
 
 from anomaly_clustering.data.archives import unpacked
-from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.layouts import good_first
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.sets.categories import folder_of
 from anomaly_clustering.data.walk import folders_of_images, image_files
 from anomaly_clustering.system.messages import counted
 
@@ -110,9 +110,4 @@ def list_category(root: Path, category: str, *, include_combined: bool = False) 
         ...     print(len(list_category(Path(root), "plate").records))
         7
     """
-    root = unpacked(root)
-    folder = find(root, category)
-    if folder is None:
-        there = sorted({path.parent.name for path in root.glob("**/test") if path.is_dir()})
-        raise FileNotFoundError(f"{str(root)!r} has no category {category!r}; it has {there or 'none'}")
-    return list_mvtec(folder, include_combined=include_combined)
+    return list_mvtec(folder_of(unpacked(root), category, "test"), include_combined=include_combined)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from anomaly_clustering.data.download import find
+from anomaly_clustering.system.files import real_path
 
 
 def folder_of(root: Path, category: str, sign: str) -> Path:
@@ -17,7 +18,7 @@ def folder_of(root: Path, category: str, sign: str) -> Path:
         The category's folder.
 
     Raises:
-        FileNotFoundError: there is none; the message names those that are there.
+        FileNotFoundError: there is none; the message names those that are there, or says that `root` is one.
 
     Example:
         >>> import tempfile
@@ -28,6 +29,12 @@ def folder_of(root: Path, category: str, sign: str) -> Path:
     """
     folder = find(root, category) if category else None
     if folder is None or not (folder / sign).exists():
+        if (root / sign).exists():
+            real = real_path(root)
+            raise FileNotFoundError(
+                f"{str(root)!r} is itself a category, with {sign!r} in it: give {str(real.parent)!r} as data.root, and "
+                f"{real.name!r} as data.category"
+            )
         there = sorted({path.parent.name for depth in ("*", "*/*") for path in root.glob(f"{depth}/{sign}")})
         raise FileNotFoundError(
             f"{str(root)!r} has no category {category!r} with {sign!r} in it; it has {there or 'none'}"
