@@ -93,3 +93,10 @@ def test_one_mask_for_images_of_two_folders_is_refused(tmp_path: Path, make_imag
     with pytest.raises(ValueError, match=r"masks/0.png' is the mask of '.*crack/0.png' and of '.*hole/0.png'"):
         list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["crack", "hole"], mask_dir="masks")
     assert len(list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["crack"], mask_dir="masks").records) == 1
+
+
+def test_good_images_among_those_with_defects_need_no_mask(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("test/good/0.png", "test/crack/0.png", "masks/crack/0.png"):
+        make_image(tmp_path / name)
+    listing = list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["test"], mask_dir="masks")
+    assert [record.mask is None for record in sorted(listing.records)] == [False, True]

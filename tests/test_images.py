@@ -199,7 +199,10 @@ def two_level_masks() -> dict[str, Image.Image]:
     grey = Image.new("L", (12, 16), 40)
     grey.paste(90, (0, 0, 3, 4))
     sixteen = Image.fromarray(np.asarray(ones).astype(np.uint16))
-    return {"0 and 1": ones, "red on black": red, "a palette": palette, "grey on grey": grey, "16 bits": sixteen}
+    seen = Image.new("RGBA", (12, 16), (200, 0, 0, 0))
+    seen.paste((200, 0, 0, 255), (0, 0, 3, 4))
+    masks = {"0 and 1": ones, "red on black": red, "a palette": palette, "grey on grey": grey, "16 bits": sixteen}
+    return masks | {"alpha": seen}
 
 
 @pytest.mark.parametrize("kind", two_level_masks())
@@ -207,6 +210,12 @@ def test_of_two_levels_the_brighter_one_marks(tmp_path: Path, kind: str) -> None
     two_level_masks()[kind].save(tmp_path / "mask.png")
     read = read_mask(tmp_path / "mask.png", (12, 16))
     assert read.sum() == read[:4, :3].sum() == 12
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_mask_of_the_value_of_a_mark_alone_marks_all(value: int, tmp_path: Path) -> None:
+    Image.new("L", (12, 16), value).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (12, 16)).all()
 
 
 def test_noise_of_a_lossy_mask_is_no_second_level(tmp_path: Path) -> None:

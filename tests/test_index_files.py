@@ -175,7 +175,7 @@ def test_a_table_that_is_cut_off_is_named(kind: str, tmp_path: Path) -> None:
             MetadataFolder(tmp_path).setup()
 
 
-@pytest.mark.parametrize("label", [None, {}, "", [""], [["dent"]]])
+@pytest.mark.parametrize("label", [None, {}, "", [""], [["dent"]], float("nan")])
 def test_a_label_that_is_none_is_shown(label: object, tmp_path: Path) -> None:
     write_table(tmp_path, "jsonl", [{"file_name": "0.png", "label": label}])
     with pytest.raises(ValueError, match=r"has the label .*, no text, number or list of texts"):

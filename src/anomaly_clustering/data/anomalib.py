@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly_clustering.data.folder import check_one_to_one, left_out, list_images, mask_of
-from anomaly_clustering.data.layouts import good_first
+from anomaly_clustering.data.layouts import DEFECT_FREE, good_first
 from anomaly_clustering.data.records import Listing, Record
 
 GOOD = "good"
@@ -33,7 +33,8 @@ def list_anomalib(
         normal_test_dir: folder below `root` of images without defects that are clustered with the others; none by
             default.
         mask_dir: folder below `root` of masks, each at the path that its image has below its abnormal folder, with
-            `_mask` after the stem or without; by default no image has one.
+            `_mask` after the stem or without. Images in a folder named good, normal or ok need none. By default no
+            image has one.
 
     Returns:
         The records; class 0 is 'good' where there are normal test images, and the defect types follow by name.
@@ -61,7 +62,7 @@ def list_anomalib(
         folder = root / name
         for image in list_images(folder):
             types[image] = image.relative_to(folder).parts[0] if image.parent != folder else Path(name).name
-            if mask_dir is not None:
+            if mask_dir is not None and types[image].lower() not in DEFECT_FREE:
                 masks[image] = mask_of(image, folder, root / mask_dir)
     if normal_test_dir is not None:
         types |= dict.fromkeys(list_images(root / normal_test_dir), GOOD)

@@ -200,8 +200,9 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
 
     A mask of two levels marks by the brighter one, whatever it is: 1 beside 0, red beside black, a palette's second
     colour. Of more levels those above half of the full range mark, or, where there are none, all but the darkest, as
-    where levels are numbers of types. In formats that lose, whose noise could be a level, half of the range is always
-    the limit. In files of 16 bits the range is that of the bits which the highest value needs, see `bits_for`.
+    where levels are numbers of types; 1 everywhere marks all. In formats that lose, whose noise could be a level, half
+    of the range is always the limit. In files of 16 bits the range is that of the bits which the highest value needs,
+    see `bits_for`. Where one colour is everywhere, and an alpha channel differs, the levels are those of that channel.
 
     Args:
         path: an image file, whose colours are turned into grey first; or a folder of some, where a pixel is marked that
@@ -233,13 +234,25 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
         raise UnreadableImageError(
             f"mask {str(path)!r} has {mask.width}x{mask.height} pixels, but its image {size[0]}x{size[1]}"
         )
-    levels = np.asarray(mask if mask.mode.startswith("I") else mask.convert("L"))
+    levels = _levels(mask)
     darkest, brightest = levels.min(), levels.max()
+    lossless = path.suffix.lower() not in LOSSY
+    if lossless and darkest == brightest == 1:
+        return np.ones(levels.shape, np.float32)
     full = 2 ** (bits_for(int(brightest)) if mask.mode.startswith("I") else 8) - 1
     two_levels = darkest < brightest and bool(((levels == darkest) | (levels == brightest)).all())
-    by_darkest = (two_levels or brightest <= full / 2) and path.suffix.lower() not in LOSSY
+    by_darkest = lossless and (two_levels or brightest <= full / 2)
     threshold = darkest if by_darkest else full / 2
     return (levels > threshold).astype(np.float32)
+
+
+def _levels(mask: Image.Image) -> Integer[np.ndarray, "height width"]:
+    """Of brightness, or, where that is the same everywhere, of the alpha channel if that is not."""
+    levels = np.asarray(mask if mask.mode.startswith("I") else mask.convert("L"))
+    if "A" in mask.getbands() and levels.min() == levels.max():
+        alpha = np.asarray(mask.getchannel("A"))
+        return levels if alpha.min() == alpha.max() else alpha
+    return levels
 
 
 def bits_for(value: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anomaly_clustering.data.archives import unpacked
 from anomaly_clustering.data.folder import left_out
-from anomaly_clustering.data.layouts import good_first
+from anomaly_clustering.data.layouts import DEFECT_FREE, good_first
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.sets.categories import folder_of
 from anomaly_clustering.data.walk import folders_of_images, image_files
@@ -79,7 +79,7 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
 
 
 def _mask(folder: Path, name: str, image: Path) -> Path | None:
-    if name == "good" or not (folder / "ground_truth").is_dir():
+    if name.lower() in DEFECT_FREE or not (folder / "ground_truth").is_dir():
         return None
     mask = folder / "ground_truth" / name / f"{image.stem}_mask.png"
     if not mask.is_file():

@@ -102,7 +102,8 @@ def prepare(root: Path, *, label: str | None = "label") -> None:
 def _types(told: Any, file: Path, image: Any) -> list[str]:
     """One type for a text or a number, several for a list."""
     types = told if isinstance(told, list) else [told]
-    if not all(isinstance(name, str | int | float) and str(name).strip() for name in types):
+    # JSON and Parquet may have a number that is none, which is not equal to itself.
+    if not all(isinstance(name, str | int | float) and name == name and str(name).strip() for name in types):
         raise ValueError(
             f"{WHAT}, {str(file)!r}, has the label {told!r:.80} for {image!r:.200}, no text, number or list of texts; "
             "give images without a defect one too, such as 'good'"
