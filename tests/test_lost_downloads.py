@@ -30,10 +30,10 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves DATA as far as `sent` goes, then is silent for `silent` seconds, and remembers who asked for what."""
+    """Serves DATA as far as `sent` goes, of a size that is `told`, then is `silent` for seconds, and keeps `ranges`."""
 
     daemon_threads = True
-    sent, silent, chunked = len(DATA), 0.0, False
+    sent, silent, chunked, told = len(DATA), 0.0, False, len(DATA)
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
@@ -60,7 +60,7 @@ class Answer(BaseHTTPRequestHandler):
         if self.server.chunked:
             self.send_header("Transfer-Encoding", "chunked")
         else:
-            self.send_header("Content-Length", str(len(DATA) - start))
+            self.send_header("Content-Length", str(self.server.told - start))
         self.end_headers()
         if self.server.chunked:
             self.wfile.write(b"%x\r\n" % (len(DATA) - start))
@@ -128,6 +128,13 @@ def test_a_silent_server_is_given_up(server: Server, tmp_path: Path, monkeypatch
     server.sent, server.silent = 0, 5
     with pytest.raises(ConnectionError, match="timed out"):
         get(tmp_path / "data", server.url)
+    assert names(tmp_path) == []
+
+
+def test_an_empty_answer_is_no_archive(server: Server, tmp_path: Path) -> None:
+    server.sent = server.told = 0
+    with pytest.raises(ValueError, match=r"data\.zip' is not an archive"):
+        get(tmp_path / "data", server.url, sha256=None)
     assert names(tmp_path) == []
 
 

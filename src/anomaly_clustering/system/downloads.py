@@ -81,9 +81,10 @@ def complete(part: Path, receive: Receive, *, url: str, sha256: str | None, size
             # A stick may be pulled out, and the name must not be there before the content.
             file.flush()
             os.fsync(file.fileno())
-    finally:
+    except BaseException:
         if not part.stat().st_size:
             part.unlink()
+        raise
     if sha256 and (found := digest(part)) != sha256:
         part.unlink()
         raise ValueError(
