@@ -14,7 +14,7 @@ from experiments.found import Found
 from experiments.gathered import read_gathered, write_gathered
 from experiments.methods import REPOSITORY
 from experiments.missing import followed_run, list_missing, measured
-from experiments.output import figure_as_text, per_category, table_as_text, write_figure, write_table
+from experiments.output import figure_as_text, name_of, per_category, table_as_text, write_figure, write_table
 from experiments.reproduction import Part, write_reproduction
 from experiments.tables import TABLES
 
@@ -47,7 +47,7 @@ def make(command: Command) -> int:
             continue
         print(write(name, found[name, command], command, failed), flush=True)
         if command.wandb != "off":
-            summary = TrackedRun(name, "summary", name, 0, id=f"{name}-{found[name, command].settings.name}")
+            summary = TrackedRun(name, "summary", name, 0, id=name_of(name, found[name, command]))
             log_summary(followed_run(summary, command), *per_category(found[name, command]))
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)

@@ -45,16 +45,13 @@ METRIC_NAMES = {
 COUNTS = ("num_clusters", "regions")
 SPREAD_LEGEND = (
     "Mean ± standard deviation over the same {resamples} random subsets of 90% of the images (of trained methods over "
-    "seeds), then the number on all images, in brackets the paper's, and the difference of these two. **Bold**: ahead "
-    "of each other method that knows as much (no more than the images; normal images too; masks) on at least 19 of 20 "
-    "of the subsets. *Italic*, where none is: those that share the lead. [of 10: .451]: the paper's mean is of so many "
-    "categories, so not to be compared; else it is of the same ones as ours."
+    "seeds), then the number on all images, in brackets the paper's, and the difference of these two. {marks}"
 )
-SEEDS_LEGEND = (
-    "Mean ± standard deviation over seeds, in brackets the paper's, and the difference of these two. **Bold**: ahead "
-    "of each other method that knows as much (no more than the images; normal images too; masks) in at least 19 of 20 "
-    "pairs of a seed of each. *Italic*, where none is: those that share the lead. [of 10: .451]: the paper's mean is "
-    "of so many categories, so not to be compared; else it is of the same ones as ours."
+SEEDS_LEGEND = "Mean ± standard deviation over seeds, in brackets the paper's, and the difference of these two. {marks}"
+MARKS = (
+    "**Bold**: ahead of each other method that knows as much (no more than the images; normal images too; masks) "
+    "{often}. *Italic*, where none is: those that share the lead. [of 10: .451]: the paper's mean is of so many "
+    "categories, so not to be compared; else it is of the same ones as ours."
 )
 LEGEND = (
     "Ours ± standard error, in brackets the paper's, then the difference. (3/10): of so many categories only; [of 10: "
@@ -65,7 +62,10 @@ LEGEND = (
 def legend(table: Table, found: Sequence[Entry], resamples: int) -> str:
     """How to read the numbers of a table."""
     if table.leads and not table.of_subsets and any(_has_deviation(entry) for entry in found):
-        return SPREAD_LEGEND.format(resamples=resamples) if resamples else SEEDS_LEGEND
+        if not resamples:
+            return SEEDS_LEGEND.format(marks=MARKS.format(often="in at least 19 of 20 pairs of a seed of each"))
+        marks = MARKS.format(often="on at least 19 of 20 of the subsets")
+        return SPREAD_LEGEND.format(resamples=resamples, marks=marks)
     return LEGEND if any(entry.paper for entry in found) else ""
 
 

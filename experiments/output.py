@@ -100,14 +100,18 @@ def _write(file: Path, text: str, rows: Sequence[Sequence[object]]) -> None:
 
 
 def file_of(name: str, found: Found, out: Path) -> Path:
-    """Without ending: results of one setting do not replace those of another, nor those of other folders."""
+    """Without ending."""
+    return out / ("figures" if name.startswith("figure") else "tables") / name_of(name, found)
+
+
+def name_of(name: str, found: Found) -> str:
+    """What tells a table or figure from that of another setting, or of other folders, so that neither replaces it."""
     plan = found.plan
     own = sorted({str(place.whole) for place in (*(of for _, of in plan.cells), *plan.missing) if place.folder})
     settings = "-".join([found.settings.name, *own])
     if len(settings) > LONGEST_NAME:
         settings = f"{found.settings.name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
-    folder = out / ("figures" if name.startswith("figure") else "tables")
-    return folder / re.sub(r"[^\w.-]", "_", f"{name}-{settings}")
+    return re.sub(r"[^\w.-]", "_", f"{name}-{settings}")
 
 
 def _title(name: str, title: str, found: Found) -> str:

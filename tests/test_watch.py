@@ -15,7 +15,6 @@ from commands import rows
 from conftest import MakeImage
 from test_update import make_other
 
-from anomaly_clustering.cli import watch
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
@@ -141,30 +140,6 @@ def test_what_watch_keeps_of_an_image_is_what_assign_keeps(run: Path, make_image
     watched, assigned = (load_later(folder, load_run(folder)) for folder in (run, Path("other")))
     for name in ("weights", "scores", "embeddings", "mean_scores", "top_scores"):
         assert (getattr(watched, name) == getattr(assigned, name)).all(), name
-
-
-def test_an_image_is_told_of_whichever_came_after_it(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        journal.record(tmp_path, Path(f"{name}.png"), name, {}, True, {})
-    journal.record_told(tmp_path, "a")
-    assert [entry.told for entry in read_journal(tmp_path)] == [True, False]
-    journal.record(tmp_path, Path("copy.png"), "a", {}, True, {})
-    # The command may have been ended before it told of the copy.
-    assert [entry.told for entry in read_journal(tmp_path)] == [True, False, False]
-    journal.record_told(tmp_path, "a")
-    assert [entry.told for entry in read_journal(tmp_path)] == [True, False, True]
-
-
-def test_a_first_look_at_many_files_takes_about_as_long_as_a_second_one(tmp_path: Path, capsys) -> None:
-    for i in range(8000):
-        (tmp_path / f"{i}.png").touch()
-    folder, took = watch._Folder(tmp_path), []
-    for expected in (0, 8000):
-        begun = time.monotonic()
-        assert len(folder.settled()) == expected
-        took.append(time.monotonic() - begun)
-    assert took[0] < 3 * took[1]
-    assert capsys.readouterr().err == "watch: 8,000 files to look through\n"
 
 
 def test_an_unknown_image_is_told_by_a_command_and_the_status(run: Path, make_image: MakeImage, capsys) -> None:

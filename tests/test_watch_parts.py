@@ -1,0 +1,34 @@
+"""The journal of `watch`, and how it looks at a folder."""
+
+import time
+from pathlib import Path
+
+from anomaly_clustering.cli import watch
+from anomaly_clustering.runs import journal
+from anomaly_clustering.runs.journal import read_journal
+
+
+def test_an_image_is_told_of_whichever_came_after_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        journal.record(tmp_path, Path(f"{name}.png"), name, {}, True, {})
+    journal.record_told(tmp_path, "a")
+    assert [entry.told for entry in read_journal(tmp_path)] == [True, False]
+    journal.record(tmp_path, Path("copy.png"), "a", {}, True, {})
+    # The command may have been ended before it told of the copy.
+    assert [entry.told for entry in read_journal(tmp_path)] == [True, False, False]
+    journal.record_told(tmp_path, "a")
+    assert [entry.told for entry in read_journal(tmp_path)] == [True, False, True]
+
+
+def test_a_first_look_at_many_files_takes_about_as_long_as_a_second_one(tmp_path: Path, capsys) -> None:
+    for i in range(8000):
+        (tmp_path / f"{i}.png").touch()
+    took: dict[int, list[float]] = {0: [], 8000: []}
+    # The best of three, since other work may come between.
+    for folder in (watch._Folder(tmp_path) for _ in range(3)):
+        for expected, seconds in took.items():
+            begun = time.monotonic()
+            assert len(folder.settled()) == expected
+            seconds.append(time.monotonic() - begun)
+    assert min(took[0]) < 3 * min(took[8000])
+    assert capsys.readouterr().err == "watch: 8,000 files to look through\n" * 3
