@@ -6,6 +6,9 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +156,7 @@ def test_a_folder_that_may_not_be_read_is_told_once(
 ) -> None:
     make_image(Path("in/a.png"), 1, seed=30)
     make_image(Path("in/closed/b.png"), 1, seed=31)
-    scan = os.scandir
-
-    def closed(path: Any) -> Any:
-        if Path(path).name == "closed":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", closed)
+    monkeypatch.setattr(os, "scandir", refusing(errno.EACCES, lambda path: path.name == "closed"))
     main([*WATCH, "--once"])
     said = capsys.readouterr()
     assert said.out.count("in/a.png") == 1
@@ -186,3 +182,86 @@ def test_who_works_on_a_folder_for_a_moment_is_waited_for(tmp_path: Path) -> Non
         waited = time.monotonic() - begun
     assert moment / 2 < waited < 5
     thread.join()
+
+
+def test_a_folder_that_the_user_lacks_the_permission_to_read_is_refused(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    monkeypatch.setattr(os, "scandir", refusing(errno.EACCES, lambda path: path == Path("in")))
+    status, said = ended([*WATCH, "--once"], capsys)
+    assert status == command.BROKEN
+    assert "'in' may not be read: you lack the permission" in said
+
+
+def test_what_goes_away_while_it_is_looked_at_hides_no_image(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the folder of a day that a camera removes: it was listed, and is gone when it is looked into."""
+    make_image(Path("in/a.png"), 1, seed=30)
+    Path("in/passing").mkdir()
+    monkeypatch.setattr(os, "scandir", refusing(errno.ENOENT, lambda path: path.name == "passing"))
+    assert [row["path"] for row in once(capsys)] == ["in/a.png"]
+
+
+@pytest.mark.parametrize("place", ["in", "in/drive"])
+def test_a_drive_that_answers_after_a_while_is_waited_for(
+    place: str, make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    make_image(Path("in/drive/b.png"), 1, seed=31)
+    looks = iter(range(3))
+    stale = refusing(errno.ESTALE, lambda path: path == Path(place) and next(looks, None) is not None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", stale)
+        main([*WATCH, "--once"])
+    said = capsys.readouterr()
+    assert {json.loads(line)["path"] for line in said.out.splitlines()} >= {"in/a.png", "in/drive/b.png"}
+    assert said.err.count(f"'{place}' ") == 1
+    assert "Stale file handle" in said.err
+
+
+def test_a_folder_that_stays_unread_does_not_keep_the_command_and_gives_a_status(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    make_image(Path("in/drive/b.png"), 1, seed=31)
+    monkeypatch.setattr(os, "scandir", refusing(errno.EIO, lambda path: path.name == "drive"))
+    status, said = ended([*WATCH, "--once"], capsys)
+    assert status in (command.BROKEN, command.UNKNOWN_CAME)
+    assert said.count("'in/drive' is passed over as long as it cannot be read: Input/output error") == 1
+
+
+def test_another_command_is_waited_for_with_a_word_and_the_image_is_embedded_once(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    monkeypatch.setattr(command, "WORTH_A_WORD", 0.1)
+    embed, calls, held = watched.images_of, 0, ExitStack()
+
+    def busy(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        with ThreadPoolExecutor(1) as other:
+            other.submit(held.enter_context, working_on(Path("run"))).result()
+        threading.Timer(0.5, held.close).start()
+        return embed(*arguments)
+
+    monkeypatch.setattr(watched, "images_of", busy)
+    main([*WATCH, "--once"])
+    said = capsys.readouterr()
+    assert [json.loads(line)["path"] for line in said.out.splitlines()[-1:]] == ["in/a.png"]
+    assert calls == 1
+    assert said.err.count("'run' is in use by ") == 1
+
+
+def refusing(reason: int, law: Callable[[Path], bool]) -> Callable[[Any], Any]:
+    """In the place of `os.scandir`: what the system says of some folders."""
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if law(Path(path)):
+            raise OSError(reason, os.strerror(reason), str(path))
+        return scan(path)
+
+    return scandir

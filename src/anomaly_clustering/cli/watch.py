@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError
-from anomaly_clustering.data.walk import NOT_TO_BE_READ, look
+from anomaly_clustering.data.walk import CANNOT_BE_READ, NOT_TO_BE_READ, FolderContent, check_may_be_read, look
 from anomaly_clustering.runs.assigned import what_to_know
 from anomaly_clustering.runs.run_away import ChangingError, RunAwayError
 from anomaly_clustering.runs.watched import Watcher, signature, watcher_of
 from anomaly_clustering.system.full_disk import FULL
 
-# Looks at a file that cannot be read and does not change, until it is named.
+# Looks at a file, or folder, that cannot be read and does not change, until it is given up.
 PATIENCE = 5
 # Files that take a while, of which the user is told.
 MANY = 1000
+# Seconds that another command may work on the run until the user is told why nothing comes.
+WORTH_A_WORD = 5.0
 # Seconds that the user's command has.
 MOST_SECONDS = 60
 UNKNOWN_CAME, BROKEN = 3, 2
@@ -33,12 +35,13 @@ Done = TypeVar("Done")
 
 def watch(options: argparse.Namespace) -> None:
     """Run the command; for the options see `watch_options`."""
+    check_may_be_read(options.images)
     folder = _Folder(options.images)
     with watcher_of(options.run, options.false_alarms, checkpoint=options.checkpoint) as watcher:
         for notice in what_to_know(watcher.run, len(watcher.known.fitted.labels), options.false_alarms):
             _say(notice)
         unknown = _watch(options, watcher, folder)
-    if unknown or folder.broken:
+    if unknown or folder.broken or folder.unread:
         sys.exit(UNKNOWN_CAME if unknown else BROKEN)
 
 
@@ -85,41 +88,60 @@ class _Folder:
         self.broken: set[Path] = set()
         self.is_away = False
         self.closed: set[Path] = set()
-        """Folders in it that may not be read."""
+        """Folders in it that the user lacks the permission to read."""
+        self.unread: dict[Path, int] = {}
+        """In how many looks up to now a folder in it could not be read for another reason."""
 
     def settled(self) -> Sequence[Path]:
         """Files that are as they were at the last look, and not done."""
-        if not self.folder.is_dir():
-            # A folder on a network may be away for a while.
-            if not self.is_away:
-                _say(f"{str(self.folder)!r} is away; waiting for it")
-            self.is_away = True
+        content = self._content()
+        if content is None:
             return []
-        self.is_away = False
         before, self.seen = self.seen, {}
-        with suppress(OSError):
-            found = look(self.folder)
-            self._tell_of(found.left_out)
-            for path in found.files:
-                with suppress(OSError):
-                    if path.suffix.lower() in EXTENSIONS:
-                        self.seen[path] = signature(path)
+        for path in content.files:
+            with suppress(OSError):
+                if path.suffix.lower() in EXTENSIONS:
+                    self.seen[path] = signature(path)
         changed = {path for path, now in self.seen.items() if before.get(path) != now}
         for path in changed:
             self.failed.pop(path, None)
             self.broken.discard(path)
-        self.done = {path: found for path, found in self.done.items() if path in self.seen}
+        # What is in a folder that cannot be read for a while comes back as it was.
+        self.done = {path: found for path, found in self.done.items() if path in self.seen or self._is_unread(path)}
         settled = [path for path in self.seen if path not in changed and self._is_open(path)]
         if len(settled) >= MANY:
             # At its start a command looks into all files, and prints nothing of those that it knows.
             _say(f"{len(settled):,} files to look through")
         return settled
 
+    def _content(self) -> FolderContent | None:
+        """What lies there; None where that cannot be told, since a folder on a network may be away for a while."""
+        why, content = "", None
+        try:
+            content = look(self.folder)
+            if not self.folder.is_dir():
+                why = "is away"
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+        if why and not self.is_away:
+            _say(f"{str(self.folder)!r} {why}; waiting for it")
+        self.is_away = bool(why)
+        if content is None or self.is_away:
+            return None
+        self._tell_of(content.left_out)
+        return content
+
     def _tell_of(self, left_out: Mapping[Path, str]) -> None:
         closed = {folder for folder, why in left_out.items() if why == NOT_TO_BE_READ}
         for folder in sorted(closed - self.closed):
             _say(f"{str(folder)!r} is passed over as long as it may not be read")
-        self.closed = closed
+        unread = {folder: why for folder, why in left_out.items() if why.startswith(CANNOT_BE_READ)}
+        for folder in sorted(unread.keys() - self.unread.keys()):
+            _say(f"{str(folder)!r} is passed over as long as it {unread[folder].removeprefix('which ')}")
+        self.closed, self.unread = closed, {folder: self.unread.get(folder, 0) + 1 for folder in unread}
+
+    def _is_unread(self, path: Path) -> bool:
+        return any(path.is_relative_to(folder) for folder in self.unread)
 
     def _is_open(self, path: Path) -> bool:
         return self.done.get(path) != self.seen[path] and path not in self.broken
@@ -127,7 +149,8 @@ class _Folder:
     @property
     def waiting(self) -> bool:
         """Whether a file is still to be taken, or may come into sight again."""
-        return self.is_away or any(self._is_open(path) for path in self.seen)
+        back = any(looks < PATIENCE for looks in self.unread.values())
+        return self.is_away or back or any(self._is_open(path) for path in self.seen)
 
     def finish(self, path: Path) -> None:
         """A file was taken."""
@@ -169,11 +192,14 @@ def _taken(options: argparse.Namespace, watcher: Watcher, folder: _Folder, path:
 
 def _waiting(options: argparse.Namespace, work: Callable[[], Done]) -> Done:
     """Do something as soon as the run is there and not in use, and the disk has room."""
-    said = False
+    said, begun = False, time.monotonic()
     while True:
         try:
             return work()
-        except BlockingIOError:
+        except BlockingIOError as error:
+            if not said and time.monotonic() - begun > WORTH_A_WORD:
+                said = True
+                _say(f"{str(error).partition(';')[0]}; waiting for the end of that")
             time.sleep(min(options.every, 0.2))
         except Exception as error:
             is_away = isinstance(error, RunAwayError)

@@ -13,7 +13,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.walk import NOT_TO_BE_READ, FolderContent, look, why_left_out
+from anomaly_clustering.data.walk import FolderContent, check_may_be_read, look
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.progress import tracked
@@ -120,8 +120,7 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
         raise FileNotFoundError(f"{str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that holds the images")
-    if why_left_out(folder) == NOT_TO_BE_READ:
-        raise PermissionError(f"{str(folder)!r} may not be read: you lack the permission")
+    check_may_be_read(folder)
     images = [path for path in _outside(look(folder).files, leave_out) if path.suffix.lower() in EXTENSIONS]
     if not images:
         beside = " beside the normal images, masks and maps" if leave_out else ""

@@ -13,6 +13,8 @@ SYSTEM_FOLDERS = frozenset(
     {"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found"}
 )
 NOT_TO_BE_READ = "which may not be read"
+# Before what the system says of it, as of a network that is down.
+CANNOT_BE_READ = "which cannot be read: "
 LINK_TO_NOWHERE = "a link to what is not there"
 
 
@@ -39,6 +41,9 @@ def look(folder: Path) -> FolderContent:
     Returns:
         Paths that begin with `folder`, in the same order on every file system, and what was passed over.
 
+    Raises:
+        OSError: the folder itself is there and cannot be read.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -54,11 +59,19 @@ def look(folder: Path) -> FolderContent:
     left_out: dict[Path, str] = {}
     links: list[Path] = []
     seen: set[Path] = set()
+
+    def failed(error: OSError) -> None:
+        here = Path(error.filename or folder)
+        if reason := _why_closed(error):
+            if here == folder:
+                raise error
+            left_out[here] = reason
+
     # What is reached by a link waits until all else is known; a link may lead to a folder that is there anyway.
     waiting = [folder]
     while waiting:
         start = waiting.pop(0)
-        for place, folders, names in os.walk(start):
+        for place, folders, names in os.walk(start, onerror=failed):
             here = Path(place)
             real = real_path(here)
             if real in seen:
@@ -79,6 +92,22 @@ def look(folder: Path) -> FolderContent:
     for link in sorted(links):
         found.setdefault(real_path(link), link)
     return FolderContent(sorted(path for path in found.values() if path.is_file()), dict(sorted(left_out.items())))
+
+
+def check_may_be_read(folder: Path) -> None:
+    """Check that the user has the permission to see what is in a folder.
+
+    Args:
+        folder: as the user gave it.
+
+    Raises:
+        PermissionError: they lack it.
+
+    Example:
+        >>> check_may_be_read(Path())
+    """
+    if why_left_out(folder) == NOT_TO_BE_READ:
+        raise PermissionError(f"{str(folder)!r} may not be read: you lack the permission")
 
 
 def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[Path]:
@@ -138,5 +167,13 @@ def why_left_out(folder: Path) -> str:
     try:
         os.scandir(folder).close()
         return "which this program wrote" if is_marked(folder) else ""
-    except PermissionError:
+    except OSError as error:
+        return _why_closed(error)
+
+
+def _why_closed(error: OSError) -> str:
+    """Empty for a folder that was removed since it was listed."""
+    if isinstance(error, PermissionError):
         return NOT_TO_BE_READ
+    gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+    return "" if gone else f"{CANNOT_BE_READ}{error.strerror}"

@@ -44,6 +44,10 @@ REST = 20
 class _Seen(NamedTuple):
     """A file that was looked at."""
 
+    path: Path
+    was: tuple[int, int, int]
+    """Its `signature` then."""
+    content: str
     image: LaterImages
     picture: Image.Image | None
     """For the report; None for an image without a finding, which no report shows."""
@@ -121,6 +125,8 @@ class Watcher:
         """SHA-256 of the file that was looked at last."""
         self.apart: Path | None = None
         """What an image goes by that the file that was taken last has overwritten; None where it has none."""
+        self.seen: _Seen | None = None
+        """The last file whose content was new."""
         self.behind = False
         """Whether the table has files where they are no more."""
         self.due = 0.0
@@ -163,9 +169,13 @@ class Watcher:
         with of_run(self.folder):
             self._check_same()
         before = signature(path)
-        content = self.digest = digest(path)
+        # Whoever waits for another command asks again and again.
+        seen = self.seen if self.seen and (self.seen.path, self.seen.was) == (path, before) else None
+        content = self.digest = seen.content if seen else digest(path)
         check_name(self._as_written(path), content, self.own)
-        found = None if content in self.known.places else self._seen(path, content)
+        found = None
+        if content not in self.known.places:
+            found = self.seen = seen or self._look_at(path, before, content)
         if signature(path) != before:
             raise ChangingError(f"{str(path)!r} has changed while it was read")
         with of_run(self.folder), working_on(self.folder):
@@ -196,10 +206,11 @@ class Watcher:
                 self.known = self._read()
         self.due = time.monotonic() + REST * (time.monotonic() - begun)
 
-    def _seen(self, path: Path, content: str) -> _Seen:
+    def _look_at(self, path: Path, was: tuple[int, int, int], content: str) -> _Seen:
         embedded = self.embedder(as_batch([images_of([path], self.run.recipe)[0]])["image"])
         image = LaterImages.of_none(self.run).and_new(self.run, [path], [content], embedded, self.false_alarms)
-        return _Seen(image, small_picture(path, self.run.recipe.bits) if image.finding[0] else None)
+        picture = small_picture(path, self.run.recipe.bits) if image.finding[0] else None
+        return _Seen(path, was, content, image, picture)
 
     def _recorded(self, path: Path, content: str, found: _Seen | None) -> dict[str, Any] | None:
         run, places = self.run, self.known.places
