@@ -207,6 +207,9 @@ def test_a_name_given_by_hand_names_no_group_that_the_file_does_not_list(open_re
 TOLD = [
     ("sep=;\r\n" + (HEAD + "".join(ROWS)).replace(",", ";").replace("\n", "\r\n"), ""),
     ("sep=,\n" + HEAD + "".join(ROWS), ""),
+    ("\n \r\n" + (HEAD + "".join(ROWS)).replace(",", ";"), ""),
+    (HEAD.strip().replace(",", ";") + ';"a, b, c, d, e"\n' + "".join(ROWS).replace(",", ";"), ""),
+    (HEAD.strip().replace(",", ";") + ';"a, b\nc, d"\n' + "".join(ROWS).replace(",", ";"), ""),
     (HEAD.strip() + ",,\n,,,,,\n" + "".join(row.strip() + ",,\n" for row in ROWS) + ",,,,,\n" * 3, ""),
     ("\ufeff" + HEAD + "".join(ROWS) + " , , ,\n\n\n", ""),
     (HEAD + "".join(ROWS).replace(",0\n", ",FALSE\n").replace("5.png,2,,FALSE", "5.png,2,,True"), ""),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from anomaly_clustering.cli.main import main
+from anomaly_clustering.cli.main import COMMANDS, RESEARCH, main
 from anomaly_clustering.cli.memory import out_of_memory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +36,11 @@ def test_what_pytorch_says_of_other_memory_is_understood() -> None:
     shared = RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that ...")
     assert out_of_memory(shared, "test").startswith("memory ran out: lower data.batch_size")
     assert out_of_memory(RuntimeError("DataLoader worker (pid 7) is killed by signal: Aborted."), "test") == ""
+
+
+def test_no_command_is_advised_of_options_that_are_not_its_own() -> None:
+    for command in set(COMMANDS) - set(RESEARCH):
+        assert "data." not in out_of_memory(MemoryError(), command)
 
 
 def test_a_command_ends_with_the_sentence(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from time import process_time
@@ -80,6 +81,15 @@ def test_images_whose_names_differ_by_their_folders_alone_are_not_compared_with_
     assert process_time() - start < 2
 
 
+def test_a_name_that_a_mac_wrote_is_the_same_in_the_table_and_on_the_disk() -> None:
+    for written, on_disk in (("NFC", "NFD"), ("NFD", "NFC")):
+        images = [Path(unicodedata.normalize(on_disk, f"Lärm/{i}ß.png")) for i in (0, 1)]
+        rows = [unicodedata.normalize(written, f"Lärm/{i}ß.png") + f",{i}" for i in (0, 1)]
+        found = read_metadata(write("\n".join(["path,batch", *rows])), images, folder=images[0].parent)
+        assert {image: known.values["batch"] for image, known in found.of.items()} == {images[0]: "0", images[1]: "1"}
+        assert found.notices == []
+
+
 @pytest.mark.parametrize("above", ["", "/mnt/", "D:\\plant\\"])
 def test_of_a_table_of_the_whole_plant_the_rows_of_the_image_folder_count(above: str) -> None:
     images = [Path(f"day1/{part}/{i}.png") for part in ("03-01", "03-02") for i in (0, 1)]
@@ -135,10 +145,16 @@ def test_what_is_wrong_is_named_by_its_line() -> None:
     [
         *("2026-03-01T06:30:00", "2026-03-01 06:30", "2026-03-01T06:30:00+09:00", "2026-03-01T06:30Z"),
         *("2026/03/01 06:30", "01.03.2026 06:30:00", "1.3.2026 6:30", "2026:03:01 06:30:00", "20260301T063000"),
+        *("2026-03-01 06.30", "2026-03-01T06.30.00+01:00", "1.3.2026 6.30", "20260301 06.30"),
     ],
 )
 def test_times_are_those_of_the_clock_on_the_wall(text: str) -> None:
     assert as_time(text) == datetime(2026, 3, 1, 6, 30)
+
+
+@pytest.mark.parametrize("clock", ["06,30", "06.5", "0630.5", "06:30.5", "06.75"])
+def test_a_fraction_of_what_is_no_second_is_no_time(clock: str) -> None:
+    assert as_time(f"2026-03-01 {clock}") is None
 
 
 def test_times_come_from_the_metadata_else_from_exif_else_from_the_file() -> None:

@@ -1,5 +1,6 @@
 """Times and batches of images in; the periods that they are of, and what is said of those without an image, out."""
 
+import argparse
 from datetime import datetime, time
 from pathlib import Path
 
@@ -87,6 +88,9 @@ def test_a_value_for_each_of_many_images_takes_no_longer_an_image() -> None:
 
 def test_shifts_are_as_the_clock_on_the_wall_shows_them_whatever_zone_is_told() -> None:
     assert values.shifts("14:00+01:00, 06:00Z,22:00,06:00") == [time(6), time(14), time(22)]
+    assert values.shifts("06.45,14:00") == [time(6, 45), time(14)]
+    with pytest.raises(argparse.ArgumentTypeError, match="shifts are times of the day"):
+        values.shifts("06.5,14:00")
     times = at("2026-03-01 05:59", "2026-03-01 06:00")
     found = periods_of(IMAGES, times, {}, by="shift", shifts=values.shifts("06:00Z,14:00Z"))
     assert found.names == ["2026-02-28 14:00", "2026-03-01 06:00"]

@@ -3,7 +3,9 @@
 import time
 from pathlib import Path
 
-from anomaly_clustering.cli import watch
+import pytest
+
+from anomaly_clustering.cli import values, watch
 from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
 
@@ -32,3 +34,14 @@ def test_a_first_look_at_many_files_takes_about_as_long_as_a_second_one(tmp_path
             seconds.append(time.monotonic() - begun)
     assert min(took[0]) < 3 * min(took[8000])
     assert capsys.readouterr().err == "watch: 8,000 files to look through\n" * 3
+
+
+def test_the_words_of_a_command_are_those_of_a_shell_but_for_the_paths_of_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(values.shutil, "which", lambda word: word)
+    assert values.command_words(r"./alarm 'a b' c\ d #3") == ["./alarm", "a b", "c d", "#3"]
+    with monkeypatch.context() as windows:
+        windows.setattr(values.os, "name", "nt")
+        words = values.command_words(r'C:\tools\alarm.exe "D:\my lines\3"')
+    assert words == [r"C:\tools\alarm.exe", r"D:\my lines\3"]

@@ -117,6 +117,9 @@ def test_what_is_there_is_not_downloaded_again(
     main(["weights", "list", "--folder", "stick"])
     assert capsys.readouterr().out.count(f"size     {len(content) / 1e6:.1f} MB, is there") == 2
     assert hub.asked == []
+    with pytest.raises(SystemExit):
+        main(["weights", "list", "--folder", "stik"])
+    assert "'stik' is no folder that is there" in capsys.readouterr().err
 
 
 def test_a_killed_download_goes_on(hub: Hub) -> None:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from anomaly_clustering import __version__
-from anomaly_clustering.cli.lasting_output import outlast_readers
+from anomaly_clustering.cli.lasting_output import is_all_written, outlast_readers
 from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.option_names import by_options
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
@@ -79,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         with quiet():
             work()
+        if not is_all_written():
+            sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:
         status = status_of(stop)
         if status is None:

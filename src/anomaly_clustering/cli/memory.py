@@ -14,12 +14,14 @@ SAID = (
     "killed by signal: killed",
     "killed by signal: bus error",
 )
+OF_RESEARCH = "lower data.batch_size, data.image_size or data.num_workers, or for MIC set model.num_references to 64"
 LESS: Mapping[str, str] = {
     "cluster": "give a smaller --image-size, or fewer images at a time",
     "assign": "give fewer images at a time",
-    "export": "close other programs",
+    "update": "give fewer images at a time",
+    **dict.fromkeys(("test", "validate", "predict", "fit"), OF_RESEARCH),
 }
-OF_RESEARCH = "lower data.batch_size, data.image_size or data.num_workers, or for MIC set model.num_references to 64"
+OTHERWISE = "close other programs"
 
 
 def out_of_memory(error: BaseException, command: str) -> str:
@@ -40,4 +42,4 @@ def out_of_memory(error: BaseException, command: str) -> str:
     if not (known or (isinstance(error, RuntimeError | ImportError | OSError) and any(said in text for said in SAID))):
         return ""
     whose = "the memory of the GPU" if "cuda" in text else "memory"
-    return f"{whose} ran out: {LESS.get(command, OF_RESEARCH)}"
+    return f"{whose} ran out: {LESS.get(command, OTHERWISE)}"

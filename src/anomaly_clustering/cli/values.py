@@ -2,20 +2,25 @@
 
 import argparse
 import math
+import os
 import shlex
 import shutil
 from datetime import time
 from pathlib import Path
 from typing import Literal
 
+from anomaly_clustering.data.times import FRACTION, with_colons
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.system.given import check_is_file
 
 
 def shifts(text: str) -> list[time]:
     """Times of the day at which shifts begin, sorted. Time zones are left out, as in times of images."""
+    written = [with_colons(part.strip()) for part in text.split(",")]
     try:
-        found = sorted({time.fromisoformat(part.strip()).replace(tzinfo=None) for part in text.split(",")})
+        if any(FRACTION.search(f" {part}") for part in written):
+            raise ValueError
+        found = sorted({time.fromisoformat(part).replace(tzinfo=None) for part in written})
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"shifts are times of the day with commas between, such as 06:00,14:00,22:00, got {text!r}"
@@ -68,9 +73,13 @@ def seconds(text: str) -> float:
 
 
 def command_words(text: str) -> list[str]:
-    """The words of a command whose program is there."""
+    """The words of a command whose program is there. On Windows a backslash is part of a path, and escapes nothing."""
+    reader = shlex.shlex(text, posix=True, punctuation_chars=False)
+    reader.whitespace_split, reader.commenters = True, ""
+    if os.name == "nt":
+        reader.escape = ""
     try:
-        words = shlex.split(text)
+        words = list(reader)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no command: {error}") from None
     if not words or shutil.which(words[0]) is None:

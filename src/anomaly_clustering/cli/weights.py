@@ -91,6 +91,8 @@ def _list(options: argparse.Namespace) -> None:
     from anomaly_clustering.features.hub import cache_of, repositories
     from anomaly_clustering.features.published import of_repository
 
+    if options.folder and not options.folder.is_dir():
+        raise NotADirectoryError(f"{str(options.folder)!r} is no folder that is there; give one with weights")
     cache = cache_of(options.folder)
     found = [known for repository in repositories(cache) if (known := of_repository(repository))]
     _print([_look(known, cache) for known in found])

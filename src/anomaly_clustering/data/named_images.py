@@ -1,8 +1,9 @@
 """A path that somebody wrote, and images, in; those that it can be of, and how far its folders agree, out."""
 
 import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
@@ -31,6 +32,8 @@ def finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None =
 
     It is of the image that it leads to. Else one of the two must end in all of the other, where the image's path may
     begin in the image folder; the name of a file alone is not enough of it: that of the image folder comes before it.
+    Where no image is called so, signs that Unicode writes in several ways are taken for the same: file systems and
+    archives of macOS write an 'ä' as two.
 
     Args:
         images: files.
@@ -45,6 +48,32 @@ def finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None =
         >>> [len(find(path).images) for path in ("a.png", "dent/a.png", "D:\\\\old\\\\dent\\\\a.png", "scratch/a.png")]
         [1, 1, 1, 0]
     """
+    as_written = _finder(images, places, folder)
+
+    @cache
+    def composed() -> tuple[Callable[[str], Fit], Mapping[Path, list[Path]]]:
+        by_name: dict[Path, list[Path]] = defaultdict(list)
+        for image in images:
+            by_name[Path(_composed(str(image)))].append(image)
+        inside = None if folder is None else Path(_composed(str(folder)))
+        return _finder(list(by_name), [Path(_composed(str(place))) for place in places], inside), by_name
+
+    def find(text: str) -> Fit:
+        fit = as_written(text)
+        if fit.images or text.isascii():
+            return fit
+        find, by_name = composed()
+        fit = find(_composed(text))
+        return fit._replace(images=[image for path in fit.images for image in by_name[path]])
+
+    return find
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None) -> Callable[[str], Fit]:
     absolute = {image: Path(os.path.abspath(image)) for image in images}
     by_path = {str(path): image for image, path in absolute.items()}
     by_end: dict[Parts, list[Path]] = defaultdict(list)

@@ -1,5 +1,6 @@
 """Texts of people and cameras in, or a photograph; the time that it tells, as the clock on the wall showed it, out."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,10 @@ FORMS = tuple(
     for day in ("%Y/%m/%d", "%d.%m.%Y", "%Y:%m:%d", "%d %b %Y", "%d-%b-%Y")
     for clock in (" %H:%M:%S", " %H:%M", " %H:%M:%S.%f", "")
 )
+# A clock with dots for colons, as several countries write it; and one with a fraction of what is no second, which
+# Python takes for one of a second.
+DOTTED = re.compile(r"(?:^|(?<=[T ]))(\d{1,2})\.(\d\d)(?:\.(\d\d))?(?=$|[Z+-])")
+FRACTION = re.compile(r"[T ](\d{1,2}|\d{4}|\d{1,2}:\d\d)[.,]\d")
 # What is of an earlier year was never set: .NET writes 0001-01-01 then, and spreadsheets begin with 1900.
 FIRST_YEAR = 1900
 # Of a photograph: the block of its EXIF that holds when it was taken, and the entry.
@@ -51,15 +56,18 @@ def as_time(text: str) -> datetime | None:
     A year before 1900 is that of a time which was never set, as the 0001-01-01 of .NET.
 
     Args:
-        text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30' or '01.03.2026 06:30'.
+        text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30', '01.03.2026 06:30' or '2026-03-01 06.30'.
 
     Returns:
         The time, as the clock there showed it; None where the text is none, or was never set.
 
     Example:
-        >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06:30", "01/03/2026", "0001-01-01")]
+        >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06.30", "01/03/2026", "0001-01-01")]
         ['2026-03-01 06:30:00', '2026-03-01 06:30:00', 'None', 'None']
     """
+    text = with_colons(text)
+    if FRACTION.search(text):
+        return None
     try:
         return if_set(datetime.fromisoformat(text).replace(tzinfo=None))
     except ValueError:
@@ -70,6 +78,19 @@ def as_time(text: str) -> datetime | None:
         except ValueError:
             continue
     return None
+
+
+def with_colons(text: str) -> str:
+    """A time with colons in its clock, where it was written with dots.
+
+    Args:
+        text: a time of a day, or a date with one.
+
+    Example:
+        >>> [with_colons(text) for text in ("06.30", "2026-03-01 6.30.15", "01.03.2026", "2026-03-01 06:30:15.25")]
+        ['06:30', '2026-03-01 6:30:15', '01.03.2026', '2026-03-01 06:30:15.25']
+    """
+    return DOTTED.sub(lambda clock: ":".join(part for part in clock.groups() if part), text)
 
 
 def if_set(time: datetime) -> datetime | None:

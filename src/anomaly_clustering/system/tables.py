@@ -18,6 +18,8 @@ SEPARATORS = ",;\t"
 FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n])")
 # The first line by which Excel is told what separates the columns of a file.
 TOLD = re.compile(rf"sep=([{SEPARATORS}])\s*", re.IGNORECASE)
+# A cell of the head in which a separator is none; it may go on on the next line.
+QUOTED = re.compile(r'"[^"]*(?:"|$)')
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
 
 
@@ -146,13 +148,13 @@ def read_numbered_csv(path: Path, *, errors: str = "strict") -> list[tuple[int, 
         [(3, 'a.png'), (5, 'b.png')]
     """
     with path.open(newline="", encoding="utf-8-sig", errors=errors) as file:
-        head = file.readline()
+        head = next((line for line in file if line.strip()), "")
         told = TOLD.fullmatch(head)
+        bare = QUOTED.sub("", head)
         file.seek(0)
-        reader = csv.reader(file, delimiter=told[1] if told else max(SEPARATORS, key=head.count))
-        if told:
-            next(reader)
-        (_, names), *rows = list(_filled(reader)) or [(1, [])]
+        reader = csv.reader(file, delimiter=told[1] if told else max(SEPARATORS, key=bare.count))
+        # Behind what is told to Excel.
+        (_, names), *rows = list(_filled(reader))[1 if told else 0 :] or [(1, [])]
         columns = [as_written(name).strip().lower() for name in names]
         while columns and not columns[-1]:
             columns.pop()

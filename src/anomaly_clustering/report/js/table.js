@@ -7,6 +7,7 @@ const FORMULA = /(?:^|(?<=[;\t\r\n]))(?=[' \t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff2
 const WRITTEN = new RegExp(`${FORMULA.source}'`, "g");
 // Of columns, as spreadsheets of different countries write them; the first where there is one column alone.
 const SEPARATORS = [",", ";", "\t"];
+const QUOTED = /"[^"]*(?:"|$)/g;  // A cell of the head in which a separator is none; it may go on on the next line.
 const TOLD = /^sep=([,;\t])\s*$/i;  // The first line by which Excel is told what separates the columns.
 
 export function csvOf(rows) {
@@ -22,11 +23,11 @@ function cellOf(value) {
 // Each row with the number of the line on which it begins, and its cells by the names of the columns, in small letters,
 // whatever separator a spreadsheet wrote; without rows that it left empty. tables.py does the same.
 export function rowsOf(text) {
-  const plain = text.replace(/^\ufeff/, ""), [head] = plain.split(/[\r\n]/, 1), told = TOLD.exec(head);
-  const often = SEPARATORS.map((separator) => head.split(separator).length);
+  const plain = text.replace(/^\ufeff/, ""), [head = ""] = /.*\S.*/.exec(plain) ?? [], told = TOLD.exec(head);
+  const bare = head.replace(QUOTED, ""), often = SEPARATORS.map((separator) => bare.split(separator).length);
   const separator = told ? told[1] : SEPARATORS[often.indexOf(Math.max(...often))];
-  const filled = cellsOf(plain, separator).filter(({ line, cells }) => !(told && line === 1) && cells.some((cell) => cell.trim()));
-  const [{ cells: names } = { cells: [] }, ...rows] = filled;
+  const filled = cellsOf(plain, separator).filter(({ cells }) => cells.some((cell) => cell.trim()));
+  const [{ cells: names } = { cells: [] }, ...rows] = filled.slice(told ? 1 : 0);
   const columns = names.map((name) => name.trim().toLowerCase());
   const twice = columns.find((name, c) => name && columns.indexOf(name) !== c);
   if (twice) throw new Error(t("same_columns", { name: twice }));
