@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from anomaly_clustering.data.datamodule import DefectDataModule
@@ -79,6 +80,23 @@ def test_a_worker_with_other_weights_says_so(flat_photos: Path) -> None:
     options = {"backbone": "embedded", "checkpoint": None}
     told = shards.WorkerSetup("others", options, None, np.zeros((2, 3, 32, 32), np.uint8), None, 0.1, "of others")
     with pytest.raises(ValueError, match=r"worker .* has other weights of 'embedded' than the command"):
+        shards.rows_of_shard(told, shard)
+
+
+def test_a_worker_computes_where_it_is_told_to(flat_photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    data = Folder(flat_photos, image_size=32, batch_size=2, num_workers=0)
+    data.setup()
+    (shard,) = shards.shards_of(data, [[0]])
+    images, options = np.zeros((2, 3, 32, 32), np.uint8), {"backbone": "embedded", "checkpoint": None}
+    # Of a machine with a GPU; on "meta" no weight has a value that could be compared.
+    monkeypatch.setattr(shards, "ACCELERATOR", "meta")
+    told = shards.WorkerSetup("on a processor", options, None, images, None, 0.1, "of others", "cpu")
+    with pytest.raises(ValueError, match="has other weights"):
+        shards.rows_of_shard(told, shard)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    told = told._replace(name="on a GPU", accelerator="cuda")
+    with pytest.raises(ValueError, match=r"worker .* has no GPU that PyTorch can use"):
         shards.rows_of_shard(told, shard)
 
 

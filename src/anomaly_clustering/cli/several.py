@@ -41,7 +41,7 @@ def trainer_for(
             client = opened.enter_context(dask_client(options.address, options.workers or WORKERS, failures=FAILURES))
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 say(f"No worker has come to {options.address!r} yet: waiting for one")
-            elsewhere = by_dask(client)
+            elsewhere = by_dask(client, options.accelerator)
         try:
             trainer = plain_trainer(
                 progress_bar=True,

@@ -28,7 +28,7 @@ def is_first() -> bool:
         >>> is_first()
         True
     """
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"
 
 
 def end_with_the_starter() -> None:
@@ -40,7 +40,8 @@ def end_with_the_starter() -> None:
             if os.getppid() != starter:
                 end(1, "error: rank 0 was killed before the run began, most often because memory ran out")
 
-    if not is_first():
+    # SLURM's own ends those that it started.
+    if not is_first() and "LOCAL_RANK" in os.environ:
         threading.Thread(target=look, daemon=True, name="starter").start()
 
 

@@ -42,6 +42,7 @@ class WorkerSetup(NamedTuple):
         positions: of the references in the data set [R]; None where they are not of it.
         tau: smoothness of the weights.
         network_digest: of the weights of the network, see `Backbone`.
+        accelerator: 'cpu', 'cuda', or 'auto' for a GPU where the worker has one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class WorkerSetup(NamedTuple):
     positions: np.ndarray | None
     tau: float
     network_digest: str
+    accelerator: str = "auto"
 
 
 class ImageShard(NamedTuple):
@@ -69,11 +71,12 @@ class ImageShard(NamedTuple):
     collate: Callable[..., dict[str, Any]]
 
 
-def told_of(mic: MIC) -> WorkerSetup:
+def told_of(mic: MIC, accelerator: str = "auto") -> WorkerSetup:
     """What the workers of a run must know.
 
     Args:
         mic: whose run has begun: it knows what all images are compared with.
+        accelerator: see `WorkerSetup`.
 
     Raises:
         ValueError: it compares all images with all.
@@ -85,7 +88,7 @@ def told_of(mic: MIC) -> WorkerSetup:
     drawn = run.stream.positions
     positions = None if drawn is None else drawn.cpu().numpy()
     references, digest = run.reference_images.cpu().numpy(), mic.backbone.digest
-    return WorkerSetup(uuid4().hex, options, mic.embedder.side, references, positions, run.tau, digest)
+    return WorkerSetup(uuid4().hex, options, mic.embedder.side, references, positions, run.tau, digest, accelerator)
 
 
 def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]], images: int = SHARD) -> Iterator[ImageShard]:
@@ -141,17 +144,18 @@ def rows_of_shard(told: WorkerSetup, shard: ImageShard) -> dict[str, np.ndarray]
     return {name: torch.cat([rows[name] for rows in found]).cpu().numpy() for name in found[0]}
 
 
-def by_dask(client: Any) -> Callable[..., Iterator[Mapping[str, Tensor]]]:
+def by_dask(client: Any, accelerator: str = "auto") -> Callable[..., Iterator[Mapping[str, Tensor]]]:
     """Rows by the workers of a client of Dask, see `GoingOn`.
 
     Args:
         client: a `distributed.Client`.
+        accelerator: of the workers, see `WorkerSetup`.
     """
 
     def rows(mic: MIC, data: DefectDataModule, batches: Sequence[Sequence[int]]) -> Iterator[Mapping[str, Tensor]]:
         from distributed import KilledWorker, as_completed
 
-        what = told_of(mic)
+        what = told_of(mic, accelerator)
         # A task of its own, so that it is there again when the worker that holds it is lost.
         told = client.submit(_same, what, pure=False)
         futures = [client.submit(rows_of_shard, told, shard, pure=False) for shard in shards_of(data, batches)]
@@ -180,7 +184,10 @@ def _opened(told: WorkerSetup) -> tuple[Stream, bool]:
         if told.name not in _open:
             _open.clear()
             # Names in a cache tell of the data, which is not here.
-            mic = MIC(**{**told.options, "cache": None}).to(ACCELERATOR).eval()
+            if told.accelerator == "cuda" and not torch.cuda.is_available():
+                raise ValueError(f"worker {_worker()} has no GPU that PyTorch can use: leave --accelerator cuda out")
+            device = ACCELERATOR if told.accelerator == "auto" else told.accelerator
+            mic = MIC(**{**told.options, "cache": None}).to(device).eval()
             if mic.backbone.digest != told.network_digest:
                 raise ValueError(
                     f"worker {_worker()} has other weights of {mic.backbone.name!r} than the command: give all "

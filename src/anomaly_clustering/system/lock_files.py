@@ -233,7 +233,7 @@ def holder(lock: Path) -> str:
     """
     for _ in range(20):
         with suppress(OSError):
-            if said := lock.read_text(errors="backslashreplace"):
+            if said := lock.read_text(encoding="utf-8", errors="backslashreplace"):
                 return said
         time.sleep(0.02)
     return "another process"
