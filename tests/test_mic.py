@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakeImage
-from lightning import Trainer
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loops import prediction_loop
 from PIL import Image
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
@@ -80,6 +81,54 @@ def test_predict_returns_the_label_of_each_image(photos: Path) -> None:
     labels = torch.cat([batch["label"] for batch in batches])
     assert labels.tolist() == mic.grouping.labels.tolist()
     assert [Path(path).name for path in batches[0]["path"]] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+class OnDevice(torch.Tensor):
+    """Stands for a tensor on an accelerator, which a move to the processor copies."""
+
+
+def test_predict_returns_the_label_of_each_image_from_any_device(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Moved(Folder):
+        def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+            return batch | {"index": batch["index"].as_subclass(OnDevice)}
+
+    def move(told: dict[str, Any], device: torch.device) -> dict[str, Any]:
+        return {k: value.clone() if isinstance(value, OnDevice) else value for k, value in told.items()}
+
+    monkeypatch.setattr(prediction_loop, "move_data_to_device", move)
+    mic, data = MIC("embedded"), Moved(photos, image_size=64, batch_size=4, num_workers=0)
+    batches = trainer().predict(mic, datamodule=data)
+    assert torch.cat([batch["label"] for batch in batches]).tolist() == mic.grouping.labels.tolist()
+
+
+def test_modules_run_one_after_another_on_one_trainer(photos: Path) -> None:
+    class Count(LightningModule):
+        def test_step(self, batch: Any) -> None:
+            self.log("count", 1.0, reduce_fx="sum", batch_size=1)
+
+        def predict_step(self, batch: Any) -> torch.Tensor:
+            return batch["index"]
+
+    same, data = trainer(), folder(photos)
+    two, three = MIC("embedded", num_clusters=2), MIC("embedded")
+    for mic, clusters in ((two, 2), (three, 3), (two, 2)):
+        labels = torch.cat([batch["label"] for batch in same.predict(mic, data)])
+        assert labels.tolist() == mic.grouping.labels.tolist()
+        assert mic.grouping.num_clusters == clusters
+        assert same.test(Count(), data, verbose=False) == [{"count": 4.0}]
+        assert torch.cat(same.predict(Count(), data)).tolist() == list(range(15))
+
+
+def test_a_run_that_fails_holds_no_bags(photos: Path) -> None:
+    class Fails(Callback):
+        def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+            assert pl_module.run.rows.count == 4
+            raise OSError("no space left")
+
+    mic = MIC("embedded")
+    with pytest.raises(OSError, match="no space left"):
+        trainer(callbacks=[Fails()]).predict(mic, folder(photos))
+    assert mic.run is None
 
 
 def test_validate_gives_the_scores_of_test(photos: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Protocol, cast
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from anomaly_clustering.mic.result import Grouping
@@ -12,7 +13,7 @@ class Early(Callback):
     """Is called before all other callbacks: Lightning calls a module itself only after all of them.
 
     Example:
-        >>> isinstance(Closing(), Early)
+        >>> issubclass(Closing, Early)
         True
     """
 
@@ -33,24 +34,41 @@ class Clusters(Protocol):
 class Closing(Early):
     """Groups the images when the last one was seen, so that a callback that writes predictions has their labels.
 
+    Lightning leaves it on the trainer when MIC has run, so it passes over all other modules.
+
+    Args:
+        mic: whose images they are.
+
     Example:
-        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[Closing()])
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[Closing(LightningModule())])
     """
 
+    def __init__(self, mic: LightningModule):
+        self.module = mic
+
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cast(Clusters, pl_module).finish(score=True)
+        if pl_module is self.module:
+            cast(Clusters, pl_module).finish(score=True)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cast(Clusters, pl_module).finish(score=True)
+        if pl_module is self.module:
+            cast(Clusters, pl_module).finish(score=True)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if pl_module is not self.module:
+            return
         mic = cast(Clusters, pl_module)
         assert mic.run is not None
         predictions = mic.run.predictions
         mic.finish(score=False)
         labels = dict(zip(mic.grouping.index.tolist(), mic.grouping.labels.tolist(), strict=True))
         for told in predictions:
-            told["label"].copy_(told["index"].new_tensor([labels[i] for i in told["index"].tolist()]))
+            told["label"].copy_(torch.tensor([labels[i] for i in told["index"].tolist()]))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # Bags of a run that failed are of no use, and much.
+        if pl_module is self.module:
+            cast(Clusters, pl_module).run = None
 
 
 def early_first(trainer: Trainer) -> None:
@@ -60,7 +78,7 @@ def early_first(trainer: Trainer) -> None:
         trainer: whose callbacks are all there, and of which none is being called.
 
     Example:
-        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[Callback(), Closing()])
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[Callback(), Closing(LightningModule())])
         >>> early_first(trainer)
         >>> type(trainer.callbacks[0]).__name__
         'Closing'

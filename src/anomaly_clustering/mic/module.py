@@ -197,7 +197,7 @@ class MIC(LightningModule):
     # Lightning's hooks, the same for test, validate and predict.
 
     def configure_callbacks(self) -> list[Callback]:
-        return [Companions(), Closing()]
+        return [Companions(), Closing(self)]
 
     def setup(self, stage: str) -> None:
         early_first(self.trainer)
@@ -222,7 +222,8 @@ class MIC(LightningModule):
         """Index and, where it is told, path now; labels are known, and filled in, when the last image was seen."""
         self._collect(batch)
         told = {name: batch[name] for name in ("index", "path") if name in batch}
-        prediction = {**told, "label": torch.full_like(batch["index"], -1)}
+        # On the processor, where Lightning stores this very tensor; of one on another device it would store a copy now.
+        prediction = {**told, "label": torch.full(batch["index"].shape, -1)}
         self._of_run.predictions.append(prediction)
         return prediction
 
