@@ -10,7 +10,7 @@ from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.samples import each_once
 from anomaly_clustering.system.attached import attached_data

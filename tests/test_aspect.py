@@ -18,7 +18,7 @@ from torch import Tensor
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.aspect import as_batch
-from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.kept_size import kept_size
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.estimator import AnomalyClusterer

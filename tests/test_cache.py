@@ -242,6 +242,41 @@ def test_only_new_and_damaged_images_are_embedded(
     assert str(damaged) in found.notices[0]
 
 
+class Cropped(Folder):
+    """The upper left quarter of each image, by a hook of Lightning's."""
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch | {"image": torch.nn.functional.interpolate(batch["image"][..., :32, :32], 64)}
+
+
+class Bright(Folder):
+    """Brighter images, by a loader of its own, whose paths are none."""
+
+    def _loader(self, *args: Any, **options: Any) -> Any:
+        loader = super()._loader(*args, **options)
+
+        def brighter(samples: Any) -> Any:
+            batch = loader.collate_fn(samples)
+            return batch | {"image": batch["image"].sqrt(), "path": ["a row of a database"] * len(samples)}
+
+        return torch.utils.data.DataLoader(loader.dataset, loader.batch_size, collate_fn=brighter)
+
+
+@pytest.mark.parametrize("own", [Cropped, Bright])
+def test_other_pixels_of_the_same_files_have_other_bags(photos: Path, tmp_path: Path, own: type[Folder]) -> None:
+    options: dict[str, Any] = {"num_clusters": 3, "cache": tmp_path / "cache"}
+    of_files, _ = run_mic(folder(photos), **options)
+    assert of_files.embedder.by_file
+    alone, kept = (
+        run_mic(own(photos, image_size=64, num_workers=0), **(options | more))[0].grouping
+        for more in ({"cache": None}, {})
+    )
+    again, _ = run_mic(own(photos, image_size=64, num_workers=0), **options)
+    for found in (kept, again.grouping):
+        assert np.array_equal(found.embeddings, alone.embeddings)
+        assert np.array_equal(found.weights, alone.weights)
+
+
 def test_a_run_on_some_of_the_images_neither_takes_nor_leaves_what_all_gave(photos: Path, tmp_path: Path) -> None:
     def grouping(cache: Path | None, **limits: int) -> Grouping:
         data = Folder(photos, image_size=64, batch_size=4, num_workers=0)

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from anomaly_clustering.data import DefectDataModule, DefectImages, Listing, PublicDataset, Record
-from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.decoding import needed_for
+from anomaly_clustering.data.defect_images import evaluation_transform
 from anomaly_clustering.data.mtd import list_mtd
 from anomaly_clustering.data.sets.one_type import listing_of
 from anomaly_clustering.data.survey import surveyed

@@ -9,8 +9,9 @@ from PIL import ExifTags, Image
 from torchvision.transforms import v2
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.data.datamodule import DefectDataModule, DefectImages
+from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.decoding import Decoding, needed_for, needed_within
+from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.images import decode, read_image
 from anomaly_clustering.data.kept_size import kept_size
 from anomaly_clustering.data.opening import UnreadableImageError

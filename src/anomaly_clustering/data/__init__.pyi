@@ -1,4 +1,5 @@
-from .datamodule import DefectDataModule, DefectImages
+from .datamodule import DefectDataModule
+from .defect_images import DefectImages
 from .records import Listing, Record
 from .sets.sources import CocoFolder, MetadataFolder, PublicDataset
 from .sources import MTD, AnomalibFolder, Folder, MVTecAD, Synthetic

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from anomaly_clustering.data.aspect import as_batch
-from anomaly_clustering.data.datamodule import evaluation_transform
 from anomaly_clustering.data.decoding import Decoding, Needed, needed_for
+from anomaly_clustering.data.defect_images import evaluation_transform
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image, reading
 from anomaly_clustering.data.kept_size import Aspect

@@ -30,8 +30,8 @@ class Embedder(nn.Module):
         backbone: the network.
         kernel_size: side of the average pooling over the feature map, odd; by default that of the paper for the
             network (Table 6).
-        cache: where bags are kept, a file an image, named by the image's content and all that changes its bag. By
-            default nothing is kept.
+        cache: where bags are kept, a file an image, named by the image's pixels, or its file (`by_file`), and all that
+            changes its bag. By default nothing is kept.
         side: in pixels, of a square that has about as many as each image, where images keep their aspect; by default
             all are squares.
 
@@ -39,6 +39,8 @@ class Embedder(nn.Module):
     patches of all are then brought to the grids that the square would have, so that bags have patches of equal number.
 
     Attributes:
+        by_file: whether the file of an image, read as this package reads it, tells its pixels, so that its name in the
+            cache is found without comparing pixels; by default pixels are named.
         reduced: whether large images are decoded at reduced size, which their names in the cache tell.
 
     Raises:
@@ -65,6 +67,7 @@ class Embedder(nn.Module):
         check_kernel_size(self.kernel_size)
         self.cache = cache
         self.side = side
+        self.by_file = False
         self.reduced = False
         self._grids_of_side: dict[int, list[tuple[int, int]]] = {}
 
@@ -86,9 +89,7 @@ class Embedder(nn.Module):
         """
         if self.cache is None or "path" not in batch:
             return self._embed(batch["image"], view)
-        size = batch["image"].shape[-2:] if self.side is None else [self.side] * 2
-        bits = batch.get("bits", torch.zeros(len(batch["path"]), dtype=torch.int64))
-        keys = [self.key(path, size, own or None, view) for path, own in zip(batch["path"], bits.tolist(), strict=True)]
+        keys = self._keys(batch, view)
         found = [self.cache.load("bags", key) for key in keys]
         missing = [i for i, bags in enumerate(found) if bags is None]
         if missing:
@@ -96,6 +97,15 @@ class Embedder(nn.Module):
                 found[i] = dict(zip(self._names, computed, strict=True))
                 self.cache.save("bags", keys[i], found[i])
         return [torch.stack([bags[name].to(batch["image"].device) for bags in found if bags]) for name in self._names]
+
+    def _keys(self, batch: Mapping[str, Any], view: int) -> list[str]:
+        images = batch["image"]
+        size = images.shape[-2:] if self.side is None else [self.side] * 2
+        if not self.by_file:
+            # What a loader of another made of a file is not told by the file, which may not even be one.
+            return [self._key(size, view, pixels=[*image.shape, tensors_digest({"": image})]) for image in images]
+        bits = batch.get("bits", torch.zeros(len(batch["path"]), dtype=torch.int64))
+        return [self.key(path, size, own or None, view) for path, own in zip(batch["path"], bits.tolist(), strict=True)]
 
     @property
     def _names(self) -> list[str]:
@@ -121,7 +131,7 @@ class Embedder(nn.Module):
         return torch.cat(bags)
 
     def key(self, path: Path | str, size: Sequence[int], bits: int | None = None, view: int = 0) -> str:
-        """The name of an image's bags in the cache, by all that they depend on.
+        """The name of an image's bags in the cache, by its file and all else that they depend on.
 
         Args:
             path: of the image; its content counts, not its name.
@@ -129,12 +139,14 @@ class Embedder(nn.Module):
             bits: of a value in a file of 16 bits; None where it has 8.
             view: how it is turned.
         """
+        return self._key(size, view, image=digest(path)[:DIGITS], **({} if bits is None else {"bits": bits}))
+
+    def _key(self, size: Sequence[int], view: int, **image: object) -> str:
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
         # What is neither scaled nor turned has the name that it had when nothing was.
         kept = ({"aspect": "keep"} if self.side is not None else {}) | ({"decoding": "reduced"} if self.reduced else {})
-        more = ({} if bits is None else {"bits": bits}) | ({"view": view} if view else {})
-        image = digest(path)[:DIGITS]
-        return settings_digest(image=image, size=list(size), autocast=autocast, network=self.network, **more, **kept)
+        turned = {"view": view} if view else {}
+        return settings_digest(size=list(size), autocast=autocast, network=self.network, **image, **turned, **kept)
 
     @cached_property
     def network(self) -> str:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from jaxtyping import Int
 from lightning import Trainer
+from torch import Tensor
 
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
@@ -16,6 +18,7 @@ from anomaly_clustering.mic.reference_images import draw_references, open_stream
 from anomaly_clustering.mic.references import CachedResults, ReferenceImages, draw_positions, embed_drawn
 from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
+from anomaly_clustering.system.attached import attached_loaders, told_by_files
 
 ONE_NORMAL = (
     "one normal image cannot tell what is usual among normal ones, so every image counts as a finding: give 2 or more"
@@ -49,13 +52,16 @@ def start(
     # A module that does not list its images tells no more than loaders do.
     data = data if hasattr(data, "records") else None
     embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
-    embedder.reduced = getattr(data, "decoding", "exact") == "reduced"
     drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
     if options.weights == "novelty" and drawn is not None and len(drawn) == 1:
         note(ONE_NORMAL)
+    embedder.by_file = told_by_files(trainer, _loaders_of_references(options, data, drawn))
+    read = data if data is not None else next((loader.dataset for loader in attached_loaders(trainer)), None)
+    embedder.reduced = getattr(read, "decoding", "exact") == "reduced"
     limits = (trainer.limit_test_batches, trainer.limit_val_batches, trainer.limit_predict_batches)
-    # Results have the name of all images, so that a run on some of them neither takes nor leaves any.
-    whole = data is not None and all(isinstance(limit, float) and limit == 1 for limit in limits)
+    # Results have the names of all files, so that a run on some of them, or on other pixels, neither takes nor leaves
+    # any.
+    whole = data is not None and embedder.by_file and all(isinstance(limit, float) and limit == 1 for limit in limits)
     key = comparison_key(options, embedder, data, drawn) if cache and whole else None
     results = ComparisonCache(cache, key)
     # Where subsets are weighed anew, all nearest distances are kept, and looked up when bags are compared.
@@ -81,3 +87,12 @@ def start(
                 "--references all compares all"
             )
     return run
+
+
+def _loaders_of_references(options: Options, data: Any, drawn: Int[Tensor, " drawn"] | None) -> list[Any]:
+    """What is read of the data beside the loader of the run."""
+    if data is None or drawn is None:
+        return []
+    novel = options.weights == "novelty"
+    loaders = [data.normal_dataloader()] if novel else []
+    return [*loaders, data.test_dataloader()] if options.streams or not novel else loaders

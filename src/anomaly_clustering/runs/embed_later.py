@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.data.aspect import as_batch
-from anomaly_clustering.data.datamodule import DefectImages
+from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from anomaly_clustering.data.datamodule import DefectDataModule, DefectImages
+from anomaly_clustering.data.datamodule import DefectDataModule
+from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic.batch import known_of
 from anomaly_clustering.mic.module import MIC
