@@ -7,7 +7,7 @@ import torch
 from conftest import SHARED
 from safetensors.torch import save_file
 
-from anomaly_clustering.features.backbone import Backbone, _as_on_a_processor
+from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.published import EMBEDDED
 
@@ -270,16 +270,6 @@ def test_bags_are_the_same_bits_with_any_number_of_threads_in_batches_of_any_siz
     torch.set_num_threads(1)
     for other in found[1:]:
         assert all(torch.equal(one, another) for one, another in zip(found[0], other, strict=True))
-
-
-@pytest.mark.parametrize("allowed", [True, False])
-def test_convolutions_of_a_gpu_are_exact_whatever_it_would_round_them_to(
-    allowed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
-    with _as_on_a_processor(torch.device("cuda")):
-        assert torch.backends.cudnn.allow_tf32 is False
-    assert torch.backends.cudnn.allow_tf32 is allowed
 
 
 @pytest.mark.parametrize("allowed", [True, False])

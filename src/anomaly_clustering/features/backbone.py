@@ -3,7 +3,6 @@
 The one place that knows what a network of timm expects of its input, and where to cut it.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,20 +175,25 @@ def _as_on_a_processor(device: torch.device) -> Iterator[None]:
 
     On pill that moved embeddings by .03, and 8 of 150 images to another cluster than on a processor.
     """
-    # The switch, and what is done with warnings, are of the process: on a processor several threads are here at once,
-    # and one would restore what another has set.
-    if device.type != "cuda":
+    # The switch is of the process: on a processor several threads are here at once, and one would restore what another
+    # has set.
+    backends: Any = torch.backends  # Some of its modules are made as they are asked for.
+    convolutions = backends.cudnn.conv
+    if device.type != "cuda" or convolutions.fp32_precision != "tf32":
         yield
         return
-    with warnings.catch_warnings():
-        # PyTorch 2.9 announces that the switch will have another name, once a process.
-        warnings.filterwarnings("ignore", message="Please use the new API settings to control TF32")
-        before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    # PyTorch tells what holds for convolutions, not whether by a switch of their own or by a wider one. Only the one
+    # that decides is turned, so that what is set afterwards, at whichever of them, counts as if this had not been.
+    for switch in (backends, backends.cudnn, convolutions):
+        before = switch.fp32_precision
+        switch.fp32_precision = "ieee"
+        if convolutions.fp32_precision == "ieee":
+            break
+        switch.fp32_precision = before
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        switch.fp32_precision = before
 
 
 def _joined(maps: list[Tensor]) -> Tensor:

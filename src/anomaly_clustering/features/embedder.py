@@ -145,8 +145,8 @@ class Embedder(nn.Module):
         autocast = torch.is_autocast_enabled(self.backbone.mean.device.type)
         # What is neither scaled nor turned has the name that it had when nothing was.
         kept = ({"aspect": "keep"} if self.side is not None else {}) | ({"decoding": "reduced"} if self.reduced else {})
-        turned = {"view": view} if view else {}
-        return settings_digest(size=list(size), autocast=autocast, network=self.network, **image, **turned, **kept)
+        more = ({"view": view} if view else {}) | settings_of_products(self.backbone.mean.device)
+        return settings_digest(size=list(size), autocast=autocast, network=self.network, **image, **more, **kept)
 
     @cached_property
     def network(self) -> str:
@@ -216,3 +216,19 @@ class Embedder(nn.Module):
             images: red, green and blue in [0, 1], none on a canvas.
         """
         return [bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in self.backbone.maps(images)]
+
+
+def settings_of_products(device: torch.device) -> dict[str, str]:
+    """What a name in the cache tells of matrix products in single precision: nothing, where they are as by default.
+
+    Convolutions are exact, whatever the user has set; the products of transformers are rounded where that is allowed.
+
+    Args:
+        device: where they are computed.
+
+    Example:
+        >>> settings_of_products(torch.device("cpu"))
+        {}
+    """
+    rounded = device.type == "cuda" and torch.backends.cuda.matmul.fp32_precision == "tf32"
+    return {"products": "tf32"} if rounded else {}

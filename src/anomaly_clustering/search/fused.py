@@ -34,7 +34,7 @@ def blocks(
         references: bags that they are compared with [R, P, D].
         dtype: of the products. float16 and bfloat16 multiply centred patches. float32 multiplies float16 and what it
             has left over, three products in one, which is as good; or TF32, where PyTorch may
-            (`torch.set_float32_matmul_precision`).
+            (`torch.set_float32_matmul_precision`, or `torch.backends.cuda.matmul.fp32_precision`).
         upper: queries and references are the same bags, and each pair of them is wanted once, both ways.
 
     Returns:

@@ -78,7 +78,7 @@ def make_plan(
         dtype: of the products, see `fused.blocks`.
         both_ways: whether the way back is wanted too, and both are the same bags.
     """
-    split = dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
+    split = dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision != "tf32"
     rounded = torch.float16 if split else dtype
     # Triton's interpreter cannot multiply bfloat16, but float32 holds the same numbers.
     stored = torch.float32 if rounded == torch.bfloat16 and interpreted() else rounded
