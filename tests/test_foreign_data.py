@@ -110,3 +110,16 @@ def test_images_are_told_apart_by_their_positions_alone() -> None:
 def test_batches_that_are_laid_out_otherwise_are_named(batch: object, got: str) -> None:
     with pytest.raises(ValueError, match=rf"batches must be dictionaries with 'image' .*, {got}"):
         known_of(batch, masks=False)
+
+
+@pytest.mark.parametrize("options", [{}, {"distance": "holistic"}], ids=str)
+@pytest.mark.parametrize("size", [(64, 48), (32, 64)])
+def test_images_of_another_size_in_a_later_batch_are_refused(size: tuple[int, int], options: dict[str, Any]) -> None:
+    # 64x32 pixels have as many patches as 32x64.
+    batches = [
+        {"image": torch.rand(2, 3, *shape), "index": torch.tensor([2 * i, 2 * i + 1]), "target": torch.tensor([-1, -1])}
+        for i, shape in enumerate([(64, 32), (64, 32), size])
+    ]
+    message = rf"one size, but those of the first batch have 32x64 pixels and those of a later one {size[1]}x{size[0]}:"
+    with pytest.raises(ValueError, match=message):
+        trainer().predict(MIC("embedded", num_clusters=2, **options), DataLoader(batches, batch_size=None))

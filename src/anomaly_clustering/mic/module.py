@@ -240,13 +240,14 @@ class MIC(LightningModule):
         run, rows = self._of_run, known_of(batch, masks=self.options.localises)
         note_positions(rows["index"], run.seen)
         if self.options.distance == "holistic":
-            rows["embeddings"], run.grid = self.embedder.means(batch["image"])
+            rows["embeddings"], grid = self.embedder.means(batch["image"])
+            run.check_grid(grid, batch["image"].shape[-2:])
         elif self.options.streams:
             rows |= run.stream(batch) if run.stream else cast(CachedResults, run.compared_with).at(batch["index"])
-            run.grid = (rows["weights"].shape[1], rows["weights"].shape[2])
+            run.check_grid(rows["weights"].shape[1:], batch["image"].shape[-2:])
         else:
             bags = self.embedder(batch)
-            run.grid = (bags.shape[1], bags.shape[2])
+            run.check_grid(bags.shape[1:3], batch["image"].shape[-2:])
             check_patches(self.options, bags.shape[1] * bags.shape[2])
             rows |= reduce_bags(bags, batch, self.options, run.compared_with)
         run.rows.append(rows)

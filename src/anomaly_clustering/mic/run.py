@@ -32,6 +32,8 @@ class Run:
     """Positions of the images that this process has had so far."""
     grid: tuple[int, int] = (0, 0)
     """Rows and columns of patches."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width in pixels of the images of the first batch, or of the canvases that they stand on."""
     stream: Stream | None = None
     """What embeds each batch as it comes, where the options ask for more than the paper does."""
     reference_bags: Float16[Tensor, "r p d"] | None = None
@@ -48,6 +50,26 @@ class Run:
     """Position and mask of the images of this process, where there are masks."""
     predictions: list[dict[str, Any]] = field(default_factory=list)
     """Batches that `Trainer.predict` returns; their labels are filled in when they are known."""
+
+    def check_grid(self, grid: Sequence[int], size: Sequence[int]) -> None:
+        """See that the patches of all batches stand on one grid, as weights that are shown side by side must.
+
+        Args:
+            grid: rows and columns of patches of a batch.
+            size: height and width of its images, in pixels.
+
+        Raises:
+            ValueError: an earlier batch had another grid.
+        """
+        rows, columns = grid
+        height, width = size
+        if not self.size[0]:
+            self.grid, self.size = (rows, columns), (height, width)
+        if self.grid != (rows, columns):
+            raise ValueError(
+                f"all images of a run must have one size, but those of the first batch have {self.size[1]}x"
+                f"{self.size[0]} pixels and those of a later one {width}x{height}: resize them alike"
+            )
 
     @property
     def references(self) -> Float16[Tensor, "r p d"] | UInt8[Tensor, "r channels height width"] | None:
