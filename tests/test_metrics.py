@@ -13,9 +13,12 @@ from sklearn.metrics import (
 )
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
+from torchmetrics import Metric, MetricCollection
 
 from anomaly_clustering import metrics as m
+from anomaly_clustering.clustering import ward
 from anomaly_clustering.metrics.agreement import clustering_metrics
+from anomaly_clustering.metrics.tree_purity import purity_metrics
 
 FUNCTIONS = {
     "nmi": m.normalized_mutual_information,
@@ -219,3 +222,18 @@ def test_without_an_index_every_sample_counts() -> None:
     evaluator.update(torch.tensor([0, 0]), torch.tensor([0, 0]))
     evaluator.update(torch.tensor([0, 1]), torch.tensor([1, 1]))
     assert evaluator.compute()["purity"] == 0.75
+
+
+EMPTY: list[Metric | MetricCollection] = [
+    clustering_metrics(),
+    m.MatchedF1(),
+    purity_metrics(ward),
+    m.LocalisationAUROC(),
+]
+
+
+@pytest.mark.parametrize("metric", EMPTY, ids=lambda metric: type(metric).__name__)
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_what_no_sample_was_added_to_says_so(metric: Metric | MetricCollection) -> None:
+    with pytest.raises(ValueError, match="there are no samples: call update with some before compute"):
+        metric.compute()

@@ -191,7 +191,7 @@ class ClusteringMetric(Metric):
         """The function of all samples.
 
         Raises:
-            ValueError: no sample has a known class.
+            ValueError: no sample was added, or none has a known class.
         """
         return type(self).function(*each_once(self.index, self.preds, self.target))
 

@@ -191,10 +191,11 @@ class LocalisationAUROC(Metric):
         """The AUROC of all images.
 
         Raises:
-            ValueError: no pixel is defective, or all are; masks of several calls or processes differ in size.
+            ValueError: no image was added, no pixel is defective, or all are; or masks of several calls or processes
+                differ in size.
         """
-        height, width = _one_size(self.sizes) if len(self.sizes) else (0, 0)
         maps, masks = each_once(self.index, self.maps, self.masks)
+        height, width = _one_size(self.sizes)
         size, maps = _images_per_block(height * width), _told_apart(maps)
         return _pooled_auroc(
             lambda: zip(maps.split(size), (_unpack(part, width) for part in masks.split(size)), strict=True)

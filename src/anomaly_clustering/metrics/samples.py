@@ -76,13 +76,18 @@ def each_once(index: list[Tensor] | Tensor, *states: list[Tensor] | Tensor) -> t
     Returns:
         One tensor for each state.
 
+    Raises:
+        ValueError: no sample was added.
+
     Example:
         >>> batches = [torch.tensor([2, 0]), torch.tensor([1, 2])]
         >>> preds, = each_once(batches, [torch.tensor([12, 10]), torch.tensor([11, 12])])
         >>> preds.tolist()
         [10, 11, 12]
     """
-    positions = dim_zero_cat(index)
+    positions = dim_zero_cat(index) if len(index) else torch.empty(0)
+    if not len(positions):
+        raise ValueError("there are no samples: call update with some before compute")
     order = positions.argsort(stable=True)
     ordered = positions[order]
     repeated = (ordered.diff(prepend=ordered.new_tensor([-1])) == 0) & (ordered >= 0)

@@ -199,7 +199,7 @@ class PurityCurve(Metric):
         """The curve of all samples.
 
         Raises:
-            ValueError: no sample has a known class.
+            ValueError: no sample was added, or none has a known class.
         """
         embeddings, target = each_once(self.index, self.embeddings, self.target)
         return purity_curve(self.linkage(embeddings.double().cpu().numpy()), target)
