@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
+from anomaly_clustering.mic.meeting import admit, connect, listen
 from anomaly_clustering.system.ending import end, heed_signals, met, tell
 from anomaly_clustering.system.results import what_is_kept
 
@@ -64,14 +65,15 @@ class Watch:
         self.first_to_leave = threading.Lock()
         host = str(trainer.strategy.cluster_environment.main_address)  # type: ignore[attr-defined]
         if self.rank == 0:
-            with socket.create_server((host, 0)) as server:
+            with listen(host, one_machine=trainer.num_nodes == 1) as server:
                 token = secrets.token_hex()
                 trainer.strategy.broadcast((server.getsockname()[1], token, self.name))
-                names = self._accept(server, token)
+                admitted = admit(server, token, self.world - 1, CONNECT)
+            self.connections = {rank: connection for rank, (connection, _) in admitted.items()}
+            names = {rank: name for rank, (_, name) in admitted.items()}
         else:
             port, token, first = trainer.strategy.broadcast((0, "", ""))
-            self.connections[0] = socket.create_connection((host, port), timeout=CONNECT)
-            self._send({"token": token, "rank": self.rank, "name": self.name})
+            self.connections[0] = connect(host, port, {"token": token, "rank": self.rank, "name": self.name}, CONNECT)
             names = {0: first}
         for rank, connection in self.connections.items():
             _probe(connection)
@@ -89,22 +91,6 @@ class Watch:
             self.stuck.set()
             time.sleep(GRACE)
         self._leave("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-
-    def _accept(self, server: socket.socket, token: str) -> dict[int, str]:
-        names: dict[int, str] = {}
-        deadline = time.monotonic() + CONNECT
-        while len(names) < self.world - 1:
-            server.settimeout(max(deadline - time.monotonic(), 0.001))
-            connection = server.accept()[0]
-            connection.settimeout(CONNECT)
-            hello = _next(connection.makefile("rb"))
-            # Whoever else knocks at this port is not let in.
-            if hello and hello.get("token") == token:
-                names[hello["rank"]] = hello["name"]
-                self.connections[hello["rank"]] = connection
-            else:
-                connection.close()
-        return names
 
     def _follow(self, rank: int, connection: socket.socket, name: str) -> None:
         """Read what a process says until it leaves."""
