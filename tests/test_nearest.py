@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
+from anomaly_clustering.mic.distances import directed_distances, mean_mean
+from anomaly_clustering.mic.resampling import all_nearest
+from anomaly_clustering.mic.scores import rarity
 from anomaly_clustering.search import float_factors, kernels, nearest, precision
 from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, nearest_of_all, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
@@ -192,6 +195,23 @@ def test_who_stops_early_leaves_no_threads_behind() -> None:
         next(blocks)
         blocks.close()
         assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    "compare", [rarity, directed_distances, mean_mean, all_nearest], ids=lambda compare: compare.__name__
+)
+def test_who_holds_the_error_of_a_comparison_holds_no_threads(compare: Any) -> None:
+    def fail(_: int) -> None:
+        raise OSError("the screen is gone")
+
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(OSError, match="screen") as held:
+            compare(torch.randn(40, 64, 8), advance=fail)
+        assert torch.get_num_threads() == 2
+        assert held.tb is not None
     finally:
         torch.set_num_threads(1)
 

@@ -1,6 +1,7 @@
 """Bags [N, M, D] or embeddings [N, D] in; distances [N, N] between images out (Eq. 1 to 3, Appendix C)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Literal, NamedTuple
 
 import torch
@@ -208,14 +209,14 @@ def _located(others: Iterable[Part], positions: Int[Tensor, " n"] | None) -> Ite
 
 
 def _reduced(
-    blocks: Iterable[Block], bags: Float[Tensor, "n m d"], columns: int, advance: Callable[[int], object]
+    found: Generator[Block, None, None], bags: Float[Tensor, "n m d"], total: int, advance: Callable[[int], object]
 ) -> Float[Tensor, "3 n columns"]:
     """Maximum, mean and minimum over the patches of each image of `bags`."""
-    result = bags.new_empty(3, len(bags), columns)
-    for block in blocks:
-        distances = block.distances
-        result[:, block.rows, block.columns] = torch.stack([distances.amax(-1), distances.mean(-1), distances.amin(-1)])
-        advance(distances[..., 0].numel())
+    result = bags.new_empty(3, len(bags), total)
+    with closing(found) as blocks:
+        for rows, columns, distances in blocks:
+            result[:, rows, columns] = torch.stack([distances.amax(-1), distances.mean(-1), distances.amin(-1)])
+            advance(distances[..., 0].numel())
     return result
 
 

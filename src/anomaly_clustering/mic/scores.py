@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from itertools import chain
 from typing import Literal
 
@@ -74,10 +75,11 @@ def rarity(
         check_positions(shard)
         # Bags against themselves take one product for both directions.
         itself = shard.bags is bags
-        blocks = pairwise_nearest(bags, precision) if itself else nearest_blocks(bags, shard.bags, precision)
-        for block in blocks:
-            fold.add(block, is_self=positions[block.rows, None] == shard.positions[None, block.columns])
-            advance(block.distances[..., 0].numel())
+        found = pairwise_nearest(bags, precision) if itself else nearest_blocks(bags, shard.bags, precision)
+        with closing(found) as blocks:
+            for block in blocks:
+                fold.add(block, is_self=positions[block.rows, None] == shard.positions[None, block.columns])
+                advance(block.distances[..., 0].numel())
     return fold.scores()
 
 

@@ -6,8 +6,8 @@ was found is computed anew from the difference, as exactly as the bags hold thei
 cancellation shows, and it is never below the truth but for rounding. On a GPU a fused kernel does all of this.
 """
 
-from collections.abc import Iterator
-from itertools import chain, product
+from collections.abc import Generator, Iterable, Iterator
+from itertools import product
 from math import isqrt
 from threading import Lock
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -80,8 +80,11 @@ def nearest_distances(
 
 def nearest_blocks(
     queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision = "fp32"
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """`nearest_distances` block by block, for callers that reduce them at once and never hold [B, R, M].
+
+    Who stops before the last block, or has the generator by a name while an error may come, closes it
+    (`contextlib.closing`): until then PyTorch computes by one thread on a processor.
 
     Args:
         queries: bags whose patches are looked at [B, M, D], on a processor float32 or float64.
@@ -115,7 +118,7 @@ def nearest_blocks(
     return in_order(work, _tasks(queries, references, precision), device=queries.device)
 
 
-def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32") -> Iterator[Block]:
+def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32") -> Generator[Block, None, None]:
     """`nearest_blocks(bags, bags)`, both directions from one product; distances of a bag to itself are zero.
 
     Args:
@@ -135,7 +138,7 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
     """
     dtype = _check(bags, bags, precision)
     if fused_runs_on(bags.device, dtype):
-        return chain.from_iterable(
+        return _one_by_one(
             [Block(rows, columns, forth)] + ([] if back is None else [Block(columns, rows, back)])
             for rows, columns, forth, back in fused.blocks(bags, bags, dtype, upper=True)
         )
@@ -152,7 +155,12 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
         to_right, to_left = _nearest(bags[rows], bags[columns], factors, both_ways=True)
         return [Block(rows, columns, to_right), Block(columns, rows, to_left)]
 
-    return chain.from_iterable(in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device))
+    return _one_by_one(in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device))
+
+
+def _one_by_one(found: Iterable[list[Block]]) -> Generator[Block, None, None]:
+    for blocks in found:
+        yield from blocks
 
 
 def nearest_of_all(

@@ -1,7 +1,7 @@
 """Independent pieces of work in; their results, in order, out: computed by one thread for each core."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device) -> Iterator[R]:
+def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device) -> Generator[R, None, None]:
     """`map(work, tasks)`, on a processor by as many threads as PyTorch may use, each computing alone.
 
     PyTorch itself would have all threads share each operation and wait for one another after it, which wastes most of
@@ -26,6 +26,9 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
         work: is called once for each task, with or without gradients and in the precision as here.
         tasks: are taken as threads become free.
         device: where `work` computes; work for an accelerator is handed out by this thread alone.
+
+    Until it ends, or is closed, PyTorch computes by one thread in all of the process. A loop over `in_order(...)` that is
+    left closes it; who has it by a name wraps it in `contextlib.closing`, or an error that is held would hold it too.
 
     Example:
         >>> list(in_order(lambda number: number**2, [1, 2, 3], device=torch.device("cpu")))
