@@ -1,6 +1,7 @@
 """Images that keep their aspect: laws of sizes and canvases, then runs on images of several aspects."""
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from test_mic import folder, run_mic, trainer
 from torch import Tensor
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.any_form import ImagesOfAnyForm
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.kept_size import kept_size
@@ -296,3 +298,15 @@ def test_two_processes_give_what_one_gives(mixed: Path, monkeypatch: pytest.Monk
         assert [row["cluster"] for row in one] == [row["cluster"] for row in two]
         nmi = [json.loads((Path(f"{method}-{name}") / "metrics.json").read_text())["nmi"] for name in ("one", "two")]
         assert nmi[0] == pytest.approx(nmi[1], abs=1e-6)
+
+
+def test_upright_and_lying_images_of_one_colour_are_two_images_and_others_keep_their_digests() -> None:
+    sample = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    grey = np.full((64, 128, 3), 200, np.uint8)
+    found = ImagesOfAnyForm([grey, grey.transpose(1, 0, 2), sample], 64, aspect="keep")
+    pixels = [found[i]["image"] for i in range(3)]
+    assert pixels[0].numpy().tobytes() == pixels[1].numpy().tobytes()
+    assert found.digests[0] != found.digests[1]
+    assert found.digests[2] == hashlib.sha256(pixels[2].numpy().tobytes()).hexdigest()
+    square = ImagesOfAnyForm([grey], 64)
+    assert hashlib.sha256(square[0]["image"].numpy().tobytes()).hexdigest() == square.digests[0]

@@ -91,7 +91,7 @@ class ImagesOfAnyForm(Dataset):
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         pixels = self.transform(_rgb(self.images[index], self.name(index), self.bits, self.needed))
-        self.digests[index] = hashlib.sha256(pixels.contiguous().numpy().tobytes()).hexdigest()
+        self.digests[index] = _digest(pixels)
         return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
 
     def name(self, index: int) -> str:
@@ -117,6 +117,16 @@ class ImagesOfAnyForm(Dataset):
                     places.append(place)
             if places:
                 yield batch["image"][places]
+
+
+def _digest(pixels: Float[Tensor, "channels height width"]) -> str:
+    """SHA-256 of the pixels, and of height and width where nothing else tells them: of an image of one colour."""
+    found = hashlib.sha256(pixels.contiguous().numpy().tobytes())
+    _, height, width = pixels.shape
+    # Not of all images, whose digests are in files of fitted estimators.
+    if height != width and bool((pixels == pixels[:, :1, :1]).all()):
+        found.update(f"{width}x{height}".encode())
+    return found.hexdigest()
 
 
 def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bits) -> int:

@@ -27,8 +27,8 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], *, device: torch.device
         tasks: are taken as threads become free.
         device: where `work` computes; work for an accelerator is handed out by this thread alone.
 
-    Until it ends, or is closed, PyTorch computes by one thread in all of the process. A loop over `in_order(...)` that is
-    left closes it; who has it by a name wraps it in `contextlib.closing`, or an error that is held would hold it too.
+    Until it ends, or is closed, PyTorch computes by one thread in all of the process. A loop over `in_order(...)` that
+    is left closes it; who has it by a name wraps it in `contextlib.closing`, or an error that is held holds it too.
 
     Example:
         >>> list(in_order(lambda number: number**2, [1, 2, 3], device=torch.device("cpu")))
