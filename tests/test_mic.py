@@ -15,6 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from anomaly_clustering.clustering.to_name import clusters_to_name
 from anomaly_clustering.data import Folder
 from anomaly_clustering.mic import MIC
+from anomaly_clustering.mic.checks import check_run
 
 
 def trainer(**options: Any) -> Trainer:
@@ -129,6 +130,13 @@ def test_a_run_that_fails_holds_no_bags(photos: Path) -> None:
     with pytest.raises(OSError, match="no space left"):
         trainer(callbacks=[Fails()]).predict(mic, folder(photos))
     assert mic.run is None
+
+
+def test_devices_without_float64_are_refused() -> None:
+    on_a_mac = trainer()
+    on_a_mac.strategy._root_device = torch.device("mps")
+    with pytest.raises(ValueError, match=r"MPS does not have: give accelerator='cpu' \(--trainer.accelerator cpu\)"):
+        check_run(MIC("embedded").options, None, on_a_mac)
 
 
 def test_validate_gives_the_scores_of_test(photos: Path) -> None:

@@ -19,9 +19,14 @@ def check_run(options: Options, data: Any, trainer: Trainer) -> None:
 
     Raises:
         ValueError: there are fewer images than clusters, in all or in a random subset, or only one, the number of
-            clusters is not known, the device has no products of the asked precision, or the trainer's precision or
-            number of processes does not fit.
+            clusters is not known, the device has no float64 or no products of the asked precision, or the trainer's
+            precision or number of processes does not fit.
     """
+    if trainer.strategy.root_device.type == "mps":
+        raise ValueError(
+            "MIC computes sums and scores in float64, which Apple's MPS does not have: give accelerator='cpu' "
+            "(--trainer.accelerator cpu)"
+        )
     resolve(options.precision, trainer.strategy.root_device)
     if trainer.precision != "32-true":
         raise ValueError(f"the trainer's precision must be '32-true' for MIC, got {trainer.precision!r}")
