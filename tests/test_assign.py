@@ -13,6 +13,8 @@ from conftest import MakeImage
 from PIL import Image
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.report import drawing
+from anomaly_clustering.report.sprites import sheets_of
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.tables import read_csv
 
@@ -99,6 +101,24 @@ def test_an_image_that_was_moved_away_since_keeps_its_place(run: Path, make_imag
     page = (run / "report.html").read_text()
     assert page.count(" data-later draggable") == 2
     assert "shown as small as they were kept, since their files are gone: 1 of the images that came later" in page
+
+
+def test_sheets_stay_as_long_as_the_page_that_was_replaced_last_may_be_open(
+    run: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "MOST_IN_PAGE", 10)
+    (run / "thumbnails").mkdir()
+    (run / "thumbnails" / "mine.jpg").touch()
+    named = []
+    for seed in (20, 21, 22):
+        make_image(Path(f"new/{seed}.png"), 0, seed=seed)
+        main(["assign", "new", "--run", str(run)])
+        named.append(sheets_of(run / "report.html"))
+        there = {path.relative_to(run).as_posix() for path in (run / "thumbnails").iterdir()}
+        assert there == set().union(*named[-2:], {"thumbnails/mine.jpg"})
+        listed = {name for name in json.loads((run / "run.json").read_text())["files"] if name.startswith("thumb")}
+        assert listed == there - {"thumbnails/mine.jpg"}
+    assert not named[0] <= named[1]
 
 
 def test_against_normal_images(photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch) -> None:

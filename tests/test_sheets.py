@@ -1,9 +1,12 @@
 """Beyond 500 images: photographs and heat maps in sheets, and the page finds each of them in its cell."""
 
+import json
 import re
+import shutil
 from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,20 +41,77 @@ def colour(image: int) -> tuple[int, int, int]:
 
 def test_more_than_500_images_lie_in_sheets_those_that_are_seen_first_together(tmp_path):
     found = page(tmp_path, coloured())
-    sheets = sorted(path.name for path in (tmp_path / "thumbnails").iterdir())
+    sheets = [*(tmp_path / "thumbnails").iterdir()]
     assert len(sheets) == 2 * -(-NUM_IMAGES // 16)
     # 30 for paper, then the three at the edge; the last figure is that from which others are made.
     assert found.galleries[0][:-1] == [*range(30), 517, 518, 519]
-    sheet = Image.open(tmp_path / "thumbnails" / "0.jpg")
+    first = found.attributes("img", "src")[0]
+    sheet = Image.open(tmp_path / first)
     for position in range(16):
         middle = (position % 4 * 256 + 128, position // 4 * 256 + 128)
         assert np.abs(np.subtract(sheet.getpixel(middle), colour(position))).max() <= 3
-    heat = (tmp_path / "thumbnails" / "0.svg").read_text()
+    heat = (tmp_path / first).with_suffix(".svg").read_text()
     levels = np.asarray(Image.open(BytesIO(b64decode(re.search(r"base64,([^\"]+)", heat)[1]))).convert("RGBA"))[..., 3]
     # Image 7 is the last of the second row; its rim is as its edge.
     assert levels.shape == (24, 24)
     assert [tuple(place) for place in np.argwhere(levels)] == [(6, 18), (6, 19), (7, 18), (7, 19)]
     assert "M4750 1750L5750 1750L5750 2750Z" in heat
+
+
+def one_later() -> Report:
+    """One image more, the most typical of all, which comes before the others in the sheets."""
+    base = coloured()
+    return replace(
+        base,
+        paths=[*base.paths, Path(f"{NUM_IMAGES}.png")],
+        names=[*base.names, f"{NUM_IMAGES}.png"],
+        labels=np.append(base.labels, 0),
+        distances=np.append(base.distances, -1.0),
+        heat=np.concatenate([base.heat, base.heat[:1]]),
+        target=np.append(base.target, -1),
+        places=np.concatenate([base.places, base.places[:1]]),
+        nearest=[0],
+        contents=["ab" * 8],
+        metadata={},
+    )
+
+
+def seen_on(page: Path) -> list[tuple[int, ...]]:
+    """What a page shows in the middle of each image."""
+    sheets = json.loads(re.search(r'id="run">(.*?)</script>', page.read_text(), re.DOTALL)[1])["sheets"]
+    opened = [np.asarray(Image.open(page.parent / f"{name}.jpg")) for name in sheets["names"]]
+    found = []
+    for position in sheets["positions"]:
+        sheet, cell = divmod(position, sheets["columns"] ** 2)
+        row, column = divmod(cell, sheets["columns"])
+        found.append(tuple(opened[sheet][row * 256 + 128, column * 256 + 128].tolist()))
+    return found
+
+
+def test_a_page_that_is_still_open_shows_its_own_images_when_the_next_report_is_written(tmp_path):
+    page(tmp_path, coloured())
+    shutil.copy(tmp_path / "report.html", tmp_path / "report-named.html")
+    page(tmp_path, one_later())
+    for shown, count in (("report-named.html", NUM_IMAGES), ("report.html", NUM_IMAGES + 1)):
+        far = np.abs(np.subtract(seen_on(tmp_path / shown), [colour(i) for i in range(count)])).max()
+        assert far <= 3, shown
+
+
+@pytest.mark.slow
+def test_a_page_without_its_sheets_says_so_and_shows_no_other_images(browser, tmp_path):
+    page(tmp_path, coloured())
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.goto((tmp_path / "report.html").as_uri())
+    tab.wait_for_timeout(300)
+    missing = tab.locator("#missing-sheets")
+    assert not missing.is_visible()
+    for sheet in (tmp_path / "thumbnails").iterdir():
+        sheet.unlink()
+    tab.get_by_role("button", name="Show all 520").click()
+    tab.get_by_text("Photographs are missing").wait_for()
+    tab.reload()
+    tab.get_by_text("Photographs are missing").wait_for()
+    tab.close()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from anomaly_clustering.report.content import Report
 from anomaly_clustering.report.pictures import Shown, in_page
-from anomaly_clustering.report.sprites import MOST_IN_PAGE, THUMBNAILS, Grid, grid_of, write_sheet
+from anomaly_clustering.report.sprites import MOST_IN_PAGE, PHOTOS, THUMBNAILS, Grid, grid_of, write_sheet
 
 # Photographs of a cluster that are shown before all are asked for: the most typical ones, and those at its edge.
 IN_STRIP, AT_EDGE = 12, 3
@@ -31,12 +31,14 @@ class Drawn(NamedTuple):
     Attributes:
         of: each image.
         grid: of the sheets beside the page; None where the page holds the pictures itself.
+        sheets: address of each, without its ending; none where the page holds the pictures itself.
         position: of each image in the sheets [n]; the number of the image where there are none.
         seen_first: images whose figures are in the page when it opens; the others are made when they are looked at.
     """
 
     of: Mapping[int, Shown]
     grid: Grid | None
+    sheets: Sequence[str]
     position: Int[np.ndarray, " n"]
     seen_first: Sequence[int]
 
@@ -61,19 +63,20 @@ def draw(
     n = len(report.paths)
     if n <= MOST_IN_PAGE:
         drawn = _in_threads(partial(_draw_one, report), range(n), report.paths, progress, at_once=1)
-        return Drawn(dict(enumerate(drawn)), None, np.arange(n), range(n))
+        return Drawn(dict(enumerate(drawn)), None, [], np.arange(n), range(n))
     clusters = [images.tolist() for images in members]
     first = [*chain.from_iterable(seen_first(images) for images in clusters)]
     order = [*dict.fromkeys([*first, *chain.from_iterable(clusters)])]
     grid = grid_of(n, (report.heat.shape[1], report.heat.shape[2]))
     (folder / THUMBNAILS).mkdir(parents=True, exist_ok=True)
-    sheets = [*enumerate(order[k : k + grid.cells] for k in range(0, n, grid.cells))]
+    parts = [order[k : k + grid.cells] for k in range(0, n, grid.cells)]
     paths = [report.paths[i] for i in order]
-    by_sheet = _in_threads(partial(_draw_sheet, folder, report, grid), sheets, paths, progress, at_once=grid.cells)
+    by_sheet = [*_in_threads(partial(_draw_sheet, folder, report, grid), parts, paths, progress, at_once=grid.cells)]
+    sheets = [cells[0].photo.removesuffix(PHOTOS) for cells in by_sheet]
     shown = dict(zip(order, chain.from_iterable(by_sheet), strict=True))
     position = np.empty(n, dtype=np.int64)
     position[order] = np.arange(n)
-    return Drawn(shown, grid, position, first)
+    return Drawn(shown, grid, sheets, position, first)
 
 
 def seen_first(images: Sequence[int]) -> list[int]:
@@ -93,10 +96,9 @@ def _draw_one(report: Report, i: int) -> Shown:
     return in_page(report.read(report.paths[i]), report.heat[i], report.outlines(i))
 
 
-def _draw_sheet(folder: Path, report: Report, grid: Grid, sheet: tuple[int, Sequence[int]]) -> list[Shown]:
-    number, images = sheet
+def _draw_sheet(folder: Path, report: Report, grid: Grid, images: Sequence[int]) -> list[Shown]:
     photos = [partial(report.read, report.paths[i]) for i in images]
-    return write_sheet(folder, number, grid, photos, [report.heat[i] for i in images], [*map(report.outlines, images)])
+    return write_sheet(folder, grid, photos, [report.heat[i] for i in images], [*map(report.outlines, images)])
 
 
 def _in_threads(

@@ -18,7 +18,7 @@ from anomaly_clustering.report.likeness import packed
 from anomaly_clustering.report.palette import PALETTE
 from anomaly_clustering.report.pictures import Shown, coarse
 from anomaly_clustering.report.scripts import hash_of, script
-from anomaly_clustering.report.sprites import THUMBNAILS, Grid
+from anomaly_clustering.report.sprites import Grid
 from anomaly_clustering.report.templates import template
 from anomaly_clustering.report.texts import LANGUAGES, text, texts
 
@@ -129,7 +129,7 @@ def _data(report: Report, drawn: Drawn) -> dict[str, Any]:
 def _sheets(report: Report, drawn: Drawn, grid: Grid) -> dict[str, Any]:
     """What figures are made from of which the page holds none when it opens."""
     return {
-        "folder": THUMBNAILS,
+        "names": drawn.sheets,
         "columns": grid.columns,
         "positions": drawn.position.tolist(),
         "ratios": [_rounded(drawn.of[i].ratio) for i in range(len(report.paths))],

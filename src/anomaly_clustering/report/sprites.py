@@ -1,5 +1,7 @@
 """The photographs and heat maps of many images -> few sheets beside the page, and where in these each image is."""
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +15,10 @@ from anomaly_clustering.report.pictures import FEW, SVG_SIDE, Outline, Shown, en
 # More images than that make a page slow to open that holds them itself.
 MOST_IN_PAGE = 500
 THUMBNAILS = "thumbnails"
+# Addresses of a sheet of photographs, and of that of their heat maps, end so.
+PHOTOS, HEAT = ".jpg", ".svg"
+# A sheet is named by its content, so that no page finds in it what it does not mean.
+SHEET = re.compile(THUMBNAILS + "/[0-9a-f]{32}(?![0-9a-f])")
 # Pixels. A browser decodes a sheet whole: 4 MB of memory, and some milliseconds.
 SHEET_SIDE = 1024
 # What the network sees by default; under the lens of the page is the file itself.
@@ -65,7 +71,6 @@ def grid_of(count: int, patches: tuple[int, int]) -> Grid:
 
 def write_sheet(
     folder: Path,
-    number: int,
     grid: Grid,
     photos: Sequence[Callable[[], Image.Image]],
     heat: Sequence[Float[np.ndarray, "h w"]],
@@ -75,7 +80,6 @@ def write_sheet(
 
     Args:
         folder: of the page.
-        number: of the sheet, which names its files.
         grid: with a cell for each image.
         photos: each opens an image; one is in memory at a time.
         heat: of the patches of each image [H, W], from 0 (usual) to 1.
@@ -84,19 +88,41 @@ def write_sheet(
     Returns:
         Where the page finds each image.
     """
-    names = f"{THUMBNAILS}/{number}.jpg", f"{THUMBNAILS}/{number}.svg"
     # The last one, too, is of full size, so that all are shown alike.
     sheet = Image.new("RGB", (SHEET_SIDE, SHEET_SIDE))
-    shown = []
+    ratios = []
     for position, read in enumerate(photos):
         image = read()
         column, row = grid.of(position)[1]
         square = image.convert("RGB").resize((grid.side, grid.side), Image.Resampling.BICUBIC, reducing_gap=2.0)
         sheet.paste(square, (column * grid.side, row * grid.side))
-        shown.append(Shown(*names, image.width / image.height, (column, row)))
-    (folder / names[0]).write_bytes(encoded(sheet, "JPEG"))
-    (folder / names[1]).write_text(_heat_sheet(grid, heat, outlines))
-    return shown
+        ratios.append(image.width / image.height)
+    drawn, heat_drawn = encoded(sheet, "JPEG"), _heat_sheet(grid, heat, outlines).encode()
+    name = f"{THUMBNAILS}/{hashlib.sha256(drawn + heat_drawn).hexdigest()[:32]}"
+    (folder / f"{name}{PHOTOS}").write_bytes(drawn)
+    (folder / f"{name}{HEAT}").write_bytes(heat_drawn)
+    return [Shown(name + PHOTOS, name + HEAT, ratio, grid.of(position)[1]) for position, ratio in enumerate(ratios)]
+
+
+def sheets_of(page: Path) -> set[str]:
+    """The files beside a page that it needs.
+
+    Args:
+        page: that this program has written.
+
+    Returns:
+        Paths in its folder, with slashes; none where there is no page, or where it holds its pictures itself.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = Path(folder) / "report.html"
+        ...     _ = page.write_text(f"... thumbnails/{'0' * 32} ...")
+        ...     sorted(name[-6:] for name in sheets_of(page))
+        ['00.jpg', '00.svg']
+    """
+    named = SHEET.findall(page.read_text(encoding="utf-8")) if page.is_file() else []
+    return {name + ending for name in named for ending in (PHOTOS, HEAT)}
 
 
 def _heat_sheet(grid: Grid, heat: Sequence[Float[np.ndarray, "h w"]], outlines: Sequence[Sequence[Outline]]) -> str:

@@ -11,13 +11,15 @@ from jaxtyping import Bool
 
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.places import place_among
+from anomaly_clustering.report.sprites import sheets_of
 from anomaly_clustering.runs.assign import Assignment, assign, most_like
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_rows
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page, told_of_strangers
+from anomaly_clustering.runs.earlier_sheets import remove_sheets
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
-from anomaly_clustering.runs.file_names import ASSIGNED
+from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import (
@@ -197,6 +199,7 @@ def _write(
     assert mark is not None
     mark = listing_pictures(folder, mark)
     write_mark(folder, mark)
+    before = sheets_of(folder / PAGE)
     with files_into(folder, mark, last=".html") as new:
         write_assignments(new / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
         later.save(new)
@@ -207,6 +210,8 @@ def _write(
         given = given_to_page(run, [*run.digests, *shown], decisions)
         drawn = _drawn(run, later, found, decisions)
         draw_report(new, run, kept, drawn, home=folder, given=given, known=metadata, progress=progress)
+    # The page that was here may still be open.
+    remove_sheets(folder, keep=before | sheets_of(folder / PAGE))
 
 
 def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Decisions) -> AssignedImages:

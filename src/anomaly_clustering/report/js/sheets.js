@@ -5,7 +5,7 @@ import { run } from "report/run.js";
 
 // An image is put into a square cell of a sheet, and the frame, which has its aspect, shows this cell alone.
 export function fillFrame(frame, image) {
-  const { folder, columns, positions, ratios } = run.sheets, cells = columns ** 2;
+  const { names, columns, positions, ratios } = run.sheets, cells = columns ** 2;
   const sheet = Math.floor(positions[image] / cells), cell = positions[image] % cells;
   frame.classList.add("cell");
   frame.style.setProperty("--ratio", ratios[image]);
@@ -13,7 +13,7 @@ export function fillFrame(frame, image) {
   frame.style.setProperty("--y", Math.floor(cell / columns));
   const photo = frame.querySelector(".photo"), heat = frame.querySelector(".heat");
   photo.alt = nameOf(image);
-  photo.src = `${folder}/${sheet}.jpg`;
-  if (heat) heat.src = `${folder}/${sheet}.svg`;
+  photo.src = `${names[sheet]}.jpg`;
+  if (heat) heat.src = `${names[sheet]}.svg`;
   return frame;
 }

@@ -5,6 +5,7 @@ import "report/drag.js";
 import "report/folds.js";
 import "report/heat.js";
 import "report/label-files.js";
+import "report/missing-sheets.js";
 import "report/named-report.js";
 import "report/printing.js";
 import "report/thumbnail-size.js";

@@ -1,0 +1,46 @@
+"""The sheets of earlier reports of a run: those that no page is likely to need any more are removed."""
+
+from collections.abc import Set
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from anomaly_clustering.report.sprites import THUMBNAILS
+from anomaly_clustering.runs.mark import is_free_for, write_mark
+from anomaly_clustering.runs.output_folder import mark_of_run
+
+
+def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
+    """Remove the sheets of a run that are not to be kept, and take them from its mark.
+
+    Args:
+        folder: of the run.
+        keep: paths of sheets in it, with slashes. Files that the mark does not list stay in any case.
+
+    Raises:
+        ValueError: the mark of the run is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from anomaly_clustering.runs.mark import Mark
+        >>> with tempfile.TemporaryDirectory() as text:
+        ...     folder = Path(text)
+        ...     (folder / "thumbnails").mkdir()
+        ...     for name in ("0.jpg", "1.jpg", "mine.jpg"):
+        ...         (folder / "thumbnails" / name).touch()
+        ...     write_mark(folder, Mark("run", dict.fromkeys(("thumbnails/0.jpg", "thumbnails/1.jpg"))))
+        ...     remove_sheets(folder, keep={"thumbnails/1.jpg"})
+        ...     sorted(path.name for path in (folder / "thumbnails").iterdir())
+        ['1.jpg', 'mine.jpg']
+    """
+    mark = mark_of_run(folder)
+    assert mark is not None
+    gone = [name for name in mark.files if PurePosixPath(name).parts[0] == THUMBNAILS and name not in keep]
+    if not gone:
+        return
+    for name in gone:
+        if is_free_for(folder, name, mark):
+            (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        (folder / THUMBNAILS).rmdir()
+    write_mark(folder, replace(mark, files={name: known for name, known in mark.files.items() if name not in gone}))
