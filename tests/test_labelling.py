@@ -192,6 +192,10 @@ def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_r
     tab.locator("#k").fill("2")
     assert galleries(tab) == {0: {1, 4}, 1: {0, 2, 3, 5}, 2: {6}}
     assert progress(tab).startswith("2 of 7 images labelled · 1 decision made")
+    # However often it was moved, it is one decision to undo.
+    assert tab.evaluate('Object.values(localStorage).some(kept => kept.endsWith(\'"dent"},{"do":"cut","k":2}]\'))')
+    tab.locator("#undo").click()
+    assert galleries(tab) == {0: {1, 4}, 2: {0, 2, 3, 5}, 3: {6}}
 
 
 def test_proposed_groups_are_counted_from_one(open_report):

@@ -142,7 +142,9 @@ def test_decisions_on_a_proposed_group_outlast_it(open_report):
 
 def test_wrong_labels_in_the_page_do_not_stop_it(open_report):
     tab = open_report(planted(given=Given([0] * 7, {0: "x" * 1001})))
-    tab.get_by_text("it opens without them: decision 1, take: names cannot be what it is").wait_for()
+    tab.get_by_text(
+        "it opens with those alone that come before: decision 1, take: names cannot be what it is"
+    ).wait_for()
     name(tab, 2, "scratch")
     assert section(tab, 2).locator(".title").text_content() == "scratch"
 

@@ -283,3 +283,25 @@ def test_a_name_of_unknown_images_goes_with_them_when_they_are_merged(shown):
     merge(tab, -1, into=2)
     assert galleries(tab) == {2: {0, 2, 3, 5, 7}, 0: {1, 4}, 3: {6}}
     assert titles(tab) == {"nut", "Cluster 0", "Cluster 3"}
+
+
+def test_a_named_report_opens_elsewhere_with_all_that_is_kept_here(shown, browser, tmp_path):
+    tab = shown(and_later("aa.png", groups=[100], labels=np.append(planted().labels, [100])))
+    name(tab, 100, "burr")
+    name(tab, 0, "dent")
+    # By now the group has no image.
+    tab = shown(and_later("aa.png"))
+    file = saved(tab, "#save-named", tmp_path)
+    other = browser.new_context().new_page()
+    other.goto(file.as_uri())
+    assert titles(other) == titles(tab) == {"dent", "Cluster 2", "Cluster 3"}
+    other.context.close()
+
+
+def test_what_the_browser_kept_is_read_however_long_it_takes(shown):
+    tab = shown(planted())
+    for cluster in (0, 2, 3):
+        name(tab, cluster, f"name {cluster}")
+    tab.add_init_script("let now = 0; Date.now = () => (now += 8000);")
+    tab.reload()
+    assert titles(tab) == {"name 0", "name 2", "name 3"}

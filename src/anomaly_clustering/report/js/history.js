@@ -53,10 +53,15 @@ export function decide(decision, said) {
     say(t("is_gone"));
     return;
   }
+  if (decision.do === "cut" && isCutLast()) decisions.pop();
   decisions.push(decision);
   undone = [];
   changed(said, decision);
 }
+
+// A cut follows from the tree and from what was decided before, whatever cut came between: of several the last one is
+// kept, and Undo leads to before the first. One that was loaded stays.
+const isCutLast = () => decisions.at(-1)?.do === "cut" && decisions.length > (replaced.at(-1)?.length ?? 0);
 
 export function undo() {
   followed();
@@ -159,14 +164,13 @@ function rememberedReplaced() {
   }
 }
 
-// What labels in the page a person cannot mend here: the page opens without them, and says why.
+// Labels in the page a person cannot mend here: it opens with those before the first that is wrong, and says why.
 function given() {
-  try {
-    return run.given ? checkedDecisions(fromKept(run.given.decisions)) : [];
-  } catch (error) {
-    say(t("given_wrong", { why: error.message }));
-    return [];
-  }
+  if (!run.given) return [];
+  // A named copy holds what a browser kept.
+  const { decisions: right, error } = rightOnes(fromKept(run.given.decisions), { areKept: true });
+  if (error) say(t("given_wrong", { why: error.message }));
+  return right;
 }
 
 // To open a page with labels is to load these: Undo leads to what was decided last in this browser. So it does where
