@@ -305,3 +305,17 @@ def test_what_the_browser_kept_is_read_however_long_it_takes(shown):
     tab.add_init_script("let now = 0; Date.now = () => (now += 8000);")
     tab.reload()
     assert titles(tab) == {"name 0", "name 2", "name 3"}
+
+
+@pytest.mark.parametrize("how", ["merged", "moved"])
+def test_no_image_is_told_to_be_out_of_the_cluster_that_it_follows_into(shown, tmp_path, how):
+    tab = shown(and_later("aa.png", nearest=4, given=Given([*planted().labels.tolist(), 0], {}, not_in={7: [2]})))
+    if how == "merged":
+        merge(tab, 2, into=0)
+    else:
+        tile(tab, 4).press("x")
+        tab.locator("#move-to").select_option("2")
+        tab.locator("#move").click()
+    of_later = saved(tab, "#save-csv", tmp_path).read_text().splitlines()[8].split(",")
+    assert of_later[1] == ("0" if how == "merged" else "2")
+    assert of_later[4] == ""

@@ -26,9 +26,9 @@ REQUIRED = ("path", "cluster", "label", "unsure")
 SEPARATOR = ";"
 # Before digits, lest a spreadsheet take them for a number.
 SHA256 = "sha256:"
-# What spreadsheets make of the column `unsure`, and of numbers; js/label-table.js has the same.
+# What spreadsheets make of the column `unsure`, and of numbers, where three zeros may be those of a thousand; js/label-table.js has the same.
 UNSURE = {"": 0, "false": 0, "true": 1, "falsch": 0, "wahr": 1}
-WHOLE = re.compile(r"([+-]?[0-9]+)(?:[.,]0*)?")
+WHOLE = re.compile(r"([+-]?[0-9]+)(?:[.,]0{0,2})?")
 
 
 class Labelled(NamedTuple):
@@ -159,7 +159,7 @@ def _labelled(row: Mapping[str, Any], where: str) -> Labelled:
     unsure = _whole(told, f"unsure {where}", least=0, most=1) if known is None else known
     content = (row.get("content") or "").strip().lower().removeprefix(SHA256)
     label = _label(row["label"], where)
-    return Labelled(_path(row["path"]), cluster, label, bool(unsure), _not_in(row, where), content)
+    return Labelled(_path(row["path"]), cluster, label, bool(unsure), _not_in(row, cluster, where), content)
 
 
 def _label(text: str, where: str) -> str:
@@ -169,12 +169,13 @@ def _label(text: str, where: str) -> str:
     return label
 
 
-def _not_in(row: Mapping[str, Any], where: str) -> tuple[int, ...]:
+def _not_in(row: Mapping[str, Any], cluster: int, where: str) -> tuple[int, ...]:
     """A list in JSON; in a table numbers with semicolons between them."""
     told = row.get("not_in") or ""
     values = [value for value in told.split(SEPARATOR) if value.strip()] if isinstance(told, str) else told
     found = (_whole(value, f"not_in {where}", least=UNKNOWN, most=LARGEST) for value in values)
-    return tuple(dict.fromkeys(found))
+    # Who puts an image into a cluster in a spreadsheet may leave what was written of it before.
+    return tuple(dict.fromkeys(number for number in found if number != cluster))
 
 
 def _whole(value: object, name: str, *, least: int, most: int) -> int:

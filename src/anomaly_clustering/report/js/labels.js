@@ -23,7 +23,7 @@ const DECISIONS = {
     labels.kept.delete(from);
     labels.kept.add(into);
     for (const clusters of labels.notIn.values()) if (clusters.delete(from) && into !== UNKNOWN) clusters.add(into);
-    labels.of.forEach((cluster, i) => labels.notIn.get(i)?.delete(cluster));
+    for (const [i, clusters] of labels.notIn) clusters.delete(clusterOf(labels, i));
   },
   move(labels, { images, into }) {
     const cluster = into ?? freeNumber(labels);
@@ -110,6 +110,8 @@ export function labelsAfter(decisions) {
   const found = copyOf(labels);
   found.of.length = run.paths.length;
   found.of.forEach((_, i) => { found.of[i] = clusterOf(found, i); });
+  // One that follows into a cluster that it was taken out of is there, until the other one moves on.
+  for (const [i, clusters] of found.notIn) clusters.delete(found.of[i]);
   found.images = imagesByCluster(found);
   found.clusters = inTheirOrder(found);
   return found;
