@@ -113,6 +113,41 @@ def test_what_labels_replaced_comes_back_after_a_reload(open_report, tmp_path):
     assert titles(tab) == {"crack", "scratch", "hole"}
 
 
+def test_labels_for_which_there_is_no_room_leave_what_is_kept_as_it_was(open_report, tmp_path):
+    tab = open_report(planted())
+    name(tab, 0, "crack")
+    (labels := tmp_path / "labels.csv").write_text(
+        "path,cluster,label,unsure\n" + "".join(f"{i}.png,{k},,0\n" for i, k in enumerate(planted().labels))
+    )
+    tab.locator("#load").set_input_files(labels)
+    tab.get_by_text("Labels loaded in place of yours").wait_for()
+    name(tab, 2, "scratch")
+    before = tab.evaluate("({...localStorage})")
+    tab.evaluate(f"""() => {{
+        const own = Storage.prototype.setItem, store = {STORE};
+        Storage.prototype.setItem = function (key, text) {{
+            if (key === store) throw new DOMException('', 'QuotaExceededError');
+            return own.call(this, key, text);
+        }};
+    }}""")
+    tab.locator("#load").set_input_files(labels)
+    tab.get_by_text("This browser keeps nothing: save labels.csv").first.wait_for()
+    assert tab.evaluate("({...localStorage})") == before
+
+
+def test_coming_back_to_the_page_shows_no_filter_that_does_not_hold(open_report):
+    tab = open_report(planted())
+    ask(tab, "names", "named")
+    ask(tab, "sort", "name")
+    tab.locator("#size").fill("200")
+    address = tab.url
+    tab.goto("about:blank")
+    tab.go_back()
+    assert tab.url == address
+    assert [tab.locator(f"#{field}").input_value() for field in ("find-names", "find-sort", "size")] == ["", "", "104"]
+    assert section(tab, 0).is_visible()
+
+
 def test_keys_of_the_browser_are_no_decisions_in_the_large_view(open_report):
     tab = open_report(planted())
     tile(tab, 1).click()

@@ -269,6 +269,21 @@ def test_a_split_that_takes_off_images_of_another_page_alone_leaves_the_rest_as_
     assert "set aside" not in tab.locator("#said").text_content()
 
 
+def test_a_split_is_made_again_where_all_images_of_the_page_are_in_the_part_that_leaves(shown):
+    proposed = {"groups": [100], "nearest": [0, 4]}
+    tab = shown(and_later("aa.png", "bb.png", **proposed, labels=np.append(planted().labels, [100, 100])))
+    section(tab, 100).locator("[data-do='split']").click()
+    (part,) = [images for cluster, images in galleries(tab).items() if cluster not in (0, 2, 3, 100)]
+    one = "aa.png" if part == {7} else "bb.png"
+    alone = {"groups": [100], "nearest": [0 if part == {7} else 4]}
+    tab = shown(and_later(one, **alone, labels=np.append(planted().labels, [100])))
+    before = galleries(tab)
+    tab.locator("#undo").click()
+    assert galleries(tab)[100] == {7}
+    tab.locator("#redo").click()
+    assert galleries(tab) == before
+
+
 def test_unknown_images_that_were_merged_are_those_that_were_there(shown):
     labels = np.append(planted().labels, [-1])
     tab = shown(and_later("aa.png", labels=labels))

@@ -45,7 +45,9 @@ export function arrange(decision) {
     if (!sections.has(cluster)) sections.set(cluster, newSection(cluster));
     const section = sections.get(cluster);
     // Clusters stay where the eye expects them until all are made anew.
-    const before = decision.do === "split" ? sections.get(decision.cluster) : last;
+    // All images of the page may be in the part that leaves.
+    const split = decision.do === "split" ? sections.get(decision.cluster) : null;
+    const before = split?.isConnected ? split : last;
     // One that stands right is not moved, which would take the focus and what is being typed from it.
     if ((isAnew && before.nextElementSibling !== section) || !section.isConnected) before.after(section);
     last = section;

@@ -225,9 +225,20 @@ function changed(said, decision, { keep = true } = {}) {
 function store() {
   const text = JSON.stringify(toKeep(decisions));
   const before = replaced.map((one) => ({ ...one, decisions: toKeep(one.decisions) }));
-  if (before.length) localStorage.setItem(REPLACED, JSON.stringify(before));
-  else localStorage.removeItem(REPLACED);
-  localStorage.setItem(STORE, text);
+  const beforeThat = localStorage.getItem(REPLACED);
+  try {
+    put(REPLACED, before.length ? JSON.stringify(before) : null);
+    localStorage.setItem(STORE, text);
+  } catch (error) {
+    // The two belong together. What was there has room again.
+    put(REPLACED, beforeThat);
+    throw error;
+  }
   stored = text;
   localStorage.setItem(LAST, STORE);
+}
+
+function put(place, text) {
+  if (text === null) localStorage.removeItem(place);
+  else localStorage.setItem(place, text);
 }
