@@ -1,10 +1,16 @@
 """Looking at images in a browser: the lens, heat maps, the map, more like one, and what a screen reader is told."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from labelling_page import name, section, tile
-from planted import planted
+from PIL import Image
+from planted import many, one_more, planted
 
+from anomaly_clustering.clustering.methods import ward
+from anomaly_clustering.report.curves import curves
 from anomaly_clustering.report.likeness import most_alike
 
 pytestmark = pytest.mark.slow
@@ -117,3 +123,60 @@ def test_long_words_and_a_narrow_window_cut_nothing_off(open_report):
         tab.locator("#merge").click()
         assert not tab.locator("#said").evaluate(wider)
         tab.locator("#undo").click()
+
+
+def test_a_report_of_one_image_has_curves_without_a_scale(open_report):
+    one = planted(
+        paths=[Path("0.png")],
+        names=["0.png"],
+        labels=np.zeros(1, dtype=int),
+        distances=np.zeros(1),
+        heat=np.zeros((1, 2, 2)),
+        target=np.array([-1]),
+        tree=np.empty((0, 4)),
+        places=np.zeros((1, 2)),
+    )
+    tab = open_report(replace(one, curves=curves(one.tree, None, one.target)))
+    tab.locator("#fold-number > summary").click()
+    drawn = tab.locator("#curves").inner_html()
+    assert "polyline" in drawn
+    assert "NaN" not in drawn
+    assert "Infinity" not in drawn
+
+
+def test_what_has_no_name_is_counted_however_many_names_there_are(open_report):
+    embeddings = np.arange(22.0)[:, None] * [1, 0]
+    report = many(embeddings, np.arange(22), ward(embeddings))
+    small = replace(report, read=lambda path: Image.new("RGB", (8, 8)), metadata={"batch": ["x"] * 22})
+    tab = open_report(small)
+    for cluster in range(21):
+        section(tab, cluster).locator(".naming").fill(f"n{cluster}")
+        tab.keyboard.press("Enter")
+    tab.locator("#fold-metadata > summary").click()
+    assert tab.locator("#counts thead th").all_text_contents()[-3:] == ["n19", "not named", "Total"]
+    assert tab.locator("#counts p").all_text_contents() == ["1 rarer name is left out."]
+
+
+def test_the_line_of_the_run_counts_clusters_the_same_way_before_and_after_a_decision(open_report, tmp_path):
+    more = one_more(tmp_path / "later.png") | {"labels": np.append(planted().labels, -1)}
+    tab = open_report(planted(**more, read=lambda path: Image.new("RGB", (8, 8))))
+    assert "3 clusters" in tab.locator(".summary").text_content()
+    name(tab, 0, "dent")
+    assert tab.locator("#now").text_content() == "now 3 clusters"
+
+
+def test_a_copied_summary_holds_no_formula(open_report):
+    tab = open_report(planted())
+    name(tab, 0, "=1+1")
+    tab.locator("#summary > summary").click()
+    tab.evaluate("""() => {
+        const own = DataTransfer.prototype.setData;
+        window.copied = {};
+        DataTransfer.prototype.setData = function (kind, text) {
+            copied[kind] = text;
+            return own.call(this, kind, text);
+        };
+    }""")
+    tab.locator("#copy-summary").click()
+    assert "\n'=1+1\t2\t" in tab.evaluate("copied['text/plain']")
+    assert ">'=1+1<" in tab.evaluate("copied['text/html']")

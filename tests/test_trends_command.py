@@ -49,6 +49,8 @@ def test_a_gap_in_time_breaks_the_curve(run: Path, capsys) -> None:
     page = (run / "trends.html").read_text()
     charts = page.count('role="img"')
     assert page.count('class="gap"') == charts
+    # The marks of an axis differ where nothing was found.
+    assert Chart("dent", [0.0, 0.0], str, None).top == 1
     assert Chart("dent", [0.1, 0.2, 0.3], str, None, gaps=[2]).lines == ["48.0,90.0 199.0,70.0", "350.0,50.0"]
 
 

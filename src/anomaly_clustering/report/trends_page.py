@@ -60,8 +60,10 @@ class Chart:
     def top(self) -> float:
         """Where the scale ends: a round number that no value is above."""
         highest = max([value for value in self.values if isfinite(value)], default=0.0)
+        if not highest:
+            return 1.0
         steps = [factor * 10.0**power for power in range(-4, 4) for factor in (1, 2, 5)]
-        return next((step for step in steps if step >= highest and step > 0), highest)
+        return next((step for step in steps if step >= highest), highest)
 
     def x(self, period: float | int) -> float:
         """Place of a period from the left; a number between two is the edge between them."""

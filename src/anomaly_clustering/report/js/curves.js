@@ -44,7 +44,7 @@ function curve({ title, points, best }) {
     { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name },
     svg("line", { class: "axis", x1: left, x2: right, y1: height - bottom, y2: height - bottom }),
     ...[1, 2, 5, 10, 20, 50, 100].filter((k) => k <= MOST).map(across),
-    ...(high > low ? [up(high), up(low)] : [up(low)]),
+    ...[...new Set(points.length ? [high, low] : [])].map(up),
     svg("polyline", { points: points.map(([k, value]) => `${x(k).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }),
     line,
   );

@@ -13,7 +13,9 @@ export function drawCounts() {
   if (!fold?.open) return;
   const { names, rows } = countsBy(columns[chooser.value], currentLabels());
   const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
-  const shown = names.slice(0, MOST_NAMES), last = rows.slice(-MOST_ROWS);
+  // What has no name comes last, however many names there are.
+  const rare = names.filter((name) => name !== null).slice(MOST_NAMES), isRare = new Set(rare);
+  const shown = names.filter((name) => !isRare.has(name)), last = rows.slice(-MOST_ROWS);
   for (const text of [chooser.selectedOptions[0].text, ...shown.map((name) => name ?? t("not_named")), t("total")]) {
     head.append(cell("th", text));
   }
@@ -22,8 +24,8 @@ export function drawCounts() {
     row.append(cell("th", value || t("not_told")), ...shown.map((name) => share(counts.get(name) ?? 0, total)), cell("td", total));
     row.firstChild.scope = "row";
   }
-  const left = rows.length - last.length, more = names.length - shown.length;
-  const said = [...(left ? [t("rows_left", { n: left })] : []), ...(more ? [t("names_left", { n: more })] : [])];
+  const left = rows.length - last.length;
+  const said = [...(left ? [t("rows_left", { n: left })] : []), ...(rare.length ? [t("names_left", { n: rare.length })] : [])];
   place.replaceChildren(table, ...said.map((text) => cell("p", text)));
 }
 

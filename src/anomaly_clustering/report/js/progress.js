@@ -1,7 +1,8 @@
 // How far labelling is, and how many decisions clusters have spared.
 
 import { currentDecisions, currentLabels } from "report/history.js";
-import { clustersOf, progressOf } from "report/labels.js";
+import { UNKNOWN, clustersOf, progressOf } from "report/labels.js";
+import { run } from "report/run.js";
 import { t } from "report/texts.js";
 
 const progressBar = document.getElementById("progress");
@@ -13,6 +14,7 @@ export function showProgress() {
   progressBar.value = labelled;
   document.getElementById("progress-text").textContent =
     [t("labelled", { labelled, n: images }), t("made", { n: made }), t("spared", { n: spared })].join(" · ");
-  const found = clustersOf(labels).length;
+  // As the line counts them that the page comes with.
+  const found = clustersOf(labels).filter((cluster) => cluster !== UNKNOWN && !run.groups.includes(cluster)).length;
   document.getElementById("now").textContent = decisions.length ? t("now", { n: found }) : "";
 }

@@ -5,6 +5,7 @@ import { currentLabels } from "report/history.js";
 import { say } from "report/message.js";
 import { paretoOf } from "report/pareto.js";
 import { run } from "report/run.js";
+import { withoutFormulas } from "report/table.js";
 import { t } from "report/texts.js";
 
 const fold = document.getElementById("summary"), place = document.getElementById("pareto");
@@ -54,9 +55,10 @@ function cell(tag, text) {
 function copy() {
   const table = place.querySelector("table");
   const lines = [table.caption.textContent, ...[...table.rows].map((own) => (
-    [...own.cells].slice(0, 4).map((one) => one.textContent).join("\t")
+    [...own.cells].slice(0, 4).map((one) => withoutFormulas(one.textContent)).join("\t")
   ))];
   const pasted = table.cloneNode(true);
+  for (const title of pasted.querySelectorAll("tbody th")) title.textContent = withoutFormulas(title.textContent);
   // Sheets of photographs stay here.
   for (const photo of pasted.querySelectorAll(".photograph")) photo.remove();
   const put = (event) => {

@@ -14,9 +14,12 @@ export function csvOf(rows) {
   return [Object.keys(rows[0]), ...rows.map(Object.values)].map((row) => `${row.map(cellOf).join(",")}\n`).join("");
 }
 
+// A text in which no spreadsheet finds a formula.
+export const withoutFormulas = (text) => text.replace(FORMULA, "'");
+
 function cellOf(value) {
   if (typeof value === "number") return String(value);
-  const text = value.replace(FORMULA, "'");
+  const text = withoutFormulas(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
