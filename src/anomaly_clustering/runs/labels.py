@@ -26,7 +26,8 @@ REQUIRED = ("path", "cluster", "label", "unsure")
 SEPARATOR = ";"
 # Before digits, lest a spreadsheet take them for a number.
 SHA256 = "sha256:"
-# What spreadsheets make of the column `unsure`, and of numbers, where three zeros may be those of a thousand; js/label-table.js has the same.
+# What spreadsheets make of the column `unsure`, and of numbers, where three zeros may be those of a thousand;
+# js/label-table.js has the same.
 UNSURE = {"": 0, "false": 0, "true": 1, "falsch": 0, "wahr": 1}
 WHOLE = re.compile(r"([+-]?[0-9]+)(?:[.,]0{0,2})?")
 

@@ -9,7 +9,8 @@ const COLUMNS = ["path", "cluster", "label", "unsure"];
 const LONGEST = 1000;  // Label, as the fields of names on the page allow.
 const SHA256 = "sha256:";  // Lest a spreadsheet take digits for a number.
 const LARGEST = 999999;  // Number of a cluster, as labels.py has it.
-// What spreadsheets make of the column `unsure`, and of numbers, where three zeros may be those of a thousand; labels.py has the same.
+// What spreadsheets make of the column `unsure`, and of numbers, where three zeros may be those of a thousand; labels.py
+// has the same.
 const UNSURE = new Map([["", "0"], ["false", "0"], ["true", "1"], ["falsch", "0"], ["wahr", "1"]]);
 const WHOLE = /^([+-]?[0-9]+)(?:[.,]0{0,2})?$/;
 
