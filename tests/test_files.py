@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from anomaly_clustering.runs.mark import Mark, files_into, read_mark
+from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.run_folder import new_run
 from anomaly_clustering.system.files import digest, leftovers, whole_file, whole_folder
 
@@ -65,6 +66,28 @@ def test_a_run_with_something_beside_it_is_never_replaced(tmp_path: Path) -> Non
     with pytest.raises(FileExistsError, match="which is not of a run"):
         write(tmp_path / "run", "second", overwrite=True)
     assert (tmp_path / "run" / "photo.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_a_logger_puts_there_during_the_work_moves_into_the_new_run(tmp_path: Path, before: bool) -> None:
+    out, log = tmp_path / "run", tmp_path / "run" / "lightning_logs" / "version_0" / "hparams.yaml"
+    if before:
+        write(out, "first")
+    with reserved(out, overwrite=before, say=str):
+        log.parent.mkdir(parents=True)
+        log.write_text("tau: 0.02")
+        write(out, "second", overwrite=before)
+    assert (out / "assignments.csv").read_text() == "second"
+    assert log.read_text() == "tau: 0.02"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    with pytest.raises(FileExistsError, match="which is not of a run"):
+        write(out, "third", overwrite=True)
+
+
+def test_a_file_that_has_taken_the_place_of_a_run_to_come_stays(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="has appeared"), new_run(tmp_path / "run", overwrite=False):
+        (tmp_path / "run").write_text("years of work")
+    assert (tmp_path / "run").read_text() == "years of work"
 
 
 def test_places_that_cannot_be_written_to_are_found_before_the_work(

@@ -220,6 +220,16 @@ def discard_run(old: Path, folder: Path) -> None:
         folder: the one that took its place.
     """
     remove_own(old, read_mark(old) or Mark("run", {}))
+    move_all(old, folder)
+
+
+def move_all(old: Path, folder: Path) -> None:
+    """Move what lies in a folder to another one, under another name where that has such a file.
+
+    Args:
+        old: the folder, which is removed; it may be gone.
+        folder: on the same file system.
+    """
     for path in list(_all_in(old)) if old.exists() else []:
         target = folder / path.relative_to(old)
         target.parent.mkdir(parents=True, exist_ok=True)

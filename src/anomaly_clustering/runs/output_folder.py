@@ -34,12 +34,16 @@ from anomaly_clustering.system.tables import ENCODING, ERRORS
 HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS)
 FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, PICTURES, STORE)
 
+# Folders that this process found free, and keeps for runs to come.
+_reserved: set[Path] = set()
+
 
 @contextmanager
 def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print) -> Iterator[None]:
     """Keep a folder for a run to come, from before the work until it is written.
 
-    What a process left there that was killed is removed. Within, it can be asked for again.
+    What a process left there that was killed is removed. Within, it can be asked for again: what loggers have put there
+    meanwhile is then in nobody's way, since the work is done.
 
     Args:
         out: the folder of the run to come.
@@ -65,18 +69,29 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
         Traceback (most recent call last):
         FileExistsError: '...' exists and holds 'mine.txt', which is not of a run; choose another folder with --out
     """
+    if real_path(out) in _reserved:
+        with working_on(out):
+            _check_run(out, mark_of_run(out), overwrite=overwrite)
+            yield
+        return
     place = check_place(out)
     with working_on(out):
         remove_leftovers(place.parent, place.name, discard=discard_run)
         remove_leftovers(place)
         remove_if_complete(out)
-        _check_content(out, overwrite=overwrite)
+        mark = mark_of_run(out)
+        check_no_strangers(out, mark)
+        _check_run(out, mark, overwrite=overwrite)
         if history := [name for name in HISTORY if (out / name).is_file()]:
             say(
                 f"Notice: what came after the run in {str(out)!r} goes with it when this one is done: "
                 f"{', '.join(history)}; copy the folder first if it is needed"
             )
-        yield
+        _reserved.add(place)
+        try:
+            yield
+        finally:
+            _reserved.discard(place)
 
 
 def check_place(out: Path) -> Path:
@@ -161,9 +176,7 @@ def _mark_if_any(folder: Path) -> Mark | None:
         return None
 
 
-def _check_content(out: Path, *, overwrite: bool) -> None:
-    mark = mark_of_run(out)
-    check_no_strangers(out, mark)
+def _check_run(out: Path, mark: Mark | None, *, overwrite: bool) -> None:
     if mark and mark.kind != "run":
         raise FileExistsError(f"{str(out)!r} already holds a training; choose another folder with --out")
     if mark and not overwrite:

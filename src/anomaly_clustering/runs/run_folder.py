@@ -25,7 +25,7 @@ from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, ASSIGNMENTS_PARQUET, CONFIG, METRICS
 from anomaly_clustering.runs.kept_metadata import with_times, write_metadata
 from anomaly_clustering.runs.kept_pictures import KeptPictures
-from anomaly_clustering.runs.mark import discard_run, mark_of_all, read_mark, write_mark
+from anomaly_clustering.runs.mark import discard_run, mark_of_all, move_all, read_mark, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run, reserved
 from anomaly_clustering.runs.parquet import write_parquet
 from anomaly_clustering.runs.patch_scores import kept_scores, scores_of
@@ -90,6 +90,8 @@ def write_run(
 def new_run(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """A folder to write a run to, which gets its mark and takes the place of what was there when all went well.
 
+    What somebody put there during the work, such as a logger, moves into it.
+
     Args:
         out: the folder.
         overwrite: whether a run that the folder holds may be lost.
@@ -102,7 +104,7 @@ def new_run(out: Path, *, overwrite: bool) -> Iterator[Path]:
         if before is not None and read_mark(out) is None:
             # While it is removed it must be known for a run.
             write_mark(out, before)
-        with whole_folder(out, discard=discard_run if before else None, is_result=True) as folder:
+        with whole_folder(out, discard=discard_run if before else move_all, is_result=True) as folder:
             yield folder
             write_mark(folder, mark_of_all(folder, "run"))
 

@@ -291,7 +291,7 @@ def whole_folder(
         new.mkdir()
         yield new
         try:
-            if discard and folder.exists():
+            if discard and folder.is_dir() and not folder.is_symlink():
                 folder.rename(old)
             # No folder takes the place of one that holds something; on Windows of none at all.
             if folder.is_dir():
