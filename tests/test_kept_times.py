@@ -95,6 +95,37 @@ def test_the_report_shows_the_times_that_the_same_call_writes(make_image: MakeIm
     assert "2026-03-03T08:00:00" in (RUN / "report.html").read_text()
 
 
+def batches() -> dict[str, str]:
+    return {row["path"]: row["batch"] for row in rows(RUN, "metadata.csv") if row["batch"]}
+
+
+def test_photos_that_were_moved_keep_what_is_told_of_them_where_they_are_now(capsys) -> None:
+    Path("disk2").mkdir()
+    Path("flat").rename("disk2/flat")
+    # The copies tell when they were taken, though nothing is told of them.
+    main(["assign", "disk2/flat", "--run", "run"])
+    assert days() == {"01": 15}
+    Path("made.csv").write_text("path,time,batch\n00.png,2026-03-04 08:00,17\n")
+    main(["update", "disk2/flat", "--run", "run", "--metadata", "made.csv"])
+    assert batches() == {"flat/00.png": "17"}
+    assert kept(Path("flat/00.png")) == ("2026-03-04", "metadata")
+    assert days() == {"01": 14, "04": 1}
+
+
+def test_what_is_told_of_a_copy_is_of_the_image_unless_that_is_told_otherwise(capsys) -> None:
+    Path("new").mkdir()
+    for name in ("00", "01"):
+        shutil.copy(f"flat/{name}.png", f"new/copy{name}.png")
+    with_batches()
+    Path("made.csv").write_text("path,time,batch\ncopy00.png,2026-03-04 08:00,18\ncopy01.png,,19\n")
+    capsys.readouterr()
+    main(["assign", "new", "--run", "run", "--metadata", "made.csv"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 row of the metadata is of a copy and tells otherwise than is known of the image, 'new/copy00.png'" in said
+    assert batches() == {"flat/00.png": "17", "flat/01.png": "19"}
+    assert kept(Path("flat/00.png")) == ("2026-03-04", "metadata")
+
+
 @pytest.mark.parametrize("told", [5, {"9f86": ["yesterday", "file"]}, {"9f86": ["2026-03-01", "hearsay"]}])
 def test_times_that_a_stranger_made_up_are_refused(told: object) -> None:
     with pytest.raises(ValueError, match=r"does not tell when|Invalid isoformat"):

@@ -21,13 +21,13 @@ from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.given_folders import check_given, check_same
+from anomaly_clustering.runs.given_metadata import of_images
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import (
     dated,
     load_metadata,
     of_holders,
     times_to_keep,
-    with_more,
     with_times,
     write_metadata,
 )
@@ -132,9 +132,14 @@ def assign_to_run(
         places = dict(zip(later.digests, later.paths, strict=True))
         moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
         held = of_holders(load_metadata(folder), dict(zip(before.paths, before.digests, strict=True)))
+        held = {moved.get(path, path): known for path, known in held.items()}
         # What was given is of the images of this call, whatever lay in their place before.
-        given = {path if path in asked else moved.get(path, path): known for path, known in (metadata or {}).items()}
-        told = with_more({moved.get(path, path): known for path, known in held.items()}, given)
+        named = {**later.copies, **contents_of(run, later)}
+        came_as = {path: named.get(path) or digest(path) for path in asked} | {
+            path: content for path, content in contents_of(run, before).items() if path not in asked
+        }
+        told, told_otherwise = of_images(metadata or {}, held, came_as, contents_of(run, later))
+        notices += told_otherwise
         _write(folder, run, later, found, decisions, rows, told, kept, progress)
         return Assigned(rows, notices)
 
@@ -194,7 +199,8 @@ def _write(
     if metadata:
         contents = contents_of(run, later)
         # The time of a file comes last: it may have been copied since the image came.
-        metadata = with_times(dated(metadata, contents, {**read_times(folder), **later.times}), contents)
+        metadata = dated(metadata, contents, {**read_times(folder), **later.times})
+        metadata = with_times(metadata, contents, copies=later.copies)
     mark = mark_of_run(folder)
     assert mark is not None
     mark = listing_pictures(folder, mark)

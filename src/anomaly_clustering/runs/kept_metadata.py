@@ -136,12 +136,15 @@ def dated(
     return {**known, **{path: came._replace(values=known.get(path, nothing).values) for path, came in untold.items()}}
 
 
-def times_by_content(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> Times:
-    """When images were taken: as it is known, else as the file at their path tells, where it still holds them.
+def times_by_content(
+    known: Mapping[Path, Metadata], contents: Mapping[Path, str], *, copies: Mapping[Path, str] | None = None
+) -> Times:
+    """When images were taken: as it is known, else as the file at their path tells, or a copy, that still holds them.
 
     Args:
         known: metadata of images.
         contents: SHA-256 of all images by path.
+        copies: SHA-256 of other files by path, such as those that images were moved to.
 
     Returns:
         Their times; none of an image whose file is gone, or holds another one by now.
@@ -152,15 +155,27 @@ def times_by_content(known: Mapping[Path, Metadata], contents: Mapping[Path, str
         ...     times_by_content({}, {Path(file.name): "9f86"}).of
         {}
     """
-    return times_of(list(contents), known, holds=lambda path: still_holds(path, contents[path]))
+    found = times_of(list(contents), known, holds=lambda path: still_holds(path, contents[path]))
+    gone = {content for path, content in contents.items() if path not in found.of}
+    others = {path: content for path, content in (copies or {}).items() if content in gone}
+    by_copy = times_of(list(others), {}, holds=lambda path: still_holds(path, others[path]))
+    there = {others[path]: path for path in reversed(list(by_copy.of))}
+    moved = {path: there[content] for path, content in contents.items() if path not in found.of and content in there}
+    return Times(
+        {**found.of, **{path: by_copy.of[copy] for path, copy in moved.items()}},
+        {**found.source, **{path: by_copy.source[copy] for path, copy in moved.items()}},
+    )
 
 
-def with_times(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> dict[Path, Metadata]:
+def with_times(
+    known: Mapping[Path, Metadata], contents: Mapping[Path, str], *, copies: Mapping[Path, str] | None = None
+) -> dict[Path, Metadata]:
     """What is known of all images, with the times that `times_by_content` finds.
 
     Args:
         known: metadata of some of them.
         contents: SHA-256 of all images by path.
+        copies: see `times_by_content`.
 
     Returns:
         Metadata of each image, in the order of the contents; without a time where nothing tells one.
@@ -169,7 +184,7 @@ def with_times(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> 
         >>> with_times({}, {Path("gone.png"): "9f86"})
         {PosixPath('gone.png'): Metadata(time=None, values={}, source='metadata')}
     """
-    times, nothing = times_by_content(known, contents), Metadata(None, {})
+    times, nothing = times_by_content(known, contents, copies=copies), Metadata(None, {})
     return {
         image: Metadata(times.of.get(image), known.get(image, nothing).values, times.source.get(image, nothing.source))
         for image in contents

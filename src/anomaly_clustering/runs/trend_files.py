@@ -17,6 +17,7 @@ from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
 from anomaly_clustering.runs.known import fitted_to, new_to
+from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column, told_of_gaps
@@ -67,12 +68,13 @@ def trends_of_run(
     with working_on(folder, patience=PATIENCE):
         remove_leftovers(folder)
         run = load_run(folder)
-        seen, decisions, digests, kept = _seen(folder, run, labels)
+        seen, decisions, digests, later = _seen(folder, run, labels)
         notices = told_of_strangers(decisions)
         contents = dict(zip(seen.paths, digests, strict=True))
         known, untold = _metadata(folder, seen, contents, metadata)
-        known = dated(known, contents, {**read_times(folder), **kept})
-        times = times_by_content(known, contents)
+        came, copies = ({}, {}) if later is None else (later.times, later.copies)
+        known = dated(known, contents, {**read_times(folder), **came})
+        times = times_by_content(known, contents, copies=copies)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += [*untold, *told_of_column(by, known)]
         if periods.by in (*START, "shift"):
@@ -92,13 +94,13 @@ def trends_of_run(
 
 def _seen(
     folder: Path, run: StoredRun, labels: Path | None
-) -> tuple[ImagesOverTime, Decisions, Sequence[str], Mapping[str, Metadata]]:
-    """All images by their cluster, as `assign` tells it, what was decided, SHA-256 of their files, and kept times."""
+) -> tuple[ImagesOverTime, Decisions, Sequence[str], LaterImages | None]:
+    """All images by their cluster, as `assign` tells it, what was decided, SHA-256 of their files, and later ones."""
     if run.embeddings is None:
         if labels is not None:
             raise ValueError(f"run {run.title!r} compared images patch by patch: leave --labels out")
         none = np.zeros(len(run.paths), dtype=bool)
-        return ImagesOverTime(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests, {}
+        return ImagesOverTime(run.paths, run.labels, none, none, None), Decisions(run.labels), run.digests, None
     later, decisions = decisions_on(folder, run, labels)
     digests = [*run.digests, *later.digests]
     new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
@@ -120,7 +122,7 @@ def _seen(
         ),
         decisions,
         digests,
-        later.times,
+        later,
     )
 
 
