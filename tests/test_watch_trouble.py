@@ -68,6 +68,17 @@ def test_a_run_that_is_away_is_said_and_no_image_is_passed_over(
     assert [row["path"] for row in once(capsys)] == ["in/a.png"]
 
 
+@pytest.mark.parametrize("name", ["assigned.csv", "watched.jsonl"])
+def test_a_file_of_the_user_with_the_name_of_one_that_grows_stays(name: str, make_image: MakeImage, capsys) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    file = Path("run", name)
+    file.write_text("my,own\nand no end")
+    code, said = ended([*WATCH, "--once"], capsys)
+    assert (code, said.count(f"{name}' is not the run's, so it was not replaced")) == (2, 1)
+    assert file.read_text() == "my,own\nand no end"
+    assert name not in Path("run/run.json").read_text()
+
+
 def test_a_run_that_cannot_be_written_to_is_waited_for_however_long(
     make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ that a process which is killed leaves nothing that looks like the user's; while 
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -189,6 +189,25 @@ def is_free_for(folder: Path, name: str, mark: Mark) -> bool:
     return not os.path.lexists(path) or (name in mark.files and _is_plain(path))
 
 
+def check_free(folder: Path, names: Iterable[str], mark: Mark) -> None:
+    """Fail if a file that is to be written would replace one that is not the run's.
+
+    Args:
+        folder: of the run.
+        names: of the files, with slashes.
+        mark: of the run.
+
+    Raises:
+        FileExistsError: it would.
+    """
+    for name in names:
+        if not is_free_for(folder, name, mark):
+            raise FileExistsError(
+                f"{str(folder / name)!r} is not the run's, so it was not replaced; nothing was written: move it "
+                "away, and run the command again"
+            )
+
+
 def remove_own(folder: Path, mark: Mark) -> None:
     """Remove the files of a run, and its folder if nothing else is in it.
 
@@ -288,12 +307,7 @@ def files_into(folder: Path, mark: Mark, *, last: str) -> Iterator[Path]:
         new.mkdir()
         yield new
         added = sorted(mark_of_all(new, mark.kind).files.items(), key=lambda file: Path(file[0]).suffix == last)
-        for name, _ in added:
-            if not is_free_for(folder, name, mark):
-                raise FileExistsError(
-                    f"{str(folder / name)!r} is not the run's, so it was not replaced; nothing was written: move it "
-                    "away, and run the command again"
-                )
+        check_free(folder, dict(added), mark)
         write_mark(folder, replace(mark, files={**mark.files, **dict.fromkeys(dict(added))}))
         for name, _ in added:
             (folder / name).parent.mkdir(exist_ok=True)

@@ -28,7 +28,7 @@ from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record,
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, load_later
-from anomaly_clustering.runs.mark import write_mark
+from anomaly_clustering.runs.mark import check_free, write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.run_away import ChangingError, of_run
@@ -114,6 +114,7 @@ class Watcher:
 
     Raises:
         FileNotFoundError: the folder holds no run.
+        FileExistsError: a file that is not the run's has the name of one that grows as files come.
         ValueError: the run compared images patch by patch, or a file of it is damaged.
     """
 
@@ -137,6 +138,9 @@ class Watcher:
             # Before anything is written: it may fail.
             self.embedder = NewEmbedder(run.recipe, run.references, center=run.center, device=ACCELERATOR)
             self.store = signature(folder / STORE)
+            mark = mark_of_run(folder)
+            assert mark is not None
+            check_free(folder, (ASSIGNED, WATCHED), mark)
             mend(folder / WATCHED)
             self.known = self._read()
         self.own = dict(zip(run.paths, run.digests, strict=True))
