@@ -118,6 +118,18 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     assert "goes with it when this one is done: assigned.csv, decisions.json, trends.csv; copy the folder" in said
 
 
+def test_unknown_images_are_those_of_the_table_whichever_command_wrote_it(run: Path, capsys) -> None:
+    for command, share in (("watch", "0.6"), ("assign", "0.3"), ("watch", "0.05")):
+        once = ["--once", "--every", "0.02"] if command == "watch" else []
+        main([command, "new", "--run", str(run), "--false-alarms", share, *once])
+        unknown = sum(row["unknown"] == "1" for row in rows(run / "assigned.csv"))
+        capsys.readouterr()
+        main(["trends", "--run", str(run)])
+        assert f"is told at {share} false alarms" in " ".join(capsys.readouterr().out.split())
+        found = [int(row["images"]) for row in rows(run / "trends.csv") if row["defect"] == "Unknown"]
+        assert (command, sum(found)) == (command, unknown)
+
+
 def test_a_column_that_is_called_as_a_period_is_said_not_to_be_used(run: Path, capsys) -> None:
     table = Path("made.csv").read_text()
     Path("made.csv").write_text(table.replace("path,time,batch", "path,time,shift"))
@@ -182,9 +194,18 @@ def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_
     assert counted == 24 - 4 - later
     assert "No finding" in Path("photos-clusters/trends.html").read_text()
     assert re.search(r"No finding\W+" + str(4 + later), capsys.readouterr().out)
+    # Another share of false alarms is for what comes later: those of the run are as its report has them.
+    Path("copies").mkdir()
+    for row in (own := rows(Path("photos-clusters/assignments.csv"))):
+        shutil.copy(row["path"], "copies")
+    main(["assign", "copies", "--run", "photos-clusters", "--false-alarms", "0.5"])
+    same = {row["same_as"]: row["finding"] for row in rows(Path("photos-clusters/assigned.csv")) if row["same_as"]}
+    assert same == {row["path"]: row["finding"] for row in own}
+    main(["trends", "--run", "photos-clusters", "--by", "batch", "--metadata", "made.csv"])
+    again = {(row["period"], row["defect"]): int(row["images"]) for row in rows(Path("photos-clusters/trends.csv"))}
+    assert again["photos", "No finding"] == 4
 
     # A person who moves one of them to another cluster says that it is a defect, and calls another cluster good.
-    own = rows(Path("photos-clusters/assignments.csv"))
     placed = {row["path"]: int(row["cluster"]) for row in own}
     good = placed["photos/00.png"]
     other = next(cluster for cluster in placed.values() if cluster != good)

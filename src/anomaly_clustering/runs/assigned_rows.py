@@ -9,6 +9,7 @@ import numpy as np
 from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.decisions import Decisions
+from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.store import StoredRun
 
@@ -59,15 +60,16 @@ def rows_of(asked: Sequence[Asked], found: Assignment, decisions: Decisions) -> 
     return rows
 
 
-def findings_of(run: StoredRun, later: LaterImages, false_alarms: float) -> dict[str, bool]:
-    """Whether each image is a finding, by the SHA-256 of its file; later ones as it was found when they came.
+def findings_of(run: StoredRun, later: LaterImages) -> dict[str, bool]:
+    """Whether each image is a finding, by the SHA-256 of its file: as the report has the images of the run.
+
+    Later ones are as it was found when they came, by the share of false alarms of that call.
 
     Args:
         run: with embeddings.
         later: images that came after it.
-        false_alarms: see `findings`.
     """
-    own = findings(run.top_scores, run.normal_top_scores, false_alarms)
+    own = findings(run.top_scores, run.normal_top_scores, FALSE_ALARMS)
     return dict(zip([*run.digests, *later.digests], [*own.tolist(), *later.finding.tolist()], strict=True))
 
 
@@ -97,7 +99,7 @@ def all_rows(
         decisions: see `rows_of`.
         false_alarms: see `assign`.
     """
-    first, is_finding = first_files(run, later), findings_of(run, later, false_alarms)
+    first, is_finding = first_files(run, later), findings_of(run, later)
     there = [(path, content, str(first[content])) for path, content in later.copies.items() if path.is_file()]
     files = [*zip(later.paths, later.digests, [""] * len(later.paths), strict=True), *there]
     tells = len(run.normal_top_scores) > 0

@@ -77,6 +77,11 @@ def trends_of_run(
         times = times_by_content(known, contents, copies=copies)
         periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
         notices += [*untold, *told_of_column(by, known)]
+        if seen.later.any():
+            notices.append(
+                f"which of the later images are unknown is told at {decisions.false_alarms:g} false alarms, as by the "
+                "last `assign`, `update` or `watch`"
+            )
         if periods.by in (*START, "shift"):
             notices.append(told_times(times))
         notices += [*_left_out(seen.paths, periods), *told_of_gaps(periods)]
@@ -105,7 +110,7 @@ def _seen(
     digests = [*run.digests, *later.digests]
     new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
     found = assign(told_apart(digests), new, fitted, false_alarms=decisions.false_alarms)
-    is_finding = findings_of(run, later, decisions.false_alarms)
+    is_finding = findings_of(run, later)
     # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect, unless
     # a person has put it where it is.
     moved = moved_by_hand(run.labels, decisions.labels).tolist()

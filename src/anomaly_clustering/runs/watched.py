@@ -28,7 +28,7 @@ from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record,
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, load_later
-from anomaly_clustering.runs.mark import check_free, write_mark
+from anomaly_clustering.runs.mark import check_free, files_into, write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.run_away import ChangingError, of_run
@@ -234,7 +234,7 @@ class Watcher:
             later = load_later(self.folder, run).with_overwritten(gone).seen_at({})
             same_as = str(first_files(run, later)[content])
             new, before = new_to(run, later, self.known.decisions), None
-            finding = findings_of(run, later, self.false_alarms)[content]
+            finding = findings_of(run, later)[content]
             arrays: dict[str, np.ndarray] = {}
         else:
             one, finding = found.image, bool(found.image.finding[0])
@@ -315,9 +315,14 @@ class Watcher:
         assert mark is not None
         # Both grow while the run goes on.
         mark = listing_pictures(self.folder, mark)
-        write_mark(self.folder, replace(mark, files={**mark.files, WATCHED: None, ASSIGNED: None}))
-        files = self._files()
+        mark = replace(mark, files={**mark.files, WATCHED: None, ASSIGNED: None})
+        write_mark(self.folder, mark)
         later, decisions = decisions_on(self.folder, run, None)
+        if decisions.false_alarms != self.false_alarms:
+            decisions = replace(decisions, false_alarms=self.false_alarms)
+            with files_into(self.folder, mark, last=DECISIONS) as added:
+                decisions.save(added)
+        files = self._files()
         own = dict(zip([*later.digests, *run.digests], [*later.paths, *run.paths], strict=True))
         later = later.seen_at({})
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
