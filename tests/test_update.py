@@ -156,6 +156,12 @@ def test_export_finds_what_was_moved_and_leaves_out_what_is_gone_only_when_asked
     assert "other.png" in images
     first.with_name("other.png").rename(first)
     Path("renamed").rename("flat")
+    # The run knows where its own images are, once they were assigned from there.
+    Path("flat").rename("renamed")
+    main(["assign", "renamed", "--run", str(run), *ALARMS])
+    main([*argv, "--out", "known"])
+    assert {path.name for path in Path("known/images").iterdir()} == images - {"other.png"} | {first.name}
+    Path("renamed").rename("flat")
     Path("new/0.png").unlink()
     with pytest.raises(SystemExit):
         main([*argv, "--out", "some"])
