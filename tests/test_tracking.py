@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import wandb
 import yaml
 from conftest import MakeImage
@@ -18,6 +19,7 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.artefacts import ClusteredImages, write_artefacts
+from anomaly_clustering.runs.mark import Mark, write_mark
 from anomaly_clustering.runs.tracked_run import TrackedRun, mode_of
 from anomaly_clustering.runs.tracking import wandb_logger
 from experiments.__main__ import main as experiments
@@ -177,6 +179,21 @@ def test_a_training_that_goes_on_counts_its_steps_on_in_the_same_run(photos: Pat
     assert steps(other, "nmi") == [2, 5, 8, 11]
     assert [row["trainer/global_step"] for row in second.history if "loss" in row] == [8, 11]
     assert max(steps(first, "assignments")) < min(row["_step"] for row in second.history)
+
+
+def test_the_checkpoint_that_a_training_goes_on_from_is_read_with_care(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit", "--model", "baseline.Brightness", "--data", "baseline.Greys", "--trainer.accelerator", "cpu"]
+    chosen = tmp_path / "runs/fit/checkpoints/chosen.ckpt"
+    chosen.parent.mkdir(parents=True)
+    write_mark(tmp_path / "runs/fit", Mark("training", {"checkpoints/chosen.ckpt": None}))
+    # There is no last.ckpt: it is not asked for.
+    for held, told in (({"state": Path("mine")}, "holds more than tensors"), ([0.5], "is damaged, or is not of a")):
+        torch.save(held, chosen)
+        with pytest.raises(SystemExit):
+            main([*fit, "--ckpt_path", str(chosen), "--overwrite", "--wandb", "offline"])
+        assert f"checkpoint '{chosen}' {told}" in capsys.readouterr().err
 
 
 def test_images_that_are_no_files_are_tracked_by_their_metrics(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class CommandLine(LightningCLI):
         config = self.config[self.subcommand]
         # From the checkpoint of another folder begins a training, and a run, of its own.
         is_known = self.subcommand == "fit" and goes_on(self.out, config.ckpt_path)
-        known = run_of(self.out / LAST, weights_only=config.get("weights_only")) if is_known else None
+        known = run_of(Path(config.ckpt_path), weights_only=config.get("weights_only")) if is_known else None
         run = describe(str(self.subcommand), self.config_dump, goes_on=known)
         if logger := wandb_logger(self.mode, run):
             # After those that were asked for by `--trainer.logger`.

@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +77,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         known = mark.files.get(name) if mark and name else None
         if known and known != digest(Path(path)):
             raise damaged(path)
-        try:
-            found = super().load_checkpoint(path, map_location, weights_only)
-        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
-            if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
-                raise ValueError(
-                    f"checkpoint {str(path)!r} holds more than tensors, and loading it could run code; if it is yours, "
-                    "add --weights_only false"
-                ) from error
-            raise damaged(path) from error
-        if not (isinstance(found, dict) and {"state_dict", "pytorch-lightning_version"} <= found.keys()):
-            raise damaged(path)
-        return found
+        return state_of(path, partial(super().load_checkpoint, path, map_location, weights_only))
 
     def remove_checkpoint(self, path: _PATH) -> None:
         """Remove a checkpoint, unless it lies among the files of the training and is not one of them.
@@ -115,6 +105,35 @@ class WholeCheckpoints(TorchCheckpointIO):
             )
         if name not in mark.files:
             write_mark(self.out, replace(mark, files={**mark.files, name: None}))
+
+
+def state_of(path: _PATH, read: Callable[[], Any]) -> dict[str, Any]:
+    """The state of a training, or an error that says what is wrong with its checkpoint.
+
+    Args:
+        path: of the checkpoint, for the error.
+        read: reads it by PyTorch.
+
+    Raises:
+        ValueError: the file is damaged, no checkpoint of a training, or could run code.
+
+    Example:
+        >>> state_of("last.ckpt", lambda: [0.5])
+        Traceback (most recent call last):
+        ValueError: checkpoint 'last.ckpt' is damaged, or is not of a training; ...
+    """
+    try:
+        found = read()
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
+            raise ValueError(
+                f"checkpoint {str(path)!r} holds more than tensors, and loading it could run code; if it is yours, "
+                "add --weights_only false"
+            ) from error
+        raise damaged(path) from error
+    if not (isinstance(found, dict) and {"state_dict", "pytorch-lightning_version"} <= found.keys()):
+        raise damaged(path)
+    return found
 
 
 def damaged(path: _PATH) -> ValueError:

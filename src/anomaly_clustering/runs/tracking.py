@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.processes import gather
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
-from anomaly_clustering.runs.checkpoints import damaged
+from anomaly_clustering.runs.checkpoints import state_of
 from anomaly_clustering.runs.tracked_run import Mode, TrackedRun, mode_of
 from anomaly_clustering.runs.unusual import graded_grouping
 from anomaly_clustering.system.attached import attached_data
@@ -41,21 +42,19 @@ def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
         The id; None where the training was not tracked.
 
     Raises:
-        ValueError: the checkpoint is damaged.
+        ValueError: the checkpoint is damaged, no one of a training, or could run code.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     torch.save({"state_dict": {}, IN_CHECKPOINT: "31a2ecb6"}, Path(folder) / "last.ckpt")
+        ...     state = {"state_dict": {}, "pytorch-lightning_version": "2.6", IN_CHECKPOINT: "31a2ecb6"}
+        ...     torch.save(state, Path(folder) / "last.ckpt")
         ...     run_of(Path(folder) / "last.ckpt")
         '31a2ecb6'
     """
-    try:
-        # Weights stay on disk: Lightning reads them when it goes on.
-        found = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=weights_only)
-    except (RuntimeError, EOFError) as error:
-        raise damaged(checkpoint) from error
-    run: str | None = found.get(IN_CHECKPOINT)
+    # Weights stay on disk: Lightning reads them when it goes on.
+    read = partial(torch.load, checkpoint, map_location="cpu", mmap=True, weights_only=weights_only)
+    run: str | None = state_of(checkpoint, read).get(IN_CHECKPOINT)
     return run
 
 
