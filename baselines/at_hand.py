@@ -1,5 +1,6 @@
 """What a method has at hand of the images that it trains on, and lets go of when it is asked of others."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning import LightningModule
@@ -44,7 +45,7 @@ class AtHand(LightningModule):
         before = checkpoint.get("images")
         if self._trainer is None or self._trainer.state.fn != "fit":
             self.trained_on = before
-        elif before not in (None, self.trained_on):
+        elif before is not None and not _are_the_same(before, self.trained_on or {}):
             now = self.trained_on or {}
             others = f"{now['count']}" if now["count"] != before["count"] else "others, by their names"
             raise ValueError(
@@ -55,3 +56,9 @@ class AtHand(LightningModule):
         if "standardised.mean" in weights and not hasattr(self, "standardised"):
             self.dim = len(weights["standardised.mean"])
             self.configure_model()
+
+
+def _are_the_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """An earlier checkpoint has names with the folder of each file, which may be that of all images."""
+    names = now["names"] if "with_folders" in before else now["with_folders"]
+    return bool(before["count"] == now["count"] and before["names"] == names)

@@ -1,7 +1,9 @@
 """Predictions on all images, collected in batches by any number of processes, in; metrics of the epoch out."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -190,10 +192,22 @@ def told_of_images(module: LightningModule) -> dict[str, Any]:
     """What tells the images to cluster from others: their number and, where they are files, their names.
 
     Returns:
-        `count`, and `names`: a digest of the names of files and of the folders that hold them, in the order of the data
-        set. Where a folder lies makes no difference; without names it is empty.
+        `count`, and `names`: a digest of the paths of files below the folder that holds them all, in the order of the
+        data set. What that folder is called, and where it lies, makes no difference; without names it is empty.
+        `with_folders` is that of earlier checkpoints, of the name of each file and of the folder that it lies in.
     """
     images = clean_images(module)
-    names = [record.image.parts[-2:] for record in images.records] if isinstance(images, DefectImages) else []
-    digest = hashlib.sha256("\n".join("/".join(parts) for parts in names).encode(errors="surrogateescape"))
-    return {"count": len(images), "names": digest.hexdigest() if names else ""}
+    files = (
+        [Path(os.path.abspath(record.image)) for record in images.records] if isinstance(images, DefectImages) else []
+    )
+    above = os.path.commonpath([file.parent for file in files]) if files else ""
+    return {
+        "count": len(images),
+        "names": _digest([file.relative_to(above).parts for file in files]),
+        "with_folders": _digest([file.parts[-2:] for file in files]),
+    }
+
+
+def _digest(names: Sequence[tuple[str, ...]]) -> str:
+    text = "\n".join("/".join(parts) for parts in names)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest() if names else ""

@@ -1,7 +1,9 @@
 """What holds for every method that is trained: no class is seen, results repeat, checkpoints give what was reported."""
 
 import csv
+import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,29 @@ def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(
     found, again = trained(tmp_path / "ended.ckpt", None)
     assert again == rows
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+def test_a_training_goes_on_whatever_the_folder_of_its_images_is_called(flat_photos: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    last = tmp_path / "last.ckpt"
+    trainer = Trainer(**options, max_epochs=1, enable_checkpointing=False)
+    trainer.fit(METHODS["IIC"](), datamodule=of(flat_photos))
+    trainer.save_checkpoint(last)
+    folder = flat_photos.rename(tmp_path / "renamed")
+
+    def goes_on() -> None:
+        trainer = Trainer(**options, max_epochs=1, enable_checkpointing=False)
+        trainer.fit(METHODS["IIC"](), datamodule=of(folder), ckpt_path=last, weights_only=True)
+
+    goes_on()
+    # Earlier checkpoints have the name of the folder.
+    state = torch.load(last, weights_only=True)
+    for name, is_same in (("renamed", True), ("flat", False)):
+        names = "\n".join(f"{name}/{file.name}" for file in sorted(folder.iterdir()))
+        state["images"] = {"count": 15, "names": hashlib.sha256(names.encode()).hexdigest()}
+        torch.save(state, last)
+        with nullcontext() if is_same else pytest.raises(ValueError, match="others, by their names"):
+            goes_on()
 
 
 @pytest.mark.parametrize("name", ["IIC", "SCAN"])
