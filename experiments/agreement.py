@@ -5,6 +5,8 @@ from typing import Any
 
 # Where things lie and how fast they are read changes no result.
 INCIDENTAL = ("root", "normals", "num_workers", "checkpoint", "cache")
+# A file of vectors, whose content the key of a run has; of GATCluster a number of channels, which is no path.
+OR_FILE = "features"
 
 
 def without_incidental(config: Any) -> Any:
@@ -15,7 +17,8 @@ def without_incidental(config: Any) -> Any:
         {'seed': 0, 'data': [{}]}
     """
     if isinstance(config, Mapping):
-        return {name: without_incidental(value) for name, value in config.items() if name not in INCIDENTAL}
+        kept = {name: value for name, value in config.items() if name not in INCIDENTAL}
+        return {name: without_incidental(value) for name, value in kept.items() if not _is_file(name, value)}
     return [without_incidental(value) for value in config] if isinstance(config, list | tuple) else config
 
 
@@ -30,5 +33,10 @@ def agree(then: Any, now: Any) -> bool:
     """
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         shared = then.keys() & now.keys() - set(INCIDENTAL)
-        return all(agree(then[name], now[name]) for name in shared)
+        files = {name for name in shared if _is_file(name, then[name]) and _is_file(name, now[name])}
+        return all(agree(then[name], now[name]) for name in shared - files)
     return bool(then == now)
+
+
+def _is_file(name: str, value: Any) -> bool:
+    return name == OR_FILE and isinstance(value, str)

@@ -177,7 +177,7 @@ def _key(config: Mapping[str, Any], category: Category, settings: Settings) -> s
         "of": [
             fingerprint(category.whole, settings.data_root),
             weights_digest(Path(checkpoint)) if checkpoint else None,
-            *([weights_digest(Path(features))] if features else []),
+            *([weights_digest(Path(features))] if isinstance(features, str) and features else []),
         ],
     }
     return _digest(identity)[:16]

@@ -46,15 +46,22 @@ def read_gathered(file: Path) -> dict[str, Record]:
 
 
 def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> None:
-    """Write the runs that a file held, and those of a store, into the file; of one and the same the later."""
+    """Write the runs that a file held, and those of a store, into the file; of one and the same the later.
+
+    One with more metrics stays: an older version may have computed it again, without those that came since.
+    """
     runs = dict(before)
     for record in store.all():
-        known = runs.get(record["key"], {})
-        if str(record.get("finished", "")) >= str(known.get("finished", "")):
+        known = runs.get(record["key"])
+        if known is None or _fullness(record) >= _fullness(known):
             runs[record["key"]] = record
     lines = [json.dumps(_rounded(run), separators=(",", ":")) for run in sorted(runs.values(), key=_place)]
     with whole_file(file) as part:
         part.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode(), filters=FILTERS))
+
+
+def _fullness(run: Record) -> tuple[int, str]:
+    return len(run["metrics"]), str(run.get("finished", ""))
 
 
 def _place(run: Record) -> tuple[str, ...]:

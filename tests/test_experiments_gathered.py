@@ -11,7 +11,8 @@ import pytest
 from tiny_tables import SMALL, records, run
 
 from experiments.__main__ import main
-from experiments.gathered import read_gathered
+from experiments.cells import Store
+from experiments.gathered import read_gathered, write_gathered
 from experiments.methods import REPOSITORY
 
 
@@ -61,6 +62,18 @@ def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_pa
     write(file, later)
     assert report(root, out, "--measured", str(file), "--report", str(tmp_path / "REPRODUCTION.md")) == 0
     assert read_gathered(file) == {record["key"]: as_gathered(later)}
+
+
+def test_of_one_run_measured_twice_the_one_with_more_metrics_stays(root: Path, out: Path, tmp_path: Path) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    (record,) = records(out)
+    fewer = dict(list(record["metrics"].items())[:-1])
+    earlier, later = ({"finished": f"{year}-01-01T00:00:00+00:00"} for year in (2000, 2100))
+    store, file = Store(tmp_path / "cells"), tmp_path / "runs.jsonl.xz"
+    store.folder.mkdir()
+    (store.folder / f"{record['key']}.json").write_text(json.dumps(record | later | {"metrics": fewer}))
+    write_gathered(file, {record["key"]: record | earlier}, store)
+    assert read_gathered(file) == {record["key"]: as_gathered(record | earlier)}
 
 
 def test_a_run_by_other_defaults_hides_none_by_todays(root: Path, out: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tiny_tables import run
 
 from experiments import tables
 from experiments.__main__ import main
+from experiments.agreement import agree
 from experiments.categories import MTD, MVTEC, SYNTHETIC, weights_digest
 from experiments.cells import Settings, cell, is_mic
 from experiments.methods import WEIGHTED, Method, with_options
@@ -174,6 +175,17 @@ def test_vectors_that_are_given_are_part_of_what_a_run_is_of(tmp_path: Path) -> 
         weights_digest.cache_clear()
         keys.append(cell("", Method("configs/baselines/scan.yaml"), SYNTHETIC, 0, settings).key)
     assert keys[0] != keys[1]
+    # Where they lie makes no difference.
+    moved = replace(settings, trained={"SCAN.features": str(file.rename(tmp_path / "moved.npy"))})
+    assert cell("", Method("configs/baselines/scan.yaml"), SYNTHETIC, 0, moved).key == keys[1]
+    assert agree({"features": str(file)}, {"features": "moved.npy"})
+    # Of GATCluster they are a number, and no file.
+    gatcluster = [
+        cell("", Method("configs/baselines/gatcluster.yaml"), SYNTHETIC, 0, replace(settings, trained=of)).key
+        for of in ({"GATCluster.features": 20}, {"GATCluster.features": 30})
+    ]
+    assert gatcluster[0] != gatcluster[1]
+    assert not agree({"features": 20}, {"features": 30})
 
 
 def test_the_report_of_all_replaces_nothing_else_and_is_not_emptied(tmp_path: Path, monkeypatch, capsys) -> None:
