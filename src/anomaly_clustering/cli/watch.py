@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError
 from anomaly_clustering.data.walk import CANNOT_BE_READ, NOT_TO_BE_READ, FolderContent, check_may_be_read, look
 from anomaly_clustering.runs.assigned import what_to_know
+from anomaly_clustering.runs.changing_files import signature
 from anomaly_clustering.runs.run_away import ChangingError, RunAwayError
-from anomaly_clustering.runs.watched import Watcher, signature, watcher_of
+from anomaly_clustering.runs.watched import Watcher, watcher_of
 from anomaly_clustering.system.full_disk import FULL
 
 # Looks at a file, or folder, that cannot be read and does not change, until it is given up.

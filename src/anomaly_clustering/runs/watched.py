@@ -1,9 +1,8 @@
 """A run, and files that come one after another, in; each assigned once, whatever ends this process, out."""
 
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, first_files, rows_of
 from anomaly_clustering.runs.assignments import append_assignment, write_assignments
+from anomaly_clustering.runs.changing_files import gone_from, signature
 from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
@@ -71,19 +71,6 @@ class _Known(NamedTuple):
     """Of the images of the run, which the mean of all images moves away from as more come."""
     written: dict[Path, Path]
     """How the path of each file was written when it was seen, by where it is."""
-
-
-def signature(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written to.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        OSError: it is gone.
-    """
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 @contextmanager
@@ -221,7 +208,7 @@ class Watcher:
         seen = places.get(content, [])
         if path in seen:
             return None
-        gone = _gone(seen, content)
+        gone = gone_from(seen, content)
         # Until it is written anew, the table has the place that a file was moved from.
         self.behind |= bool(gone)
         self._overwrite(path, content)
@@ -294,7 +281,7 @@ class Watcher:
             if self.known.own[before] == path:
                 self.known.own[before] = named
                 # Where a copy of it is left, it goes by that.
-                self.apart = named if len(_gone(places, before)) == len(places) else None
+                self.apart = named if len(gone_from(places, before)) == len(places) else None
 
     def _check_same(self) -> None:
         if signature(self.folder / STORE) != self.store:
@@ -340,20 +327,3 @@ class Watcher:
         written = {real_path(path): path for path in holds}
         came, neighbours = list(new.embeddings[new.finding]), Neighbours(NEIGHBOURS)
         return _Known(files, decisions, fitted, came, places, holds, own, neighbours, written)
-
-
-def _gone(places: Sequence[Path], content: str) -> dict[Path, str]:
-    """Places that had a content and have it no more, with what they hold by now; '' where nothing can be read.
-
-    Files that are there are looked into up to the first one that has it, since copies may be many.
-    """
-    gone = {place: "" for place in places if not place.exists()}
-    for place in places:
-        if place not in gone:
-            now = ""
-            with suppress(OSError):
-                now = digest(place)
-            if now == content:
-                break
-            gone[place] = now
-    return gone
