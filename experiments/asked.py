@@ -44,7 +44,8 @@ class Command:
     parameters: dict[str, Any] = field(default_factory=dict)
     wandb: Mode = "off"
     artefacts: bool = False
-    report: Path = Path("REPRODUCTION.md")
+    report: Path | None = None
+    """What 'reproduction' writes, where another file is asked for."""
     flags: str = ""
 
 
@@ -76,11 +77,9 @@ def compares_networks(name: str) -> bool:
 def plan_of(name: str, command: Command) -> Plan:
     """The cells of a table or figure."""
     settings, methods, seeds = settings_of(name, command), methods_of(name, command), command.seeds
-    categories: Sequence[Category] = FIGURES[name].categories if name in FIGURES else ()
     if name in TABLES:
         seeds = TABLES[name].seeds if seeds is None else seeds
-        categories = list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
-    categories = [SYNTHETIC] if settings.synthetic else categories or [*MVTEC, MTD, *command.folders]
+    categories = categories_of(name, command)
     nothing_left: dict[Category, str] = {}
     if name in TABLES and TABLES[name].leaves_out:
         categories, nothing_left = without_each(categories, settings)
@@ -88,6 +87,22 @@ def plan_of(name: str, command: Command) -> Plan:
     plan.missing |= nothing_left
     plan.needs = needs_of(name)
     return plan
+
+
+def categories_of(name: str, command: Command) -> Sequence[Category]:
+    """What a table or figure is measured on."""
+    return [SYNTHETIC] if command.settings.synthetic else _own(name) or [*MVTEC, MTD, *command.folders]
+
+
+def takes_folders(name: str) -> bool:
+    """Whether a table or figure is measured on folders of the user's own too."""
+    return not _own(name)
+
+
+def _own(name: str) -> Sequence[Category]:
+    if name in FIGURES:
+        return FIGURES[name].categories
+    return list(dict.fromkeys(member for group in TABLES[name].groups for member in group.members))
 
 
 def needs_of(name: str) -> Collection[str]:

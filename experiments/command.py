@@ -3,20 +3,23 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from anomaly_clustering.runs.tracked_run import TrackedRun
 from anomaly_clustering.system.files import remove_leftovers_below
-from experiments.asked import REPRODUCTION, Command, compares_networks, methods_of, parts_of
-from experiments.cells import Store, class_of, file_of, is_mic, takes
+from experiments.asked import REPRODUCTION, Command, compares_networks, parts_of
+from experiments.cells import Store
 from experiments.figures import FIGURES
 from experiments.follow import check_wandb, log_summary
+from experiments.followed_options import check_followed, told_of_unfollowed
 from experiments.found import Found
 from experiments.gathered import read_gathered, write_gathered
-from experiments.methods import REPOSITORY
-from experiments.missing import followed_run, list_missing, measured
+from experiments.missing import followed_run, list_missing, measured, told_of_finished
 from experiments.output import figure_as_text, name_of, per_category, table_as_text, write_figure, write_table
 from experiments.reproduction import Part, write_reproduction
 from experiments.tables import TABLES
+
+REPORT = Path("REPRODUCTION.md")
 
 
 def make(command: Command) -> int:
@@ -25,13 +28,19 @@ def make(command: Command) -> int:
     Raises:
         ValueError: an option names what there is not.
     """
-    _check(command)
+    check_followed(command)
+    for notice in told_of_unfollowed(command):
+        print(f"Notice: {notice}", file=sys.stderr)
     if not command.dry_run:
         check_wandb(command.wandb)
     gathered = read_gathered(command.measured) if command.measured else {}
     store = Store(command.out / "cells", gathered)
     if not command.dry_run:
         remove_leftovers_below(command.out)
+    if (command.artefacts or command.wandb != "off") and not (command.dry_run or command.finished):
+        parts = [part for name in command.names for part in parts_of(name, command)]
+        for notice in told_of_finished(parts, store):
+            print(f"Notice: {notice}", file=sys.stderr)
     failed: dict[str, str] = {}
     for name in command.names:
         parts = parts_of(name, command)
@@ -54,34 +63,6 @@ def make(command: Command) -> int:
     return 1 if failed else 0
 
 
-def _check(command: Command) -> None:
-    """Fail before any work: an option that nothing follows would go unnoticed for hours."""
-    parts = [part for name in command.names for part in parts_of(name, command)]
-    methods = list(dict.fromkeys(method for name, of in parts for method in methods_of(name, of)))
-    for begin in command.only:
-        if not any(method.lower().startswith(begin.lower()) for method in methods):
-            raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
-    names = [network.name for network in command.networks]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"--backbones: {name!r} is there twice, and rows are told by the names of networks alone")
-    settings = command.settings
-    if settings.synthetic and command.folders:
-        raise ValueError("--data synthetic is measured alone: leave it out, or --folders and --normals")
-    configs = {
-        method.config: file_of(method, settings) for table in TABLES.values() for method in table.methods.values()
-    }
-    if settings.preset and all(file == REPOSITORY / config for config, file in configs.items()):
-        raise ValueError(
-            f"--preset {settings.preset!r}: there is no such file of any method, as scan_small_data.yaml is"
-        )
-    found = {class_of(file) for file in configs.values() if file.is_file()}
-    classes = sorted(class_path for class_path in found if not is_mic(class_path))
-    for option in settings.trained:
-        if not any(takes(path, option) for path in classes):
-            raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
-
-
 def _reproduce(found: Mapping[tuple[str, Command], Found], failed: Mapping[str, str]) -> None:
     """Write all tables and figures, and one report on them; where nothing was computed, the report alone."""
     parts = []
@@ -91,7 +72,7 @@ def _reproduce(found: Mapping[tuple[str, Command], Found], failed: Mapping[str, 
         flags = f"{command.flags} {_network_flags(name, command)}".rstrip()
         network = command.settings.backbone if command.networks and not compares_networks(name) else ""
         parts.append(Part(name, of, text_of(name, of, command), flags, network))
-    report = next(command for _, command in found).report
+    report = next(command for _, command in found).report or REPORT
     write_reproduction(parts, out=report)
     print(f"Written to {report}")
 

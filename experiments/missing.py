@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.runs.tracked_run import TrackedRun
+from anomaly_clustering.system.messages import counted
 from experiments.asked import Command, chosen_cells, plan_of, settings_of
 from experiments.cells import Cell, Store, is_mic
 from experiments.compute import Outcome
@@ -31,6 +32,29 @@ def measured(name: str, command: Command, store: Store, failed: dict[str, str]) 
     missing = [cell for cell in _missing(name, plan, command, store) if cell.key not in failed]
     failed |= _compute(name, _with_weights(missing, plan), store, command)
     return Found(plan, store, settings_of(name, command))
+
+
+def told_of_finished(parts: Sequence[tuple[str, Command]], store: Store) -> list[str]:
+    """How many runs are finished already, and so are not logged, or have no artefacts: both come as a run is computed.
+
+    Returns:
+        Sentences for the user.
+    """
+    finished: dict[str, Path | None] = {}
+    for name, command in parts:
+        plan = plan_of(name, command)
+        for cell in chosen_cells(plan, command):
+            if store.read(cell, plan.needs):
+                finished[cell.key] = _followed(name, cell, command).artefacts
+    command = parts[0][1]
+    bare = sum(folder is not None and not folder.is_dir() for folder in finished.values())
+    ways = f"to compute them again, take their files out of {str(store.folder)!r}"
+    notices = []
+    if command.artefacts and bare:
+        notices.append(f"{counted(bare, 'finished run')} without artefacts: --artefacts is for new ones; {ways}")
+    if command.wandb != "off" and finished:
+        notices.append(f"{counted(len(finished), 'finished run')} that --wandb does not log now; {ways}")
+    return notices
 
 
 def list_missing(name: str, parts: Sequence[tuple[str, Command]], store: Store) -> None:
@@ -99,7 +123,7 @@ def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -
     def followed(cell: Cell) -> Followed | None:
         if command.wandb == "off" and not command.artefacts:
             return None
-        return followed_run(TrackedRun(name, cell.method, str(cell.category), cell.seed, id=cell.key), command)
+        return _followed(name, cell, command)
 
     with open_executor(
         command.executor,
@@ -110,6 +134,10 @@ def _compute(name: str, cells: Sequence[Cell], store: Store, command: Command) -
     ) as (executor, at_a_time):
         failed = run(cells, store, executor, at_a_time=at_a_time, report=report, followed=followed)
     return {cell.key: f"failed: {cell}\n{text}" for cell, text in failed.items()}
+
+
+def _followed(name: str, cell: Cell, command: Command) -> Followed:
+    return followed_run(TrackedRun(name, cell.method, str(cell.category), cell.seed, id=cell.key), command)
 
 
 def followed_run(run: TrackedRun, command: Command) -> Followed:

@@ -112,7 +112,7 @@ def command_of(words: list[str]) -> Command:
     add("--num-workers", type=int, default=0, metavar="N", help="processes that load the images of a cell (default 0)")
     add("--wandb", choices=get_args(Mode), default="off", help="log runs to Weights & Biases (default off)")
     add("--artefacts", action="store_true", help="write contact sheets, heat maps and confusion of each run to --out")
-    add("--report", type=Path, default=Path("REPRODUCTION.md"), metavar="FILE", help="what 'reproduction' writes")
+    add("--report", type=Path, metavar="FILE", help="what 'reproduction' writes (default REPRODUCTION.md)")
     options = parser.parse_args(words)
     for name in ("seeds", "workers"):
         number = getattr(options, name)

@@ -188,7 +188,7 @@ def test_a_training_that_was_ended_goes_on_in_its_cell(
 
 
 def test_runs_are_seen_in_wandb_and_on_disk(
-    root: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
     config = tmp_path / "brightness.yaml"
@@ -214,6 +214,13 @@ def test_runs_are_seen_in_wandb_and_on_disk(
         ("Brightness", "tile"),
         ("Weighted Average", "tile"),
     ]
+    # What is finished is not computed again to be seen.
+    shutil.rmtree(out / "artefacts" / keys["Brightness"])
+    capsys.readouterr()
+    assert run(root, out, "--categories", "tile", "--wandb", "offline", "--artefacts", table="table8") == 0
+    told = capsys.readouterr().err
+    assert "Notice: 1 finished run without artefacts" in told
+    assert "Notice: 2 finished runs that --wandb does not log now" in told
 
 
 def test_images_of_the_same_names_and_sizes_are_other_data(tmp_path: Path) -> None:

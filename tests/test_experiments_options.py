@@ -81,6 +81,10 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
         (("--backbones", "resnet18=a.pth", "resnet18=b.pth"), "--backbones: 'resnet18' is there twice"),
         (("--data", "synthetic", "--folders", "mine=."), "--data synthetic is measured alone"),
+        (("--backbones", "embedded"), "--backbones: table1 has one network; figure9, figure10, figure11 and"),
+        (("--dry-run", "--finished"), "--dry-run lists what is missing, and --finished computes nothing of it"),
+        (("--report", "all.md"), "--report is what 'reproduction' writes, and not table1"),
+        (("--folders", "mine=.", "--categories", "mine"), "--categories: table1 has none of mine; "),
     ],
 )
 def test_wrong_options_say_so(
@@ -89,6 +93,14 @@ def test_wrong_options_say_so(
     assert run(root, out, *flags) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_options_that_are_for_other_tables_are_told(root: Path, out: Path, capsys) -> None:
+    # A report gives one command for each table, with the options of all.
+    assert run(root, out, "--folders", f"mine={root}", "--trained", "SCAN.max_epochs=2", "--dry-run") == 0
+    told = capsys.readouterr().err
+    assert re.search(r"--folders changes nothing of table1: .*ladder.* take folders", told)
+    assert re.search(r"--trained 'SCAN.max_epochs' changes nothing of table1: it is of .*table8", told)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""What the user asked for in; an error or a notice about options that no table or figure of it follows, out."""
+
+from collections.abc import Iterable
+
+from experiments.asked import (
+    REPRODUCTION,
+    Command,
+    categories_of,
+    compares_networks,
+    methods_of,
+    parts_of,
+    takes_folders,
+)
+from experiments.cells import class_of, file_of, is_mic, takes
+from experiments.figures import FIGURES
+from experiments.methods import REPOSITORY, Method
+from experiments.tables import TABLES
+
+KNOWN = (*TABLES, *FIGURES)
+
+
+def check_followed(command: Command) -> None:
+    """Fail before any work: an option that nothing follows would go unnoticed for hours.
+
+    Raises:
+        ValueError: nothing that was named follows an option.
+    """
+    _check_methods(command)
+    _check_networks(command)
+    settings = command.settings
+    if settings.synthetic and command.folders:
+        raise ValueError("--data synthetic is measured alone: leave it out, or --folders and --normals")
+    if command.dry_run and command.finished:
+        raise ValueError("--dry-run lists what is missing, and --finished computes nothing of it: give one of them")
+    if command.report is not None and REPRODUCTION not in command.names:
+        raise ValueError(f"--report is what '{REPRODUCTION}' writes, and not {', '.join(command.names)}: leave it out")
+    _check_categories(command)
+    methods = [method for table in TABLES.values() for method in table.methods.values()]
+    if settings.preset and all(file_of(method, settings) == REPOSITORY / method.config for method in methods):
+        raise ValueError(
+            f"--preset {settings.preset!r}: there is no such file of any method, as scan_small_data.yaml is"
+        )
+    classes = _trained(methods, command)
+    for option in settings.trained:
+        if not any(takes(path, option) for path in classes):
+            raise ValueError(f"--trained {option!r}: none of {', '.join(classes)} has it")
+
+
+def told_of_unfollowed(command: Command) -> list[str]:
+    """What is for other tables than those that were named: the commands of a report have the options of all.
+
+    Returns:
+        Sentences for the user.
+    """
+    parts = [part for name in command.names for part in parts_of(name, command)]
+    named, notices = ", ".join(command.names), []
+    if command.folders and not any(takes_folders(name) for name, _ in parts):
+        notices.append(f"--folders changes nothing of {named}: {_folders()} take folders")
+    trained = _trained((method for name, of in parts for method in methods_of(name, of).values()), command)
+    for option in command.settings.trained:
+        if not any(takes(path, option) for path in trained):
+            having = [name for name in TABLES if any(takes(path, option) for path in _trained_by(name, command))]
+            notices.append(f"--trained {option!r} changes nothing of {named}: it is of {', '.join(having)}")
+    return notices
+
+
+def _check_methods(command: Command) -> None:
+    parts = [part for name in command.names for part in parts_of(name, command)]
+    methods = list(dict.fromkeys(method for name, of in parts for method in methods_of(name, of)))
+    for begin in command.only:
+        if not any(method.lower().startswith(begin.lower()) for method in methods):
+            raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
+
+
+def _check_networks(command: Command) -> None:
+    names = [network.name for network in command.networks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--backbones: {name!r} is there twice, and rows are told by the names of networks alone")
+    if names and not any(name == REPRODUCTION or compares_networks(name) for name in command.names):
+        comparing = ", ".join(filter(compares_networks, FIGURES))
+        raise ValueError(
+            f"--backbones: {', '.join(command.names)} has one network; {comparing} and {REPRODUCTION} compare several. "
+            "Give --backbone"
+        )
+
+
+def _check_categories(command: Command) -> None:
+    parts = [part for name in command.names for part in parts_of(name, command)]
+    there = {category for name, of in parts for category in categories_of(name, of)}
+    if command.categories and not there & set(command.categories):
+        raise ValueError(
+            f"--categories: {', '.join(command.names)} has none of {', '.join(map(str, command.categories))}; "
+            f"{_folders()} take --folders"
+        )
+
+
+def _folders() -> str:
+    return ", ".join(filter(takes_folders, KNOWN))
+
+
+def _trained_by(name: str, command: Command) -> list[str]:
+    return _trained(methods_of(name, command).values(), command)
+
+
+def _trained(methods: Iterable[Method], command: Command) -> list[str]:
+    """The classes of those that are trained."""
+    files = {file_of(method, command.settings) for method in methods}
+    return sorted({path for file in files if file.is_file() and not is_mic(path := class_of(file))})
