@@ -271,7 +271,7 @@ def refusing(reason: int, law: Callable[[Path], bool]) -> Callable[[Any], Any]:
     scan = os.scandir
 
     def scandir(path: Any) -> Any:
-        if law(Path(path)):
+        if not isinstance(path, int) and law(Path(path)):
             raise OSError(reason, os.strerror(reason), str(path))
         return scan(path)
 
