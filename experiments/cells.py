@@ -59,8 +59,6 @@ class Settings:
     def name(self) -> str:
         """What tells the files of tables and figures of one setting from those of another."""
         weights = self.checkpoint.stem if self.checkpoint else ""
-        # Two networks may have files of one name.
-        weights += f"-{weights_digest(self.checkpoint)[:6]}" if self.checkpoint and self.checkpoint.is_file() else ""
         layer = self.last_layer if self.last_layer != "last" else ""
         size = f"{self.image_size}px" if self.image_size != 256 else ""
         tau = f"tau{self.tau:g}" if self.tau is not None else ""

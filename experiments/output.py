@@ -10,14 +10,14 @@ from typing import Any
 
 from anomaly_clustering.system.files import whole_file
 from anomaly_clustering.system.tables import write_csv
-from experiments.categories import MVTEC, SYNTHETIC, Category, Group, fingerprint, single
+from experiments.categories import MVTEC, SYNTHETIC, Category, Group, single
 from experiments.figures import Figure, Network
 from experiments.found import Found
 from experiments.markdown import COLUMNS, legend, markdown, table_rows
 from experiments.plan import Plan
 from experiments.published import published
 from experiments.summary import Entry, entries
-from experiments.tables import RESAMPLES, TABLES, Table
+from experiments.tables import Table
 
 # Of a file, without its ending; folders may be many.
 LONGEST_NAME = 120
@@ -105,16 +105,10 @@ def file_of(name: str, found: Found, out: Path) -> Path:
 
 
 def name_of(name: str, found: Found) -> str:
-    """What tells a table or figure from that of another setting, or of other folders, so that neither replaces it.
-
-    Numbers of random subsets and of seeds that are usual for it are not named.
-    """
-    plan, resamples = found.plan, found.settings.resamples
-    usual = (TABLES[name].resamples, TABLES[name].seeds) if name in TABLES else (RESAMPLES, 1)
-    drawn = [f"{resamples}subsets"] * (resamples != usual[0]) + [f"{plan.seeds}seeds"] * (plan.seeds != usual[1])
-    places = {place.whole for place in (*(of for _, of in plan.cells), *plan.missing) if place.folder}
-    own = sorted(f"{place}-{fingerprint(place, found.settings.data_root)[:6]}" for place in places)
-    settings = "-".join([found.settings.name, *drawn, *own])
+    """What tells a table or figure from that of another setting, or of other folders, so that neither replaces it."""
+    plan = found.plan
+    own = sorted({str(place.whole) for place in (*(of for _, of in plan.cells), *plan.missing) if place.folder})
+    settings = "-".join([found.settings.name, *own])
     if len(settings) > LONGEST_NAME:
         settings = f"{found.settings.name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
     return re.sub(r"[^\w.-]", "_", f"{name}-{settings}")

@@ -30,8 +30,6 @@ class Plan:
     """Methods on categories that lack what they take."""
     needs: Collection[str] = ()
     """Metrics without which a run is not finished."""
-    seeds: int = 1
-    """Of what draws random numbers."""
 
     def once(self) -> list[Cell]:
         """All cells, each once, those that compare the same features in the same way beside each other."""
@@ -45,7 +43,7 @@ class Plan:
 
 def make_plan(methods: Mapping[str, Method], categories: Iterable[Category], seeds: int, settings: Settings) -> Plan:
     """The cells of all methods on all categories, but for what takes normal images or masks where there are none."""
-    plan = Plan(seeds=seeds)
+    plan = Plan()
     for category in categories:
         if why := why_missing(category, settings.data_root):
             plan.missing[category] = why
