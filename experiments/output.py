@@ -105,7 +105,7 @@ def file_of(name: str, found: Found, out: Path) -> Path:
 
 
 def name_of(name: str, found: Found) -> str:
-    """What tells a table or figure from that of another setting, or of other folders, so that neither replaces it."""
+    """What tells a table or figure from that of another setting, or of folders that have other names."""
     plan = found.plan
     own = sorted({str(place.whole) for place in (*(of for _, of in plan.cells), *plan.missing) if place.folder})
     settings = "-".join([found.settings.name, *own])

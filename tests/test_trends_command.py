@@ -125,7 +125,7 @@ def test_unknown_images_are_those_of_the_table_whichever_command_wrote_it(run: P
         unknown = sum(row["unknown"] == "1" for row in rows(run / "assigned.csv"))
         capsys.readouterr()
         main(["trends", "--run", str(run)])
-        assert f"is told at {share} false alarms" in " ".join(capsys.readouterr().out.split())
+        assert f"is told at a share of false alarms of {share}, " in " ".join(capsys.readouterr().out.split())
         found = [int(row["images"]) for row in rows(run / "trends.csv") if row["defect"] == "Unknown"]
         assert (command, sum(found)) == (command, unknown)
 

@@ -21,7 +21,7 @@ from anomaly_clustering.system.choices import check_choice
 
 
 class DefectImages(Dataset):
-    """Reads records as samples of the batch described above, every image resized straight to a square, unless asked.
+    """Reads records as samples of a batch, see `datamodule`: every image resized straight to a square, unless asked.
 
     Args:
         records: the images, in the order of `index`.

@@ -1,4 +1,4 @@
-"""The sheets of earlier reports of a run: those that no page is likely to need any more are removed."""
+"""The folder of a run in; it, without the sheets of earlier reports that no page is likely to need any more, out."""
 
 from collections.abc import Set
 from contextlib import suppress

@@ -184,10 +184,10 @@ def _opened(told: WorkerSetup) -> tuple[Stream, bool]:
     with _opening, torch.inference_mode():
         if told.name not in _open:
             _open.clear()
-            # Names in a cache tell of the data, which is not here.
             if told.accelerator == "cuda" and not torch.cuda.is_available():
                 raise ValueError(f"worker {_worker()} has no GPU that PyTorch can use: leave --accelerator cuda out")
             device = ACCELERATOR if told.accelerator == "auto" else told.accelerator
+            # Names in a cache tell of the data, which is not here.
             mic = MIC(**{**told.options, "cache": None}).to(device).eval()
             if mic.backbone.digest != told.network_digest:
                 raise ValueError(

@@ -42,7 +42,7 @@ def run_of(checkpoint: Path, *, weights_only: bool | None = None) -> str | None:
         The id; None where the training was not tracked.
 
     Raises:
-        ValueError: the checkpoint is damaged, no one of a training, or could run code.
+        ValueError: the checkpoint is damaged, is not of a training, or could run code.
 
     Example:
         >>> import tempfile

@@ -79,8 +79,8 @@ def trends_of_run(
         notices += [*untold, *told_of_column(by, known)]
         if seen.later.any():
             notices.append(
-                f"which of the later images are unknown is told at {decisions.false_alarms:g} false alarms, as by the "
-                "last `assign`, `update` or `watch`"
+                f"which of the later images are unknown is told at a share of false alarms of "
+                f"{decisions.false_alarms:g}, that of the last `assign`, `update` or `watch`"
             )
         if periods.by in (*START, "shift"):
             notices.append(told_times(times))
