@@ -70,6 +70,7 @@ def compute(config: dict[str, Any], followed: Followed | None = None, unfinished
         unfinished: where a training is kept while it goes on, and from where it goes on.
 
     Raises:
+        BlockingIOError: another process goes on with the training in `unfinished`.
         ValueError: see `resolve`; or `unfinished` is of another version of the module.
     """
     with ALONE:
@@ -94,7 +95,8 @@ def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path
         callbacks = [*_listed(given.pop("callbacks", None)), epochs, EpochsTold(), *callbacks, kept]
         trainer = Trainer(**{**given, **QUIET, "accelerator": accelerator, "logger": logger, "callbacks": callbacks})
         if is_overridden("training_step", module, LightningModule):
-            _fit(trainer, module, data, kept.found())
+            with kept.alone():
+                _fit(trainer, module, data, kept.found())
         else:
             trainer.test(module, datamodule=data, verbose=False)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.locks import working_on
 from experiments.agreement import agree
 
 # Seconds from one checkpoint to the next, at least.
@@ -56,6 +58,19 @@ class Kept(Callback):
             return None
         _tell(f"goes on after epoch {epoch + 1}, which {str(self.file)!r} holds")
         return self.file
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from going on with the same training meanwhile.
+
+        Raises:
+            BlockingIOError: another process does.
+        """
+        if self.file is None:
+            yield
+            return
+        with working_on(self.file):
+            yield
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.file is None or time.monotonic() - self.kept < EVERY:

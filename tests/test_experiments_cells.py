@@ -17,6 +17,7 @@ import torch
 from lightning import seed_everything
 from tiny_tables import records, run
 
+from anomaly_clustering.system.lock_files import held
 from experiments import command, compute, epochs_told, kept, tables
 from experiments.categories import MVTEC, Category, fingerprint
 from experiments.cells import Settings, Store, cell
@@ -185,6 +186,23 @@ def test_a_training_that_was_ended_goes_on_in_its_cell(
     assert run(root, out, "--categories", "tile", table="table8") == 0
     assert "cannot be read" in capsys.readouterr().err
     assert epochs[6:] == [0, 1, 2]
+
+
+def test_a_training_that_goes_on_elsewhere_is_left_to_it(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "brightness.yaml"
+    config.write_text("model: {class_path: baseline.Brightness}\ntrainer: {max_epochs: 1}\n")
+    methods = {"Own": Method(str(config)), "Weighted Average": WEIGHTED}
+    monkeypatch.setitem(command.TABLES, "table8", tables.Table("Own", methods, metrics=("nmi",)))
+    monkeypatch.setattr(Store, "unfinished", lambda self, cell: out / "cells" / "training.ckpt")
+    # Another opening of its lock is as good as another process.
+    with held(out / "cells" / ".training.ckpt.lock"):
+        assert run(root, out, "--categories", "tile", table="table8") == 1
+    assert "training.ckpt' is in use by process" in capsys.readouterr().err
+    assert [record["method"] for record in records(out)] == ["Weighted Average"]
+    assert run(root, out, "--categories", "tile", table="table8") == 0
+    assert sorted(record["method"] for record in records(out)) == ["Own", "Weighted Average"]
 
 
 def test_runs_are_seen_in_wandb_and_on_disk(
