@@ -1,5 +1,7 @@
 """Shapes in annotations are checked while the tests run; fixtures make small folders of images."""
 
+import gc
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,6 +30,14 @@ MakeImage = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_readers_left() -> Iterator[None]:
+    """Processes that read images end with the loop over them, which an error that was expected keeps alive."""
+    yield
+    if multiprocessing.active_children():
+        gc.collect()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Commands in; how they ended out: each in a process of its own, ended before the file operation of a number.
 
 A process that has imported everything is forked for each command, since imports take seconds. Requests and answers are
-lines of JSON on standard input and output.
+lines of JSON on standard input and output; the last request is null.
 """
 
 import _thread
@@ -125,6 +125,8 @@ def serve() -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         request = json.loads(line)
+        if request is None:
+            return
         if request["warm"]:
             # So that what is compiled when it is first used is compiled once.
             os.chdir(request["folder"])
