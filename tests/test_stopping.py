@@ -200,3 +200,26 @@ def test_a_command_ends_its_work_though_nobody_reads_what_it_prints(flat_photos:
     os.close(writing)
     assert done.returncode == 0, done.stderr
     assert (flat_photos.parent / "run" / "report.html").is_file()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped on this system")
+def test_processes_that_read_images_are_not_waited_for_without_end(flat_photos: Path, tmp_path: Path) -> None:
+    # A reader that is stopped neither answers nor ends, as one does that waits for a network drive.
+    stuck = """
+import os, signal, sys
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.data.defect_images import DefectImages
+from anomaly_clustering.system import loaders
+
+loaders.PATIENCE = 3.0
+DefectImages.__getitem__ = lambda self, i: os.kill(os.getpid(), signal.SIGSTOP)
+main()
+"""
+    data = ["--data", "anomaly_clustering.data.Folder", "--data.root", str(flat_photos), "--data.num_workers", "1"]
+    model = ["--model", "anomaly_clustering.mic.MIC", "--model.num_clusters", "3", "--model.backbone", "embedded"]
+    process = start("-c", stuck, "test", *model, *data, "--trainer.accelerator", "cpu", folder=tmp_path)
+    # Whatever still lived would hold these pipes open.
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert "error: no image came for 0.05 minutes from the processes that read them, as where" in errors
+    assert "Traceback" not in errors

@@ -17,6 +17,7 @@ from anomaly_clustering.cli.memory import out_of_memory
 from anomaly_clustering.cli.option_names import by_options
 from anomaly_clustering.cli.starting import end_with_the_starter, is_first
 from anomaly_clustering.cli.stopping import status_of, stop_on_signals
+from anomaly_clustering.cli.unread import no_images_came
 from anomaly_clustering.runs.unfinished_folder import UnfinishedFolder
 from anomaly_clustering.system.ending import end_after_all
 from anomaly_clustering.system.messages import sentence_of, shortened
@@ -90,6 +91,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(_interrupted(words), file=sys.stderr)
         sys.exit(status)
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        if unread := no_images_came(error, words[0] if words else ""):
+            # What reads them may never answer a wish to end.
+            if argv is None:
+                end_after_all(2, f"error: {unread}")
+            error = OSError(unread)
         if less := out_of_memory(error, words[0] if words else ""):
             error = OSError(less)
         lost = "Connection closed by peer" in str(error)

@@ -34,7 +34,7 @@ from anomaly_clustering.data.records import Listing, Record, without_empty_class
 from anomaly_clustering.data.survey import Bits, Copies, check_bits, surveyed
 from anomaly_clustering.data.workers import number_of_workers
 from anomaly_clustering.system.choices import check_choice
-from anomaly_clustering.system.loaders import of_batches
+from anomaly_clustering.system.loaders import of_batches, patience
 from anomaly_clustering.system.whole_numbers import image_side, whole_number
 
 
@@ -234,4 +234,5 @@ class DefectDataModule(LightningDataModule):
             num_workers=self.num_workers,
             shuffle=shuffle,
             collate_fn=as_batch,
+            timeout=patience(self.num_workers),
         )

@@ -7,6 +7,23 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+# Seconds without an image until processes that read some are given up: as long as processes of PyTorch wait for one
+# another.
+PATIENCE = 1800.0
+
+
+def patience(num_workers: int) -> float:
+    """Seconds that a loader waits for its processes (`timeout` of PyTorch's, which has none without processes).
+
+    Args:
+        num_workers: that read images.
+
+    Example:
+        >>> patience(0), patience(2)
+        (0.0, 1800.0)
+    """
+    return PATIENCE if num_workers else 0.0
+
 
 def in_batches(total: int, size: int) -> list[range]:
     """Positions of all images in their order, batch by batch.
@@ -44,6 +61,7 @@ def of_batches(
         batch_sampler=[list(batch) for batch in batches],
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
+        timeout=patience(loader.num_workers),
     )
 
 
