@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-import subprocess
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -129,19 +129,29 @@ def test_an_image_that_an_earlier_version_entered_twice_counts_once(make_image: 
 
 
 def test_a_run_that_was_replaced_while_the_users_command_was_called_gets_nothing_of_the_old_one(
+    make_image: MakeImage, capsys: Said
+) -> None:
+    make_other(Path("in/b.png"), 1)
+    Path("replace.sh").write_text("rm run/watched.jsonl; touch run/run.safetensors")
+    _, said = ended([*WATCH, "--once", "--on-unknown", "sh replace.sh"], capsys)
+    assert "the run in 'run' was replaced" in said
+    assert not Path("run/watched.jsonl").exists()
+
+
+def test_the_users_command_is_ended_with_all_that_it_started(
     make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_other(Path("in/b.png"), 1)
-
-    def replaced(*_: Any, **__: Any) -> Any:
-        Path("run/watched.jsonl").unlink()
-        Path("run/run.safetensors").touch()
-        return subprocess.CompletedProcess([], 0)
-
-    monkeypatch.setattr(command.subprocess, "run", replaced)
-    _, said = ended([*WATCH, "--once", "--on-unknown", "true"], capsys)
-    assert "the run in 'run' was replaced" in said
-    assert not Path("run/watched.jsonl").exists()
+    # It ends for its reader when nobody holds it open for writing.
+    os.mkfifo("alive")
+    reading = os.open("alive", os.O_RDONLY | os.O_NONBLOCK)
+    Path("alarm.sh").write_text("sleep 60 > alive & echo $! > started; sleep 60")
+    monkeypatch.setattr(command, "MOST_SECONDS", 0.5)
+    _, said = ended([*WATCH, "--once", "--on-unknown", "sh alarm.sh"], capsys)
+    assert "'sh' took more than 0.5 seconds for 'in/b.png' and was ended" in said
+    assert Path("started").exists()
+    assert select.select([reading], [], [], 10)[0]
+    os.close(reading)
 
 
 def test_a_watched_folder_that_is_away_is_waited_for(

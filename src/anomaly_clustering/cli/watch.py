@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -217,22 +218,36 @@ def _tell(options: argparse.Namespace, watcher: Watcher, row: Mapping[str, Any],
     words = [*options.on_unknown, str(row["path"])]
     line = json.dumps(dict(row), default=str)
     try:
-        # Standard output is for lines of JSON.
-        ended = subprocess.run(
-            words,
-            env=os.environ | {IMAGE: line},
-            stdin=subprocess.DEVNULL,
-            stdout=STANDARD_ERROR,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
-        if ended.returncode:
-            _say(f"{words[0]!r} ended with status {ended.returncode} for {str(row['path'])!r}")
+        status = _called(words, line)
+        if status:
+            _say(f"{words[0]!r} ended with status {status} for {str(row['path'])!r}")
     except subprocess.TimeoutExpired:
         _say(f"{words[0]!r} took more than {MOST_SECONDS} seconds for {str(row['path'])!r} and was ended")
     except OSError as error:
         _say(f"{words[0]!r} was not run for {str(row['path'])!r}: {error}")
     _waiting(options, partial(watcher.note_told, content))
+
+
+def _called(words: Sequence[str], line: str) -> int:
+    """The status of the user's command; where it takes too long it is ended, with all that it started."""
+    called = subprocess.Popen(
+        words,
+        env=os.environ | {IMAGE: line},
+        stdin=subprocess.DEVNULL,
+        # Standard output is for lines of JSON.
+        stdout=STANDARD_ERROR,
+        start_new_session=True,
+    )
+    try:
+        return called.wait(MOST_SECONDS)
+    except BaseException:
+        if sys.platform == "win32":
+            called.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(called.pid, signal.SIGKILL)
+        called.wait()
+        raise
 
 
 def _say(sentence: str) -> None:
