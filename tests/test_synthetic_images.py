@@ -147,3 +147,15 @@ def test_processes_that_draw_the_same_folder_at_once_all_end_well(tmp_path: Path
     assert len(found[0]) == 7 + 6 + 1
     assert all(files == found[0] for files in found)
     assert [path.name for path in tmp_path.iterdir()] == ["plates"]
+
+
+def test_a_folder_that_has_lost_files_is_drawn_anew(tmp_path: Path) -> None:
+    plates = tmp_path / "plates"
+    write_once(plates, per_class=2, normals=1, size=64, difficulty=0.5, seed=0)
+    whole = contents(plates)
+    for lost in ("test/crack/001.png", "ground_truth/hole/000_mask.png"):
+        (plates / lost).unlink()
+    (plates / "train" / "good" / "000.png").write_bytes(b"of the user")
+    write_once(plates, per_class=2, normals=1, size=64, difficulty=0.5, seed=0)
+    assert contents(plates) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["plates"]

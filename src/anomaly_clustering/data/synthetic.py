@@ -1,16 +1,18 @@
 """Draws the synthetic data set once and keeps it in the user's cache: a textured product with six types of defects."""
 
 import os
+import shutil
 from pathlib import Path
 
-from anomaly_clustering.data.synthetic_images import write_dataset
+from anomaly_clustering.data.synthetic_images import dataset_files, write_dataset
 from anomaly_clustering.system.files import whole_folder
 
 
 def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficulty: float, seed: int) -> None:
-    """Draw the data set of `synthetic_images.write_dataset`, unless its folder is there.
+    """Draw the data set of `synthetic_images.write_dataset`, unless its folder is there and has all of its files.
 
-    The folder appears only when it is whole. Where two processes draw it at once, the first to finish keeps its own.
+    The folder appears only when it is whole. One that has lost files since, as by a program that tidies up, is drawn
+    anew. Where two processes draw it at once, the first to finish keeps its own.
 
     Args:
         folder: where to write; the caller names it by the other arguments, so that other images get another folder.
@@ -30,9 +32,11 @@ def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficu
         ...     print(len(list((Path(place) / "plates" / "test").rglob("*.png"))))
         7
     """
-    if folder.exists():
+    files = dataset_files(per_class=per_class, normals=normals)
+    there = folder.is_dir()
+    if there and all((folder / file).exists() for file in files):
         return
-    with whole_folder(folder, keep=True) as new:
+    with whole_folder(folder, keep=True, discard=(lambda old, new: shutil.rmtree(old)) if there else None) as new:
         write_dataset(new, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
 
 

@@ -5,7 +5,7 @@ never the picture, so light, blur and noise treat it as they treat the steel aro
 256 px image, whatever the size that is drawn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -286,16 +286,42 @@ def write_dataset(
     per_class = whole_number("per_class", per_class, least=1)
     normals = whole_number("normals", normals, least=0)
     seed = seed_number("seed", seed)
+    for folder, number in _images(per_class, normals):
+        # The name seeds, not its place in the list: one more type of defect leaves the images of the others alone.
+        rng, name = np.random.default_rng([seed, number, *folder.encode()]), Path(folder).name
+        image, mask = product_image(rng, name if name in DEFECTS else None, size=size, difficulty=difficulty)
+        drawn = (image, np.where(mask, 255, 0).astype(np.uint8))
+        for file, pixels in zip(_files(folder, number), drawn, strict=False):
+            path = root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+def dataset_files(*, per_class: int = 12, normals: int = 24) -> list[str]:
+    """The files that `write_dataset` writes.
+
+    Args:
+        per_class: see there.
+        normals: see there.
+
+    Returns:
+        Paths below the folder of the data set.
+
+    Example:
+        >>> dataset_files(per_class=1, normals=1)[:4]
+        ['train/good/000.png', 'test/good/000.png', 'test/crack/000.png', 'ground_truth/crack/000_mask.png']
+    """
+    return [file for folder, number in _images(per_class, normals) for file in _files(folder, number)]
+
+
+def _images(per_class: int, normals: int) -> Iterator[tuple[str, int]]:
+    """Folder and number of each image."""
     folders = {"train/good": normals, "test/good": per_class} | {f"test/{name}": per_class for name in DEFECTS}
-    for folder, count in folders.items():
-        name = Path(folder).name
-        for number in range(count):
-            # The name seeds, not its place in the list: one more type of defect leaves the images of the others alone.
-            rng = np.random.default_rng([seed, number, *folder.encode()])
-            image, mask = product_image(rng, name if name in DEFECTS else None, size=size, difficulty=difficulty)
-            files = {root / folder / f"{number:03d}.png": image}
-            if name in DEFECTS:
-                files[root / "ground_truth" / name / f"{number:03d}_mask.png"] = np.where(mask, 255, 0).astype(np.uint8)
-            for path, pixels in files.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(path)
+    return ((folder, number) for folder, count in folders.items() for number in range(count))
+
+
+def _files(folder: str, number: int) -> list[str]:
+    """Of an image, and of its mask where it has a defect."""
+    name = Path(folder).name
+    masks = [f"ground_truth/{name}/{number:03d}_mask.png"] if name in DEFECTS else []
+    return [f"{folder}/{number:03d}.png", *masks]
