@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -138,20 +137,31 @@ def check_one_of(ended: list[tuple[int, str]]) -> None:
         assert status == 0 or "is in use by process" in said or "already holds a" in said, said
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
 def test_a_lock_is_not_kept_by_processes_that_were_forked_off(tmp_path: Path) -> None:
-    if not hasattr(os, "fork"):
-        pytest.skip("nothing is forked here")
-    with working_on(tmp_path / "run"):
-        child = os.fork()
-        if not child:
-            time.sleep(60)
-            os._exit(0)
-    try:
-        with held(tmp_path / ".run.lock") as state:
-            assert state == "taken"
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    # Killed, so that it does not remove the file, on which the child may have the lock still.
+    script = """
+import os, signal, sys, time
+from pathlib import Path
+from anomaly_clustering.system.locks import working_on
+
+with working_on(Path(sys.argv[1])):
+    if child := os.fork():
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        child = int(holder.stdout.readline())
+        try:
+            assert holder.wait(60) == -signal.SIGKILL
+            assert (tmp_path / ".run.lock").exists()
+            with held(tmp_path / ".run.lock") as state:
+                assert state == "taken"
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_what_is_in_the_place_of_a_lock_stays(tmp_path: Path) -> None:
