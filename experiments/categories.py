@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from pydoc import locate
 from typing import Any, NamedTuple
 
+from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.layouts import DEFECT_FREE
@@ -73,7 +75,7 @@ MEANS = (Group("mean of 15", "MVTec AD", "all", MVTEC), Group("mean of 15 and MT
 GROUPS = (OBJECT, TEXTURE, single(MTD), *MEANS)
 
 
-def load(category: Category, root: Path | None, *, image_size: int, num_workers: int) -> dict[str, Any]:
+def data_config(category: Category, root: Path | None, *, image_size: int, num_workers: int) -> dict[str, Any]:
     """The `data` part of a configuration: class path and arguments of a DataModule."""
     sizes = {"image_size": image_size, "num_workers": num_workers}
     if category.folder is not None:
@@ -87,6 +89,14 @@ def load(category: Category, root: Path | None, *, image_size: int, num_workers:
         return {"class_path": "anomaly_clustering.data.MTD", "init_args": {"root": str(root), **good, **sizes}}
     arguments = {"root": str(root), "category": category.name, **sizes}
     return {"class_path": "anomaly_clustering.data.MVTecAD", "init_args": arguments}
+
+
+def opened(config: Mapping[str, Any]) -> DefectDataModule:
+    """The DataModule of the `data` part of a configuration, with its images at hand."""
+    data: DefectDataModule = locate(config["class_path"])(**config["init_args"])  # type: ignore[operator]
+    data.prepare_data()
+    data.setup()
+    return data
 
 
 def why_missing(category: Category, root: Path | None) -> str | None:

@@ -22,7 +22,7 @@ from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.system.files import whole_file
 from baselines import Prototypes
 from experiments.agreement import agree, without_incidental
-from experiments.categories import Category, fingerprint, load, weights_digest
+from experiments.categories import Category, data_config, fingerprint, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
 
@@ -96,7 +96,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
         config["trainer"] = {**(config.get("trainer") or {}), **trainer}
     if model["init_args"].get("layer") == "last" and model["init_args"].get("backbone") == settings.backbone:
         model["init_args"]["layer"] = settings.last_layer
-    data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
+    data = data_config(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
     data["init_args"] |= (config.get("data") or {}).get("init_args", {}) | dict(method.data.get(category.dataset, {}))
     if category.left_out:
         # Another seed is another split.
@@ -112,9 +112,9 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
 
     A tau that was asked for takes the place of one that is chosen by how many patches count.
     """
-    given = {} if is_mic(class_path) else _given(class_path, _parameters(class_path), settings)
-    if not (is_mic(class_path) or locate(class_path) is Prototypes):
-        return given
+    kind = locate(class_path)
+    if kind not in (MIC, Prototypes):
+        return _given(class_path, _parameters(class_path), settings)
     options: dict[str, Any] = {"backbone": settings.backbone, "seed": seed}
     if settings.checkpoint:
         options["checkpoint"] = str(settings.checkpoint)
@@ -122,8 +122,8 @@ def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
         options["cache"] = str(settings.cache)
     if settings.tau is not None:
         options["tau"] = settings.tau
-    if not is_mic(class_path):
-        return options | given
+    if kind is Prototypes:
+        return options | _given(class_path, _parameters(class_path), settings)
     if settings.tau is not None:
         options["effective_patches"] = None
     if settings.resamples:

@@ -1,10 +1,8 @@
 """Categories in; each of them once for each of its types of defects, without that, out."""
 
 from collections.abc import Sequence
-from pydoc import locate
-from typing import Any
 
-from experiments.categories import GOOD, Category, load, why_missing
+from experiments.categories import GOOD, Category, data_config, opened, why_missing
 from experiments.cells import Settings
 
 
@@ -33,10 +31,6 @@ def without_each(categories: Sequence[Category], settings: Settings) -> tuple[li
 
 def _types(category: Category, settings: Settings) -> list[str]:
     """The types of defects, where there is still something to tell apart without one of them."""
-    data = load(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
-    module: Any = locate(data["class_path"])
-    whole = module(**data["init_args"])
-    whole.prepare_data()
-    whole.setup()
-    names = whole.class_names
+    config = data_config(category, settings.data_root, image_size=settings.image_size, num_workers=settings.num_workers)
+    names = opened(config).class_names
     return [name for name in names if name.lower() not in GOOD] if len(names) > 2 else []

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pydoc import locate
-from typing import Any
 
 import numpy as np
 
 from anomaly_clustering.data import DefectDataModule
-from experiments.categories import MTD, OBJECT, SYNTHETIC, TEXTURE, Category, Group, single
+from experiments.categories import MTD, OBJECT, SYNTHETIC, TEXTURE, Category, Group, opened, single
 from experiments.cells import Cell, Settings, Store
 from experiments.plan import Plan
 from experiments.spread import Results
@@ -54,8 +52,4 @@ class Found:
     def data(self, category: Category) -> DefectDataModule:
         """Its images, as any of the finished runs had them."""
         cells = (self.cell(method, of) for method, of in self.plan.cells if of == category)
-        config: dict[str, Any] = next(filter(None, cells)).config["data"]
-        data = locate(config["class_path"])(**config["init_args"])  # type: ignore[operator]
-        data.prepare_data()
-        data.setup()
-        return data
+        return opened(next(filter(None, cells)).config["data"])
