@@ -60,6 +60,11 @@ def parts_of(name: str, command: Command) -> list[tuple[str, Command]]:
     return [(part, of) for part in (*TABLES, *FIGURES) for of in ([command] if compares_networks(part) else each)]
 
 
+def all_parts(command: Command) -> list[tuple[str, Command]]:
+    """All tables and figures of a command, each with the command that makes it."""
+    return [part for name in command.names for part in parts_of(name, command)]
+
+
 def _with_network(command: Command, network: Network) -> Command:
     checkpoint = Path(network.checkpoint) if network.checkpoint else None
     settings = replace(command.settings, backbone=network.name, checkpoint=checkpoint, last_layer=network.last_layer)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anomaly_clustering.runs.tracked_run import TrackedRun
 from anomaly_clustering.system.files import remove_leftovers_below
-from experiments.asked import REPRODUCTION, Command, compares_networks, parts_of
+from experiments.asked import REPRODUCTION, Command, all_parts, compares_networks, parts_of
 from experiments.cells import Store
 from experiments.figures import FIGURES
 from experiments.follow import check_wandb, log_summary
@@ -38,8 +38,7 @@ def make(command: Command) -> int:
     if not command.dry_run:
         remove_leftovers_below(command.out)
     if (command.artefacts or command.wandb != "off") and not (command.dry_run or command.finished):
-        parts = [part for name in command.names for part in parts_of(name, command)]
-        for notice in told_of_finished(parts, store):
+        for notice in told_of_finished(all_parts(command), store):
             print(f"Notice: {notice}", file=sys.stderr)
     failed: dict[str, str] = {}
     for name in command.names:

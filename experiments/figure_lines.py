@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve
 from experiments.categories import Group
 from experiments.found import Found
-from experiments.published import Number
 from experiments.spread import spread_of
 from experiments.summary import group_mean, measured_of
 
@@ -49,7 +48,7 @@ def sensitivity(
     for axes, (title, methods) in zip(axes_of, panels.items(), strict=True):
         for group, colour in zip(found.groups, COLOURS, strict=False):
             shown = _curve(axes, found, group, methods, colour)
-            if dotted and (level := _mean_over(found, dotted[title], shown)):
+            if dotted and (level := group_mean(found.results, dotted[title], shown, "nmi")):
                 axes.axhline(level.value, color=colour, linestyle=":", label=f"{_label(group, shown)}, {dotted[title]}")
         axes.set_xscale("log")
         axes.set_xticks(list(methods), [f"{value:g}" for value in methods], fontsize=7)
@@ -57,12 +56,6 @@ def sensitivity(
         axes.set(xlabel=xlabel[title], ylabel="NMI")
         axes.legend(fontsize=7)
     return figure
-
-
-def _mean_over(found: Found, method: str, group: Group) -> Number | None:
-    """The mean over all categories of a group; None where one of them was not measured."""
-    number, measured = group_mean(found.results, method, group, "nmi")
-    return number if measured == len(group.members) else None
 
 
 def _label(whole: Group, shown: Group) -> str:
@@ -76,7 +69,7 @@ def _curve(axes: Axes, found: Found, group: Group, methods: Mapping[float, str],
     members = {value: measured_of(found.results, method, group, "nmi") for value, method in methods.items()}
     most = max(members.values(), key=len)
     shown = group._replace(members=tuple(most))
-    numbers = {value: _mean_over(found, method, shown) for value, method in methods.items()}
+    numbers = {value: group_mean(found.results, method, shown, "nmi") for value, method in methods.items()}
     points = [(value, number) for value, number in numbers.items() if number]
     errors = [number.standard_error or 0 for _, number in points]
     _band(axes, found, shown, {value: methods[value] for value, _ in points}, colour)
@@ -115,7 +108,7 @@ def bars(found: Found, networks: Sequence[str], methods: Sequence[str], names: M
     for axes, network in zip(panels, networks, strict=True):
         bottom = [0.0] * len(methods)
         for group, colour in zip(found.groups, COLOURS, strict=False):
-            numbers = [_mean_over(found, names[network, method], shown[group]) for method in methods]
+            numbers = [group_mean(found.results, names[network, method], shown[group], "nmi") for method in methods]
             heights = [number.value if number else 0.0 for number in numbers]
             label = _label(group, shown[group])
             drawn = axes.bar(range(len(methods)), heights, bottom=bottom, color=colour, label=label, width=0.7)

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from experiments.asked import (
     REPRODUCTION,
     Command,
+    all_parts,
     categories_of,
     compares_networks,
     methods_of,
-    parts_of,
     takes_folders,
 )
 from experiments.cells import class_of, file_of, is_mic, takes
@@ -52,7 +52,7 @@ def told_of_unfollowed(command: Command) -> list[str]:
     Returns:
         Sentences for the user.
     """
-    parts = [part for name in command.names for part in parts_of(name, command)]
+    parts = all_parts(command)
     named, notices = ", ".join(command.names), []
     if command.folders and not any(takes_folders(name) for name, _ in parts):
         notices.append(f"--folders changes nothing of {named}: {_folders()} take folders")
@@ -65,7 +65,7 @@ def told_of_unfollowed(command: Command) -> list[str]:
 
 
 def _check_methods(command: Command) -> None:
-    parts = [part for name in command.names for part in parts_of(name, command)]
+    parts = all_parts(command)
     methods = list(dict.fromkeys(method for name, of in parts for method in methods_of(name, of)))
     for begin in command.only:
         if not any(method.lower().startswith(begin.lower()) for method in methods):
@@ -86,7 +86,7 @@ def _check_networks(command: Command) -> None:
 
 
 def _check_categories(command: Command) -> None:
-    parts = [part for name in command.names for part in parts_of(name, command)]
+    parts = all_parts(command)
     there = {category for name, of in parts for category in categories_of(name, of)}
     if command.categories and not there & set(command.categories):
         raise ValueError(

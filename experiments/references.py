@@ -1,18 +1,17 @@
 """The paper's method and ours in; the same with fewer or more of what images are compared with out."""
 
+from anomaly_clustering.mic.streaming import IMAGES
 from experiments.ladder import LADDER
 from experiments.methods import SEMI, WEIGHTED, Method, with_options
 
 # No more than the smallest set here has images.
 COUNTS = (8, 16, 32, 64)
-# Of signed residuals, see `mic.streaming`.
-USUAL = 32
 # One view, since what is compared is the same for each.
 RESIDUALS = LADDER["+ bagged Ward"]
 
 
 def _residuals(count: int) -> Method:
-    return RESIDUALS if count == USUAL else with_options(RESIDUALS, num_references=count)
+    return RESIDUALS if count == IMAGES else with_options(RESIDUALS, num_references=count)
 
 
 REFERENCES = {

@@ -52,10 +52,9 @@ def entries(
         numbers: that were published for the table.
         singles: that were published for single categories, of which means over those that were measured are made.
     """
-    metrics = [metric for metric in table.metrics]
-    quoted = {key.method: None for key in numbers if key.method not in table.methods and key.metric in metrics}
+    quoted = {key.method: None for key in numbers if key.method not in table.methods and key.metric in table.metrics}
     found = []
-    for metric in metrics:
+    for metric in table.metrics:
         for group in table.groups:
             column = [
                 _entry(table, metric, name, group, numbers, singles or {}, results)
@@ -105,16 +104,14 @@ def measured_of(results: Results, method: str, group: Group, metric: str) -> lis
     ]
 
 
-def group_mean(
-    results: Results, method: str, group: Group, metric: str, *, of_subsets: bool = False
-) -> tuple[Number | None, int]:
-    """Plain mean over the categories that were measured, and how many these are."""
-    members = measured_of(results, method, group, metric)
-    numbers = [_of_seeds(results[method, member], metric, of_subsets) for member in members]
-    return _mean([number for number in numbers if number]), len(members)
+def group_mean(results: Results, method: str, group: Group, metric: str) -> Number | None:
+    """Plain mean over all categories of a group; None where one of them was not measured."""
+    numbers = [_of_seeds(results.get((method, member), ()), metric) for member in group.members]
+    measured = [number for number in numbers if number]
+    return _mean(measured) if len(measured) == len(numbers) else None
 
 
-def _of_seeds(records: Sequence[Mapping[str, Any]], metric: str, of_subsets: bool) -> Number | None:
+def _of_seeds(records: Sequence[Mapping[str, Any]], metric: str, of_subsets: bool = False) -> Number | None:
     """Mean and standard error over seeds; or of runs on random subsets over these, each subset's mean over the seeds.
 
     Subsets are the same whatever the seed, so that seeds have much of their error in common.
