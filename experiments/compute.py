@@ -1,13 +1,11 @@
 """The configuration of a run in; its metrics, labels and circumstances out. Runs on whatever machine it is sent to."""
 
 import json
-import logging
 import math
 import os
 import platform
 import subprocess
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +24,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.mic import MIC
+from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.predictions import predicted
 from anomaly_clustering.runs.training import precision_of_training
@@ -33,7 +32,7 @@ from experiments.epochs_told import EpochsTold
 from experiments.follow import Followed, follow
 from experiments.kept import Kept
 from experiments.labelling import labelling
-from experiments.left_out import LeftOut, told
+from experiments.left_out import LeftOut, unknown_scores
 from experiments.methods import REPOSITORY
 from experiments.reading import reading
 
@@ -73,13 +72,12 @@ def compute(config: dict[str, Any], followed: Followed | None = None, unfinished
         BlockingIOError: another process goes on with the training in `unfinished`.
         ValueError: see `resolve`; or `unfinished` is of another version of the module.
     """
-    with ALONE:
+    with ALONE, quiet():
         return _compute(config, followed, unfinished)
 
 
 def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path | None) -> Outcome:
     started = time.perf_counter()
-    _quiet()
     # Asked for here and not at import: each process may see a GPU of its own.
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     seed_everything(config["seed_everything"], workers=True, verbose=False)
@@ -103,7 +101,7 @@ def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path
         arrays = _grouping(module) if isinstance(module, MIC) else _predicted(trainer, module)
         if isinstance(module, MIC):
             shown = reading(module, data) | labelling(module.grouping)
-            shown |= told(module, data) if isinstance(data, LeftOut) else {}
+            shown |= unknown_scores(module, data) if isinstance(data, LeftOut) else {}
             metrics |= shown
             if logger:
                 logger.log_metrics(shown)
@@ -223,13 +221,6 @@ def _parser() -> LightningArgumentParser:
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_argument("--seed_everything", type=int, default=0)
     return parser
-
-
-def _quiet() -> None:
-    """Hide what Lightning says of itself, hundreds of times over."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,10 @@ EVERY = 60.0
 class EpochsTold(Callback):
     """Tells of a training that takes hours, where the next run that is finished may be far."""
 
+    def __init__(self) -> None:
+        self.started = self.told = 0.0
+        self.first = 0
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = self.told = time.monotonic()
         # One that goes on did the others in another process.

@@ -89,7 +89,7 @@ def _without(record: Record, of_class: int) -> Record:
     return record._replace(label=record.label - 1 if record.label > of_class else None)
 
 
-def told(mic: MIC, data: LeftOut) -> dict[str, float]:
+def unknown_scores(mic: MIC, data: LeftOut) -> dict[str, float]:
     """How well images of a class that a run has not seen are told from others that come later, all given at once.
 
     Args:

@@ -17,7 +17,7 @@ from experiments.__main__ import main
 from experiments.categories import MTD, MVTEC, Category
 from experiments.cells import Settings
 from experiments.each_type import without_each
-from experiments.left_out import LeftOut, told
+from experiments.left_out import LeftOut, unknown_scores
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_images_that_come_later_are_read_on_the_scale_of_the_run(tmp_path: Path)
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
     trainer.test(mic, data, verbose=False)
     assert data.whole.bits_read == 10
-    found = told(mic, data)
+    found = unknown_scores(mic, data)
     assert found["unknown_auroc"] > 0.95
     # Bars are all told, and of twelve known ones hardly any; read as 16 bits all would be black, and alike.
     assert found["flagged"] > 0.9
