@@ -43,6 +43,53 @@ def command_of(words: list[str]) -> Command:
         ValueError: an option has a value that it cannot have.
         FileNotFoundError: a file that was named is not there.
     """
+    parser, actions = _parser()
+    options = parser.parse_args(words)
+    _check(options)
+    known = {str(category): category for category in (*MVTEC, MTD, DEFECTIVE_MTD, SYNTHETIC)}
+    folders = own_categories(_texts(options.folders), _texts(options.normals), known)
+    known |= {str(category): category for category in folders}
+    trained = _pairs(options.trained)
+    by_name("--trained", [option.partition("@")[2] for option in trained if "@" in option], known)
+    settings = Settings(
+        data_root=options.data_root,
+        synthetic=options.data == "synthetic",
+        backbone=options.backbone,
+        checkpoint=options.checkpoint,
+        image_size=options.image_size,
+        num_workers=options.num_workers,
+        tau=options.tau,
+        last_layer=options.last_layer,
+        cache=options.cache,
+        preset=options.preset,
+        trained=trained,
+    )
+    return Command(
+        names=options.names,
+        settings=settings,
+        out=options.out,
+        seeds=options.seeds,
+        resamples=options.resamples,
+        folders=folders,
+        networks=[_network(text) for text in options.backbones],
+        only=options.only,
+        categories=by_name("--categories", options.categories, known),
+        dry_run=options.dry_run,
+        finished=options.finished,
+        measured=options.measured,
+        executor=options.executor,
+        workers=options.workers,
+        address=options.address,
+        parameters=_pairs(options.parameter),
+        wandb=options.wandb,
+        artefacts=options.artefacts,
+        report=options.report,
+        flags=shlex.join(_flags(words, actions)),
+    )
+
+
+def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
+    """The parser of a command, and its options one by one."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments",
         description="The paper's tables and figures, ours beside theirs, and what goes beyond them.",
@@ -113,7 +160,10 @@ def command_of(words: list[str]) -> Command:
     add("--wandb", choices=get_args(Mode), default="off", help="log runs to Weights & Biases (default off)")
     add("--artefacts", action="store_true", help="write contact sheets, heat maps and confusion of each run to --out")
     add("--report", type=Path, metavar="FILE", help="what 'reproduction' writes (default REPRODUCTION.md)")
-    options = parser.parse_args(words)
+    return parser, actions
+
+
+def _check(options: argparse.Namespace) -> None:
     for name in ("seeds", "workers"):
         number = getattr(options, name)
         if number is not None and number < 1:
@@ -124,46 +174,6 @@ def command_of(words: list[str]) -> Command:
         raise ValueError("--measured goes with 'reproduction --finished' alone: nothing can be drawn of its runs")
     if options.checkpoint and not options.checkpoint.is_file():
         raise FileNotFoundError(f"checkpoint {str(options.checkpoint)!r} does not exist")
-    known = {str(category): category for category in (*MVTEC, MTD, DEFECTIVE_MTD, SYNTHETIC)}
-    folders = own_categories(_texts(options.folders), _texts(options.normals), known)
-    known |= {str(category): category for category in folders}
-    trained = _pairs(options.trained)
-    by_name("--trained", [option.partition("@")[2] for option in trained if "@" in option], known)
-    settings = Settings(
-        data_root=options.data_root,
-        synthetic=options.data == "synthetic",
-        backbone=options.backbone,
-        checkpoint=options.checkpoint,
-        image_size=options.image_size,
-        num_workers=options.num_workers,
-        tau=options.tau,
-        last_layer=options.last_layer,
-        cache=options.cache,
-        preset=options.preset,
-        trained=trained,
-    )
-    return Command(
-        names=options.names,
-        settings=settings,
-        out=options.out,
-        seeds=options.seeds,
-        resamples=options.resamples,
-        folders=folders,
-        networks=[_network(text) for text in options.backbones],
-        only=options.only,
-        categories=by_name("--categories", options.categories, known),
-        dry_run=options.dry_run,
-        finished=options.finished,
-        measured=options.measured,
-        executor=options.executor,
-        workers=options.workers,
-        address=options.address,
-        parameters=_pairs(options.parameter),
-        wandb=options.wandb,
-        artefacts=options.artefacts,
-        report=options.report,
-        flags=shlex.join(_flags(words, actions)),
-    )
 
 
 def _flags(words: list[str], actions: Sequence[argparse.Action]) -> list[str]:
