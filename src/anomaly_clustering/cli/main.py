@@ -116,62 +116,47 @@ def _command(words: list[str]) -> Callable[[], object]:
             return partial(print, HELP)
         case ["--version", *_]:
             return partial(print, f"anomaly-clustering {__version__}")
-        case ["cluster", *rest]:
-            from anomaly_clustering.cli.options import cluster_options, folder_of_run
+        case [word, *_] if word not in COMMANDS and not word.startswith("-"):
+            raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
+    from anomaly_clustering.cli import options as options_of
 
-            options = cluster_options(rest)
-            keeping(UnfinishedFolder(folder_of_run(options)).kept)
+    match words:
+        case ["cluster", *rest]:
+            options = options_of.cluster_options(rest)
+            keeping(UnfinishedFolder(options_of.folder_of_run(options)).kept)
             from anomaly_clustering.cli.cluster import cluster
 
             return partial(cluster, options)
-        case ["assign", *rest]:
-            from anomaly_clustering.cli.options import assign_options
-
-            options = assign_options(rest)
+        case ["assign" | "update" as word, *rest]:
+            options = options_of.update_options(rest) if word == "update" else options_of.assign_options(rest)
             from anomaly_clustering.cli.assign import assign_images
 
-            return partial(assign_images, options)
-        case ["update", *rest]:
-            from anomaly_clustering.cli.options import update_options
-
-            options = update_options(rest)
-            from anomaly_clustering.cli.assign import assign_images
-
-            return partial(assign_images, options, propose=True)
+            return partial(assign_images, options, propose=word == "update")
         case ["watch", *rest]:
-            from anomaly_clustering.cli.options import watch_options
-
-            options = watch_options(rest)
+            options = options_of.watch_options(rest)
             from anomaly_clustering.cli.watch import watch
 
             return partial(watch, options)
         case ["export", *rest]:
-            from anomaly_clustering.cli.options import export_options
-
-            options = export_options(rest)
+            options = options_of.export_options(rest)
             from anomaly_clustering.cli.export import export_labels
 
             return partial(export_labels, options)
         case ["trends", *rest]:
-            from anomaly_clustering.cli.options import trends_options
-
-            options = trends_options(rest)
+            options = options_of.trends_options(rest)
             from anomaly_clustering.cli.trends import show_trends
 
             return partial(show_trends, options)
         case ["export-onnx", *rest]:
-            from anomaly_clustering.cli.options import onnx_options
-
-            options = onnx_options(rest)
+            options = options_of.onnx_options(rest)
             from anomaly_clustering.cli.export_onnx import export_onnx
 
             return partial(export_onnx, options)
         case ["weights", *rest]:
-            from anomaly_clustering.cli.weights import weights, weights_options
+            options = options_of.weights_options(rest)
+            from anomaly_clustering.cli.weights import weights
 
-            return partial(weights, weights_options(rest))
-        case [word, *_] if word not in COMMANDS and not word.startswith("-"):
-            raise ValueError(f"there is no command {word!r}; choose one of {', '.join(COMMANDS)}")
+            return partial(weights, options)
         case _:
             _check_configs(words)
             from anomaly_clustering.cli.lightning import run

@@ -11,23 +11,13 @@ from pathlib import Path
 from textwrap import indent
 from typing import NoReturn
 
-from anomaly_clustering.cli import values
-from anomaly_clustering.cli.descriptions import (
-    ASSIGN,
-    CLUSTER_EXAMPLES,
-    EXPORT,
-    EXPORT_LAYOUTS,
-    ONNX,
-    TRENDS,
-    UNKNOWN,
-    UPDATE,
-    WATCH,
-)
+from anomaly_clustering.cli import descriptions, values
 from anomaly_clustering.cli.where import add_where, check_where
 from anomaly_clustering.runs.export import LAYOUTS
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 
 METHODS = ("signed_residuals", "paper")
+WEIGHTS_ACTIONS = ("fetch", "show", "list")
 PERIODS = ("auto", "hour", "day", "week", "month", "shift")
 
 
@@ -43,7 +33,7 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="anomaly-clustering cluster",
         description="Group images of one product by type of defect, without labels and without training.",
-        epilog=CLUSTER_EXAMPLES,
+        epilog=descriptions.CLUSTER_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -93,6 +83,11 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
     add_where(parser)
     options = parser.parse_args(argv)
     check_where(options)
+    _check_cluster(parser, options)
+    return options
+
+
+def _check_cluster(parser: Parser, options: argparse.Namespace) -> None:
     if options.synthetic == (options.images is not None):
         parser.error("give a folder of images, or --synthetic for generated ones")
     if options.synthetic and (options.normal or options.maps or options.skip_unreadable or options.bits != "auto"):
@@ -105,7 +100,6 @@ def cluster_options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--views is for patches that are compared with those of other images, not for --maps")
     if options.normal and options.maps:
         parser.error("--normal and --maps are two ways to weigh patches; give one of them")
-    return options
 
 
 def folder_of_run(options: argparse.Namespace) -> Path:
@@ -128,7 +122,7 @@ def folder_of_run(options: argparse.Namespace) -> Path:
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering assign`; files and folders that they name are there."""
-    parser = _parser_of_later_images("assign", ASSIGN)
+    parser = _parser_of_later_images("assign", descriptions.ASSIGN)
     parser.add_argument("images", type=values.folder, metavar="NEW_IMAGES", help="folder of images")
     _add_report(parser)
     return parser.parse_args(argv)
@@ -136,7 +130,7 @@ def assign_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def update_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering update`; files and folders that they name are there."""
-    parser = _parser_of_later_images("update", UPDATE)
+    parser = _parser_of_later_images("update", descriptions.UPDATE)
     parser.add_argument("images", nargs="?", type=values.folder, metavar="NEW_IMAGES", help="folder of images")
     _add_report(parser)
     return parser.parse_args(argv)
@@ -144,7 +138,7 @@ def update_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def watch_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering watch`; files and folders that they name are there."""
-    parser = _parser_of_later_images("watch", WATCH)
+    parser = _parser_of_later_images("watch", descriptions.WATCH)
     add = parser.add_argument
     add("images", type=values.folder, metavar="FOLDER", help="folder that images come into")
     add("--every", type=values.seconds, default=1.0, metavar="SECONDS", help="how often to look (default 1)")
@@ -167,18 +161,11 @@ def _parser_of_later_images(command: str, description: str) -> Parser:
     parser = Parser(
         prog=f"anomaly-clustering {command}",
         description=description,
-        epilog=f"what is unknown:\n{indent(UNKNOWN, '  ')}",
+        epilog=f"what is unknown:\n{indent(descriptions.UNKNOWN, '  ')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add(
-        "--run",
-        type=values.run_folder,
-        required=True,
-        metavar="DIR",
-        help="folder that `anomaly-clustering cluster` wrote",
-    )
-    add(
+    _add_run(parser)
+    parser.add_argument(
         "--false-alarms",
         type=values.share,
         default=FALSE_ALARMS,
@@ -187,6 +174,26 @@ def _parser_of_later_images(command: str, description: str) -> Parser:
     )
     _add_checkpoint(parser)
     return parser
+
+
+def _add_run(parser: Parser) -> None:
+    parser.add_argument(
+        "--run",
+        type=values.run_folder,
+        required=True,
+        metavar="DIR",
+        help="folder that `anomaly-clustering cluster` wrote",
+    )
+
+
+def _add_labels(parser: Parser) -> None:
+    """Of commands that draw no report."""
+    parser.add_argument(
+        "--labels",
+        type=values.labels_file,
+        metavar="FILE",
+        help="labels.csv saved from the report: names of clusters, corrected",
+    )
 
 
 def _add_checkpoint(parser: Parser) -> None:
@@ -224,8 +231,8 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering export`; the file of labels and the run are there."""
     parser = Parser(
         prog="anomaly-clustering export",
-        description=EXPORT,
-        epilog=EXPORT_LAYOUTS,
+        description=descriptions.EXPORT,
+        epilog=descriptions.EXPORT_LAYOUTS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -267,22 +274,11 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def onnx_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering export-onnx`; the run and the labels are there."""
-    parser = Parser(prog="anomaly-clustering export-onnx", description=ONNX)
+    parser = Parser(prog="anomaly-clustering export-onnx", description=descriptions.ONNX)
     add = parser.add_argument
-    add(
-        "--run",
-        type=values.run_folder,
-        required=True,
-        metavar="DIR",
-        help="folder that `anomaly-clustering cluster` wrote",
-    )
+    _add_run(parser)
     add("--out", type=Path, required=True, metavar="FILE", help="the model, such as model.onnx")
-    add(
-        "--labels",
-        type=values.labels_file,
-        metavar="FILE",
-        help="labels.csv saved from the report: names of clusters, corrected",
-    )
+    _add_labels(parser)
     _add_checkpoint(parser)
     add("--half", action="store_true", help="keep references in half precision: a smaller file, distances to .01")
     add("--overwrite", action="store_true", help="replace the file that is there")
@@ -291,15 +287,9 @@ def onnx_options(argv: Sequence[str]) -> argparse.Namespace:
 
 def trends_options(argv: Sequence[str]) -> argparse.Namespace:
     """The options of `anomaly-clustering trends`; the run and the files are there."""
-    parser = Parser(prog="anomaly-clustering trends", description=TRENDS)
+    parser = Parser(prog="anomaly-clustering trends", description=descriptions.TRENDS)
     add = parser.add_argument
-    add(
-        "--run",
-        type=values.run_folder,
-        required=True,
-        metavar="DIR",
-        help="folder that `anomaly-clustering cluster` wrote",
-    )
+    _add_run(parser)
     add(
         "--by",
         default=PERIODS[0],
@@ -312,12 +302,7 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
         metavar="TIMES",
         help="when shifts begin, such as 06:00,14:00,22:00 (the default); for --by shift",
     )
-    add(
-        "--labels",
-        type=values.labels_file,
-        metavar="FILE",
-        help="labels.csv saved from the report: names of clusters, corrected",
-    )
+    _add_labels(parser)
     add(
         "--metadata",
         type=values.table,
@@ -329,4 +314,24 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"--shifts says when shifts begin; give --by shift in place of --by {options.by}")
     options.by = "shift" if options.shifts else options.by
     options.shifts = options.shifts or values.shifts("06:00,14:00,22:00")
+    return options
+
+
+def weights_options(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of `anomaly-clustering weights`."""
+    parser = Parser(
+        prog="anomaly-clustering weights",
+        description=descriptions.WEIGHTS,
+        epilog=descriptions.WEIGHTS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("action", choices=WEIGHTS_ACTIONS, help="fetch: download; show: licence and size alone; list: what is there")
+    add("names", nargs="*", metavar="NAME", help="networks by their names in timm, such as wide_resnet50_2")
+    add("--folder", type=Path, metavar="DIR", help="to carry (default: this machine's cache, which HF_HOME may name)")
+    options = parser.parse_args(argv)
+    if options.action == "list" and options.names:
+        parser.error(f"weights list shows all that is there; to look {options.names[0]!r} up take: weights show")
+    if options.action != "list" and not options.names:
+        parser.error(f"name a network of timm, such as: weights {options.action} wide_resnet50_2")
     return options

@@ -3,15 +3,14 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from anomaly_clustering.cli.descriptions import WEIGHTS, WEIGHTS_EXAMPLES
-from anomaly_clustering.cli.options import Parser
+from rich.console import Console
 
-# Imports of timm take seconds, and --help needs none.
-if TYPE_CHECKING:
-    from anomaly_clustering.features.hub import Offered
-    from anomaly_clustering.features.published import Published
+from anomaly_clustering.cli.console import print_plainly
+from anomaly_clustering.features.hub import Offered, cache_of, cached, fetch, is_whole, look_up, repositories
+from anomaly_clustering.features.published import Published, of_repository, published
+from anomaly_clustering.system.results import keeping
 
 
 class Wanted(NamedTuple):
@@ -25,31 +24,11 @@ class Wanted(NamedTuple):
         why: the hub did not answer.
     """
 
-    published: "Published"
+    published: Published
     there: Path | None
     whole: bool
-    offered: "Offered | None"
+    offered: Offered | None
     why: str
-
-
-def weights_options(argv: Sequence[str]) -> argparse.Namespace:
-    """The options of `anomaly-clustering weights`."""
-    parser = Parser(
-        prog="anomaly-clustering weights",
-        description=WEIGHTS,
-        epilog=WEIGHTS_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("action", choices=tuple(ACTIONS), help="fetch: download; show: licence and size alone; list: what is there")
-    add("names", nargs="*", metavar="NAME", help="networks by their names in timm, such as wide_resnet50_2")
-    add("--folder", type=Path, metavar="DIR", help="to carry (default: this machine's cache, which HF_HOME may name)")
-    options = parser.parse_args(argv)
-    if options.action == "list" and options.names:
-        parser.error(f"weights list shows all that is there; to look {options.names[0]!r} up take: weights show")
-    if options.action != "list" and not options.names:
-        parser.error(f"name a network of timm, such as: weights {options.action} wide_resnet50_2")
-    return options
 
 
 def weights(options: argparse.Namespace) -> None:
@@ -58,9 +37,6 @@ def weights(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from anomaly_clustering.features.hub import cache_of, fetch, look_up
-    from anomaly_clustering.system.results import keeping
-
     cache = cache_of(options.folder)
     # What is spelt wrong, or cannot be had, is told before anything is downloaded.
     wanted = _wanted(options, ask=look_up)
@@ -76,9 +52,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from anomaly_clustering.features.hub import look_up
-
-    def ask(repository: str) -> "Offered | str":
+    def ask(repository: str) -> Offered | str:
         try:
             return look_up(repository)
         except OSError as error:
@@ -88,9 +62,6 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from anomaly_clustering.features.hub import cache_of, repositories
-    from anomaly_clustering.features.published import of_repository
-
     if options.folder and not options.folder.is_dir():
         raise NotADirectoryError(f"{str(options.folder)!r} is no folder that is there; give one with weights")
     cache = cache_of(options.folder)
@@ -103,10 +74,7 @@ def _list(options: argparse.Namespace) -> None:
 ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"fetch": _fetch, "show": _show, "list": _list}
 
 
-def _wanted(options: argparse.Namespace, *, ask: "Callable[[str], Offered | str]") -> list[Wanted]:
-    from anomaly_clustering.features.hub import cache_of
-    from anomaly_clustering.features.published import published
-
+def _wanted(options: argparse.Namespace, *, ask: Callable[[str], Offered | str]) -> list[Wanted]:
     known = dict.fromkeys(published(name) for name in options.names)
     looked = [_look(one, cache_of(options.folder)) for one in known]
     asked = []
@@ -116,9 +84,7 @@ def _wanted(options: argparse.Namespace, *, ask: "Callable[[str], Offered | str]
     return asked
 
 
-def _look(published: "Published", cache: Path) -> Wanted:
-    from anomaly_clustering.features.hub import cached, is_whole
-
+def _look(published: Published, cache: Path) -> Wanted:
     there = cached(published.repository, cache)
     return Wanted(published, there, bool(there and is_whole(there)), None, "")
 
@@ -145,9 +111,4 @@ def _megabytes(size: int | None) -> str:
 
 
 def _say(line: str) -> None:
-    # Rich takes a twentieth of a second to import.
-    from rich.console import Console
-
-    from anomaly_clustering.cli.console import print_plainly
-
     print_plainly(Console(), line)
