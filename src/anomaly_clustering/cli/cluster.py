@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from anomaly_clustering.cli.console import (
 )
 from anomaly_clustering.cli.options import folder_of_run
 from anomaly_clustering.cli.several import trainer_for
+from anomaly_clustering.cli.together import is_rank_zero
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.metadata import Matched, read_metadata
 from anomaly_clustering.data.sources import Folder, Synthetic
@@ -43,8 +43,7 @@ def cluster(options: argparse.Namespace) -> None:
     console = Console()
     out = folder_of_run(options)
     finished = FinishedRows(out)
-    # Lightning starts the other processes of a run when the first one has looked.
-    first = getattr(rank_zero_only, "rank", 0) == 0
+    first = is_rank_zero()
     with ExitStack() as opened:
         if first:
             opened.enter_context(reserved(out, overwrite=options.overwrite, say=partial(print_plainly, console)))

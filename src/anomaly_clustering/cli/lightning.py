@@ -12,14 +12,11 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, print_scores
-from anomaly_clustering.cli.devices import about_devices
-from anomaly_clustering.cli.starting import end_with_the_started
+from anomaly_clustering.cli.together import end_with_the_others, is_rank_zero, telling_the_others
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.module import MIC
@@ -55,17 +52,12 @@ def run(argv: Sequence[str]) -> None:
     # user's could take the place of a library.
     sys.path.insert(0, os.getcwd())
     try:
-        with ExitStack() as kept:
+        with telling_the_others(prefix="trainer."), ExitStack() as kept:
             _run(argv, kept)
-    except BaseException as error:
-        # Also where no trainer works at the moment.
-        if Companions.watch:
-            Companions.watch.fails(error)
-        if isinstance(error, MisconfigurationException):
-            raise about_devices(error, prefix="trainer.") from error
-        if isinstance(error, RuntimeError) and str(error).startswith(UNLOGGED):
+    except RuntimeError as error:
+        if str(error).startswith(UNLOGGED):
             raise ValueError(str(error)) from error
-        if isinstance(error, RuntimeError) and str(error).startswith(UNFIT):
+        if str(error).startswith(UNFIT):
             raise ValueError(
                 f"the checkpoint is not of the module as it is configured; give the options that it was trained with: "
                 f"{str(error).splitlines()[-1].strip()}"
@@ -131,8 +123,7 @@ class CommandLine(LightningCLI):
                 "--ckpt_path last is for `fit`, which goes on in its own folder; name the file of the training to "
                 f"{self.subcommand}, such as {Path('runs/fit') / LAST}"
             )
-        # Lightning starts the other processes of a run when the first one has looked.
-        if getattr(rank_zero_only, "rank", 0) == 0:
+        if is_rank_zero():
             if self.mode == "online":
                 from anomaly_clustering.runs.tracking import check_login
 
@@ -176,8 +167,7 @@ class CommandLine(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if self.mode != "off":
             self._track(trainer)
-        if trainer.world_size > 1:
-            end_with_the_started(lambda: getattr(trainer.strategy.launcher, "procs", ()))
+        end_with_the_others(trainer)
         return trainer
 
     def _track(self, trainer: Trainer) -> None:

@@ -5,11 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from lightning import Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from anomaly_clustering.cli.devices import about_devices
-from anomaly_clustering.cli.starting import end_with_the_started
-from anomaly_clustering.mic.companions import Companions
+from anomaly_clustering.cli.together import end_with_the_others, telling_the_others
 from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
 from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.going_on import GoingOn
@@ -42,7 +39,7 @@ def trainer_for(
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 say(f"No worker has come to {options.address!r} yet: waiting for one")
             elsewhere = by_dask(client, options.accelerator)
-        try:
+        with telling_the_others():
             trainer = plain_trainer(
                 progress_bar=True,
                 accelerator=ACCELERATOR if options.accelerator == "auto" else options.accelerator,
@@ -50,13 +47,5 @@ def trainer_for(
                 num_nodes=options.num_nodes,
                 callbacks=[GoingOn(finished, say=say, elsewhere=elsewhere)],
             )
-            if trainer.world_size > 1:
-                end_with_the_started(lambda: getattr(trainer.strategy.launcher, "procs", ()))
+            end_with_the_others(trainer)
             yield trainer
-        except BaseException as error:
-            # Also where no trainer works at the moment.
-            if Companions.watch:
-                Companions.watch.fails(error)
-            if isinstance(error, MisconfigurationException):
-                raise about_devices(error) from error
-            raise
