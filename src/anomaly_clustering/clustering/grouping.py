@@ -140,9 +140,11 @@ def group_distance(
     return Groups(labels, distance_to_medoid(distance, labels), tree, num_clusters == "auto", stable)
 
 
-def _agreed(distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int) -> tuple[np.ndarray, float]:
+def _agreed(
+    distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int, counts: Int[np.ndarray, " n"] | None = None
+) -> tuple[np.ndarray, float]:
     """Labels and stability out of the same bags: clustering them is most of the work."""
-    bags = bags_of(distances, num_clusters, seed)
+    bags = bags_of(distances, num_clusters, seed, counts=counts)
     labels = consensus(bags, num_clusters)
     return labels, stability(bags, labels)
 
@@ -156,9 +158,8 @@ def _through_centres(
     centres = centres_of(embeddings, seed)
     tree = tree_through(centres, embeddings)
     if method == BAGGED and bags_tell(len(centres.counts), num_clusters):
-        bags = bags_of(centres.distances, num_clusters, seed, counts=centres.counts)
-        labels = consensus(bags, num_clusters)
-        return tree, by_size(labels[centres.of_image]), stability(bags, labels)
+        labels, stable = _agreed(centres.distances, num_clusters, seed, centres.counts)
+        return tree, by_size(labels[centres.of_image]), stable
     if method in (BAGGED, "ward"):
         return tree, cut(tree, num_clusters), math.nan
     return tree, cluster_embeddings(embeddings, num_clusters, method, seed=seed), math.nan

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningDataModule
+from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -123,6 +123,11 @@ class DefectDataModule(LightningDataModule):
         # Positions of the images that `val_dataloader` gives, batch by batch; None for all.
         self.batches: Sequence[Sequence[int]] | None = None
 
+    @property
+    def _module(self) -> LightningModule | None:
+        """The module that the images are for, where there is one yet."""
+        return self.trainer.lightning_module if self.trainer else None
+
     def prepare_data(self) -> None:
         """Download or generate what the source reads, if it is of that kind; Lightning calls this once on a machine."""
         if self.prepare:
@@ -138,7 +143,7 @@ class DefectDataModule(LightningDataModule):
             ValueError: there are no images to cluster, the method takes squares only, or whatever else the source finds
                 wrong.
         """
-        module = self.trainer.lightning_module if self.trainer else None
+        module = self._module
         if self.aspect == "keep" and module is not None and not getattr(module, "keeps_aspect", False):
             raise ValueError(
                 f"aspect 'keep' is for MIC; {type(module).__name__} takes images of one size: leave aspect at 'square'"
@@ -196,14 +201,14 @@ class DefectDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         """The images to cluster, shuffled, with `train_transform`; or the module's own loader."""
-        module = self.trainer.lightning_module if self.trainer else None
+        module = self._module
         if module is not None and is_overridden("train_dataloader", module):
             return module.train_dataloader()
         return self._loader(self.records, transform=self.train_transform, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Mapping[str, Any]]:
         """The images to cluster, in their order; or the module's own loader."""
-        module = self.trainer.lightning_module if self.trainer else None
+        module = self._module
         if module is not None and is_overridden("val_dataloader", module):
             return module.val_dataloader()
         loader = self._loader(self.records)

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.fabric.utilities.types import _PATH
 
 from anomaly_clustering.runs.mark import is_free_for, read_mark, write_mark
 from anomaly_clustering.system.files import digest, real_path, whole_file
@@ -34,7 +33,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.out = real_path(out)
         self.begin = begin
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
         Args:
@@ -56,7 +55,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def load_checkpoint(
         self,
-        path: _PATH,
+        path: str | Path,
         map_location: Callable[..., Any] | None = lambda storage, location: storage,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
@@ -79,7 +78,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             raise damaged(path)
         return state_of(path, partial(super().load_checkpoint, path, map_location, weights_only))
 
-    def remove_checkpoint(self, path: _PATH) -> None:
+    def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint, unless it lies among the files of the training and is not one of them.
 
         Args:
@@ -107,7 +106,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             write_mark(self.out, replace(mark, files={**mark.files, name: None}))
 
 
-def state_of(path: _PATH, read: Callable[[], Any]) -> dict[str, Any]:
+def state_of(path: str | Path, read: Callable[[], Any]) -> dict[str, Any]:
     """The state of a training, or an error that says what is wrong with its checkpoint.
 
     Args:
@@ -136,7 +135,7 @@ def state_of(path: _PATH, read: Callable[[], Any]) -> dict[str, Any]:
     return found
 
 
-def damaged(path: _PATH) -> ValueError:
+def damaged(path: str | Path) -> ValueError:
     """The error that names a checkpoint which cannot be read.
 
     Args:

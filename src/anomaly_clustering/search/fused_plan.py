@@ -136,14 +136,14 @@ def evenly(count: int, most: int) -> int:
     return max(1, -(-count // max(1, -(-count // most))))
 
 
-def slices(stop: int, step: int) -> list[slice]:
-    """What is from 0 to `stop`, in parts of a length.
+def slices(stop: int, step: int, *, start: int = 0) -> list[slice]:
+    """What is from `start` to `stop`, in parts of a length.
 
     Example:
         >>> slices(5, 3)
         [slice(0, 3, None), slice(3, 5, None)]
     """
-    return [slice(start, min(start + step, stop)) for start in range(0, stop, step)]
+    return [slice(i, min(i + step, stop)) for i in range(start, stop, step)]
 
 
 class Pairs(NamedTuple):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from anomaly_clustering.search import fused
 from anomaly_clustering.search.float_factors import FloatFactors
+from anomaly_clustering.search.fused_plan import slices
 from anomaly_clustering.search.integer_factors import IntegerFactors, at_once
 from anomaly_clustering.search.precision import Precision, fused_runs_on, resolve
 from anomaly_clustering.system.threads import in_order
@@ -287,9 +288,9 @@ def _tasks(
     """All pairs; with `upper` those above the diagonal, and those on it as tasks of their own."""
     plan = _plan(queries, references, precision)
     # A few references meet all queries before others come, and are in the cache meanwhile.
-    for columns in _slices(0, len(references), plan.row * plan.bags):
-        factors = [_OnDemand(references[piece], plan) for piece in _slices(columns.start, columns.stop, plan.bags)]
-        for rows in _slices(0, columns.stop if upper else len(queries), plan.bags):
+    for columns in slices(len(references), plan.row * plan.bags):
+        factors = [_OnDemand(references[piece], plan) for piece in slices(columns.stop, plan.bags, start=columns.start)]
+        for rows in slices(columns.stop if upper else len(queries), plan.bags):
             if not upper or rows.start < columns.start:
                 yield _Task(rows, columns, factors)
                 continue
@@ -299,15 +300,11 @@ def _tasks(
                 yield _Task(rows, slice(rows.stop, columns.stop), factors[done + 1 :])
 
 
-def _slices(start: int, stop: int, step: int) -> list[slice]:
-    return [slice(i, min(i + step, stop)) for i in range(start, stop, step)]
-
-
 def _factors(
     bags: Float[Tensor, "n m d"], dtype: torch.dtype, patches: int, *, right: bool
 ) -> list[tuple[slice, Factors]]:
     """The factors of bags, cut into parts of at most so many patches of each bag."""
-    parts = [(part, bags[:, part]) for part in _slices(0, bags.shape[1], patches)]
+    parts = [(part, bags[:, part]) for part in slices(bags.shape[1], patches)]
     if dtype == torch.int8:
         return [(part, IntegerFactors(some, right=right)) for part, some in parts]
     return [(part, FloatFactors(some, dtype, right=right)) for part, some in parts]
@@ -337,7 +334,7 @@ def _nearest(
     numbers = bags * plan.height * min(others, plan.bags) * plan.width
     room = torch.empty(numbers, dtype=_of_products(plan.dtype), device=queries.device)
     lefts = _factors(queries, plan.dtype, plan.height, right=False)
-    for piece, factor in zip(_slices(0, others, plan.bags), factors, strict=True):
+    for piece, factor in zip(slices(others, plan.bags), factors, strict=True):
         for (row, left), (column, right) in product(lefts, factor.get()):
             left.lower(right, to_right[piece, :, row], to_left[piece, :, column], room)
     return to_right.transpose(0, 1), to_left
