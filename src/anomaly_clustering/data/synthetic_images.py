@@ -19,6 +19,8 @@ from anomaly_clustering.system.whole_numbers import seed_number, whole_number
 
 MIN_SIZE = 64
 _SIDE = 256
+# How far from a curve a defect is seen.
+_REACH = 8.0
 
 _Map = Float[np.ndarray, "size size"]
 _Curve = Float[np.ndarray, "points 2"]
@@ -41,9 +43,9 @@ class _Plate:
         """Multiply the reflectance by a colour where the amount is 1, leave it where the amount is 0."""
         self.reflectance *= 1 - self.contrast * amount[..., None] * (1 - np.array(colour))
 
-    def distance_to(self, curve: _Curve, reach: float = 8.0) -> tuple[_Map, _Map]:
-        """Distance of each pixel to a curve (inf out of reach), and where on the curve, 0 to 1, it is nearest."""
-        distance, index = cKDTree(curve).query(np.stack([self.x, self.y], -1), distance_upper_bound=reach)
+    def distance_to(self, curve: _Curve) -> tuple[_Map, _Map]:
+        """Distance of each pixel to a curve (inf beyond 8 pixels), and where on the curve, 0 to 1, it is nearest."""
+        distance, index = cKDTree(curve).query(np.stack([self.x, self.y], -1), distance_upper_bound=_REACH)
         return distance, np.minimum(index / (len(curve) - 1), 1.0)
 
 

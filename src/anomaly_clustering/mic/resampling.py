@@ -26,28 +26,26 @@ OVER_OTHERS: Mapping[Reduce, Callable[[Tensor], Tensor]] = {
 }
 
 
-def subset_size(n: int, fraction: float = FRACTION) -> int:
+def subset_size(n: int) -> int:
     """How many images a random subset has.
 
     Args:
         n: images of the data set.
-        fraction: share of them; that of the paper by default.
 
     Example:
         >>> subset_size(14)
         13
     """
-    return round(fraction * n)
+    return round(FRACTION * n)
 
 
-def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Iterator[Int[np.ndarray, " s"]]:
+def subsets(n: int, *, count: int, seed: int) -> Iterator[Int[np.ndarray, " s"]]:
     """Random subsets of a data set, each drawn by a seed of its own.
 
     Args:
         n: images of the data set.
         count: how many subsets to draw.
         seed: of all of them together.
-        fraction: share of the images that a subset has; that of the paper by default.
 
     Returns:
         An iterator over the sorted positions of each subset.
@@ -57,7 +55,7 @@ def subsets(n: int, *, count: int, seed: int, fraction: float = FRACTION) -> Ite
         [18, 18, 18]
     """
     for number in range(count):
-        yield np.sort(np.random.default_rng([seed, number]).permutation(n)[: subset_size(n, fraction)])
+        yield np.sort(np.random.default_rng([seed, number]).permutation(n)[: subset_size(n)])
 
 
 def all_nearest(

@@ -92,18 +92,17 @@ def told_of(mic: MIC, accelerator: str = "auto") -> WorkerSetup:
     return WorkerSetup(uuid4().hex, options, mic.embedder.side, references, positions, run.tau, digest, accelerator)
 
 
-def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]], images: int = SHARD) -> Iterator[ImageShard]:
+def shards_of(data: DefectDataModule, batches: Sequence[Sequence[int]]) -> Iterator[ImageShard]:
     """Some hundred images each, in whole batches.
 
     Args:
         data: whose images are listed.
         batches: positions of the images that are to be read.
-        images: of a shard, about.
     """
     loader = data.test_dataloader()
     whole = loader.dataset
     assert isinstance(whole, DefectImages)
-    step = max(1, images // data.batch_size)
+    step = max(1, SHARD // data.batch_size)
     for start in range(0, len(batches), step):
         positions = [i for batch in batches[start : start + step] for i in batch]
         part = copy.copy(whole)

@@ -19,6 +19,8 @@ from anomaly_clustering.runs.periods import Periods
 ALL, UNKNOWN, TAKEN_OUT, NO_FINDING, DRIFT = "All images", "Unknown", "Taken out", "No finding", "Drift"
 RESERVED = frozenset(name.casefold() for name in (ALL, UNKNOWN, TAKEN_OUT, NO_FINDING, DRIFT))
 UNNAMED = re.compile(r"Cluster (\d+)")
+# Of the tests, so that the same images give the same page.
+SEED = 0
 
 
 class ImagesOverTime(NamedTuple):
@@ -125,7 +127,7 @@ class Trends:
         return [course for course in (self.sound, self.taken_out, self.unknown) if course is not None]
 
 
-def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str], *, seed: int = 0) -> Trends:
+def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str]) -> Trends:
     """Count defects by period, and test what has changed.
 
     Clusters of one name are one defect; a name that other rows have, such as 'Unknown' or 'Cluster 1', gets the number
@@ -137,7 +139,6 @@ def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str], *, 
         seen: the images.
         periods: of some of them.
         names: of clusters, as a person gave them; '' or none where one has none.
-        seed: of the tests.
 
     Returns:
         Counts, and changes that are beyond chance.
@@ -169,15 +170,15 @@ def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str], *, 
     with_unknown, with_drift = len(later_periods) > 1, seen.embeddings is not None
     tests = len(defects) + with_unknown + with_drift
 
-    changes = changes_of_shares(periods.of, tested, num_kinds=len(defects), num_tests=tests, seed=seed)
+    changes = changes_of_shares(periods.of, tested, num_kinds=len(defects), num_tests=tests, seed=SEED)
     if with_unknown:
         # Only what came later can be unknown.
         own = np.searchsorted(later_periods, periods.of[later])
-        (change,) = changes_of_shares(own, unknown[later] - 1, num_kinds=1, num_tests=tests, seed=seed)
+        (change,) = changes_of_shares(own, unknown[later] - 1, num_kinds=1, num_tests=tests, seed=SEED)
         changes.append(Change(int(later_periods[change.first]), int(later_periods[change.last]), change.p_value))
     distances = None
     if seen.embeddings is not None:
-        change, distances = drift(periods.of, seen.embeddings[kept], tested, num_tests=tests, seed=seed)
+        change, distances = drift(periods.of, seen.embeddings[kept], tested, num_tests=tests, seed=SEED)
         changes.append(change)
     beyond = holm([change.p_value for change in changes])
 
