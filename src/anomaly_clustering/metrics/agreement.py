@@ -4,6 +4,7 @@ Arguments are always (preds, target). Ids are names: they need not be contiguous
 other. A negative class is unknown, and its sample is left out. All sums are exact or in float64.
 """
 
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -256,6 +257,18 @@ class Purity(ClusteringMetric):
     function = staticmethod(purity)
 
 
+# The scores that all methods share.
+METRICS: Mapping[str, type[ClusteringMetric]] = {
+    "nmi": NormalizedMutualInformation,
+    "ari": AdjustedRandIndex,
+    "f1": MatchedF1,
+    "accuracy": MatchedAccuracy,
+    "purity": Purity,
+}
+# The same without torchmetrics, whose classes wait for other processes, which may have nothing to say.
+FUNCTIONS: Mapping[str, Callable[[Labels, Labels], Score]] = {name: metric.function for name, metric in METRICS.items()}
+
+
 def clustering_metrics() -> MetricCollection:
     """The evaluator that all methods share: NMI, ARI, F1, accuracy and purity over one state.
 
@@ -265,12 +278,4 @@ def clustering_metrics() -> MetricCollection:
         >>> {name: round(score.item(), 2) for name, score in scores.items()}
         {'accuracy': 0.75, 'ari': 0.0, 'f1': 0.77, 'nmi': 0.34, 'purity': 0.75}
     """
-    return MetricCollection(
-        {
-            "nmi": NormalizedMutualInformation(),
-            "ari": AdjustedRandIndex(),
-            "f1": MatchedF1(),
-            "accuracy": MatchedAccuracy(),
-            "purity": Purity(),
-        }
-    )
+    return MetricCollection({name: metric() for name, metric in METRICS.items()})

@@ -14,26 +14,13 @@ from torch import Tensor
 
 from anomaly_clustering.clustering.grouping import labels_of
 from anomaly_clustering.clustering.methods import cluster_distance
-from anomaly_clustering.metrics.agreement import (
-    adjusted_rand_index,
-    matched_accuracy,
-    matched_f1,
-    normalized_mutual_information,
-    purity,
-)
+from anomaly_clustering.metrics.agreement import FUNCTIONS
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.resampling import rarity_within, subset_size, subsets
 from anomaly_clustering.mic.residuals import mean_of, signed_root
 from anomaly_clustering.mic.result import Grouping
 from anomaly_clustering.mic.weights import band_of, soften, weighted_averages
 
-METRICS = {
-    "nmi": normalized_mutual_information,
-    "ari": adjusted_rand_index,
-    "f1": matched_f1,
-    "accuracy": matched_accuracy,
-    "purity": purity,
-}
 # Subsets are the same whatever seed a run has, so that two runs can be compared subset by subset.
 SEED = 0
 # Of more subsets the first so many are clustered at each tau of the band too.
@@ -74,11 +61,11 @@ def spreads(
         note: is told which subsets cannot be scored.
 
     Returns:
-        The spread of each of the `METRICS`, by name; empty where fewer than two subsets can be scored.
+        The spread of each score that all methods share, by name; empty where fewer than two subsets can be scored.
     """
     drawn = _scored_subsets(grouping, options, note)
-    subset_scores: dict[str, list[float]] = {name: [] for name in METRICS}
-    band_scores: dict[str, list[list[float]]] = {name: [] for name in METRICS}
+    subset_scores: dict[str, list[float]] = {name: [] for name in FUNCTIONS}
+    band_scores: dict[str, list[list[float]]] = {name: [] for name in FUNCTIONS}
     if band is not None:
         band = np.stack([_rooted(torch.from_numpy(at_tau), options) for at_tau in band.swapaxes(0, 1)])  # [T, N, D]
     for number, chosen in drawn.items():
@@ -94,14 +81,14 @@ def spreads(
         labels = _labels(chosen, grouping, options, embeddings)
         known = grouping.target[chosen] >= 0
         target = torch.from_numpy(grouping.target[chosen][known])
-        for name, metric in METRICS.items():
+        for name, metric in FUNCTIONS.items():
             scores = [float(metric(torch.from_numpy(at_tau[known]), target)) for at_tau in labels]
             subset_scores[name].append(scores[len(scores) // 2])  # The tau of the run is in the middle.
             if len(scores) > 1:
                 band_scores[name].append(scores)
     return {
         name: Spread(subset_scores[name], np.array(band_scores[name]).mean(0).tolist() if band_scores[name] else [])
-        for name in METRICS
+        for name in FUNCTIONS
         if drawn
     }
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from PIL import Image
 
 from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import FULL_BITS, read_image
-from anomaly_clustering.metrics.agreement import ClusteringMetric, clustering_metrics
+from anomaly_clustering.metrics.agreement import FUNCTIONS
 from anomaly_clustering.metrics.counts import confusion, match_clusters
 from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.runs.assignments import write_assignments
@@ -59,16 +58,12 @@ class ClusteredImages:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Scores by name, as the evaluator that all methods share gives them; empty where no class is known.
-
-        They come from its functions: metrics of torchmetrics would wait for other processes, which have nothing to say.
-        """
+        """Scores by name, as the evaluator that all methods share gives them; empty where no class is known."""
         known = self.target >= 0
         if not known.any():
             return {}
         preds, target = torch.from_numpy(self.labels[known]), torch.from_numpy(self.target[known])
-        metrics = cast(Mapping[str, ClusteringMetric], clustering_metrics())
-        return {name: float(metric.function(preds, target)) for name, metric in metrics.items()}
+        return {name: float(function(preds, target)) for name, function in sorted(FUNCTIONS.items())}
 
     @cached_property
     def thumbnails(self) -> list[Image.Image]:

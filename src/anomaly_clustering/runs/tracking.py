@@ -152,12 +152,13 @@ class Track(Callback):
     def __init__(self, run: TrackedRun, folder: Path | None = None):
         self.run = run
         self.folder = folder
+        self.predicted: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint[IN_CHECKPOINT] = self.run.identity
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.predicted: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.predicted = []
 
     def on_predict_batch_end(
         self,
