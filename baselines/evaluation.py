@@ -67,6 +67,28 @@ class Evaluation(nn.Module):
         for name, score in scores.items():
             module.log(name, score, prog_bar=name in ("loss", "nmi", "accuracy"))
 
+    def log_best_head(
+        self,
+        module: LightningModule,
+        step_losses: list[Float[Tensor, " heads"]],
+        *,
+        losses: Float[Tensor, " heads"],
+        head: Int[Tensor, ""],
+    ) -> None:
+        """Log the scores of the head that had the lowest loss in the last epoch of the training.
+
+        Args:
+            step_losses: of the heads, in each step of that epoch; none where nothing was trained since.
+            losses: of the heads, in the mean over the last epoch; kept up to date.
+            head: which of them is lowest; kept up to date.
+        """
+        images = self.all_images()
+        if step_losses:
+            losses.copy_(torch.stack(step_losses).mean(0))
+            head.copy_(losses.argmin())
+        best = int(head)
+        self.log_scores(module, images["labels"][:, best], images, _loss_of_training(module, losses[best]))
+
     @staticmethod
     def log_training(module: LightningModule, batch: Mapping[str, Any], **values: Tensor) -> None:
         """Log values of a step of training by their mean over the epoch, since small data has few steps.
@@ -80,7 +102,7 @@ class Evaluation(nn.Module):
             module.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["index"]))
 
 
-def loss_of_training(module: LightningModule, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+def _loss_of_training(module: LightningModule, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """A loss that the steps of a training had, in that training; infinite where the method is asked of images later.
 
     These may be others, whose loss is not known.

@@ -24,7 +24,6 @@ from baselines.draws import Draws
 from baselines.evaluation import (
     Evaluation,
     known_num_clusters,
-    loss_of_training,
     prediction,
     scored_images,
     training_batches,
@@ -271,13 +270,8 @@ class IIC(AtHand):
         self.evaluation.collect(batch, labels=self(batch["image"]).argmax(2))
 
     def on_validation_epoch_end(self) -> None:
-        images = self.evaluation.all_images()
-        if self.head == "b" and self.pass_losses:
-            self.losses.copy_(torch.stack(self.pass_losses).mean(0))
-            self.best_sub_head.copy_(self.losses.argmin())
-        best = int(self.best_sub_head)
-        loss = loss_of_training(self, self.losses[best])
-        self.evaluation.log_scores(self, images["labels"][:, best], images, loss)
+        of_pass = self.pass_losses if self.head == "b" else []
+        self.evaluation.log_best_head(self, of_pass, losses=self.losses, head=self.best_sub_head)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self(batch["image"])[:, int(self.best_sub_head)])

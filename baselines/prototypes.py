@@ -30,7 +30,6 @@ from baselines.at_hand import AtHand
 from baselines.evaluation import (
     Evaluation,
     known_num_clusters,
-    loss_of_training,
     num_images,
     prediction,
     scored_images,
@@ -223,14 +222,8 @@ class Prototypes(AtHand):
         self.evaluation.collect(batch, labels=self._probabilities(batch).argmax(2))
 
     def on_validation_epoch_end(self) -> None:
-        images = self.evaluation.all_images()
-        if self.epoch_losses:
-            self.losses.copy_(torch.stack(self.epoch_losses).mean(0))
-            self.head.copy_(self.losses.argmin())
-            self.epoch_losses.clear()
-        best = int(self.head)
-        loss = loss_of_training(self, self.losses[best])
-        self.evaluation.log_scores(self, images["labels"][:, best], images, loss)
+        self.evaluation.log_best_head(self, self.epoch_losses, losses=self.losses, head=self.head)
+        self.epoch_losses.clear()
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self._probabilities(batch)[:, int(self.head)])
