@@ -67,6 +67,11 @@ class Options:
     seed: int
 
     def __post_init__(self) -> None:
+        self._check_each()
+        self._check_together()
+
+    def _check_each(self) -> None:
+        """Each argument by itself; NumPy's numbers become what JSON and PyTorch take."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, known in CHOICES.items():
             # 2.0 and True equal numbers of views, and are none.
@@ -77,7 +82,7 @@ class Options:
             if not (name in OPTIONAL and given[name] in said) and not _is_whole(given[name], least):
                 raise ValueError(f"{name} must be a whole number and at least {least}, got {given[name]!r}")
         seed_number("seed", self.seed)
-        # NumPy's numbers become what JSON and PyTorch take; what is none is refused below.
+        # What is no number is refused below.
         for name in (*LEAST, "num_clusters", "views"):
             if isinstance(given[name], Integral) and not isinstance(given[name], bool):
                 object.__setattr__(self, name, int(given[name]))
@@ -90,11 +95,6 @@ class Options:
             raise ValueError(f"num_clusters must be at least 2, or 'auto', got {self.num_clusters!r}")
         if self.resamples == 1:
             raise ValueError("resamples must be 0 (none) or at least 2, got 1")
-        if self.resamples and self.num_references == "auto" and self._compares_bags:
-            raise ValueError(
-                "resamples weigh the patches of each subset anew where all images are compared (num_references 'all'), "
-                "and not where some are (a number): give one of these, got 'auto'"
-            )
         if not (isinstance(self.normal_fraction, Real) and 0 < self.normal_fraction <= 1):
             raise ValueError(f"normal_fraction must be above 0 and at most 1, got {given['normal_fraction']!r}")
         check_tau(self.tau)
@@ -108,6 +108,13 @@ class Options:
             )
         if self.residual_share is not None:
             check_share(self.residual_share)
+
+    def _check_together(self) -> None:
+        if self.resamples and self.num_references == "auto" and self._compares_bags:
+            raise ValueError(
+                "resamples weigh the patches of each subset anew where all images are compared (num_references 'all'), "
+                "and not where some are (a number): give one of these, got 'auto'"
+            )
         if self._beyond and not self.scores_by_comparing:
             raise ValueError(
                 f"{self._beyond} is for patches that are compared with those of other images (distance "
