@@ -28,6 +28,7 @@ from anomaly_clustering.mic.quiet import quiet
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.predictions import predicted
 from anomaly_clustering.runs.training import precision_of_training
+from anomaly_clustering.system.messages import without_types
 from experiments.epochs_told import EpochsTold
 from experiments.follow import Followed, follow
 from experiments.kept import Kept
@@ -194,10 +195,8 @@ def _resolved(name: str, part: str) -> dict[str, Any]:
     try:
         complete: dict[str, Any] = parser.parse_object({name: json.loads(part)}).as_dict()
     except ArgumentError as error:
-        # Types that are none of the user's business stand around what is wrong.
-        noise = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
-        lines = [line.strip() for line in str(error).splitlines()]
-        raise ValueError(" ".join(line.lstrip("- ") for line in lines if not line.startswith(noise))) from None
+        # The value that was given is all of the configuration.
+        raise ValueError(without_types(str(error), "Given value")) from None
     plain: dict[str, Any] = _json_value(complete[name])
     return plain
 

@@ -20,7 +20,7 @@ from anomaly_clustering.cli.stopping import status_of, stop_on_signals
 from anomaly_clustering.cli.unread import no_images_came
 from anomaly_clustering.runs.unfinished_folder import UnfinishedFolder
 from anomaly_clustering.system.ending import end_after_all
-from anomaly_clustering.system.messages import sentence_of, shortened
+from anomaly_clustering.system.messages import sentence_of, shortened, without_types
 from anomaly_clustering.system.results import keeping, nothing_placed, what_is_kept
 
 HELP = """\
@@ -190,9 +190,4 @@ def _message(error: Exception) -> str:
     text = sentence_of(error)
     if TRACED in text:
         text = re.split(rf"^(?:\w+\.)*{type(error).__name__}: ", text, flags=re.MULTILINE)[-1]
-    noise = (
-        *("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>"),
-        *("Given value type:", "Given value: NestedArg", "Given value: Namespace"),
-    )
-    lines = [line.strip() for line in text.splitlines()]
-    return shortened(" ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise)))
+    return shortened(without_types(text, "Given value: NestedArg", "Given value: Namespace"))

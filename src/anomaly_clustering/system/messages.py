@@ -8,6 +8,8 @@ LONGEST_NAME, LONGEST_MESSAGE = 260, 2_000
 QUOTED = re.compile(r"""(?<!\w)(['"])((?:\\.|(?!\1)[^\\])*+)\1(?!\w)""", re.DOTALL)
 # Words without quotes, as other libraries show paths.
 WORD = re.compile(rf"[^\s'\"]{{{LONGEST_NAME + 1},}}")
+# How the lines of jsonargparse begin that tell nobody what to mend.
+TYPES = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value type:")
 
 
 def shortened(message: str, most: int = LONGEST_MESSAGE) -> str:
@@ -26,6 +28,22 @@ def shortened(message: str, most: int = LONGEST_MESSAGE) -> str:
     """
     named = QUOTED.sub(lambda name: _ends_of_name(name[1], name[2]), message)
     return _ends(WORD.sub(lambda word: _ends(word[0], LONGEST_NAME // 2), named), most)
+
+
+def without_types(message: str, *others: str) -> str:
+    """What jsonargparse says is wrong, in one line, without the types that it lists around it.
+
+    Args:
+        message: its lines, or any others.
+        others: how further lines begin that are left out.
+
+    Example:
+        >>> without_types("Parser key 'lr':\\n  Errors:\\n    - Expected a <class 'float'>\\n  Given value: a", "Given")
+        "Parser key 'lr': Expected a <class 'float'>"
+    """
+    lines = [line.strip() for line in message.splitlines()]
+    kept = (line.removeprefix("- ") for line in lines if line and not line.startswith((*TYPES, *others)))
+    return " ".join(kept)
 
 
 def counted(number: int, one: str, several: str = "") -> str:
