@@ -8,6 +8,7 @@ import pytest
 from runs_by_hand import write_run
 from test_stored_run import stored
 
+from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.mark import read_mark
 from anomaly_clustering.runs.store import load_run
 
@@ -53,11 +54,25 @@ def test_a_hidden_folder_of_a_stranger_leads_nowhere(tmp_path: Path, links: list
 
 
 def test_a_run_that_was_moved_away_is_there_for_all_who_read_it(tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    hidden = tmp_path / f".run.{HEX}.unfinished"
-    hidden.mkdir()
-    (hidden / ".lock").write_text("process 1")
-    (tmp_path / "run").rename(hidden / "old")
-    (hidden / "new").mkdir()
+    move_away(tmp_path / "run")
     assert load_run(tmp_path / "run").title == stored().title
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_run_that_was_moved_away_is_there_for_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    move_away(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    Path("batches.csv").write_text("path,batch\na.png,17\n")
+    main(["trends", "--run", "run", "--by", "batch", "--metadata", "batches.csv"])
+    assert Path("run/trends.csv").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["batches.csv", "run"]
+
+
+def move_away(run: Path) -> None:
+    """As `cluster --overwrite` leaves a run that is killed between its last two steps."""
+    write_run(run)
+    hidden = run.with_name(f".{run.name}.{HEX}.unfinished")
+    hidden.mkdir()
+    (hidden / ".lock").write_text("process 1")
+    run.rename(hidden / "old")
+    (hidden / "new").mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from anomaly_clustering.data.times import FRACTION, with_colons
-from anomaly_clustering.runs.file_names import STORE
+from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.system.given import check_is_file
 
 
@@ -114,8 +114,7 @@ def folder(text: str) -> Path:
 
 def run_folder(text: str) -> Path:
     """The folder of a run."""
-    if not (Path(text) / STORE).is_file():
-        raise FileNotFoundError(f"{text!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote")
+    find_store(Path(text))
     return Path(text)
 
 

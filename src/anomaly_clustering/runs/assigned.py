@@ -20,6 +20,7 @@ from anomaly_clustering.runs.earlier_sheets import remove_sheets
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
+from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.given_metadata import of_images
 from anomaly_clustering.runs.journal import read_times
@@ -38,7 +39,7 @@ from anomaly_clustering.runs.mark import files_into, write_mark
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_proposed
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
-from anomaly_clustering.runs.store import StoredRun, find_store, load_run
+from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on
 

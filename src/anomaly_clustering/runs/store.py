@@ -15,11 +15,11 @@ from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.result import References
 from anomaly_clustering.report.content import Curve
 from anomaly_clustering.runs.file_names import STORE
-from anomaly_clustering.runs.mark import check_unchanged, discard_run
+from anomaly_clustering.runs.find_store import find_store
+from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.patch_scores import kept_scores, patch_scores, shows_defects
 from anomaly_clustering.runs.untrusted import RUN, check_fits, check_run, check_told, checked_recipe, read_arrays
-from anomaly_clustering.system.files import leftovers, real_path, remove_leftovers, whole_file
-from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -93,37 +93,6 @@ class StoredRun:
         # Names of files that are not Unicode survive as JSON's escapes.
         with whole_file(folder / STORE) as part:
             save_file(arrays, part, metadata={"run": json.dumps(rest, default=_field_as_json)})
-
-
-def find_store(folder: Path) -> Path:
-    """The file of a run's folder.
-
-    Args:
-        folder: of the run, as `anomaly-clustering cluster` wrote it.
-
-    Raises:
-        FileNotFoundError: the folder holds no run, or one of an older version.
-
-    Example:
-        >>> find_store(Path("photos"))
-        Traceback (most recent call last):
-        FileNotFoundError: 'photos' holds no run.safetensors: give the folder that `anomaly-clustering cluster` wrote
-    """
-    path = folder / STORE
-    if not folder.exists():
-        _bring_back(real_path(folder))
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{str(folder)!r} holds no {STORE}: give the folder that `anomaly-clustering cluster` wrote"
-        )
-    return path
-
-
-def _bring_back(folder: Path) -> None:
-    """A run that had been moved away for a new one, by a process that was then killed."""
-    if leftovers(folder.parent, folder.name):
-        with working_on(folder):
-            remove_leftovers(folder.parent, folder.name, discard=discard_run)
 
 
 def load_run(folder: Path, *, checkpoint: Path | None = None) -> StoredRun:

@@ -14,6 +14,7 @@ from anomaly_clustering.runs.assign import assign
 from anomaly_clustering.runs.assigned_rows import findings_of
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand, told_apart, told_of_strangers
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
+from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
 from anomaly_clustering.runs.known import fitted_to, new_to
@@ -21,7 +22,7 @@ from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column, told_of_gaps
-from anomaly_clustering.runs.store import StoredRun, find_store, load_run
+from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, MarkedChange, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on

@@ -24,6 +24,7 @@ from anomaly_clustering.runs.changing_files import gone_from, signature
 from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
+from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record, record_told
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
@@ -32,7 +33,7 @@ from anomaly_clustering.runs.mark import check_free, files_into, write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import mark_of_run
 from anomaly_clustering.runs.run_away import ChangingError, of_run
-from anomaly_clustering.runs.store import find_store, load_run
+from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers
 from anomaly_clustering.system.lines import mend
 from anomaly_clustering.system.locks import watching, working_on
