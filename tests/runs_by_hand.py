@@ -61,7 +61,7 @@ def assign(out: Path, *, meanwhile: Callable[[], None] = lambda: None) -> None:
     if mark is None or mark.kind != "run":
         raise FileNotFoundError("no run")
     load_run(out)
-    with files_into(out, mark, last=".html") as new:
+    with files_into(out, mark) as new:
         for name in ("assigned.csv", "assigned.safetensors", "report.html", "thumbnails/0.jpg", "thumbnails/1.jpg"):
             (new / name).parent.mkdir(exist_ok=True)
             (new / name).write_text("assigned")

@@ -154,7 +154,7 @@ def test_files_are_added_to_a_run_together_or_not_at_all(tmp_path: Path) -> None
     assert mark is not None
 
     def killed() -> None:
-        with files_into(run, mark, last=".html") as new:
+        with files_into(run, mark) as new:
             (new / "assignments.csv").write_text("half")
             raise RuntimeError("power cut")
 
@@ -162,7 +162,7 @@ def test_files_are_added_to_a_run_together_or_not_at_all(tmp_path: Path) -> None
         killed()
     assert sorted(path.name for path in run.iterdir()) == ["assignments.csv", "run.json"]
     assert (run / "assignments.csv").read_text() == "first"
-    with files_into(run, mark, last=".html") as new:
+    with files_into(run, mark) as new:
         (new / "thumbnails").mkdir()
         (new / "thumbnails" / "0.jpg").write_text("new")
         (new / "assignments.csv").write_text("second")
@@ -212,7 +212,7 @@ def test_a_full_disk_names_the_folder(tmp_path: Path, error: Exception) -> None:
     for enter in (
         lambda: whole_file(tmp_path / "run" / "a.csv"),
         lambda: whole_folder(tmp_path / "run"),
-        lambda: files_into(tmp_path / "run", Mark("run", {}), last=".html"),
+        lambda: files_into(tmp_path / "run", Mark("run", {})),
     ):
         with pytest.raises(OSError, match=r"the disk of '.*run' is full, so that nothing was"), enter():
             raise error

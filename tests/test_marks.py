@@ -65,7 +65,7 @@ def test_a_flipped_bit_is_told_and_the_file_named(tmp_path: Path) -> None:
         load_run(tmp_path / "run")
     mark = read_mark(tmp_path / "run")
     assert mark is not None
-    with files_into(tmp_path / "run", mark, last=".html") as new:
+    with files_into(tmp_path / "run", mark) as new:
         (new / "assigned.safetensors").write_text("as it was")
     (tmp_path / "run" / "assigned.safetensors").write_text("as it is")
     with pytest.raises(ValueError, match=r"assigned.safetensors' is damaged: .* delete it to assign images anew"):

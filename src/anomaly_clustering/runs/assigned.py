@@ -36,7 +36,7 @@ from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
 from anomaly_clustering.runs.mark import files_into, write_mark
-from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.output_folder import own_mark
 from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_proposed
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
@@ -202,12 +202,10 @@ def _write(
         # The time of a file comes last: it may have been copied since the image came.
         metadata = dated(metadata, contents, {**read_times(folder), **later.times})
         metadata = with_times(metadata, contents, copies=later.copies)
-    mark = mark_of_run(folder)
-    assert mark is not None
-    mark = listing_pictures(folder, mark)
+    mark = listing_pictures(folder, own_mark(folder))
     write_mark(folder, mark)
     before = sheets_of(folder / PAGE)
-    with files_into(folder, mark, last=".html") as new:
+    with files_into(folder, mark) as new:
         write_assignments(new / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
         later.save(new)
         decisions.save(new)

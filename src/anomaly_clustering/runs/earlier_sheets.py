@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from anomaly_clustering.report.sprites import THUMBNAILS
 from anomaly_clustering.runs.mark import is_free_for, write_mark
-from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.output_folder import own_mark
 
 
 def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
@@ -33,8 +33,7 @@ def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
         ...     sorted(path.name for path in (folder / "thumbnails").iterdir())
         ['1.jpg', 'mine.jpg']
     """
-    mark = mark_of_run(folder)
-    assert mark is not None
+    mark = own_mark(folder)
     gone = [name for name in mark.files if PurePosixPath(name).parts[0] == THUMBNAILS and name not in keep]
     if not gone:
         return

@@ -291,13 +291,12 @@ def move_new(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def files_into(folder: Path, mark: Mark, *, last: str) -> Iterator[Path]:
+def files_into(folder: Path, mark: Mark) -> Iterator[Path]:
     """An empty folder to write to, whose files are added to a run, or replace its own, when all went well.
 
     Args:
         folder: of the run.
         mark: of the run, which is written anew.
-        last: the ending of the file that is moved last, since it shows the others.
 
     Raises:
         FileExistsError: a file that is not the run's has the name of one that is added; nothing is changed.
@@ -306,7 +305,8 @@ def files_into(folder: Path, mark: Mark, *, last: str) -> Iterator[Path]:
         new = temporary / "files"
         new.mkdir()
         yield new
-        added = sorted(mark_of_all(new, mark.kind).files.items(), key=lambda file: Path(file[0]).suffix == last)
+        # The page, which shows the others, comes last.
+        added = sorted(mark_of_all(new, mark.kind).files.items(), key=lambda file: Path(file[0]).suffix == ".html")
         check_free(folder, dict(added), mark)
         write_mark(folder, replace(mark, files={**mark.files, **dict.fromkeys(dict(added))}))
         for name, _ in added:

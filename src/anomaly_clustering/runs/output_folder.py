@@ -234,3 +234,17 @@ def mark_of_run(folder: Path) -> Mark | None:
     later = (ASSIGNED, LATER) if (folder / LATER).is_file() else ()
     there = [name for name in (*FILES, *later, *thumbnails) if (folder / name).is_file()]
     return Mark("run", dict.fromkeys(there))
+
+
+def own_mark(folder: Path) -> Mark:
+    """The mark of a folder that was found to hold a run, see `mark_of_run`.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ValueError: the mark is damaged.
+    """
+    mark = mark_of_run(folder)
+    assert mark is not None, folder
+    return mark

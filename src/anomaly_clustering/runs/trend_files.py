@@ -20,7 +20,7 @@ from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holde
 from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.mark import files_into
-from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.output_folder import own_mark
 from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column, told_of_gaps
 from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, MarkedChange, Trends, trends
@@ -89,9 +89,7 @@ def trends_of_run(
         if seen.embeddings is None:
             notices.append("images of this run were compared patch by patch: there are no embeddings that could drift")
         found = trends(seen, periods, decisions.names)
-        mark = mark_of_run(folder)
-        assert mark is not None
-        with files_into(folder, mark, last=".html") as new:
+        with files_into(folder, own_mark(folder)) as new:
             write_csv(new / TRENDS, COLUMNS, _rows(found))
             gaps = [i for i, empty in enumerate(periods.empty) if empty]
             write_trends_page(new / TRENDS_PAGE, _page(run.title, found, notices, gaps))

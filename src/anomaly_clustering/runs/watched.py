@@ -1,7 +1,7 @@
 """A run, and files that come one after another, in; each assigned once, whatever ends this process, out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +28,10 @@ from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record, record_told
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.known import fitted_to, new_to
-from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import check_free, files_into, write_mark
 from anomaly_clustering.runs.names_apart import apart
-from anomaly_clustering.runs.output_folder import mark_of_run
+from anomaly_clustering.runs.output_folder import own_mark
 from anomaly_clustering.runs.run_away import ChangingError, of_run
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers
@@ -126,11 +126,9 @@ class Watcher:
             # Before anything is written: it may fail.
             self.embedder = NewEmbedder(run.recipe, run.references, center=run.center, device=ACCELERATOR)
             self.store = signature(folder / STORE)
-            mark = mark_of_run(folder)
-            assert mark is not None
-            check_free(folder, (ASSIGNED, WATCHED), mark)
+            check_free(folder, (ASSIGNED, WATCHED), own_mark(folder))
             mend(folder / WATCHED)
-            self.known = self._read()
+            self.known = self._brought_up_to_date()
         self.own = dict(zip(run.paths, run.digests, strict=True))
 
     def last(self) -> Entry | None:
@@ -195,7 +193,7 @@ class Watcher:
         with of_run(self.folder), working_on(self.folder):
             self._refresh()
             if self.behind:
-                self.known = self._read()
+                self.known = self._brought_up_to_date()
         self.due = time.monotonic() + REST * (time.monotonic() - begun)
 
     def _look_at(self, path: Path, was: tuple[int, int, int], content: str) -> _Seen:
@@ -296,19 +294,19 @@ class Watcher:
         """Another command may have changed what is known."""
         self._check_same()
         if self._files() != self.known.files:
-            self.known = self._read()
+            self.known = self._brought_up_to_date()
 
-    def _read(self) -> _Known:
-        run, mark = self.run, mark_of_run(self.folder)
-        assert mark is not None
+    def _brought_up_to_date(self) -> _Known:
+        """What is known, once the folder's mark, decisions and table are written as this watcher needs them."""
+        run = self.run
         # Both grow while the run goes on.
-        mark = listing_pictures(self.folder, mark)
+        mark = listing_pictures(self.folder, own_mark(self.folder))
         mark = replace(mark, files={**mark.files, WATCHED: None, ASSIGNED: None})
         write_mark(self.folder, mark)
         later, decisions = decisions_on(self.folder, run, None)
         if decisions.false_alarms != self.false_alarms:
             decisions = replace(decisions, false_alarms=self.false_alarms)
-            with files_into(self.folder, mark, last=DECISIONS) as added:
+            with files_into(self.folder, mark) as added:
                 decisions.save(added)
         files = self._files()
         own = dict(zip([*later.digests, *run.digests], [*later.paths, *run.paths], strict=True))
@@ -318,13 +316,21 @@ class Watcher:
         rows = all_rows(run, later, new, fitted, decisions, self.false_alarms)
         write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
         self.behind = False
-        places: dict[str, list[Path]] = {}
-        for path, content in (
-            *zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True),
-            *later.copies.items(),
-        ):
-            places.setdefault(content, []).append(path)
-        holds = {path: content for content, seen in places.items() for path in seen}
-        written = {real_path(path): path for path in holds}
-        came, neighbours = list(new.embeddings[new.finding]), Neighbours(NEIGHBOURS)
-        return _Known(files, decisions, fitted, came, places, holds, own, neighbours, written)
+        return _known(files, decisions, fitted, new, own, [*contents_of(run, later).items(), *later.copies.items()])
+
+
+def _known(
+    files: tuple[object, ...],
+    decisions: Decisions,
+    fitted: Fitted,
+    new: Embedded,
+    own: dict[str, Path],
+    contents: Sequence[tuple[Path, str]],
+) -> _Known:
+    places: dict[str, list[Path]] = {}
+    for path, content in contents:
+        places.setdefault(content, []).append(path)
+    holds = {path: content for content, seen in places.items() for path in seen}
+    written = {real_path(path): path for path in holds}
+    came = list(new.embeddings[new.finding])
+    return _Known(files, decisions, fitted, came, places, holds, own, Neighbours(NEIGHBOURS), written)
