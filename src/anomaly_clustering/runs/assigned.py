@@ -1,6 +1,6 @@
 """Assigns images to the run that lies in a folder, and leaves there what came of it: a table, the page, the images."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -106,8 +106,8 @@ def assign_to_run(
         asked = set(images)
         files = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
         there = {path: digest(path) for path in files}
-        known = {*run.digests, *before.digests}
-        swapped = {path: content for path, content in there.items() if content in known}
+        seen_before = {*run.digests, *before.digests}
+        swapped = {path: content for path, content in there.items() if content in seen_before}
         seen = before.with_overwritten(there).seen_at(swapped)
         decisions = replace(decisions, false_alarms=false_alarms)
         own = [path for path in run.paths if path.is_file()]
@@ -116,7 +116,7 @@ def assign_to_run(
         check_same([path for path in own if path not in asked], contents_of(run, seen))
         later = embed_later(run, seen, images, false_alarms)
         came = {**read_times(folder), **before.times}
-        later = replace(later, times=times_to_keep(dict(zip(later.paths, later.digests, strict=True)), came))
+        later = replace(later, times=times_to_keep(later.contents, came))
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         found = assign(later.digests, new, fitted, false_alarms=false_alarms)
         if propose:
@@ -129,41 +129,52 @@ def assign_to_run(
             *what_to_know(run, len(fitted.labels), false_alarms),
             *what_is_proposed(later, found, decisions),
         ]
-        # Of an image that was moved is told what was told of it where it lay before.
-        places = dict(zip(later.digests, later.paths, strict=True))
-        moved = {path: places[content] for path, content in zip(before.paths, before.digests, strict=True)}
-        held = of_holders(load_metadata(folder), dict(zip(before.paths, before.digests, strict=True)))
-        held = {moved.get(path, path): known for path, known in held.items()}
-        # What was given is of the images of this call, whatever lay in their place before.
-        named = {**later.copies, **contents_of(run, later)}
-        came_as = {path: named.get(path) or digest(path) for path in asked} | {
-            path: content for path, content in contents_of(run, before).items() if path not in asked
-        }
-        told, told_otherwise = of_images(metadata or {}, held, came_as, contents_of(run, later))
-        notices += told_otherwise
+        told, told_otherwise = _metadata_of(folder, run, before, later, asked, metadata or {})
         _write(folder, run, later, found, decisions, rows, told, kept, progress)
-        return Assigned(rows, notices)
+        return Assigned(rows, [*notices, *told_otherwise])
 
 
-def what_to_know(run: StoredRun, known: int, false_alarms: float) -> list[str]:
+def what_to_know(run: StoredRun, among: int, false_alarms: float) -> list[str]:
     """What a run cannot tell of images that come later.
 
     Args:
         run: as it is stored.
-        known: how many images new ones are ranked among.
+        among: how many images new ones are ranked among.
         false_alarms: share of known images that may be taken for unknown.
 
     Returns:
         Sentences for the user.
     """
     coarse = why_coarse(len(run.normal_top_scores), false_alarms, weights=run.recipe.weights)
-    notices = [why_none(known, false_alarms), coarse]
+    notices = [why_none(among, false_alarms), coarse]
     if run.recipe.weights != "uniform" and np.isnan(run.top_scores).any():
         notices.append(
             "the run is of an earlier version, which did not keep how unusual the most unusual patches are: what is "
             "unknown is told by the distance to the nearest images alone; cluster the images anew to tell it by both"
         )
     return [notice for notice in notices if notice]
+
+
+def _metadata_of(
+    folder: Path,
+    run: StoredRun,
+    before: LaterImages,
+    later: LaterImages,
+    asked: Set[Path],
+    given: Mapping[Path, Metadata],
+) -> tuple[dict[Path, Metadata], list[str]]:
+    """What is known of all images by now, where they lie now, and notices on what is told of copies otherwise."""
+    # Of an image that was moved is told what was told of it where it lay before.
+    places = dict(zip(later.digests, later.paths, strict=True))
+    moved = {path: places[content] for path, content in before.contents.items()}
+    held = of_holders(load_metadata(folder), before.contents)
+    held = {moved.get(path, path): told for path, told in held.items()}
+    # What was given is of the images of this call, whatever lay in their place before.
+    named = {**later.copies, **contents_of(run, later)}
+    files = {path: named.get(path) or digest(path) for path in asked} | {
+        path: content for path, content in contents_of(run, before).items() if path not in asked
+    }
+    return of_images(given, held, files, contents_of(run, later))
 
 
 def _what_is_gone(run: StoredRun, kept: KeptPictures) -> list[str]:
@@ -180,7 +191,7 @@ def _what_is_gone(run: StoredRun, kept: KeptPictures) -> list[str]:
 
 def _files_that_could_be_shown(before: LaterImages, seen: LaterImages) -> list[Path]:
     """Those of later images, and copies of what is gone whatever they hold by now: a stranger's run could name any."""
-    gone = {content for path, content in zip(before.paths, before.digests, strict=True) if not path.is_file()}
+    gone = {content for path, content in before.contents.items() if not path.is_file()}
     copies = [path for path, content in before.copies.items() if content in gone]
     return [path for path in dict.fromkeys([*seen.paths, *copies]) if path.is_file()]
 

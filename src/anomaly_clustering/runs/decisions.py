@@ -227,7 +227,7 @@ def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, La
     """The rows of images that came later, by their content: files may have been moved or overwritten since."""
     by_content = {row.content: row for row in rows.values() if row.content}
     found = {}
-    for path, digest in zip(later.paths, later.digests, strict=True):
+    for path, digest in later.contents.items():
         row = by_content.get(digest[:CONTENT_DIGITS]) or rows.get(path)
         if row is not None and row.is_of(path, digest):
             found[digest] = row

@@ -34,7 +34,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false
         FileExistsError: an image has the path of one of the run, but another content.
     """
     contents = {image: digest(image) for image in images}
-    own = dict(zip(run.paths, run.digests, strict=True))
+    own = run.contents
     for image, content in contents.items():
         check_name(image, content, own)
     seen = seen.with_overwritten(contents)

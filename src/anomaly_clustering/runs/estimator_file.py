@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.runs.output_folder import check_file
 from anomaly_clustering.runs.untrusted import (
-    ESTIMATOR,
+    ESTIMATOR_ARRAYS,
     check_estimator,
     check_fits,
     checked_recipe,
@@ -77,7 +77,7 @@ def read_estimator(file: Path | str) -> Learned:
         with safe_open(file, "numpy") as content:
             rest = json.loads((content.metadata() or {})["estimator"])
             digests = checked_texts(rest, "digests")
-            arrays = _of_earlier_versions(len(digests)) | read_arrays(content, ESTIMATOR, len(digests))
+            arrays = _of_earlier_versions(len(digests)) | read_arrays(content, ESTIMATOR_ARRAYS, len(digests))
         check_estimator(arrays)
         recipe = checked_recipe(rest["recipe"])
         check_fits({name.removesuffix("_"): array for name, array in arrays.items()}, recipe)

@@ -38,7 +38,7 @@ def samples(
         ValueError: an image has changed since the run saw it.
     """
     there = [path for path in run.paths if path.is_file()]
-    contents = dict(zip(run.paths, run.digests, strict=True))
+    contents = run.contents
     check_given(there, images, contents=contents)
     check_same(there, contents)
     fo = _fiftyone()

@@ -19,6 +19,6 @@ CHECKPOINTS = "checkpoints"
 EPOCHS = "epochs.csv"
 # The mark of either: which files are its own.
 MARK = "run.json"
-# Of both, if it was given, and what became of defects over time.
+# What was given with the images of a run, and what became of their defects over time.
 METADATA = "metadata.csv"
 TRENDS, TRENDS_PAGE = "trends.csv", "trends.html"

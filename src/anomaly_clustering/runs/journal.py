@@ -16,7 +16,7 @@ from anomaly_clustering.data.times import if_set
 from anomaly_clustering.runs.file_names import WATCHED
 from anomaly_clustering.system.lines import append_line
 
-# Arrays of an image, in the order of `Entry`.
+# Arrays of an image that an entry may have.
 ARRAYS = ("weights", "embeddings", "mean_scores", "top_scores", "scores")
 
 

@@ -23,11 +23,10 @@ from anomaly_clustering.runs.moved_images import still_holds
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.patch_scores import patch_scores
 from anomaly_clustering.runs.store import StoredRun
-from anomaly_clustering.runs.untrusted import LATER as ARRAYS
-from anomaly_clustering.runs.untrusted import check_later, checked_texts, read_arrays
+from anomaly_clustering.runs.untrusted import LATER_ARRAYS, check_later, checked_texts, read_arrays
 from anomaly_clustering.system.files import whole_file
 
-# Arrays of a row an image, in the order of `LaterImages`.
+# Arrays of a row an image; scores are None where the run knows of none.
 ROWS = ("weights", "embeddings", "mean_scores", "top_scores", "finding")
 
 
@@ -71,6 +70,11 @@ class LaterImages:
     heard: tuple[int, str] | None = (0, "")
     times: Mapping[str, Metadata] = field(default_factory=dict)
 
+    @property
+    def contents(self) -> dict[Path, str]:
+        """SHA-256 of the files by their paths, without copies."""
+        return dict(zip(self.paths, self.digests, strict=True))
+
     @staticmethod
     def of_none(run: StoredRun) -> "LaterImages":
         """No images.
@@ -107,19 +111,17 @@ class LaterImages:
                     f"the run is damaged: by its recipe {name} of an image are {list(theirs.shape[1:])}, and it holds "
                     f"{list(own.shape[1:]) if own is not None else 'none'}"
                 )
-        return LaterImages(
-            [*self.paths, *paths],
-            [*self.digests, *digests],
-            np.concatenate([self.weights, found.weights]),
-            np.concatenate([self.embeddings, found.embeddings]),
-            np.concatenate([self.mean_scores, found.mean_scores]),
-            np.concatenate([self.top_scores, found.top_scores]),
-            np.append(self.finding, findings(found.top_scores, run.normal_top_scores, false_alarms)),
-            _joined(self.scores, _scores(run, found.weights, found.mean_scores)),
-            self.copies,
-            self.heard,
-            self.times,
-        )
+        finding = findings(found.top_scores, run.normal_top_scores, false_alarms)
+        scores = _scores(run, found.weights, found.mean_scores)
+        return self._followed_by(paths, digests, {**found._asdict(), "finding": finding, "scores": scores})
+
+    def _followed_by(
+        self, paths: Sequence[Path], digests: Sequence[str], arrays: Mapping[str, np.ndarray | None]
+    ) -> "LaterImages":
+        """These images and others, of which the arrays have a row each."""
+        rows: dict[str, Any] = {name: np.concatenate([getattr(self, name), arrays[name]]) for name in ROWS}
+        rows["scores"] = _joined(self.scores, arrays.get("scores"))
+        return replace(self, paths=[*self.paths, *paths], digests=[*self.digests, *digests], **rows)
 
     def with_overwritten(self, files: Mapping[Path, str]) -> "LaterImages":
         """The same images, of which those whose file holds something else by now go by names of their own, see `apart`.
@@ -201,30 +203,21 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
         if entry.arrays and entry.digest not in seen:
             # An earlier version could enter an image twice, on a disk that was nearly full.
             came.setdefault(entry.digest, entry)
-    entries = list(came.values())
-    paths = [*stored.paths, *(entry.path for entry in entries)]
-    digests = [*stored.digests, *(entry.digest for entry in entries)]
-    last, known, own = _last_seen(stored, journal, seen), {*seen, *digests}, set(zip(paths, digests, strict=True))
+    later, entries = stored, list(came.values())
+    if entries:
+        try:
+            arrays = {name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays}
+            check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
+            arrays["finding"] = np.array([entry.finding for entry in entries])
+            later = stored._followed_by([entry.path for entry in entries], list(came), arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
+    last, known = _last_seen(stored, journal, seen), {*seen, *later.digests}
+    # A path may have held several of them, one after another.
+    own = set(zip(later.paths, later.digests, strict=True))
     copies = {path: content for path, content in last.items() if content in known and (path, content) not in own}
     heard = (len(journal), journal[-1].digest if journal else "")
-    if not entries:
-        return replace(stored, copies=copies, heard=heard).with_overwritten(last)
-    try:
-        arrays: dict[str, Any] = {
-            name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays
-        }
-        watched = LaterImages(
-            [entry.path for entry in entries],
-            [entry.digest for entry in entries],
-            **arrays,
-            finding=np.array([entry.finding for entry in entries]),
-        )
-        check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
-    rows: dict[str, Any] = {name: np.concatenate([getattr(stored, name), getattr(watched, name)]) for name in ROWS}
-    rows["scores"] = _joined(stored.scores, watched.scores)
-    return LaterImages(paths, digests, **rows, copies=copies, heard=heard, times=stored.times).with_overwritten(last)
+    return replace(later, copies=copies, heard=heard).with_overwritten(last)
 
 
 def _last_seen(stored: LaterImages, journal: Sequence[Entry], seen: Collection[str]) -> dict[Path, str]:
@@ -235,8 +228,7 @@ def _last_seen(stored: LaterImages, journal: Sequence[Entry], seen: Collection[s
         older, younger = journal[:first], journal[first:]
     else:
         older, younger = [], since(journal, stored.heard)
-    own = dict(zip(stored.paths, stored.digests, strict=True))
-    return {**stored.copies, **_files(older), **own, **_files(younger)}
+    return {**stored.copies, **_files(older), **stored.contents, **_files(younger)}
 
 
 def _files(entries: Sequence[Entry]) -> dict[Path, str]:
@@ -306,7 +298,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             times = checked_times(names.get("times", {}))
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
-            arrays = missing | read_arrays(file, ARRAYS, len(paths))
+            arrays = missing | read_arrays(file, LATER_ARRAYS, len(paths))
         check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
         if run.scores is None:
             arrays.pop("scores", None)
@@ -331,4 +323,4 @@ def contents_of(run: StoredRun, later: LaterImages) -> dict[Path, str]:
     Returns:
         SHA-256 of the files by their paths.
     """
-    return dict(zip([*run.paths, *later.paths], [*run.digests, *later.digests], strict=True))
+    return {**run.contents, **later.contents}

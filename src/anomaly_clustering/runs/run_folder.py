@@ -76,7 +76,7 @@ def write_run(
         write_parquet(folder / ASSIGNMENTS_PARQUET, rows)
         run.save(folder)
         if known:
-            known = with_times(known, dict(zip(run.paths, run.digests, strict=True)))
+            known = with_times(known, run.contents)
             write_metadata(folder, known)
         with KeptPictures(folder) as kept:
             draw_report(folder, run, kept, home=out, known=known, progress=progress)

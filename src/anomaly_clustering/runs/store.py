@@ -18,7 +18,7 @@ from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.patch_scores import kept_scores, patch_scores, shows_defects
-from anomaly_clustering.runs.untrusted import RUN, check_fits, check_run, check_told, checked_recipe, read_arrays
+from anomaly_clustering.runs.untrusted import RUN_ARRAYS, check_fits, check_run, check_told, checked_recipe, read_arrays
 from anomaly_clustering.system.files import whole_file
 
 
@@ -81,6 +81,11 @@ class StoredRun:
     center: Float[np.ndarray, " all_channels"] | None = None
     scores: Float[np.ndarray, "n h w"] | None = None
 
+    @property
+    def contents(self) -> dict[Path, str]:
+        """SHA-256 of the files by their paths."""
+        return dict(zip(self.paths, self.digests, strict=True))
+
     def save(self, folder: Path) -> None:
         """Write the file into a run's folder.
 
@@ -117,7 +122,7 @@ def load_run(folder: Path, *, checkpoint: Path | None = None) -> StoredRun:
             images = check_told(rest)
             # Of earlier versions.
             missing = {"top_scores": np.full((images, 4), np.nan), "normal_top_scores": np.empty((0, 4))}
-            arrays = missing | read_arrays(file, RUN, images)
+            arrays = missing | read_arrays(file, RUN_ARRAYS, images)
         check_run(arrays, len(rest["class_names"]))
         rest["recipe"] = checked_recipe(rest["recipe"] | ({"checkpoint": str(checkpoint)} if checkpoint else {}))
         check_fits(arrays, rest["recipe"])

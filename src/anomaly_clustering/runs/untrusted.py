@@ -43,7 +43,7 @@ class ArraySpec(NamedTuple):
     gaps: bool = False
 
 
-RUN = {
+RUN_ARRAYS = {
     "target": ArraySpec(("n",), WHOLE),
     "labels": ArraySpec(("n",), WHOLE),
     "distances": ArraySpec(("n",), FRACTIONS),
@@ -60,24 +60,24 @@ RUN = {
     # Earlier versions kept none.
     "scores": ArraySpec(("n h w",), FRACTIONS, optional=True),
 }
-LATER = {
+LATER_ARRAYS = {
     "weights": ArraySpec(("n h w",), FRACTIONS),
     "embeddings": ArraySpec(("n d",), FRACTIONS),
     "mean_scores": ArraySpec(("n",), FRACTIONS, gaps=True),
-    "top_scores": RUN["top_scores"],
-    "scores": RUN["scores"],
+    "top_scores": RUN_ARRAYS["top_scores"],
+    "scores": RUN_ARRAYS["scores"],
     "finding": ArraySpec(("n",), ("BOOL",), optional=True),
 }
-ESTIMATOR = {
-    "labels_": RUN["labels"],
-    "weights_": RUN["weights"],
+ESTIMATOR_ARRAYS = {
+    "labels_": RUN_ARRAYS["labels"],
+    "weights_": RUN_ARRAYS["weights"],
     "embeddings_": ArraySpec(("n d",), FRACTIONS),
     "children_": ArraySpec(("merges 2",), WHOLE),
     "distances_": ArraySpec(("merges",), FRACTIONS),
-    "mean_scores_": RUN["mean_scores"],
-    "top_scores_": RUN["top_scores"],
-    "normal_top_scores_": RUN["normal_top_scores"],
-    "references_": ArraySpec(RUN["references"].shapes, RUN["references"].kinds),
+    "mean_scores_": RUN_ARRAYS["mean_scores"],
+    "top_scores_": RUN_ARRAYS["top_scores"],
+    "normal_top_scores_": RUN_ARRAYS["normal_top_scores"],
+    "references_": ArraySpec(RUN_ARRAYS["references"].shapes, RUN_ARRAYS["references"].kinds),
     # Earlier versions, which knew the paper's embedding alone, kept none.
     "center_": ArraySpec(("channels",), FRACTIONS, optional=True),
 }
@@ -182,13 +182,12 @@ def check_run(arrays: Mapping[str, np.ndarray], num_classes: int) -> None:
     Raises:
         ValueError: a cluster, a class or a merge is none, or weights are.
     """
-    labels, target, tree = arrays["labels"], arrays["target"], arrays["tree"]
-    _expect(labels.min() >= 0 and labels.max() < len(labels), "labels", f"{labels.min()} to {labels.max()}")
+    target = arrays["target"]
+    _check_labels(arrays["labels"], "labels")
     _expect(target.min() >= -1 and target.max() < num_classes, "target", f"{target.min()} to {target.max()}")
     _check_weights(arrays["weights"])
     _check_scores(arrays)
-    if not is_tree(tree):
-        raise ValueError("its tree of merges is none: each merge joins two that were there and not yet joined")
+    _check_tree(arrays["tree"])
 
 
 def check_fits(arrays: Mapping[str, np.ndarray], recipe: Recipe) -> None:
@@ -241,11 +240,13 @@ def check_estimator(arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         ValueError: a cluster or a merge is none, or weights are.
     """
-    labels, merges = arrays["labels_"], arrays["children_"]
-    _expect(labels.min() >= 0 and labels.max() < len(labels), "labels_", f"{labels.min()} to {labels.max()}")
+    _check_labels(arrays["labels_"], "labels_")
     _check_weights(arrays["weights_"])
-    if not is_tree(merges.astype(np.float64)):
-        raise ValueError("its tree of merges is none: each merge joins two that were there and not yet joined")
+    _check_tree(arrays["children_"].astype(np.float64))
+
+
+def _check_labels(labels: np.ndarray, name: str) -> None:
+    _expect(labels.min() >= 0 and labels.max() < len(labels), name, f"{labels.min()} to {labels.max()}")
 
 
 def _check_scores(arrays: Mapping[str, np.ndarray]) -> None:
@@ -257,6 +258,11 @@ def _check_scores(arrays: Mapping[str, np.ndarray]) -> None:
 def _check_weights(weights: np.ndarray) -> None:
     if weights.size and not (weights.min() >= 0 and (weights.max((1, 2)) > 0).all()):
         raise ValueError("weights of an image are all 0, or below 0")
+
+
+def _check_tree(merges: np.ndarray) -> None:
+    if not is_tree(merges):
+        raise ValueError("its tree of merges is none: each merge joins two that were there and not yet joined")
 
 
 def checked_recipe(told: Mapping[str, Any]) -> Recipe:

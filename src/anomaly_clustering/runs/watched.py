@@ -129,7 +129,7 @@ class Watcher:
             check_free(folder, (ASSIGNED, WATCHED), own_mark(folder))
             mend(folder / WATCHED)
             self.known = self._brought_up_to_date()
-        self.own = dict(zip(run.paths, run.digests, strict=True))
+        self.own = run.contents
 
     def last(self) -> Entry | None:
         """The file that came last, if one did."""
