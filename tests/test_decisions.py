@@ -17,7 +17,7 @@ from anomaly_clustering.runs.decisions import (
     told_apart,
     told_of_strangers,
 )
-from anomaly_clustering.runs.known import fitted_to, new_to
+from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.labels import LARGEST, read_labels
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.proposed import proposed

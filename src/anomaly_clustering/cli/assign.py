@@ -30,7 +30,7 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
         listing = list_folder(options.images, skip_unreadable=options.skip_unreadable, bits=run.recipe.bits)
         listing = surveyed(listing, bits=run.recipe.bits, copies=None)
         images, notices = [record.image for record in listing.records], list(listing.notices)
-    known, untold = _metadata(options, run, images)
+    metadata, untold = _metadata(options, run, images)
     with offering_to_skip():
         found = assign_to_run(
             options.run,
@@ -39,7 +39,7 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
             folders=options.run_images,
             false_alarms=options.false_alarms,
             propose=propose,
-            metadata=known,
+            metadata=metadata,
             checkpoint=options.checkpoint,
             progress=drawing_the_report,
         )

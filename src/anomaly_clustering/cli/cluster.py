@@ -32,7 +32,8 @@ from anomaly_clustering.mic.presets import method_arguments
 from anomaly_clustering.runs.file_names import PAGE
 from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.output_folder import reserved
-from anomaly_clustering.runs.run_folder import how_many, without_a_finding, write_run
+from anomaly_clustering.runs.run_folder import write_run
+from anomaly_clustering.runs.run_in_words import how_many, without_a_finding
 
 # As in configs/mic/maps.yaml.
 EFFECTIVE_PATCHES = 20.0
@@ -49,7 +50,7 @@ def cluster(options: argparse.Namespace) -> None:
             opened.enter_context(reserved(out, overwrite=options.overwrite, say=partial(print_plainly, console)))
             opened.callback(finished.remove_if_empty)
         datamodule = _datamodule(options)
-        known, untold = _metadata(options, datamodule)
+        metadata, untold = _metadata(options, datamodule)
         mic = MIC(options.backbone, checkpoint=options.checkpoint, num_clusters=options.clusters, **_arguments(options))
         trainer = opened.enter_context(trainer_for(options, finished, say=partial(print_plainly, console)))
         with offering_to_skip():
@@ -64,7 +65,7 @@ def cluster(options: argparse.Namespace) -> None:
             datamodule,
             metrics=metrics,
             config=yaml.safe_dump(plain, sort_keys=False),
-            known=known,
+            metadata=metadata,
             overwrite=options.overwrite,
             unfinished=finished,
             progress=drawing_the_report,

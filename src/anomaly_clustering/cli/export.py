@@ -20,9 +20,9 @@ def export_labels(options: argparse.Namespace) -> None:
     regions = contents = None
     if options.run:
         # Here, since reading a run takes longer than all that other layouts need.
-        from anomaly_clustering.runs.exported_run import of_run
+        from anomaly_clustering.runs.exported_run import labels_and_run
 
-        labels, regions, contents = of_run(
+        labels, regions, contents = labels_and_run(
             options.run, labels, min_score=options.min_score or 0.0, folders=options.images or ()
         )
     gone: list[Labelled] = []

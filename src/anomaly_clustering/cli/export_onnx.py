@@ -8,7 +8,7 @@ from rich.console import Console
 
 from anomaly_clustering.cli.console import print_notices, print_plainly
 from anomaly_clustering.runs.decisions import decisions_on, told_of_strangers
-from anomaly_clustering.runs.known import fitted_to
+from anomaly_clustering.runs.fitted_and_new import fitted_to
 from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
 from anomaly_clustering.runs.output_folder import check_file
 from anomaly_clustering.runs.store import load_run

@@ -15,10 +15,10 @@ from anomaly_clustering.cli import descriptions, values
 from anomaly_clustering.cli.where import add_where, check_where
 from anomaly_clustering.runs.export import LAYOUTS
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
+from anomaly_clustering.runs.period_names import PERIODS_OF_TIME, SHIFTS
 
 METHODS = ("signed_residuals", "paper")
 WEIGHTS_ACTIONS = ("fetch", "show", "list")
-PERIODS = ("auto", "hour", "day", "week", "month", "shift")
 
 
 class Parser(argparse.ArgumentParser):
@@ -292,15 +292,16 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
     _add_run(parser)
     add(
         "--by",
-        default=PERIODS[0],
+        default="auto",
         metavar="PERIOD",
-        help=f"{', '.join(PERIODS[1:])}, or a column of the metadata such as batch (default: by the span of time)",
+        help=f"{', '.join(PERIODS_OF_TIME)}, or a column of the metadata such as batch (default: by the span of time)",
     )
     add(
         "--shifts",
         type=values.shifts,
         metavar="TIMES",
-        help="when shifts begin, such as 06:00,14:00,22:00 (the default); for --by shift",
+        help=f"when shifts begin, such as {','.join(f'{begin:%H:%M}' for begin in SHIFTS)} (the default); for --by "
+        "shift",
     )
     _add_labels(parser)
     add(
@@ -313,7 +314,7 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
     if options.shifts and options.by not in ("auto", "shift"):
         parser.error(f"--shifts says when shifts begin; give --by shift in place of --by {options.by}")
     options.by = "shift" if options.shifts else options.by
-    options.shifts = options.shifts or values.shifts("06:00,14:00,22:00")
+    options.shifts = options.shifts or list(SHIFTS)
     return options
 
 

@@ -21,6 +21,7 @@ from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.find_store import find_store
+from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.given_metadata import of_images
 from anomaly_clustering.runs.journal import read_times
@@ -33,7 +34,6 @@ from anomaly_clustering.runs.kept_metadata import (
     write_metadata,
 )
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures
-from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_of_overwritten
 from anomaly_clustering.runs.mark import files_into, write_mark
 from anomaly_clustering.runs.output_folder import own_mark
@@ -225,7 +225,7 @@ def _write(
         shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
         given = given_to_page(run, [*run.digests, *shown], decisions)
         drawn = _drawn(run, later, found, decisions)
-        draw_report(new, run, kept, drawn, home=folder, given=given, known=metadata, progress=progress)
+        draw_report(new, run, kept, drawn, home=folder, given=given, metadata=metadata, progress=progress)
     # The page that was here may still be open.
     remove_sheets(folder, keep=before | sheets_of(folder / PAGE))
 

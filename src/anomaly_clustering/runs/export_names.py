@@ -41,9 +41,9 @@ def names_of_copies(originals: Sequence[str], *, by_stem: bool) -> list[str]:
     """
 
     def key(name: str) -> str:
-        return _on_any_system(Path(name).stem if by_stem else name)
+        return _folded(Path(name).stem if by_stem else name)
 
-    allowed = [_on_every_system(name) for name in originals]
+    allowed = [_mended(name) for name in originals]
     often = Counter(map(key, allowed))
     taken = {name for name, times in often.items() if times == 1}
     names = []
@@ -78,7 +78,7 @@ def check_folders(labels: Iterable[str]) -> None:
         )
     first: dict[str, str] = {}
     for name in ordered:
-        other = first.setdefault(_on_any_system(name), name)
+        other = first.setdefault(_folded(name), name)
         if other != name:
             raise ValueError(
                 f"{other!r} and {name!r} are one folder on Windows and macOS; give both clusters the same name in the "
@@ -106,7 +106,7 @@ def check_xml(texts: Iterable[str]) -> None:
         )
 
 
-def _on_every_system(name: str) -> str:
+def _mended(name: str) -> str:
     """The name of an image as every system can hold it; halves of characters, of names that are not Unicode, stay."""
     stem, ending = os.path.splitext("".join("_" if c in NOT_IN_NAMES or ord(c) < ord(" ") else c for c in name))
     while len(os.fsencode(f"{stem}{ending}")) > LONGEST_NAME - LONGEST_NUMBER:
@@ -126,7 +126,7 @@ def _can_be_a_folder(name: str) -> bool:
     return not (_is_device(name) or name[0] == "." or name[-1] in ". " or set(name) & NOT_IN_NAMES)
 
 
-def _on_any_system(name: str) -> str:
+def _folded(name: str) -> str:
     """What two names have in common that are one on some system: Windows and macOS know no capitals, macOS no accents
     that stand apart."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -28,7 +28,7 @@ class Exported(NamedTuple):
     contents: Mapping[Path, str]
 
 
-def of_run(
+def labels_and_run(
     folder: Path, labels: Sequence[Labelled], *, min_score: float = 0.0, folders: Sequence[Path] = ()
 ) -> Exported:
     """Bring together labels and what their run knows of the images.

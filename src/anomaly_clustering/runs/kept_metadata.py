@@ -17,31 +17,31 @@ from anomaly_clustering.system.tables import ERRORS, read_numbered_csv, write_cs
 SOURCE = "time_from"
 
 
-def write_metadata(folder: Path, known: Mapping[Path, Metadata]) -> None:
+def write_metadata(folder: Path, metadata: Mapping[Path, Metadata]) -> None:
     """Write what is known of the images of a run, and when each was taken.
 
     Args:
         folder: to write to.
-        known: metadata of all images of the run, and of later ones, as `with_times` has it.
+        metadata: of all images of the run, and of later ones, as `with_times` has it.
 
     Example:
         >>> import tempfile
         >>> from datetime import datetime
-        >>> known = {Path("a.png"): Metadata(datetime(2026, 3, 1, 6, 30), {"batch": "17"})}
+        >>> metadata = {Path("a.png"): Metadata(datetime(2026, 3, 1, 6, 30), {"batch": "17"})}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_metadata(Path(folder), known)
+        ...     write_metadata(Path(folder), metadata)
         ...     print((Path(folder) / "metadata.csv").read_text(), end="")
         path,time,time_from,batch
         a.png,2026-03-01T06:30:00,metadata,17
     """
-    columns = columns_of(known)
+    columns = columns_of(metadata)
     rows = [
         [
             image,
             *(("", "") if one.time is None else (one.time.isoformat(), one.source)),
             *(one.values.get(column, "") for column in columns),
         ]
-        for image, one in known.items()
+        for image, one in metadata.items()
     ]
     write_csv(folder / METADATA, [PATH, TIME, SOURCE, *columns], rows)
 
@@ -62,18 +62,18 @@ def load_metadata(folder: Path) -> dict[Path, Metadata]:
     if not path.is_file():
         return {}
     try:
-        return {Path(row[PATH]): _known(row) for _, row in read_numbered_csv(path, errors=ERRORS)}
+        return {Path(row[PATH]): _of_row(row) for _, row in read_numbered_csv(path, errors=ERRORS)}
     except (csv.Error, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{str(path)!r} is damaged: {error}; delete it, and give --metadata again to `assign` or `trends`"
         ) from None
 
 
-def of_holders(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> dict[Path, Metadata]:
+def of_holders(metadata: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> dict[Path, Metadata]:
     """What was kept under a path is of the image that it held then, though another one may have come there since.
 
     Args:
-        known: metadata as the run has kept it: of each image that it knew, by its path.
+        metadata: as the run has kept it: of each image that it knew, by its path.
         contents: SHA-256 of the images that it knows by now, by path, in the order in which they came.
 
     Example:
@@ -81,7 +81,7 @@ def of_holders(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> 
         >>> of_holders({Path("a.png"): morning}, {Path("a.png#9f86"): "9f86", Path("a.png"): "60303a"})
         {PosixPath('a.png#9f86'): Metadata(time=None, values={'batch': '17'}, source='metadata')}
     """
-    told, met = dict(known), set[Path]()
+    told, met = dict(metadata), set[Path]()
     for path, content in contents.items():
         before = held_by(path, content)
         # What came to a file after the image that it holds again was never kept under its path.
@@ -91,11 +91,11 @@ def of_holders(known: Mapping[Path, Metadata], contents: Mapping[Path, str]) -> 
     return told
 
 
-def with_more(known: Mapping[Path, Metadata], given: Mapping[Path, Metadata]) -> dict[Path, Metadata]:
+def with_more(metadata: Mapping[Path, Metadata], given: Mapping[Path, Metadata]) -> dict[Path, Metadata]:
     """What is known of images, and what a later table tells of them: that counts, and what it leaves out stays.
 
     Args:
-        known: metadata of images.
+        metadata: of images.
         given: of some of them, and maybe of others.
 
     Example:
@@ -106,7 +106,7 @@ def with_more(known: Mapping[Path, Metadata], given: Mapping[Path, Metadata]) ->
         >>> found.time.day, found.values
         (1, {'batch': '17'})
     """
-    both = dict(known)
+    both = dict(metadata)
     for image, new in given.items():
         old = both.get(image, Metadata(None, {}))
         told = {name: value for name, value in new.values.items() if value or name not in old.values}
@@ -115,12 +115,12 @@ def with_more(known: Mapping[Path, Metadata], given: Mapping[Path, Metadata]) ->
 
 
 def dated(
-    known: Mapping[Path, Metadata], contents: Mapping[Path, str], times: Mapping[str, Metadata]
+    metadata: Mapping[Path, Metadata], contents: Mapping[Path, str], times: Mapping[str, Metadata]
 ) -> dict[Path, Metadata]:
     """What is known of images, where nothing tells a time with that which was told when they came.
 
     Args:
-        known: metadata of images.
+        metadata: of images.
         contents: SHA-256 of images by path.
         times: when images were taken, by their SHA-256.
 
@@ -130,19 +130,21 @@ def dated(
         >>> dated({}, {Path("gone.png"): "9f86"}, came)[Path("gone.png")].source
         'file'
     """
-    nothing = Metadata(None, {})
-    later = {path: times[content] for path, content in contents.items() if content in times}
-    untold = {path: came for path, came in later.items() if known.get(path, nothing).time is None}
-    return {**known, **{path: came._replace(values=known.get(path, nothing).values) for path, came in untold.items()}}
+    both, nothing = dict(metadata), Metadata(None, {})
+    for path, content in contents.items():
+        known = metadata.get(path, nothing)
+        if content in times and known.time is None:
+            both[path] = times[content]._replace(values=known.values)
+    return both
 
 
 def times_by_content(
-    known: Mapping[Path, Metadata], contents: Mapping[Path, str], *, copies: Mapping[Path, str] | None = None
+    metadata: Mapping[Path, Metadata], contents: Mapping[Path, str], *, copies: Mapping[Path, str] | None = None
 ) -> Times:
     """When images were taken: as it is known, else as the file at their path tells, or a copy, that still holds them.
 
     Args:
-        known: metadata of images.
+        metadata: of images.
         contents: SHA-256 of all images by path.
         copies: SHA-256 of other files by path, such as those that images were moved to.
 
@@ -155,7 +157,7 @@ def times_by_content(
         ...     times_by_content({}, {Path(file.name): "9f86"}).of
         {}
     """
-    found = times_of(list(contents), known, holds=lambda path: still_holds(path, contents[path]))
+    found = times_of(list(contents), metadata, holds=lambda path: still_holds(path, contents[path]))
     gone = {content for path, content in contents.items() if path not in found.of}
     others = {path: content for path, content in (copies or {}).items() if content in gone}
     by_copy = times_of(list(others), {}, holds=lambda path: still_holds(path, others[path]))
@@ -168,12 +170,12 @@ def times_by_content(
 
 
 def with_times(
-    known: Mapping[Path, Metadata], contents: Mapping[Path, str], *, copies: Mapping[Path, str] | None = None
+    metadata: Mapping[Path, Metadata], contents: Mapping[Path, str], *, copies: Mapping[Path, str] | None = None
 ) -> dict[Path, Metadata]:
     """What is known of all images, with the times that `times_by_content` finds.
 
     Args:
-        known: metadata of some of them.
+        metadata: of some images.
         contents: SHA-256 of all images by path.
         copies: see `times_by_content`.
 
@@ -184,9 +186,10 @@ def with_times(
         >>> with_times({}, {Path("gone.png"): "9f86"})
         {PosixPath('gone.png'): Metadata(time=None, values={}, source='metadata')}
     """
-    times, nothing = times_by_content(known, contents, copies=copies), Metadata(None, {})
+    times, nothing = times_by_content(metadata, contents, copies=copies), Metadata(None, {})
+    values = {image: metadata.get(image, nothing).values for image in contents}
     return {
-        image: Metadata(times.of.get(image), known.get(image, nothing).values, times.source.get(image, nothing.source))
+        image: Metadata(times.of.get(image), values[image], times.source.get(image, nothing.source))
         for image in contents
     }
 
@@ -209,18 +212,18 @@ def times_to_keep(contents: Mapping[Path, str], came: Mapping[str, Metadata]) ->
     return {contents[path]: Metadata(time, {}, times.source[path]) for path, time in times.of.items()}
 
 
-def columns_of(known: Mapping[Path, Metadata]) -> list[str]:
+def columns_of(metadata: Mapping[Path, Metadata]) -> list[str]:
     """Names of the columns besides path and time, in the order in which they come.
 
     Args:
-        known: metadata of images.
+        metadata: of images.
 
     Example:
         >>> columns_of({Path("a.png"): Metadata(None, {"batch": "17", "line": "2"})})
         ['batch', 'line']
     """
     return [
-        column for column in dict.fromkeys(name for one in known.values() for name in one.values) if column != SOURCE
+        column for column in dict.fromkeys(name for one in metadata.values() for name in one.values) if column != SOURCE
     ]
 
 
@@ -242,7 +245,7 @@ def told_times(times: Times) -> str:
     return f"times of {counted(len(times.of), 'image')}: {listed}"
 
 
-def _known(row: Mapping[str, str]) -> Metadata:
+def _of_row(row: Mapping[str, str]) -> Metadata:
     # Earlier versions kept columns without a name.
     values = {name: value for name, value in row.items() if name and name not in (PATH, TIME, SOURCE)}
     return Metadata(as_time(row[TIME]), values, row[SOURCE] or "metadata")

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from anomaly_clustering.data.metadata import Metadata
+from anomaly_clustering.runs.period_names import PERIODS_OF_TIME, SHIFTS
 from anomaly_clustering.system.messages import counted
 
 # By the span of all times: up to so many days each is by that period.
@@ -47,17 +48,17 @@ class Periods(NamedTuple):
 def periods_of(
     images: Sequence[Path],
     times: Mapping[Path, datetime],
-    known: Mapping[Path, Metadata],
+    metadata: Mapping[Path, Metadata],
     *,
     by: str = "auto",
-    shifts: Sequence[time] = (time(6), time(14), time(22)),
+    shifts: Sequence[time] = SHIFTS,
 ) -> Periods:
     """Sort images into periods.
 
     Args:
         images: of the run, and later ones.
         times: when they were taken.
-        known: their metadata.
+        metadata: of the images.
         by: 'hour', 'day', 'week' (from Monday), 'month', 'shift', a column of the metadata, or 'auto', by the span of
             all times.
         shifts: when shifts begin, in order. What is before the first one is of the last shift of the day before.
@@ -75,8 +76,8 @@ def periods_of(
         >>> periods_of(images, times, {}, by="shift").names
         ['2026-03-01 22:00', '2026-03-02 06:00']
     """
-    if by not in (*START, "auto", "shift"):
-        return _of_column(images, times, known, by)
+    if by not in (*PERIODS_OF_TIME, "auto"):
+        return _of_column(images, times, metadata, by)
     dated = [i for i, image in enumerate(images) if image in times]
     if not dated:
         raise ValueError(
@@ -142,12 +143,12 @@ def _place(moment: datetime, by: str, shifts: Sequence[time]) -> int:
     }[by]()
 
 
-def told_of_column(by: str, known: Mapping[Path, Metadata]) -> list[str]:
+def told_of_column(by: str, metadata: Mapping[Path, Metadata]) -> list[str]:
     """What to know where a column of the metadata is called as a period of time is.
 
     Args:
         by: see `periods_of`.
-        known: metadata of images.
+        metadata: of images.
 
     Returns:
         A sentence, or none.
@@ -158,7 +159,7 @@ def told_of_column(by: str, known: Mapping[Path, Metadata]) -> list[str]:
         >>> told_of_column("day", {Path("a.png"): Metadata(None, {"shift": "early"})})
         []
     """
-    if by not in (*START, "shift") or not any(one.values.get(by) for one in known.values()):
+    if by not in PERIODS_OF_TIME or not any(one.values.get(by) for one in metadata.values()):
         return []
     return [
         f"the metadata's column {by!r} is not used: --by {by} goes by the times of the images; rename the column in "
@@ -173,14 +174,14 @@ def _begin_of_shift(moment: datetime, shifts: Sequence[time]) -> datetime:
 
 
 def _of_column(
-    images: Sequence[Path], times: Mapping[Path, datetime], known: Mapping[Path, Metadata], column: str
+    images: Sequence[Path], times: Mapping[Path, datetime], metadata: Mapping[Path, Metadata], column: str
 ) -> Periods:
-    names = {image: one.values.get(column.lower(), UNTOLD) for image, one in known.items()}
+    names = {image: one.values.get(column.lower(), UNTOLD) for image, one in metadata.items()}
     told = [i for i, image in enumerate(images) if names.get(image, UNTOLD) != UNTOLD]
     if not told:
-        columns = sorted({name for one in known.values() for name in one.values})
+        columns = sorted({name for one in metadata.values() for name in one.values})
         raise ValueError(
-            f"--by {column!r} is none of {', '.join((*START, 'shift'))}, and no column of the metadata with a value "
+            f"--by {column!r} is none of {', '.join(PERIODS_OF_TIME)}, and no column of the metadata with a value "
             f"for any image; there {f'are {columns}' if columns else 'are no metadata: give --metadata'}"
         )
     values = [names[images[i]] for i in told]

@@ -16,7 +16,7 @@ class ChangingError(OSError):
 
 
 @contextmanager
-def of_run(folder: Path) -> Iterator[None]:
+def blaming_the_run(folder: Path) -> Iterator[None]:
     """What the system refuses is told of the run, not of an image that came; a full disk and a lock are told as ever.
 
     Args:
@@ -26,7 +26,7 @@ def of_run(folder: Path) -> Iterator[None]:
         RunAwayError: the run is gone, or nothing may be written to it.
 
     Example:
-        >>> with of_run(Path("run")):
+        >>> with blaming_the_run(Path("run")):
         ...     raise FileNotFoundError("no such drive")
         Traceback (most recent call last):
         anomaly_clustering.runs.run_away.RunAwayError: the run in 'run' cannot be read or written to: no such drive

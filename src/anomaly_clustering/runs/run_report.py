@@ -61,10 +61,10 @@ def draw_report(
     kept: KeptPictures,
     later: AssignedImages | None = None,
     *,
-    home: Path | None = None,
+    home: Path,
+    metadata: Mapping[Path, Metadata],
+    progress: Callable[[Iterable[Path]], Iterable[Path]],
     given: Given | None = None,
-    known: Mapping[Path, Metadata] | None = None,
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the report, and the thumbnails beside it where there are many.
 
@@ -73,10 +73,10 @@ def draw_report(
         run: as it is stored.
         kept: pictures of images by their content; those that are drawn and not among them are added.
         later: images that are not of the run; None where there are none.
-        home: of the run, from where the page leads to the files of the images; None for the folder that is written to.
-        given: decisions that the page opens with; None where nobody has decided anything.
-        known: metadata of the images, where there is any.
+        home: of the run, from where the page leads to the files of the images.
+        metadata: of the images, where there is any.
         progress: wraps the images while they are read.
+        given: decisions that the page opens with; None where nobody has decided anything.
 
     Raises:
         ValueError: an image cannot be read.
@@ -106,7 +106,7 @@ def draw_report(
         heat=found.heat,
         scores=found.scores,
         sound=found.sound,
-        outlines=_no_outlines if found.scores is None else lambda i: _outlines(found.heat[i]),
+        outlines=(lambda i: []) if found.scores is None else lambda i: _outlines(found.heat[i]),
         target=np.append(run.target, np.full(len(later.paths), -1)),
         class_names=run.class_names,
         tree=run.tree,
@@ -122,11 +122,11 @@ def draw_report(
             *_told_of_gone("that came later", later.paths, later.digests, kept),
             *later.notices,
         ],
-        originals=[address(path, home or folder) if path.is_file() else "" for path in paths],
+        originals=[address(path, home) if path.is_file() else "" for path in paths],
         alike=most_alike(_vectors(run, later)),
         given=given,
         contents=[digest[:CONTENT_DIGITS] for digest in later.digests],
-        metadata=_columns(paths, known or {}),
+        metadata=_columns(paths, metadata),
     )
     write_report(folder / PAGE, report, progress=progress)
 
@@ -138,16 +138,12 @@ def _told_of_gone(which: str, paths: Sequence[Path], contents: Sequence[str], ke
     return [f"{how}, since their files are gone: {count} of the images {which}" for how, count in shown if count]
 
 
-def _columns(paths: Sequence[Path], known: Mapping[Path, Metadata]) -> dict[str, list[str]]:
+def _columns(paths: Sequence[Path], metadata: Mapping[Path, Metadata]) -> dict[str, list[str]]:
     """Time, where any image has one, and the other columns of the metadata, with a text for each image."""
-    told = [known.get(path, Metadata(None, {})) for path in paths]
+    told = [metadata.get(path, Metadata(None, {})) for path in paths]
     times = ["" if one.time is None else one.time.isoformat() for one in told]
     first = {TIME: times} if any(times) else {}
-    return first | {name: [one.values.get(name, "") for one in told] for name in columns_of(known)}
-
-
-def _no_outlines(image: int) -> list[Outline]:
-    return []
+    return first | {name: [one.values.get(name, "") for one in told] for name in columns_of(metadata)}
 
 
 def _outlines(heat: Float[np.ndarray, "h w"]) -> list[Outline]:

@@ -72,7 +72,7 @@ class ImageShard(NamedTuple):
     collate: Callable[..., dict[str, Any]]
 
 
-def told_of(mic: MIC, accelerator: str = "auto") -> WorkerSetup:
+def worker_setup(mic: MIC, accelerator: str = "auto") -> WorkerSetup:
     """What the workers of a run must know.
 
     Args:
@@ -155,7 +155,7 @@ def by_dask(client: Any, accelerator: str = "auto") -> Callable[..., Iterator[Ma
     def rows(mic: MIC, data: DefectDataModule, batches: Sequence[Sequence[int]]) -> Iterator[Mapping[str, Tensor]]:
         from distributed import KilledWorker, as_completed
 
-        what = told_of(mic, accelerator)
+        what = worker_setup(mic, accelerator)
         # A task of its own, so that it is there again when the worker that holds it is lost.
         told = client.submit(_same, what, pure=False)
         futures = [client.submit(rows_of_shard, told, shard, pure=False) for shard in shards_of(data, batches)]

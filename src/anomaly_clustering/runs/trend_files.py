@@ -15,13 +15,14 @@ from anomaly_clustering.runs.assigned_rows import findings_of
 from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand, told_apart, told_of_strangers
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.find_store import find_store
+from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
-from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import own_mark
-from anomaly_clustering.runs.periods import START, Periods, periods_of, told_of_column, told_of_gaps
+from anomaly_clustering.runs.period_names import PERIODS_OF_TIME
+from anomaly_clustering.runs.periods import Periods, periods_of, told_of_column, told_of_gaps
 from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, MarkedChange, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
@@ -41,10 +42,10 @@ class TrendsOfRun(NamedTuple):
 def trends_of_run(
     folder: Path,
     *,
-    by: str = "auto",
-    shifts: Sequence[time] = (time(6), time(14), time(22)),
-    labels: Path | None = None,
-    metadata: Path | None = None,
+    by: str,
+    shifts: Sequence[time],
+    labels: Path | None,
+    metadata: Path | None,
 ) -> TrendsOfRun:
     """Find the trends of a run, and write them into its folder.
 
@@ -52,9 +53,9 @@ def trends_of_run(
         folder: of the run.
         by: the periods, see `periods_of`.
         shifts: when shifts begin, in order.
-        labels: labels.csv or labels.json from the report, where clusters were corrected or named; by default those that
+        labels: labels.csv or labels.json from the report, where clusters were corrected or named; None for those that
             `assign` or `update` was last given.
-        metadata: CSV file in place of the one that was kept with the run.
+        metadata: CSV file in place of the one that was kept with the run; None for that.
 
     Returns:
         The trends, and notices.
@@ -72,18 +73,18 @@ def trends_of_run(
         seen, decisions, digests, later = _seen(folder, run, labels)
         notices = told_of_strangers(decisions)
         contents = dict(zip(seen.paths, digests, strict=True))
-        known, untold = _metadata(folder, seen, contents, metadata)
+        told, untold = _metadata(folder, seen, contents, metadata)
         came, copies = ({}, {}) if later is None else (later.times, later.copies)
-        known = dated(known, contents, {**read_times(folder), **came})
-        times = times_by_content(known, contents, copies=copies)
-        periods = periods_of(seen.paths, times.of, known, by=by, shifts=shifts)
-        notices += [*untold, *told_of_column(by, known)]
+        told = dated(told, contents, {**read_times(folder), **came})
+        times = times_by_content(told, contents, copies=copies)
+        periods = periods_of(seen.paths, times.of, told, by=by, shifts=shifts)
+        notices += [*untold, *told_of_column(by, told)]
         if seen.later.any():
             notices.append(
                 f"which of the later images are unknown is told at a share of false alarms of "
                 f"{decisions.false_alarms:g}, that of the last `assign`, `update` or `watch`"
             )
-        if periods.by in (*START, "shift"):
+        if periods.by in PERIODS_OF_TIME:
             notices.append(told_times(times))
         notices += [*_left_out(seen.paths, periods), *told_of_gaps(periods)]
         if seen.embeddings is None:
@@ -145,7 +146,7 @@ def _left_out(images: Sequence[Path], periods: Periods) -> list[str]:
     if not len(left):
         return []
     said = f"{len(left)} of {len(images)} images are left out: nothing tells their {periods.by}"
-    if periods.by not in (*START, "shift"):
+    if periods.by not in PERIODS_OF_TIME:
         return [said]
     return [
         f"{said}, and their files are gone from where they were, or hold others by now, {str(images[left[0]])!r} for "

@@ -25,14 +25,14 @@ from anomaly_clustering.runs.decisions import Decisions, decisions_on
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
 from anomaly_clustering.runs.find_store import find_store
+from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record, record_told
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
-from anomaly_clustering.runs.known import fitted_to, new_to
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
 from anomaly_clustering.runs.mark import check_free, files_into, write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import own_mark
-from anomaly_clustering.runs.run_away import ChangingError, of_run
+from anomaly_clustering.runs.run_away import ChangingError, blaming_the_run
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers
 from anomaly_clustering.system.lines import mend
@@ -156,7 +156,7 @@ class Watcher:
             ValueError: the run was replaced.
         """
         self.apart = None
-        with of_run(self.folder):
+        with blaming_the_run(self.folder):
             self._check_same()
         before = signature(path)
         # Whoever waits for another command asks again and again.
@@ -168,7 +168,7 @@ class Watcher:
             found = self.seen = seen or self._look_at(path, before, content)
         if signature(path) != before:
             raise ChangingError(f"{str(path)!r} has changed while it was read")
-        with of_run(self.folder), working_on(self.folder):
+        with blaming_the_run(self.folder), working_on(self.folder):
             self._refresh()
             if found is None and content not in self.known.places:
                 raise ChangingError("what is known has changed")
@@ -190,7 +190,7 @@ class Watcher:
         if not self.behind or not (now or time.monotonic() >= self.due):
             return
         begun = time.monotonic()
-        with of_run(self.folder), working_on(self.folder):
+        with blaming_the_run(self.folder), working_on(self.folder):
             self._refresh()
             if self.behind:
                 self.known = self._brought_up_to_date()
@@ -258,7 +258,7 @@ class Watcher:
             BlockingIOError: another command works on the run.
             ValueError: the run was replaced.
         """
-        with of_run(self.folder), working_on(self.folder):
+        with blaming_the_run(self.folder), working_on(self.folder):
             self._check_same()
             record_told(self.folder, content)
 
