@@ -158,14 +158,14 @@ class NewImages(NamedTuple):
     Attributes:
         weights: of the patches of each image [K, H, W], those of an image summing to one.
         embeddings: weighted averages of the patches [K, D].
+        mean_scores: how unusual the patches are on average [K]; NaN where weights are uniform.
+        top_scores: how unusual the most unusual patches are [K, 4], see `top_means`; NaN where weights are uniform.
     """
 
     weights: Float[np.ndarray, "k h w"]
     embeddings: Float[np.ndarray, "k d"]
     mean_scores: Float[np.ndarray, " k"]
-    """How unusual the patches are on average; NaN where weights are uniform."""
     top_scores: Float[np.ndarray, "k 4"]
-    """How unusual the most unusual patches are, see `top_means`; NaN where weights are uniform."""
 
 
 class NewEmbedder:

@@ -35,7 +35,12 @@ class ClusteredImages:
     Attributes:
         images: their files.
         labels: cluster of each image [N], from 0 on.
+        target: true class of each image [N], -1 where unknown.
         class_names: names of the true classes; empty where none is known.
+        heat: of each patch, from 0 (usual) to 1 [N, H, W], if the method weighs any.
+        distances: from each image to the middle of its cluster [N], if the method knows one; the nearest are shown
+            first.
+        bits: of a value in images of 16 bits.
 
     Example:
         >>> images, labels, target = [Path("a.png"), Path("b.png")], np.array([0, 1]), np.array([1, 0])
@@ -47,14 +52,10 @@ class ClusteredImages:
     images: Sequence[Path]
     labels: Int[np.ndarray, " n"]
     target: Int[np.ndarray, " n"]
-    """True class, -1 where unknown."""
     class_names: Sequence[str]
     heat: Float[np.ndarray, "n h w"] | None = None
-    """Of each patch, from 0 (usual) to 1 [N, H, W], if the method weighs any."""
     distances: Float[np.ndarray, " n"] | None = None
-    """From each image to the middle of its cluster, if the method knows one; the nearest are shown first."""
     bits: int = FULL_BITS
-    """Of a value in images of 16 bits."""
 
     @property
     def scores(self) -> dict[str, float]:
@@ -119,7 +120,7 @@ class ClusteredImages:
         Returns:
             A name for each cluster [K], empty where no class is left.
         """
-        return [self.class_names[c] if c >= 0 else "" for c in match_clusters(torch.from_numpy(self._counts)).tolist()]
+        return [self.class_names[c] if c >= 0 else "" for c in self._matched]
 
     def matched_confusion(self) -> tuple[list[str], Int[np.ndarray, "k c"]]:
         """Count the images of each class (column) in each cluster (row).
@@ -128,7 +129,7 @@ class ClusteredImages:
             Names of the rows, and the counts [K, C]; clusters stand in the order of the classes that they are matched
             to, those without one last.
         """
-        matched = match_clusters(torch.from_numpy(self._counts)).tolist()
+        matched = self._matched
         order = sorted(range(len(matched)), key=lambda k: (matched[k] < 0, matched[k], k))
         names = self.matched_names()
         return [f"{k} ({names[k] or 'no class left'})" for k in order], self._counts[order]
@@ -136,6 +137,11 @@ class ClusteredImages:
     @cached_property
     def _counts(self) -> Int[np.ndarray, "k c"]:
         return confusion(self.labels, self.target, num_classes=len(self.class_names))
+
+    @cached_property
+    def _matched(self) -> list[int]:
+        """The class of each cluster; -1 where none is left."""
+        return match_clusters(torch.from_numpy(self._counts)).tolist()
 
 
 def draw_confusion(rows: Sequence[str], columns: Sequence[str], counts: Int[np.ndarray, "k c"]) -> Image.Image:

@@ -23,19 +23,20 @@ class Fitted(NamedTuple):
 
     Attributes:
         recipe: how the run made its embeddings.
+        references: what patches of new images are compared with.
+        digests: what tells whether an image is one of the run.
         embeddings: one vector an image [N, D].
         labels: cluster of each image [N].
+        top_scores: how unusual the most unusual patches of each image are [N, 4], see `top_means`; NaN where that is
+            not known.
     """
 
     recipe: Recipe
     references: References | None
-    """What patches of new images are compared with."""
     digests: Sequence[str]
-    """What tells whether an image is one of the run."""
     embeddings: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     top_scores: Float[np.ndarray, "n 4"]
-    """How unusual the most unusual patches of each image are, see `top_means`; NaN where that is not known."""
 
 
 class Embedded(NamedTuple):
@@ -44,33 +45,37 @@ class Embedded(NamedTuple):
     Attributes:
         digests: what tells an image from others, as those of the run.
         embeddings: one vector an image, made as the run made its own [E, D].
+        top_scores: how unusual the most unusual patches are [E, 4], as in the run; NaN where that is not known.
+        finding: whether its patches are more unusual than those of normal images are [E], see `findings`.
+        not_in: clusters that a person said it is not in.
     """
 
     digests: Sequence[str]
     embeddings: Float[np.ndarray, "e d"]
     top_scores: Float[np.ndarray, "e 4"]
-    """How unusual the most unusual patches are, as in the run; NaN where that is not known."""
     finding: Bool[np.ndarray, " e"]
-    """Whether its patches are more unusual than those of normal images are, see `findings`."""
     not_in: Sequence[Sequence[int]]
-    """Clusters that a person said it is not in."""
 
 
 class Assignment(NamedTuple):
-    """Where images belong, one entry an image."""
+    """Where images belong, one entry an image.
+
+    Attributes:
+        labels: cluster: that with the nearest mean, or its own of an image of the run; -1 where it has none [K].
+        distances: to that mean [K].
+        nearest: the image of the run in that cluster which it is most like; itself, if it is one [K].
+        unknown: whether it is of no type that the run knows, see `nearest_clusters` [K].
+        p_values: how probable it is that an image of the run is as unusual; NaN for those of the run [K].
+        finding: whether it is anything but a good image; where no normal images tell, all are, and so are those of the
+            run [K].
+    """
 
     labels: Int[np.ndarray, " k"]
-    """Cluster: that with the nearest mean, or its own of an image of the run; -1 where it has none."""
     distances: Float[np.ndarray, " k"]
-    """Distance to that mean."""
     nearest: Int[np.ndarray, " k"]
-    """The image of the run in that cluster which it is most like; itself, if it is one."""
     unknown: Bool[np.ndarray, " k"]
-    """Whether it is of no type that the run knows, see `nearest_clusters`."""
     p_values: Float[np.ndarray, " k"]
-    """How probable it is that an image of the run is as unusual; NaN for those of the run."""
     finding: Bool[np.ndarray, " k"]
-    """Whether it is anything but a good image; where no normal images tell, all are, and so are those of the run."""
 
 
 def assign(

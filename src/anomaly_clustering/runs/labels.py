@@ -37,6 +37,8 @@ class Labelled(NamedTuple):
 
     Attributes:
         path: of the image.
+        cluster: number that the cluster had in the end, -1 for what was like no image of the run.
+        label: name of the cluster, empty where it was given none.
         unsure: whether it was marked as unsure.
         not_in: clusters that it must not be put in; none where the file has no such column.
         content: the first digits of the SHA-256 of an image that came later, since its file may be moved or
@@ -49,9 +51,7 @@ class Labelled(NamedTuple):
 
     path: Path
     cluster: int
-    """Number that the cluster had in the end, -1 for what was like no image of the run."""
     label: str
-    """Name of the cluster, empty where it was given none."""
     unsure: bool
     not_in: tuple[int, ...] = ()
     content: str = ""
