@@ -9,7 +9,7 @@ from test_mic import folder, run_mic
 
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.presets import method_arguments
-from anomaly_clustering.mic.reference_images import draw_references
+from anomaly_clustering.mic.reference_images import draw_stream_positions
 from anomaly_clustering.mic.references import draw_positions
 
 
@@ -29,7 +29,7 @@ def test_the_paper_compares_all_pairs_and_auto_does_up_to_2000_images() -> None:
 @pytest.mark.parametrize(("asked", "expected"), [(None, 32), ("auto", 32), ("all", 500), (64, 64)])
 def test_signed_residuals_compare_with_32_unless_asked(asked: Any, expected: int) -> None:
     options = MIC("embedded", **method_arguments("signed_residuals", normals=False, num_references=asked)).options
-    assert len(draw_references(options, SimpleNamespace(records=range(500)))) == expected
+    assert len(draw_stream_positions(options, SimpleNamespace(records=range(500)))) == expected
 
 
 def test_a_sample_is_said_to_be_one(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

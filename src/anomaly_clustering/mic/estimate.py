@@ -8,7 +8,7 @@ from torch import Tensor
 
 from anomaly_clustering.mic.distance_names import PATCHWISE
 from anomaly_clustering.mic.options import Options
-from anomaly_clustering.mic.references import ReferenceImages
+from anomaly_clustering.mic.references import ReferenceBags
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.mic.scores import rarity
 from anomaly_clustering.mic.shard import Shard
@@ -51,7 +51,7 @@ def how_long(run: Run, options: Options, images: int, left: int, rate: float, pr
     """
     seconds, compared = left / rate, run.compared_with
     how = ""
-    if isinstance(compared, ReferenceImages):
+    if isinstance(compared, ReferenceBags):
         sample, kept = compared.shard.bags, len(compared.kept.bags)
         one = seconds_a_pair(sample, options.precision)
         # What is kept for later images is compared with too; of all pairs each is looked at once, for both images.

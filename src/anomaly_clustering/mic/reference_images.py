@@ -11,12 +11,12 @@ from anomaly_clustering.features.canvas import together
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Advance, Progress
-from anomaly_clustering.mic.references import NORMAL_IMAGES, draw, number_asked
+from anomaly_clustering.mic.references import NORMAL_IMAGES, draw, draw_normals, number_asked
 from anomaly_clustering.mic.streaming import IMAGES, Stream
 from anomaly_clustering.system.loaders import of_images
 
 
-def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
+def draw_stream_positions(options: Options, data: Any) -> Int[Tensor, " drawn"]:
     """Positions of the images that a stream compares with, drawn by the seed of the options.
 
     Args:
@@ -39,10 +39,7 @@ def draw_references(options: Options, data: Any) -> Int[Tensor, " drawn"]:
     if options.weights != "novelty":
         return draw(len(records), _number(options, len(records), IMAGES), options.seed)
     total = len(data.normal_records)
-    if total == 0:
-        raise ValueError("weights 'novelty' compare with normal images, but the data has none")
-    allowed = max(1, round(options.normal_fraction * total))
-    return draw(total, min(allowed, _number(options, total, NORMAL_IMAGES)), options.seed)
+    return draw_normals(options, total, _number(options, total, NORMAL_IMAGES))
 
 
 def _number(options: Options, total: int, few: int) -> int:
@@ -56,7 +53,7 @@ def read_references(
     """The pixels of the images at these positions, in 8 bits, as they are kept for images that come later.
 
     Args:
-        drawn: see `draw_references`.
+        drawn: see `draw_stream_positions`.
         options: of the run.
         data: the data module.
         progress: shows how many are read.
@@ -79,7 +76,7 @@ def open_stream(
     Where tau is to be chosen, it is by some of the images to cluster: the references, or as many drawn by the seed.
 
     Args:
-        drawn: positions of the references, see `draw_references`.
+        drawn: positions of the references, see `draw_stream_positions`.
         references: their pixels.
         options: of the run.
         embedder: makes their bags, and those of all images.

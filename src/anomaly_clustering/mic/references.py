@@ -89,8 +89,8 @@ class NormalPatches:
         }
 
 
-class ReferenceImages:
-    """Some images of the data set, with which all are compared (Eq. 7).
+class ReferenceBags:
+    """Bags of some images of the data set, with which all are compared (Eq. 7).
 
     Args:
         shard: bags of these images, and their positions in the data set, by which none is compared with itself.
@@ -103,7 +103,7 @@ class ReferenceImages:
 
     Example:
         >>> shard = Shard(torch.tensor([[[0.0]], [[4.0]]]), torch.tensor([0, 1]))
-        >>> ReferenceImages(shard, "mean", "fp32")(torch.tensor([[[1.0]]]), torch.tensor([2]))["scores"].tolist()
+        >>> ReferenceBags(shard, "mean", "fp32")(torch.tensor([[[1.0]]]), torch.tensor([2]))["scores"].tolist()
         [[2.0]]
     """
 
@@ -162,7 +162,7 @@ class CachedResults:
         return {name: rows[positions.cpu()].to(positions.device) for name, rows in self.rows.items()}
 
 
-ComparedWith = NormalPatches | ReferenceImages | CachedResults
+ComparedWith = NormalPatches | ReferenceBags | CachedResults
 
 
 def draw(total: int, count: int, seed: int) -> Int[Tensor, " drawn"]:
@@ -200,11 +200,7 @@ def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
     if not options.scores_by_comparing:
         return None
     if options.weights == "novelty":
-        total = len(getattr(data, "normal_records", ()))
-        if total == 0:
-            raise ValueError("weights 'novelty' compare with normal images, but the data has none")
-        allowed = max(1, round(options.normal_fraction * total))
-        return draw(total, min(allowed, number_asked(options, allowed) or allowed), options.seed)
+        return draw_normals(options, len(getattr(data, "normal_records", ())), number_asked(options, None))
     total = len(getattr(data, "records", ()))
     asked = number_asked(options, REFERENCES if total > ALL_PAIRS else None)
     if asked is None:
@@ -214,6 +210,23 @@ def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:
     if asked > total:
         raise ValueError(f"num_references must be at most {total} (the number of images), got {asked}")
     return draw(total, asked, options.seed)
+
+
+def draw_normals(options: Options, total: int, most: int | None) -> Int[Tensor, " drawn"]:
+    """Positions of the normal images to compare with (Eq. 6), drawn by the seed of the options.
+
+    Args:
+        options: of the run, whose `normal_fraction` says how large a share of them may be drawn (Figure 8).
+        total: how many normal images there are.
+        most: how many of these to draw at most; None for all.
+
+    Raises:
+        ValueError: there are no normal images.
+    """
+    if total == 0:
+        raise ValueError("weights 'novelty' compare with normal images, but the data has none")
+    allowed = max(1, round(options.normal_fraction * total))
+    return draw(total, allowed if most is None else min(allowed, most), options.seed)
 
 
 def number_asked(options: Options, by_size: int | None) -> int | None:
@@ -231,7 +244,7 @@ def number_asked(options: Options, by_size: int | None) -> int | None:
 
 def embed_drawn(
     drawn: Int[Tensor, " drawn"] | None, options: Options, embedder: Embedder, data: Any, progress: Progress
-) -> NormalPatches | ReferenceImages | None:
+) -> NormalPatches | ReferenceBags | None:
     """The images at these positions as something to compare with.
 
     Args:
@@ -252,7 +265,7 @@ def embed_drawn(
         return NormalPatches(bags, options.precision)
     with progress("Embedding references", len(drawn)) as advance:
         bags = embedder.of(data.test_dataloader(), drawn, advance)
-    return ReferenceImages(Shard(bags, drawn.to(bags.device)), options.reduce, options.precision)
+    return ReferenceBags(Shard(bags, drawn.to(bags.device)), options.reduce, options.precision)
 
 
 def mean_scores(scores: Float[Tensor, "n m"], reduce: Reduce) -> Float[Tensor, " n"]:

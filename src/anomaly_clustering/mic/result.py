@@ -1,7 +1,7 @@
 """The result of a run, `Grouping`, and how it is made from what each process knows of its images."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,6 @@ class Grouping:
             not weighted.
         embeddings: one vector an image [N, D]; None where images were compared patch by patch.
         center: mean of what signed roots were taken of [D], for images that come later; None where none were.
-        channels: of the levels of the embeddings; empty where signed roots were not taken.
         distance: between images that were compared patch by patch [N, N]; None where they have embeddings.
         groups: clusters, and how they came about.
         mean_scores: how unusual the patches of each image are on average [N], as later images can be scored too; NaN
@@ -68,7 +67,6 @@ class Grouping:
     references: References | None = None
     tau: float = math.nan
     center: Float[np.ndarray, " all_channels"] | None = None
-    channels: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         assert len(self.index) == len(self.target) == len(self.weights) == len(self.groups.labels)
@@ -105,9 +103,9 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
         rows: of all images: `index`, `target`, and `embeddings` with `weights` where patches have any, or `distance`.
     """
     embeddings, distance, center = rows.get("embeddings"), None, None
-    channels: Sequence[int] = ()
     if options.signed_root and embeddings is not None:
-        averages, channels = torch.from_numpy(embeddings), run.channels if options.streams else (embeddings.shape[1],)
+        channels = run.channels if options.streams else (embeddings.shape[1],)
+        averages = torch.from_numpy(embeddings)
         center = mean_of(averages)
         embeddings = torch.cat([signed_root(some, center, channels) for some in averages.split(AT_ONCE)]).numpy()
     if "distance" in rows:
@@ -127,7 +125,6 @@ def group(rows: Mapping[str, np.ndarray], run: Run, options: Options, num_cluste
         references=None if run.references is None else run.references.cpu().numpy(),
         tau=run.tau,
         center=None if center is None else center.numpy(),
-        channels=channels,
     )
 
 

@@ -28,6 +28,8 @@ class Run:
     """What each batch is compared with as it comes; None where that takes all images."""
     tau: float
     """Smoothness of the weights: as given, or, once it is chosen, what makes the asked number of patches count."""
+    channels: Sequence[int]
+    """Of each level of the network, which may be one alone."""
     seen: set[int] = field(default_factory=set)
     """Positions of the images that this process has had so far."""
     grid: tuple[int, int] = (0, 0)
@@ -38,8 +40,6 @@ class Run:
     """What embeds each batch as it comes, where the options ask for more than the paper does."""
     reference_bags: Float16[Tensor, "r p d"] | None = None
     """A sample of what all patches were compared with, for images that come later; None where that was a sample."""
-    channels: Sequence[int] = ()
-    """Of each level of the network; empty where there is one."""
     reference_images: UInt8[Tensor, "r channels height width"] | None = None
     """What a stream compares with, for the same purpose."""
     bags_and_nearest: tuple[Float[Tensor, "n m d"], Float[Tensor, "n n m"]] | None = None

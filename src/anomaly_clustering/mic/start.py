@@ -14,8 +14,8 @@ from anomaly_clustering.mic.checks import check_run
 from anomaly_clustering.mic.comparison_cache import ComparisonCache, comparison_key
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import Progress
-from anomaly_clustering.mic.reference_images import draw_references, open_stream, read_references
-from anomaly_clustering.mic.references import CachedResults, ReferenceImages, draw_positions, embed_drawn
+from anomaly_clustering.mic.reference_images import draw_stream_positions, open_stream, read_references
+from anomaly_clustering.mic.references import CachedResults, ReferenceBags, draw_positions, embed_drawn
 from anomaly_clustering.mic.row_buffer import RowBuffer
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.system.attached import attached_loaders, told_by_files
@@ -52,7 +52,7 @@ def start(
     # A module that does not list its images tells no more than loaders do.
     data = data if hasattr(data, "records") else None
     embedder.side = data.image_size if getattr(data, "aspect", "square") == "keep" else None
-    drawn = draw_references(options, data) if options.streams else draw_positions(options, data)
+    drawn = draw_stream_positions(options, data) if options.streams else draw_positions(options, data)
     if options.weights == "novelty" and drawn is not None and len(drawn) == 1:
         note(ONE_NORMAL)
     embedder.by_file = told_by_files(trainer, _loaders_of_references(options, data, drawn))
@@ -81,7 +81,7 @@ def start(
             run.tau = run.stream.tau
     elif cached is None:
         run.compared_with = embed_drawn(drawn, options, embedder, data, progress)
-        if options.num_references == "auto" and isinstance(run.compared_with, ReferenceImages) and drawn is not None:
+        if options.num_references == "auto" and isinstance(run.compared_with, ReferenceBags) and drawn is not None:
             note(
                 f"{len(data.records)} images are compared with {len(drawn)} of them, in place of all (Eq. 7); "
                 "--references all compares all"
