@@ -166,49 +166,84 @@ def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str]) -> 
     if later.any() and seen.embeddings is not None:
         moved = _as_later(seen)
         tested = np.array([number[_called(int(k), names)] for k in moved])[kept]
-    later_periods = np.unique(periods.of[later])
-    with_unknown, with_drift = len(later_periods) > 1, seen.embeddings is not None
-    tests = len(defects) + with_unknown + with_drift
-
-    changes = changes_of_shares(periods.of, tested, num_kinds=len(defects), num_tests=tests, seed=SEED)
-    if with_unknown:
-        # Only what came later can be unknown.
-        own = np.searchsorted(later_periods, periods.of[later])
-        (change,) = changes_of_shares(own, unknown[later] - 1, num_kinds=1, num_tests=tests, seed=SEED)
-        changes.append(Change(int(later_periods[change.first]), int(later_periods[change.last]), change.p_value))
-    distances = None
-    if seen.embeddings is not None:
-        change, distances = drift(periods.of, seen.embeddings[kept], tested, num_tests=tests, seed=SEED)
-        changes.append(change)
-    beyond = holm([change.p_value for change in changes])
+    tests = _tests(seen, periods, tested, num_defects=len(defects))
 
     def by_period(some: Bool[np.ndarray, " n"]) -> Int[np.ndarray, " t"]:
         return np.bincount(periods.of[some], minlength=count)
 
     images = np.bincount(periods.of, minlength=count)
     courses = []
-    for i, name in enumerate(defects):
+    for i, (name, test) in enumerate(zip(defects, tests.defects, strict=True)):
         counts, counted = by_period(~unknown & (kind == i)), by_period(tested == i)
         # Where unknown images alone make up what was tested, the change is theirs.
-        moves = _rises(changes[i], counts, images) == _rises(changes[i], counted, images)
-        courses.append(_course(name, counts, images, changes[i], beyond[i] and moves))
+        moves = _rises(test.change, counts, images) == _rises(test.change, counted, images)
+        courses.append(_course(name, counts, images, test.change, test.is_beyond_chance and moves))
     course = None
     if later.any():
         found, of = by_period(later & unknown), by_period(later)
-        place = len(defects)
         course = (
-            _course(UNKNOWN, found, of, changes[place], beyond[place])
-            if with_unknown
-            else Course(UNKNOWN, found, of, float("nan"), None)
+            Course(UNKNOWN, found, of, float("nan"), None)
+            if tests.unknown is None
+            else _course(UNKNOWN, found, of, *tests.unknown)
         )
     out = by_period(~later & unknown)
     taken_out = Course(TAKEN_OUT, out, images, float("nan"), None) if out.any() else None
     drifted = None
-    if distances is not None and beyond[-1]:
-        drifted = _marked(changes[-1], distances * images, images)
+    if tests.drift is not None and tests.distances is not None and tests.drift.is_beyond_chance:
+        drifted = _marked(tests.drift.change, tests.distances * images, images)
     sound = next((one for one in courses if one.name == NO_FINDING), None)
     shown = [one for one in courses if one is not sound]
-    return Trends(periods.names, periods.by, images, shown, sound, taken_out, course, distances, drifted, tests)
+    return Trends(
+        periods.names, periods.by, images, shown, sound, taken_out, course, tests.distances, drifted, tests.number
+    )
+
+
+class _Test(NamedTuple):
+    change: Change
+    is_beyond_chance: bool | np.bool_
+
+
+class _Tests(NamedTuple):
+    """What was tested, and corrected together.
+
+    Attributes:
+        defects: the share of each defect.
+        unknown: the share of unknown images; None where those that came later are of one period, or none came.
+        drift: that of embeddings; None where there are none.
+        distances: how far embeddings have drifted in each period [T]; None where there are none.
+    """
+
+    defects: Sequence[_Test]
+    unknown: _Test | None
+    drift: _Test | None
+    distances: Float[np.ndarray, " t"] | None
+
+    @property
+    def number(self) -> int:
+        return len(self.defects) + (self.unknown is not None) + (self.drift is not None)
+
+
+def _tests(seen: ImagesOverTime, periods: Periods, tested: Int[np.ndarray, " n"], *, num_defects: int) -> _Tests:
+    """What may have changed of these images, each of which counts for the defect in `tested`."""
+    later, unknown = seen.later[periods.images], seen.unknown[periods.images]
+    later_periods = np.unique(periods.of[later])
+    with_unknown, with_drift = len(later_periods) > 1, seen.embeddings is not None
+    count = num_defects + with_unknown + with_drift
+    changes = changes_of_shares(periods.of, tested, num_kinds=num_defects, num_tests=count, seed=SEED)
+    if with_unknown:
+        # Only what came later can be unknown.
+        own = np.searchsorted(later_periods, periods.of[later])
+        (change,) = changes_of_shares(own, unknown[later] - 1, num_kinds=1, num_tests=count, seed=SEED)
+        changes.append(Change(int(later_periods[change.first]), int(later_periods[change.last]), change.p_value))
+    distances = None
+    if seen.embeddings is not None:
+        change, distances = drift(periods.of, seen.embeddings[periods.images], tested, num_tests=count, seed=SEED)
+        changes.append(change)
+    tests = [_Test(*test) for test in zip(changes, holm([change.p_value for change in changes]), strict=True)]
+    others = tests[num_defects:]
+    return _Tests(
+        tests[:num_defects], others[0] if with_unknown else None, others[-1] if with_drift else None, distances
+    )
 
 
 def _course(
