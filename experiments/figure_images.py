@@ -16,8 +16,8 @@ from anomaly_clustering.data.images import FULL_BITS, read_image
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.bags import bag
 from anomaly_clustering.metrics.counts import confusion
+from anomaly_clustering.report.contact_sheets import contact_sheet, overlay
 from anomaly_clustering.report.heat import excess
-from anomaly_clustering.report.sheets import contact_sheet, overlay
 from anomaly_clustering.search.nearest import nearest_distances
 from experiments.categories import GOOD, Category
 from experiments.found import Found

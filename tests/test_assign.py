@@ -14,7 +14,7 @@ from PIL import Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.report import drawing
-from anomaly_clustering.report.sprites import sheets_of
+from anomaly_clustering.report.sheets import sheets_of
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.tables import read_csv
 

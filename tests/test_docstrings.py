@@ -17,7 +17,7 @@ FILES = (
     *("mic.weights", "mic.distances", "mic.pooling", "mic.recipe"),
     *("metrics.agreement", "metrics.tree_purity"),
     *("report.places", "report.curves", "report.confusion", "report.pictures", "report.heat"),
-    "report.sheets",
+    "report.contact_sheets",
     *("runs.assign", "runs.assigned", "runs.labels", "runs.export", "runs.store", "runs.assignments"),
     *("estimator", "system.files", "system.locks", "system.tables", "system.full_disk"),
 )

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from anomaly_clustering.report.content import Report
 from anomaly_clustering.report.pictures import Shown, in_page
-from anomaly_clustering.report.sprites import MOST_IN_PAGE, PHOTOS, THUMBNAILS, Grid, grid_of, write_sheet
+from anomaly_clustering.report.sheets import MOST_IN_PAGE, PHOTOS, THUMBNAILS, Grid, grid_of, write_sheet
 
 # Photographs of a cluster that are shown before all are asked for: the most typical ones, and those at its edge.
 IN_STRIP, AT_EDGE = 12, 3

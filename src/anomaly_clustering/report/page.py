@@ -18,7 +18,7 @@ from anomaly_clustering.report.likeness import packed
 from anomaly_clustering.report.palette import PALETTE
 from anomaly_clustering.report.pictures import Shown, coarse
 from anomaly_clustering.report.scripts import hash_of, script
-from anomaly_clustering.report.sprites import Grid
+from anomaly_clustering.report.sheets import Grid
 from anomaly_clustering.report.templates import template
 from anomaly_clustering.report.texts import LANGUAGES, text, texts
 

@@ -1,62 +1,139 @@
-"""Images, and heat maps over them, in; pictures of many images at a glance out: contact sheets and overlays."""
+"""The photographs and heat maps of many images -> few sheets beside the page, and where in these each image is."""
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 
-from anomaly_clustering.report.palette import coloured
+from anomaly_clustering.report.pictures import FEW, SVG_SIDE, Outline, Shown, encoded, heat_map, lined, svg
 
-FRAME = 0.04  # of the side of an image
-
-
-def overlay(image: Image.Image, heat: Float[np.ndarray, "h w"]) -> Image.Image:
-    """The image with its heat map over it, as in the report: what is usual is left as it is.
-
-    Args:
-        image: in any mode and size.
-        heat: of its patches [H, W], from 0 (usual) to 1.
-
-    Returns:
-        An RGB image of the same size.
-
-    Example:
-        >>> grey, heat = Image.new("L", (2, 2), 128), np.array([[0.0, 0.0], [0.0, 1.0]])
-        >>> overlay(grey, heat).getpixel((0, 0)), overlay(grey, heat).getpixel((1, 1))
-        ((128, 128, 128), (230, 228, 118))
-    """
-    large = Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
-    rgba = coloured(np.clip(np.asarray(large), 0, 1))
-    colours, opacity = rgba[..., :3] * 255, rgba[..., 3:]
-    blended = np.asarray(image.convert("RGB")) * (1 - opacity) + colours * opacity
-    return Image.fromarray(np.round(blended).astype(np.uint8))
+# More images than that make a page slow to open that holds them itself.
+MOST_IN_PAGE = 500
+THUMBNAILS = "thumbnails"
+# Addresses of a sheet of photographs, and of that of their heat maps, end so.
+PHOTOS, HEAT = ".jpg", ".svg"
+# A sheet is named by its content, so that no page finds in it what it does not mean.
+SHEET = re.compile(THUMBNAILS + "/[0-9a-f]{32}(?![0-9a-f])")
+# Pixels. A browser decodes a sheet whole: 4 MB of memory, and some milliseconds.
+SHEET_SIDE = 1024
+# What the network sees by default; under the lens of the page is the file itself.
+LARGE_CELL, SMALL_CELL = 256, 128
 
 
-def contact_sheet(
-    images: Sequence[Image.Image], *, columns: int, side: int = 96, frames: Sequence[str | None] | None = None
-) -> Image.Image:
-    """Images in rows, each scaled to fit a square.
+class Grid(NamedTuple):
+    """How sheets are divided; cells are filled row by row.
 
-    Args:
-        images: in any mode and size.
-        columns: images in a row.
-        side: of the square in pixels.
-        frames: for each image the colour of a frame around it, or None.
-
-    Returns:
-        One RGB image, white where no image is.
+    Attributes:
+        columns: of cells in a sheet, and rows.
+        side: of a cell of photographs, in pixels. Each is stretched to a square, and back where it is shown.
+        patches: rows and columns of a heat map. Each has a rim of one more patch, as those beside it are, so that maps
+            don't shine into each other when they are enlarged.
 
     Example:
-        >>> contact_sheet([Image.new("L", (8, 8))] * 3, columns=2, side=10).size
-        (20, 20)
+        >>> grid_of(20_000, (28, 28)).of(130)
+        (2, (2, 0))
     """
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * side, rows * side), "white")
-    for position, image in enumerate(images):
-        colour = frames[position] if frames else None
-        width = max(2, round(FRAME * side))
-        tile = ImageOps.pad(image.convert("RGB"), (side - 2 * width, side - 2 * width), color="white")
-        tile = ImageOps.expand(tile, width, colour or "white")
-        sheet.paste(tile, (position % columns * side, position // columns * side))
-    return sheet
+
+    columns: int
+    side: int
+    patches: tuple[int, int]
+
+    @property
+    def cells(self) -> int:
+        """How many images a sheet holds."""
+        return self.columns**2
+
+    def of(self, position: int) -> tuple[int, tuple[int, int]]:
+        """The number of the sheet, and the column and row in it, of the image that is put in at a position."""
+        sheet, cell = divmod(position, self.cells)
+        return sheet, (cell % self.columns, cell // self.columns)
+
+
+def grid_of(count: int, patches: tuple[int, int]) -> Grid:
+    """The grid for so many images: large cells for up to 5,000.
+
+    Args:
+        count: images of the page.
+        patches: rows and columns of a heat map.
+
+    Example:
+        >>> grid_of(2_000, (28, 28)).columns, grid_of(20_000, (28, 28)).columns
+        (4, 8)
+    """
+    side = LARGE_CELL if count <= FEW else SMALL_CELL
+    return Grid(SHEET_SIDE // side, side, patches)
+
+
+def write_sheet(
+    folder: Path,
+    grid: Grid,
+    photos: Sequence[Callable[[], Image.Image]],
+    heat: Sequence[Float[np.ndarray, "h w"]],
+    outlines: Sequence[Sequence[Outline]],
+) -> list[Shown]:
+    """Write the photographs of some images as one file, and their heat maps as another.
+
+    Args:
+        folder: of the page.
+        grid: with a cell for each image.
+        photos: each opens an image; one is in memory at a time.
+        heat: of the patches of each image [H, W], from 0 (usual) to 1.
+        outlines: of each image, the corners of its regions of defects.
+
+    Returns:
+        Where the page finds each image.
+    """
+    # The last one, too, is of full size, so that all are shown alike.
+    sheet = Image.new("RGB", (SHEET_SIDE, SHEET_SIDE))
+    ratios = []
+    for position, read in enumerate(photos):
+        image = read()
+        column, row = grid.of(position)[1]
+        square = image.convert("RGB").resize((grid.side, grid.side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        sheet.paste(square, (column * grid.side, row * grid.side))
+        ratios.append(image.width / image.height)
+    drawn, heat_drawn = encoded(sheet, "JPEG"), _heat_sheet(grid, heat, outlines).encode()
+    name = f"{THUMBNAILS}/{hashlib.sha256(drawn + heat_drawn).hexdigest()[:32]}"
+    (folder / f"{name}{PHOTOS}").write_bytes(drawn)
+    (folder / f"{name}{HEAT}").write_bytes(heat_drawn)
+    return [Shown(name + PHOTOS, name + HEAT, ratio, grid.of(position)[1]) for position, ratio in enumerate(ratios)]
+
+
+def sheets_of(page: Path) -> set[str]:
+    """The files beside a page that it needs.
+
+    Args:
+        page: that this program has written.
+
+    Returns:
+        Paths in its folder, with slashes; none where there is no page, or where it holds its pictures itself.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = Path(folder) / "report.html"
+        ...     _ = page.write_text(f"... thumbnails/{'0' * 32} ...")
+        ...     sorted(name[-6:] for name in sheets_of(page))
+        ['00.jpg', '00.svg']
+    """
+    named = SHEET.findall(page.read_text(encoding="utf-8")) if page.is_file() else []
+    return {name + ending for name in named for ending in (PHOTOS, HEAT)}
+
+
+def _heat_sheet(grid: Grid, heat: Sequence[Float[np.ndarray, "h w"]], outlines: Sequence[Sequence[Outline]]) -> str:
+    h, w = grid.patches
+    levels = np.zeros((grid.columns * (h + 2), grid.columns * (w + 2)))
+    # In units of the SVG, of which an image without its rim has as many in either direction.
+    rim = SVG_SIDE / w, SVG_SIDE / h
+    pitch = SVG_SIDE + 2 * rim[0], SVG_SIDE + 2 * rim[1]
+    lines = []
+    for position, (one, around) in enumerate(zip(heat, outlines, strict=True)):
+        column, row = grid.of(position)[1]
+        levels[row * (h + 2) : (row + 1) * (h + 2), column * (w + 2) : (column + 1) * (w + 2)] = np.pad(one, 1, "edge")
+        lines += [(corners, (column * pitch[0] + rim[0], row * pitch[1] + rim[1])) for corners in around]
+    return svg(heat_map(levels), (grid.columns * pitch[0], grid.columns * pitch[1]), lined(lines))

@@ -16,7 +16,7 @@ from anomaly_clustering.data.decoding import needed_within
 from anomaly_clustering.data.images import FULL_BITS, read_image
 from anomaly_clustering.metrics.agreement import FUNCTIONS
 from anomaly_clustering.metrics.counts import confusion, match_clusters
-from anomaly_clustering.report.sheets import contact_sheet, overlay
+from anomaly_clustering.report.contact_sheets import contact_sheet, overlay
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNMENTS
 from anomaly_clustering.system.files import whole_file

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.places import place_among
-from anomaly_clustering.report.sprites import sheets_of
+from anomaly_clustering.report.sheets import sheets_of
 from anomaly_clustering.runs.assign import Assignment, assign, most_like
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_rows
 from anomaly_clustering.runs.assignments import write_assignments

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from anomaly_clustering.report.sprites import THUMBNAILS
+from anomaly_clustering.report.sheets import THUMBNAILS
 from anomaly_clustering.runs.mark import is_free_for, write_mark
 from anomaly_clustering.runs.output_folder import own_mark
 

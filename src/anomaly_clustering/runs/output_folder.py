@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anomaly_clustering.report.sprites import MOST_IN_PAGE, THUMBNAILS
+from anomaly_clustering.report.sheets import MOST_IN_PAGE, THUMBNAILS
 from anomaly_clustering.runs.file_names import (
     ASSIGNED,
     ASSIGNMENTS,
