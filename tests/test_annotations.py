@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.images import read_image
-from anomaly_clustering.runs.annotations import Item, Region, coco, cvat
+from anomaly_clustering.runs.annotations import Item, Region, area_of, coco, cvat
 from anomaly_clustering.runs.export import LAYOUTS, export
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.regions import run_regions
@@ -51,7 +51,7 @@ def test_coco_loads_in_pycocotools_with_boxes_polygons_and_scores(clustered: Pat
             mask = loaded.annToMask(annotation)
             assert mask.shape == (64, 64)
             assert mask.sum() == pytest.approx(annotation["area"], rel=0.2)
-            assert annotation["area"] == pytest.approx(region.area * 64 * 64, abs=1)
+            assert annotation["area"] == pytest.approx(area_of(region.polygon) * 64 * 64, abs=1)
             x, y, width, height = annotation["bbox"]
             rows, columns = np.nonzero(mask)
             assert x - 1 <= columns.min() <= columns.max() <= x + width

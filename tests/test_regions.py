@@ -11,6 +11,7 @@ from PIL import Image
 from test_stored_run import stored
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.annotations import area_of
 from anomaly_clustering.runs.regions import outline, run_regions
 from anomaly_clustering.runs.store import load_run
 
@@ -32,7 +33,7 @@ def test_a_region_is_drawn_between_the_centres_of_patches_and_up_to_the_edge() -
     at_edge[0, 6:] = 2.0
     assert outline(at_edge, threshold=1.0, top=4.0)[0].box == (6 / 8, 0, 1, 1 / 4)
     (whole,) = outline(np.full((4, 8), 2.0), threshold=1.0, top=2.0)
-    assert (whole.box, whole.area, whole.score) == ((0, 0, 1, 1), 1.0, 1.0)
+    assert (whole.box, area_of(whole.polygon), whole.score) == ((0, 0, 1, 1), 1.0, 1.0)
     assert outline(np.full((4, 8), 2.0), threshold=2.0, top=2.0) == []
 
 
@@ -47,7 +48,7 @@ def test_regions_come_by_score_holes_are_filled_and_specks_left_out() -> None:
     assert second.box == (1 / 16, 1 / 16, 6 / 16, 6 / 16)
     assert (first.score, second.score) == (1.0, 0.5)
     # A square of 5 x 5 patches whose corners are cut; a hole would take two more.
-    assert second.area * 256 == pytest.approx(24.5)
+    assert area_of(second.polygon) * 256 == pytest.approx(24.5)
 
 
 def test_the_score_of_a_region_is_the_highest_of_the_patches_inside() -> None:
@@ -98,7 +99,7 @@ def test_regions_of_a_run_lie_on_the_defects(clustered: Path) -> None:
             (x, y), (left, top, right, bottom) = defect_of(path), regions[0].box
             assert left < x < right, path
             assert top < y < bottom, path
-            assert regions[0].area < 0.35
+            assert area_of(regions[0].polygon) < 0.35
     scores = {path: max((region.score for region in regions), default=0.0) for path, regions in found.items()}
     assert max(scores.values()) == 1.0
     assert max(scores[path] for path in scores if path.parent.name == "good") < min(

@@ -11,11 +11,6 @@ from anomaly_clustering.metrics.agreement import matched_accuracy, purity
 from anomaly_clustering.metrics.counts import confusion, match_clusters
 
 
-def _check_lengths(labels: Int[np.ndarray, " n"], target: Int[np.ndarray, " n"]) -> None:
-    if len(labels) != len(target):
-        raise ValueError(f"labels and target must be one an image, got {len(labels)} and {len(target)}")
-
-
 class ClusterRow(NamedTuple):
     """One cluster: its number, how many images it has and of which classes.
 
@@ -99,7 +94,8 @@ def against_classes(
         >>> found.accuracy, [row.matched for row in found.rows]
         (0.75, [1, 0])
     """
-    _check_lengths(labels, target)
+    if len(labels) != len(target):
+        raise ValueError(f"labels and target must be one an image, got {len(labels)} and {len(target)}")
     labels, target = labels[labels >= 0], target[labels >= 0]
     if not (target >= 0).any():
         return None

@@ -140,7 +140,7 @@ class Report:
     curves: Sequence[Curve] = ()
     nearest: Sequence[int] = ()
     groups: Sequence[int] = ()
-    notices: Sequence[str] = field(default=())
+    notices: Sequence[str] = ()
     originals: Sequence[str] = ()
     scores: Float[np.ndarray, " n"] | None = None
     sound: Bool[np.ndarray, " n"] | None = None

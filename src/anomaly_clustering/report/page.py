@@ -71,7 +71,6 @@ def write_report(path: Path, report: Report, *, progress: Progress = iter) -> No
         at_edge=AT_EDGE,
         palette=PALETTE,
         most=min(report.num_leaves, MOST_CLUSTERS),
-        num_leaves=report.num_leaves,
         data=_data(report, drawn),
         script=code,
         script_hash=hash_of(code),

@@ -172,12 +172,11 @@ def svg(image: Image.Image, size: tuple[float, float], drawn: str) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" width="10'
     """
     width, height = (f"{side:.7g}" for side in size)
-    png = b64encode(encoded(image, "PNG")).decode()
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" preserveAspectRatio="none"><style>{LINE}</style>'
         f'<image width="{width}" height="{height}" preserveAspectRatio="none" '
-        f'href="data:image/png;base64,{png}"/>{drawn}</svg>'
+        f'href="{_address("png", encoded(image, "PNG"))}"/>{drawn}</svg>'
     )
 
 

@@ -21,7 +21,7 @@ class Region(NamedTuple):
 
     Example:
         >>> region = Region([(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (0.0, 0.25)], 0.9)
-        >>> region.box, region.area
+        >>> region.box, area_of(region.polygon)
         ((0.0, 0.0, 0.5, 0.25), 0.125)
     """
 
@@ -33,11 +33,6 @@ class Region(NamedTuple):
         """Left, top, right and bottom."""
         xs, ys = zip(*self.polygon, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
-
-    @property
-    def area(self) -> float:
-        """Share of the image."""
-        return area_of(self.polygon)
 
 
 class Item(NamedTuple):

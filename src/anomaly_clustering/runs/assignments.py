@@ -4,7 +4,7 @@
 saves, each hold some of these columns, in this order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from anomaly_clustering.system.lines import append_line
@@ -52,7 +52,7 @@ def write_assignments(
         ...     (Path(folder) / "assignments.csv").read_text()
         'path,cluster\\na.png,2\\n'
     """
-    names = in_order(dict.fromkeys(columns) if columns is not None else rows[0])
+    names = in_order(columns if columns is not None else rows[0])
     write_csv(path, names, [[_written(row[name]) for name in names] for row in rows], result=result)
 
 
@@ -78,7 +78,7 @@ def append_assignment(path: Path, row: Mapping[str, object]) -> None:
     append_line(path, csv_row([_written(row[name]) for name in in_order(row)]))
 
 
-def in_order(names: Mapping[str, object]) -> list[str]:
+def in_order(names: Collection[str]) -> list[str]:
     """The names of some columns in the order in which all tables have them.
 
     Args:
@@ -91,7 +91,7 @@ def in_order(names: Mapping[str, object]) -> list[str]:
         >>> in_order({"cluster": 2, "path": "a.png"})
         ['path', 'cluster']
     """
-    assert names.keys() <= COLUMNS.keys(), names
+    assert set(names) <= COLUMNS.keys(), names
     return [name for name in COLUMNS if name in names]
 
 

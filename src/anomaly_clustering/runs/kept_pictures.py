@@ -6,7 +6,6 @@ which any tool unpacks.
 
 import os
 import tarfile
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from io import FileIO
@@ -54,7 +53,7 @@ class KeptPictures:
 
     def __init__(self, folder: Path):
         self.path = folder / PICTURES
-        self._lock, self._open = Lock(), ExitStack()
+        self._lock = Lock()
         self._file: FileIO | None = None
         self._places, self._end = _read(self.path)
 
@@ -62,8 +61,9 @@ class KeptPictures:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file = None
-        self._open.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __contains__(self, content: str) -> bool:
         return content in self._places
@@ -104,7 +104,7 @@ class KeptPictures:
     def _descriptor(self) -> int:
         """Of the file, which is open and ends with a whole picture."""
         if self._file is None:
-            self._file = self._open.enter_context(self.path.open("ab", buffering=0))
+            self._file = self.path.open("ab", buffering=0)
         if os.fstat(self._file.fileno()).st_size != self._end:
             # Another command has added some, or a loss of power has left a part of one.
             self._places, self._end = _read(self.path)
