@@ -24,7 +24,8 @@ from safetensors.numpy import save_file
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data.maps import read_map
 from anomaly_clustering.report.content import Curve
-from anomaly_clustering.runs.export import BY_FOLDER, LAYOUTS, OF_REGIONS, export
+from anomaly_clustering.runs.export import LAYOUTS, export
+from anomaly_clustering.runs.export_layouts import BY_FOLDER, OF_REGIONS
 from anomaly_clustering.runs.fiftyone import samples
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.later_images import load_later

@@ -9,11 +9,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from anomaly_clustering.cli import descriptions, values
 from anomaly_clustering.cli.where import add_where, check_where
-from anomaly_clustering.runs.export import LAYOUTS
+from anomaly_clustering.runs.export_layouts import ExportLayout
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.period_names import PERIODS_OF_TIME, SHIFTS
 
@@ -243,7 +243,7 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="labels.csv, saved from a report (labels.json of earlier versions too)",
     )
-    add("--layout", choices=tuple(LAYOUTS), default="folders", help="see below (default folders)")
+    add("--layout", choices=get_args(ExportLayout), default="folders", help="see below (default folders)")
     add(
         "--run",
         type=values.run_folder,

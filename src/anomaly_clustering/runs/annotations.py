@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from anomaly_clustering.data.opening import image_size
+
 # What made the regions, as annotation tools list it.
 MODEL = "anomaly-clustering"
 # An attribute of CVAT's shapes.
@@ -57,9 +59,6 @@ class Item(NamedTuple):
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels, upright."""
-        # Here, since NumPy and Pillow take longer than all that --help needs of this file.
-        from anomaly_clustering.data.opening import image_size
-
         return image_size(self.path)
 
 

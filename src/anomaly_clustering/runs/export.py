@@ -6,8 +6,12 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+import yaml
+
+from anomaly_clustering.data.layouts import DEFECT_FREE
+from anomaly_clustering.data.opening import read_header
 from anomaly_clustering.runs.annotations import (
     Item,
     Region,
@@ -18,35 +22,18 @@ from anomaly_clustering.runs.annotations import (
     label_studio_config,
     yolo,
 )
+from anomaly_clustering.runs.export_layouts import BY_FOLDER, IN_XML, NAMED_IN_XML, OF_REGIONS, ExportLayout
 from anomaly_clustering.runs.export_names import check_folders, check_xml, names_of_copies
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.labels import Labelled
+from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.files import mark, real_path, remove_leftovers, whole_folder
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.whole_numbers import seed_number
 
-ExportLayout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "label-studio", "cvat"]
-# Layouts that make a folder of each class, and know no place in an image.
-BY_FOLDER = ("folders", "yolo-cls")
-# Layouts that hold nothing but places.
-OF_REGIONS = ("yolo-det", "yolo-seg")
-# Layouts that write labels as XML, and those of them that write names of images so too.
-IN_XML = ("label-studio", "cvat")
-NAMED_IN_XML = ("cvat",)
 
-
-class Options(NamedTuple):
-    """How the files are laid out.
-
-    Attributes:
-        val_fraction: share of each class that goes to val.
-        seed: draws them.
-        boxes: boxes in place of polygons.
-
-    Example:
-        >>> Options(val_fraction=0.2, seed=0, boxes=False).boxes
-        False
-    """
+class _Options(NamedTuple):
+    """How the files are laid out, see `export`."""
 
     val_fraction: float
     seed: int
@@ -110,8 +97,7 @@ def export(
         ...     left_out, [str(file.relative_to(folder)) for file in Path(folder).glob("out/*/*")]
         (0, ['out/dent/a.png'])
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout must be one of {tuple(LAYOUTS)}, got {layout!r}")
+    check_choice("layout", layout, ExportLayout)
     if not (isinstance(val_fraction, Real) and 0 <= val_fraction < 1):
         raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction!r}")
     seed = seed_number("seed", seed)
@@ -135,7 +121,7 @@ def export(
     if layout in NAMED_IN_XML:
         check_xml(item.name for item in items)
     with working_on(out), whole_folder(out, is_result=True) as folder:
-        LAYOUTS[layout](items, folder, Options(val_fraction, seed, boxes or layout == "yolo-det"))
+        LAYOUTS[layout](items, folder, _Options(val_fraction, seed, boxes or layout == "yolo-det"))
         mark(folder)
     return len(labels) - len(items)
 
@@ -183,18 +169,12 @@ def _is_sure(image: Labelled) -> bool:
 
 
 def _is_sound(label: str) -> bool:
-    # Here, since NumPy and Pillow take longer than all that --help needs of this file.
-    from anomaly_clustering.data.folder import DEFECT_FREE
-
     return label.casefold() in DEFECT_FREE
 
 
 def _check_images(
     chosen: Sequence[Labelled], total: int, folders: Sequence[Path] | None, contents: Mapping[Path, str] | None
 ) -> None:
-    # Here, since Pillow takes longer than all that --help needs of this file.
-    from anomaly_clustering.data.opening import read_header
-
     if not chosen:
         raise ValueError(f"none of the {total} images has a label that is sure: name clusters in the report first")
     for image in chosen:
@@ -226,56 +206,48 @@ def _regions(image: Labelled, regions: Mapping[Path, Sequence[Region]] | None) -
     return [] if _is_sound(image.label) else regions[image.path]
 
 
-def _folders(items: Sequence[Item], folder: Path, options: Options) -> None:
+def _folders(items: Sequence[Item], folder: Path, options: _Options) -> None:
     for item in items:
         _copy(item, folder / item.label)
 
 
-def _coco(items: Sequence[Item], folder: Path, options: Options) -> None:
+def _coco(items: Sequence[Item], folder: Path, options: _Options) -> None:
     _copy_all(items, folder)
     _write_json(folder / "annotations.json", coco(items, _categories(items)))
 
 
-def _label_studio(items: Sequence[Item], folder: Path, options: Options) -> None:
+def _label_studio(items: Sequence[Item], folder: Path, options: _Options) -> None:
     _copy_all(items, folder)
     _write_json(folder / "tasks.json", label_studio(items, boxes=options.boxes))
     (folder / "label_config.xml").write_text(label_studio_config(items, boxes=options.boxes), encoding="utf-8")
 
 
-def _cvat(items: Sequence[Item], folder: Path, options: Options) -> None:
+def _cvat(items: Sequence[Item], folder: Path, options: _Options) -> None:
     _copy_all(items, folder)
     _write_json(folder / "labels.json", cvat_labels(items))
     (folder / "annotations.xml").write_text(cvat(items, boxes=options.boxes), encoding="utf-8")
 
 
-def _yolo_classes(items: Sequence[Item], folder: Path, options: Options) -> None:
-    """Each image once; where a class has one image alone, training has it."""
-    for train, val in _split(items, options):
-        for item in train or val:
-            _copy(item, folder / "train" / item.label)
-        for item in val if train else []:
-            _copy(item, folder / "val" / item.label)
+def _yolo_classes(items: Sequence[Item], folder: Path, options: _Options) -> None:
+    for part, own in _split(items, options).items():
+        for item in own:
+            _copy(item, folder / part / item.label)
 
 
-def _yolo_regions(items: Sequence[Item], folder: Path, options: Options) -> None:
-    """Each image once; where a class has one image alone, training has it."""
-    # Here, since it takes longer than all that --help needs of this file.
-    import yaml
-
+def _yolo_regions(items: Sequence[Item], folder: Path, options: _Options) -> None:
     names = _categories(items)
-    for train, val in _split(items, options):
-        for part, own in (("train", train or val), ("val", val if train else [])):
-            for item in own:
-                _copy(item, folder / "images" / part)
-                file = folder / "labels" / part / f"{Path(item.name).stem}.txt"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(yolo(item, names, boxes=options.boxes))
+    for part, own in _split(items, options).items():
+        # Also where it has no image.
+        (folder / "images" / part).mkdir(parents=True)
+        for item in own:
+            _copy(item, folder / "images" / part)
+            file = folder / "labels" / part / f"{Path(item.name).stem}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(yolo(item, names, boxes=options.boxes))
     # A path would be taken from the working directory; without one the parts are found beside this file.
     content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
     # YAML takes some of what is not printed for the end of a line, if it stands there as it is.
     printed = all(name.isprintable() for name in names)
-    for part in ("train", "val"):
-        (folder / "images" / part).mkdir(parents=True, exist_ok=True)
     (folder / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=printed), encoding="utf-8")
 
 
@@ -284,18 +256,23 @@ def _categories(items: Sequence[Item]) -> list[str]:
     return sorted({item.label for item in items if item.regions is None or not _is_sound(item.label)})
 
 
-def _split(items: Sequence[Item], options: Options) -> list[tuple[list[Item], list[Item]]]:
-    """Those to train with and those to validate with, of each class; with any share, one at least validates."""
-    parts = []
+def _split(items: Sequence[Item], options: _Options) -> dict[str, list[Item]]:
+    """Each image once, to train or to validate with: of each class one at least validates, with any share.
+
+    Where a class has one image alone, training has it.
+    """
+    parts: dict[str, list[Item]] = {"train": [], "val": []}
     for label in sorted({item.label for item in items}):
         own = [item for item in items if item.label == label]
         random.Random(options.seed).shuffle(own)
         num_val = max(1, round(options.val_fraction * len(own))) if options.val_fraction else 0
-        parts.append((own[num_val:], own[:num_val]))
+        val = own[:num_val] if num_val < len(own) else []
+        parts["train"] += own[len(val) :]
+        parts["val"] += val
     return parts
 
 
-LAYOUTS: dict[str, Callable[[Sequence[Item], Path, Options], None]] = {
+LAYOUTS: dict[str, Callable[[Sequence[Item], Path, _Options], None]] = {
     "folders": _folders,
     "coco": _coco,
     "yolo-cls": _yolo_classes,
