@@ -75,6 +75,18 @@ def test_paths_elsewhere_are_refused(text: object) -> None:
         below(Path("root"), text, Path("index"))
 
 
+def test_of_masks_only_images_free_of_defects_may_have_none() -> None:
+    entries = [TypedImage(Path("0.png"), ["dent"], Path("mask.png")), *map(TypedImage, [Path("1.png"), Path("2.png")])]
+    entries += [TypedImage(Path(f"{name}.png"), [name]) for name in ("good", "OK", "normal")]
+    assert [record.mask for record in listing_of(entries).records if record.mask] == [Path("mask.png")]
+    entries += [TypedImage(Path(f"{i}.png"), ["dent"]) for i in (7, 8)]
+    with pytest.raises(
+        ValueError, match=r"masks are missing: those of 2 images with a type of defect, '7\.png' for one"
+    ):
+        listing_of(entries)
+    assert len(listing_of([entry._replace(mask=None) for entry in entries]).records) == len(entries)
+
+
 def test_two_masks_of_one_image_are_refused() -> None:
     entries = [TypedImage(Path("0.png"), ["dent"], Path(f"mask{i}.png")) for i in range(2)]
     with pytest.raises(ValueError, match=r"'0.png' has two masks, 'mask0.png' and 'mask1.png'"):

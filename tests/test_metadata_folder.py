@@ -13,7 +13,7 @@ TWICE = [("0.png", "dent"), ("0.png", "dent"), ("1.png", "dent"), ("1.png", "hol
 
 
 ROWS = [
-    {"file_name": "a/0.png", "label": "dent", "mask": ""},
+    {"file_name": "a/0.png", "label": "dent", "mask": "m/0.png"},
     {"file_name": "a/1.png", "label": "scratch", "mask": "m/1.png"},
     {"file_name": "2.png", "label": "good", "mask": ""},
 ]
@@ -42,7 +42,8 @@ KINDS = ("csv", "jsonl", "parquet")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_beside_the_images_tells_their_types(kind: str, tmp_path: Path) -> None:
     write_table(tmp_path, kind, ROWS)
-    mask(tmp_path / "m/1.png", 255)
+    for name in ("m/0.png", "m/1.png"):
+        mask(tmp_path / name, 255)
     photograph(tmp_path / "not_in_the_table.png")
     data = MetadataFolder(tmp_path, mask="mask", image_size=64, num_workers=0)
     data.setup()
@@ -50,7 +51,7 @@ def test_a_table_beside_the_images_tells_their_types(kind: str, tmp_path: Path) 
     assert [record.image.name for record in data.records] == ["0.png", "1.png", "2.png"]
     assert [record.label for record in data.records] == [1, 2, 0]
     (batch,) = data.test_dataloader()
-    assert (batch["mask"].flatten(1).sum(1) > 0).tolist() == [False, True, False]
+    assert (batch["mask"].flatten(1).sum(1) > 0).tolist() == [True, True, False]
     # Without a column of types there are no classes.
     data = MetadataFolder(tmp_path, label=None)
     data.setup()

@@ -36,7 +36,8 @@ def list_metadata_folder(
             a Parquet file that holds images, or a folder of such files.
         label: the column of the types: text, or a list of texts in JSON lines and Parquet, where an empty one is a good
             image. None where no types are known.
-        mask: a column of paths of masks, empty for images without; none by default.
+        mask: a column of paths of masks, empty for images free of defects, whose type is good, normal or ok; none by
+            default.
         several: whether images with a list of several types are left out or kept.
 
     Returns:
@@ -44,7 +45,8 @@ def list_metadata_folder(
 
     Raises:
         FileNotFoundError: there is no table, or an image or a mask is missing.
-        ValueError: the table is damaged, lacks a column, or names paths elsewhere.
+        ValueError: the table is damaged, lacks a column, names paths elsewhere, or lacks masks of some images with
+            defects.
         ModuleNotFoundError: the table is in Parquet, and pyarrow is not installed.
 
     Example:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from anomaly_clustering.data.layouts import good_first
+from anomaly_clustering.data.layouts import DEFECT_FREE, good_first
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.messages import counted
@@ -20,7 +20,7 @@ class TypedImage(NamedTuple):
     Attributes:
         image: its file.
         types: of the defects that it shows, in any order, also more than once; none where it is good.
-        mask: as for `Record`.
+        mask: as for `Record`; where any image has one, each that shows a defect needs one.
         is_normal_train: as for `Record`; of such an image types do not matter.
 
     Example:
@@ -48,8 +48,8 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
         name.
 
     Raises:
-        ValueError: there are no images to cluster, or none is left; an image has two masks; `several` has another
-            value.
+        ValueError: there are no images to cluster, or none is left; an image has two masks, or shows a defect and has
+            none though others have; `several` has another value.
 
     Example:
         >>> types = [[], ["dent"], ["scratch", "dent"]]
@@ -78,12 +78,28 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
         )
     if not to_cluster:
         raise ValueError("no image shows one type of defect; with --data.several keep those of several types stay")
+    _check_masks(to_cluster)
     names = [" + ".join(types) or GOOD for _, types in to_cluster]
     class_names = good_first(names)
     position = {name: i for i, name in enumerate(class_names)}
     records = [Record(one.image, position[name], one.mask) for (one, _), name in zip(to_cluster, names, strict=True)]
     normals = [Record(one.image, is_normal_train=True) for one in everything if one.is_normal_train]
     return Listing(records + normals, class_names, notices)
+
+
+def _check_masks(to_cluster: Sequence[tuple[TypedImage, Sequence[str]]]) -> None:
+    """Where masks are compared, an image without one counts as free of defects."""
+    without = [
+        one.image
+        for one, types in to_cluster
+        if not one.mask and any(name.lower() not in DEFECT_FREE for name in types)
+    ]
+    if without and any(one.mask for one, _ in to_cluster):
+        raise ValueError(
+            f"masks are missing: those of {counted(len(without), 'image')} with a type of defect, {str(without[0])!r} "
+            "for one, though others have masks; give all of them or none. Images free of defects need none: call their "
+            f"type {', '.join(sorted(DEFECT_FREE))}"
+        )
 
 
 def _each_once(entries: Sequence[TypedImage]) -> list[TypedImage]:

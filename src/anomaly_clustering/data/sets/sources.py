@@ -144,7 +144,7 @@ class MetadataFolder(DefectDataModule):
         root: the folder of the table and the images; where there are parts such as `train` and `test`, one of them. Or
             a Parquet file that holds the images too, or a folder of such files, which are written out once.
         label: the column of the types of defects; None where there is none.
-        mask: a column of paths of masks; none by default.
+        mask: a column of paths of masks, empty for images free of defects alone; none by default.
         several: whether images with a list of several types are left out, or kept, each list as a class of its own.
         maps: folder of the anomaly maps of another detector, for weights 'maps'; see `anomaly_clustering.data.maps`.
         bits: of a value that the camera filled in files of 16 bits, 8 to 16; 'auto' finds it by the highest value.

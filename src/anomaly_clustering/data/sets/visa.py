@@ -32,7 +32,7 @@ def list_visa(root: Path, category: str, *, several: Several = "leave_out") -> L
 
     Raises:
         FileNotFoundError: the category, an index, an image or a mask is missing.
-        ValueError: an index is damaged, or names paths elsewhere.
+        ValueError: an index is damaged, names paths elsewhere, or has no mask for an image with defects.
 
     Example:
         >>> import tempfile
