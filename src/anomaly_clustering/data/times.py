@@ -17,6 +17,10 @@ FORMS = tuple(
 # Python takes for one of a second.
 DOTTED = re.compile(r"(?:^|(?<=[T ]))(\d{1,2})\.(\d\d)(?:\.(\d\d))?(?=$|[Z+-])")
 FRACTION = re.compile(r"[T ](\d{1,2}|\d{4}|\d{1,2}:\d\d)[.,]\d")
+# A date that is followed by a digit at once, which Python takes for the sign between date and clock, and passes over;
+# and what such a text is: yyyyMMddHHmmss, and perhaps a fraction of a second and a time zone.
+GLUED = re.compile(r"\d{4}-?(\d\d-?\d\d|W\d\d-?\d)\d")
+COMPACT = re.compile(r"(\d{14})(?:[.,]?(\d{1,6}))?(?:Z|[+-]\d\d:?\d\d)?")
 # What is of an earlier year was never set: .NET writes 0001-01-01 then, and spreadsheets begin with 1900.
 FIRST_YEAR = 1900
 # Of a photograph: the block of its EXIF that holds when it was taken, and the entry.
@@ -51,12 +55,13 @@ def taken_at(image: Path) -> datetime | None:
 
 
 def as_time(text: str) -> datetime | None:
-    """A time as it is written: ISO 8601, or one of `FORMS`. Where it has a time zone, that is left out.
+    """A time as it is written: ISO 8601, digits alone, or one of `FORMS`. Where it has a time zone, that is left out.
 
     A year before 1900 is that of a time which was never set, as the 0001-01-01 of .NET.
 
     Args:
-        text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30', '01.03.2026 06:30' or '2026-03-01 06.30'.
+        text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30', '01.03.2026 06:30' or '2026-03-01 06.30'; or
+            digits alone: of a day, or of a time to the second and up to six of its fraction, such as 20260301063000123.
 
     Returns:
         The time, as the clock there showed it; None where the text is none, or was never set.
@@ -68,6 +73,8 @@ def as_time(text: str) -> datetime | None:
     text = with_colons(text)
     if FRACTION.search(text):
         return None
+    if GLUED.match(text):
+        return _of_digits(text)
     try:
         return if_set(datetime.fromisoformat(text).replace(tzinfo=None))
     except ValueError:
@@ -78,6 +85,15 @@ def as_time(text: str) -> datetime | None:
         except ValueError:
             continue
     return None
+
+
+def _of_digits(text: str) -> datetime | None:
+    found = COMPACT.fullmatch(text)
+    try:
+        time = datetime.strptime(found[1], "%Y%m%d%H%M%S") if found else None
+    except ValueError:
+        return None
+    return if_set(time.replace(microsecond=int((found[2] or "").ljust(6, "0")))) if found and time else None
 
 
 def with_colons(text: str) -> str:
