@@ -11,6 +11,7 @@ from anomaly_clustering.data import DefectDataModule, DefectImages, Listing, Pub
 from anomaly_clustering.data.decoding import needed_for
 from anomaly_clustering.data.defect_images import evaluation_transform
 from anomaly_clustering.data.mtd import list_mtd
+from anomaly_clustering.data.records import without_empty_classes
 from anomaly_clustering.data.sets.one_type import listing_of
 from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.metrics import localisation_auroc
@@ -88,6 +89,23 @@ def test_train_transform_is_for_training_only(tmp_path: Path) -> None:
 def test_no_images_is_an_error() -> None:
     with pytest.raises(ValueError, match="no images"):
         DefectDataModule(lambda: Listing([], [])).setup()
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "said"),
+    [
+        ([0, 1, -1], ["a", "b"], r"'2\.png' has the label -1, which is no position in the 2 class names"),
+        ([0, 1, 2], ["a", "b"], "has the label 2, which is no position in the 2 class names of the listing"),
+        ([0, 1, 3], ["a", "b", "c"], "has the label 3, .* 3 class names"),
+        ([None, None, 0], [], "has the label 0, .* 0 class names .*; give None where it is unknown"),
+    ],
+)
+def test_a_label_that_is_no_position_in_the_names_is_refused(
+    labels: list[int | None], names: list[str], said: str
+) -> None:
+    records = [Record(Path(f"{i}.png"), label) for i, label in enumerate(labels)]
+    with pytest.raises(ValueError, match=said):
+        without_empty_classes(Listing(records, names))
 
 
 @pytest.mark.usefixtures("unchecked_types")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from anomaly_clustering.system.messages import counted
+
 
 class Record(NamedTuple):
     """One image file and what is known of it.
@@ -55,12 +57,16 @@ def without_empty_classes(listing: Listing) -> Listing:
     Args:
         listing: of a source.
 
+    Raises:
+        ValueError: a label is no position in the names of the classes.
+
     Example:
         >>> records = [Record(Path("crack/0.png"), 1), Record(Path("hole/0.png"), 2)]
         >>> shown = without_empty_classes(Listing(records, ["good", "crack", "hole"]))
         >>> shown.class_names, [record.label for record in shown.records]
         (['crack', 'hole'], [0, 1])
     """
+    _check_labels(listing)
     present = {record.label for record in listing.records if not record.is_normal_train and record.label is not None}
     if len(present) == len(listing.class_names):
         return listing
@@ -69,6 +75,16 @@ def without_empty_classes(listing: Listing) -> Listing:
         record if record.label is None else record._replace(label=label.get(record.label)) for record in listing.records
     ]
     return Listing(records, [listing.class_names[old] for old in sorted(present)], listing.notices)
+
+
+def _check_labels(listing: Listing) -> None:
+    classes = len(listing.class_names)
+    for record in listing.records:
+        if record.label is not None and not 0 <= record.label < classes:
+            raise ValueError(
+                f"{str(record.image)!r} has the label {record.label!r}, which is no position in the "
+                f"{counted(classes, 'class name')} of the listing, counted from 0; give None where it is unknown"
+            )
 
 
 def without_single_class(listing: Listing) -> Listing:
