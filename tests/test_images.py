@@ -1,3 +1,4 @@
+import errno
 import os
 import struct
 import zlib
@@ -14,7 +15,7 @@ from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import highest_value, read_image, read_mask
 from anomaly_clustering.data.maps import read_map
 from anomaly_clustering.data.opening import UnreadableImageError, image_size, read_header
-from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.data.walk import folders_of_images, image_files
 from anomaly_clustering.system.tables import read_csv
 
 RED = (250, 10, 20)
@@ -308,6 +309,38 @@ def test_what_may_not_be_read_is_said_to_be_that(tmp_path: Path, monkeypatch: py
         assert list_folder(Path("photos")).notices == ["left out: secret, which may not be read"]
         with pytest.raises(PermissionError, match="'closed' may not be read"):
             list_folder(Path("closed"))
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has other permissions")
+def test_links_to_what_may_not_be_entered_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a/0.png", "secret/b/0.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        red().save(name)
+    for link, target in {"a/link.png": "b/0.png", "b": "b", "metadata.csv": "metadata.csv"}.items():
+        (Path("photos") / link).symlink_to(tmp_path / "secret" / target)
+    Path("secret").chmod(0)
+    with as_nobody(tmp_path):
+        listing = list_folder(Path("photos"))
+        assert [record.image for record in listing.records] == [Path("photos/a/0.png")]
+        assert listing.notices == ["left out: a/link.png, b, metadata.csv, which may not be read"]
+        assert folders_of_images(Path("photos")) == [Path("photos/a")]
+        with pytest.raises(PermissionError, match="'secret/b' may not be read"):
+            list_folder(Path("secret/b"))
+
+
+def test_a_link_to_a_network_that_is_down_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    red().save(tmp_path / "a.png")
+    (tmp_path / "share").symlink_to("/mnt/share")
+    looked_at = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "share" and options.get("follow_symlinks", True):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return looked_at(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert list_folder(tmp_path).notices == ["left out: share, which cannot be read: Stale file handle"]
 
 
 def test_links_to_nowhere_are_named(tmp_path: Path) -> None:

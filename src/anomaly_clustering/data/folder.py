@@ -116,11 +116,11 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
         ...     print([path.name for path in list_images(Path(folder))])
         ['0.png']
     """
+    check_may_be_read(folder)
     if not folder.exists():
         raise FileNotFoundError(f"{str(folder)!r} does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that holds the images")
-    check_may_be_read(folder)
     images = [path for path in _outside(look(folder).files, leave_out) if path.suffix.lower() in EXTENSIONS]
     if not images:
         beside = " beside the normal images, masks and maps" if leave_out else ""

@@ -4,6 +4,7 @@ Known are a category of MVTec AD (`train`, `test`, `ground_truth`), one of MVTec
 (`Data/Images`, `Data/Masks`), and folders of masks beside those of images, as anomalib's `Folder` has them.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -122,9 +123,10 @@ def _recognise(root: Path, known: Sequence[Path]) -> Layout:
 
 def _told_elsewhere(root: Path) -> list[str]:
     """Say where types of defects are told that folders do not tell."""
-    if not root.is_dir() or why_left_out(root) == NOT_TO_BE_READ:
+    # Not `Path.is_dir` and `Path.is_file`, which raise where a link leads to a place that may not be entered.
+    if not os.path.isdir(root) or why_left_out(root) == NOT_TO_BE_READ:
         return []
-    files = [root / name for name in INDICES if (root / name).is_file()]
+    files = [root / name for name in INDICES if os.path.isfile(root / name)]
     # Other tables are called so too.
     files = [file for file in files if not file.name.startswith("metadata.") or _names_files(file)]
     return [
@@ -144,7 +146,7 @@ def _names_files(table: Path) -> bool:
 
 def _folders(folder: Path) -> dict[str, Path]:
     """Folders in a folder by their names in small letters."""
-    may_be_read = folder.is_dir() and why_left_out(folder) != NOT_TO_BE_READ
+    may_be_read = os.path.isdir(folder) and why_left_out(folder) != NOT_TO_BE_READ
     return {path.name.lower(): path for path in folders_of_images(folder)} if may_be_read else {}
 
 

@@ -1,6 +1,8 @@
 """A folder in; the files below it, each once and in one order, and what was left out of them and why, out."""
 
+import errno
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -88,10 +90,14 @@ def look(folder: Path) -> FolderContent:
             for file in files:
                 if not file.is_symlink():
                     found.setdefault(real / file.name, file)
-    left_out |= {link: LINK_TO_NOWHERE for link in links if not link.exists()}
     for link in sorted(links):
         found.setdefault(real_path(link), link)
-    return FolderContent(sorted(path for path in found.values() if path.is_file()), dict(sorted(left_out.items())))
+        mode, reason = _kind(link)
+        left_out |= {} if mode else {link: reason or LINK_TO_NOWHERE}
+    kinds = {path: _kind(path) for path in found.values()}
+    left_out |= {path: reason for path, (_, reason) in kinds.items() if reason}
+    files = sorted(path for path, (mode, _) in kinds.items() if stat.S_ISREG(mode))
+    return FolderContent(files, dict(sorted(left_out.items())))
 
 
 def check_may_be_read(folder: Path) -> None:
@@ -148,8 +154,8 @@ def folders_of_images(folder: Path) -> list[Path]:
         ...     print([path.name for path in folders_of_images(Path(folder))])
         ['crack']
     """
-    inside = sorted(folder.iterdir())
-    return [path for path in inside if path.is_dir() and not path.name.startswith(".") and not why_left_out(path)]
+    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    return [path for path in inside if stat.S_ISDIR(_kind(path)[0]) and not why_left_out(path)]
 
 
 def why_left_out(folder: Path) -> str:
@@ -171,9 +177,20 @@ def why_left_out(folder: Path) -> str:
         return _why_closed(error)
 
 
+def _kind(path: Path) -> tuple[int, str]:
+    """The mode of what a path leads to, 0 where there is nothing to be seen; and why that is, where it may be there.
+
+    `Path.is_file` and its like raise most errors before Python 3.14.
+    """
+    try:
+        return path.stat().st_mode, ""
+    except OSError as error:
+        return 0, _why_closed(error)
+
+
 def _why_closed(error: OSError) -> str:
-    """Empty for a folder that was removed since it was listed."""
+    """Empty for what was removed since it was listed, and for a link that leads to itself."""
     if isinstance(error, PermissionError):
         return NOT_TO_BE_READ
-    gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+    gone = isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ELOOP
     return "" if gone else f"{CANNOT_BE_READ}{error.strerror}"
