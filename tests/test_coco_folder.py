@@ -96,8 +96,21 @@ def test_images_that_coco_names_and_are_missing_are_told(
         FileNotFoundError, match=r"1 of the 4 files that '.*annotations\.json' names is missing.*2\.png"
     ):
         CocoFolder(tmp_path).setup()
-    with pytest.raises(FileNotFoundError, match=r"there is no '.*instances\.json', the annotation file"):
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no '.*instances\.json', the annotation file; '.*' has 'annotations\.json'"
+    ):
         CocoFolder(tmp_path, annotations="instances.json").setup()
+
+
+def test_images_that_coco_does_not_name_are_counted(told: dict[str, list[dict[str, object]]], tmp_path: Path) -> None:
+    save(tmp_path, told)
+    photograph(tmp_path / "images" / "part" / "4.png")
+    photograph(tmp_path / "elsewhere" / "5.png")
+    (tmp_path / "images" / "linked.png").symlink_to("0.png")
+    assert list_coco(tmp_path).notices[1] == (
+        f"left out: 1 image in '{tmp_path / 'images'}' that '{tmp_path / 'annotations.json'}' does not name, "
+        "'part/4.png' for one"
+    )
 
 
 def test_an_image_that_coco_names_twice_counts_once_with_all_its_types(tmp_path: Path) -> None:

@@ -158,4 +158,32 @@ def test_a_file_that_tells_types_is_pointed_out(tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir(exist_ok=True)
         (tmp_path / "photos" / "metadata.csv").write_text(f"{columns}\n")
         assert len(recognise(tmp_path / "photos").notices) == notices
-    assert {f"{config}.yaml" for config in INDICES.values()} <= {path.name for path in CONFIGS.iterdir()}
+    # Its name is that of Roboflow, and none by default.
+    (tmp_path / "photos" / "_annotations.coco.json").touch()
+    (notice,) = recognise(tmp_path / "photos").notices
+    assert "`test -c configs/data/coco.yaml --data.annotations _annotations.coco.json` reads it" in notice
+    assert {options.split()[0] for options in INDICES.values()} <= {path.name for path in CONFIGS.iterdir()}
+
+
+@pytest.mark.parametrize("parts", [("images", "masks"), ("test", "train/good"), ("Data/Images", "Data/Masks")])
+def test_images_beside_the_part_that_is_clustered_are_counted(
+    parts: tuple[str, str], tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in (f"{parts[0]}/crack/0.png", f"{parts[1]}/0.png", "1.png", "2.JPG", ".hidden.png"):
+        make_image(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    listing = list_folder(tmp_path)
+    assert len(listing.records) == 1
+    assert f"left out: 2 images directly in '{tmp_path}', '1.png' for one" in listing.notices
+
+
+def test_of_folders_that_differ_in_capitals_alone_the_one_left_out_is_named(
+    tmp_path: Path, make_image: MakeImage, make_mask
+) -> None:
+    for name in ("Images/a/0.png", "images/b/1.png"):
+        make_image(tmp_path / name)
+    make_mask(tmp_path / "masks/b/1.png")
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("names are the same whatever their capitals here")
+    assert "images to cluster are those in" in (notice := list_folder(tmp_path).notices[0])
+    assert notice.endswith("left out: Images, masks beside it")

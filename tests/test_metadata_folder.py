@@ -50,6 +50,9 @@ def test_a_table_beside_the_images_tells_their_types(kind: str, tmp_path: Path) 
     assert list(data.class_names) == ["good", "dent", "scratch"]
     assert [record.image.name for record in data.records] == ["0.png", "1.png", "2.png"]
     assert [record.label for record in data.records] == [1, 2, 0]
+    (notice,) = (notice for notice in data.notices if "does not name" in notice)
+    assert notice.startswith(f"left out: 1 image in '{tmp_path}' that")
+    assert notice.endswith("'not_in_the_table.png' for one")
     (batch,) = data.test_dataloader()
     assert (batch["mask"].flatten(1).sum(1) > 0).tolist() == [True, True, False]
     # Without a column of types there are no classes.

@@ -72,6 +72,15 @@ def test_images_of_several_types_that_are_left_out_are_counted(tmp_path: Path) -
     assert list_mvtec(tmp_path, include_combined=True).notices == []
 
 
+def test_what_is_no_type_and_no_image_that_is_read_is_told(root: Path, make_image: MakeImage) -> None:
+    category = root / "hazelnut"
+    make_image(category / "test" / "loose.png")
+    (category / "train" / "good" / "0.heic").touch()
+    test, other = list_mvtec(category, include_combined=True).notices
+    assert test == (f"left out: 1 image directly in '{category / 'test'}', 'loose.png' for one: no folder gives a type")
+    assert "kinds that are not read (1 .heic)" in other
+
+
 def test_folders_without_images_to_cluster_are_no_types(root: Path, make_image: MakeImage) -> None:
     test = root / "hazelnut" / "test"
     for name in ("empty", ".ipynb_checkpoints", "@eaDir"):

@@ -133,6 +133,12 @@ def test_images_without_boxes_or_one_mask_are_left_out_with_a_notice(tmp_path: P
         assert not [n for n in found if "images without" in n or "missing" in n]
 
 
+def test_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
+    DRAW["neu_det"](tmp_path)
+    (tmp_path / "crazing_3.heic").touch()
+    assert "of kinds that are not read (1 .heic, 12 .xml)" in opened("neu_det", tmp_path).notices[0]
+
+
 def test_boxes_whose_image_is_missing_are_told(tmp_path: Path) -> None:
     DRAW["gc10_det"](tmp_path)
     (tmp_path / "1/a.jpg").unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.survey import levels_of
-from anomaly_clustering.data.walk import NOT_TO_BE_READ, folders_of_images, image_files, why_left_out
+from anomaly_clustering.data.walk import NOT_TO_BE_READ, folders_of_images, image_files, loose_images, why_left_out
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 
@@ -18,15 +18,15 @@ DEFECT_FREE = frozenset({"good", "normal", "ok"})
 MASKS = frozenset({"ground_truth", "groundtruth", "ground truth", "gt", "mask", "masks"})
 # Parts of a data set that is made to train and to test on.
 PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-# Files that tell the types of defects in the images beside them, and the config that reads them.
+# Files that tell the types of defects in the images beside them, and what reads them of `configs/data`.
 INDICES = {
-    "image_anno.csv": "visa",
-    "defects_config.json": "mvtec_loco",
-    "module_metadata.json": "infrared_solar_modules",
-    "metadata.csv": "metadata_folder",
-    "metadata.jsonl": "metadata_folder",
-    "metadata.parquet": "metadata_folder",
-    "_annotations.coco.json": "coco",
+    "image_anno.csv": "visa.yaml",
+    "defects_config.json": "mvtec_loco.yaml",
+    "module_metadata.json": "infrared_solar_modules.yaml",
+    "metadata.csv": "metadata_folder.yaml",
+    "metadata.jsonl": "metadata_folder.yaml",
+    "metadata.parquet": "metadata_folder.yaml",
+    "_annotations.coco.json": "coco.yaml --data.annotations _annotations.coco.json",
 }
 # Masks that are looked at before a folder is taken for one of masks.
 LOOKED_AT = 8
@@ -83,7 +83,7 @@ def recognise(root: Path, known: Sequence[Path] = ()) -> Layout:
         'test'
     """
     layout = _recognise(root, known)
-    return layout._replace(notices=[*layout.notices, *_told_elsewhere(root)])
+    return layout._replace(notices=[*layout.notices, *_loose(root, layout.images), *_told_elsewhere(root)])
 
 
 def _recognise(root: Path, known: Sequence[Path]) -> Layout:
@@ -114,11 +114,22 @@ def _recognise(root: Path, known: Sequence[Path]) -> Layout:
             f"{str(root)!r} holds {counted(len(categories), 'data set')} with a folder 'test'{each}, such as "
             f"{str(categories[0])!r}; give the folder of one, since one product is clustered at a time"
         )
-    masks = [folder for name, folder in inside.items() if name in MASKS and _holds_masks(folder)]
-    if masks and len(masks) < len(inside):
+    folders = folders_of_images(root) if inside else []
+    masks = [folder for folder in folders if folder.name.lower() in MASKS and _holds_masks(folder)]
+    if masks and len(masks) < len(folders):
         names = ", ".join(str(folder) for folder in masks)
         return Layout(root, masks, None, [f"left out: {names}, where masks are"])
     return Layout(root, [], None, [])
+
+
+def _loose(root: Path, images: Path) -> list[str]:
+    """Say how many images lie beside the folder of those to cluster."""
+    above = [place for place in images.parents if place.is_relative_to(root)]
+    found = [(place, loose) for place in above if (loose := loose_images(place))]
+    return [
+        f"left out: {counted(len(loose), 'image')} directly in {str(place)!r}, {loose[0].name!r} for one"
+        for place, loose in found
+    ]
 
 
 def _told_elsewhere(root: Path) -> list[str]:
@@ -130,7 +141,7 @@ def _told_elsewhere(root: Path) -> list[str]:
     # Other tables are called so too.
     files = [file for file in files if not file.name.startswith("metadata.") or _names_files(file)]
     return [
-        f"{str(file)!r} tells types of defects that folders do not: `test -c configs/data/{INDICES[file.name]}.yaml` "
+        f"{str(file)!r} tells types of defects that folders do not: `test -c configs/data/{INDICES[file.name]}` "
         "reads it"
         for file in files
     ]
@@ -145,7 +156,7 @@ def _names_files(table: Path) -> bool:
 
 
 def _folders(folder: Path) -> dict[str, Path]:
-    """Folders in a folder by their names in small letters."""
+    """Folders in a folder by their names in small letters, the last one where several differ in capitals alone."""
     may_be_read = os.path.isdir(folder) and why_left_out(folder) != NOT_TO_BE_READ
     return {path.name.lower(): path for path in folders_of_images(folder)} if may_be_read else {}
 
@@ -168,7 +179,7 @@ def _is_split(inside: dict[str, Path]) -> bool:
 
 
 def _part(root: Path, images: Path, good: list[Path]) -> Layout:
-    others = ", ".join(path.name for path in _folders(root).values() if path != images)
+    others = ", ".join(path.name for path in folders_of_images(root) if path != images)
     notice = f"the images to cluster are those in {str(images)!r}; left out: {others} beside it"
     return Layout(images, [], good[0] if good else None, [notice])
 

@@ -10,7 +10,7 @@ from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.layouts import DEFECT_FREE, good_first
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.sets.categories import folder_of
-from anomaly_clustering.data.walk import folders_of_images, image_files
+from anomaly_clustering.data.walk import folders_of_images, image_files, loose_images
 from anomaly_clustering.system.messages import counted
 
 OBJECTS = (
@@ -63,6 +63,11 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
         raise FileNotFoundError(f"{str(folder)!r} is not a category in MVTec AD's layout: it has no folder 'test'")
     images = {path.name: found for path in folders_of_images(folder / "test") if (found := image_files(path))}
     notices = left_out(folder / "test")
+    if loose := loose_images(folder / "test"):
+        notices.append(
+            f"left out: {counted(len(loose), 'image')} directly in {str(folder / 'test')!r}, {loose[0].name!r} for "
+            "one: no folder gives a type"
+        )
     if not include_combined and (combined := images.pop("combined", [])):
         notices.append(
             f"left out: {counted(len(combined), 'image')} of type 'combined', with several types of defects at once, "
@@ -72,7 +77,9 @@ def list_mvtec(folder: Path, *, include_combined: bool = False) -> Listing:
     records = [
         Record(image, label, _mask(folder, name, image)) for label, name in enumerate(types) for image in images[name]
     ]
-    normals = [Record(image, is_normal_train=True) for image in image_files(folder / "train" / "good")]
+    good = folder / "train" / "good"
+    normals = [Record(image, is_normal_train=True) for image in image_files(good)]
+    notices += left_out(good)
     if not records:
         raise ValueError(f"{str(folder / 'test')!r} holds no images")
     return Listing(records + normals, types, notices)

@@ -137,6 +137,25 @@ def image_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> list[
     return [path for path in look(folder).files if path.suffix.lower() in extensions]
 
 
+def loose_images(folder: Path) -> list[Path]:
+    """List the image files that lie directly in a folder, sorted by path.
+
+    Args:
+        folder: that is there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "crack").mkdir()
+        ...     for name in ("0.png", "notes.txt", "crack/1.png"):
+        ...         (Path(folder) / name).touch()
+        ...     print([path.name for path in loose_images(Path(folder))])
+        ['0.png']
+    """
+    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    return [path for path in inside if path.suffix.lower() in EXTENSIONS and stat.S_ISREG(_kind(path)[0])]
+
+
 def folders_of_images(folder: Path) -> list[Path]:
     """The folders directly in a folder that may hold photographs: those that `look` enters.
 

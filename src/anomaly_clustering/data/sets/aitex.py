@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from anomaly_clustering.data.download import find
+from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 from anomaly_clustering.data.walk import image_files
@@ -67,6 +68,7 @@ def list_aitex(root: Path) -> Listing:
         "count as free of defects"
         for image in without[:1]
     ]
+    notices += [*left_out(defects), *left_out(normals)]
     return listing_of(
         seen + [TypedImage(image, is_normal_train=True) for image in image_files(normals)], notices=notices
     )

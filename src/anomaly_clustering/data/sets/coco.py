@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_clustering.data.records import Listing
-from anomaly_clustering.data.sets.index_files import below, check_there, read_json
+from anomaly_clustering.data.sets.index_files import below, check_there, not_named, read_json
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
 
 WHAT = "the annotation file"
@@ -25,7 +25,8 @@ def list_coco(
         several: whether images with several categories are left out or kept.
 
     Returns:
-        The records, in the order of the file; no masks, since what is marked may be boxes alone.
+        The records, in the order of the file; no masks, since what is marked may be boxes alone. A notice counts the
+        images that it does not name.
 
     Raises:
         FileNotFoundError: the annotations or an image are missing.
@@ -50,6 +51,11 @@ def list_coco(
             f"there is no {str(file)!r}: data.annotations {annotations!r} begins at data.root; give the path from "
             "there, or the whole one"
         )
+    if not file.exists() and (others := [path.name for path in sorted(root.glob("[!.]*.json"))]):
+        raise FileNotFoundError(
+            f"there is no {str(file)!r}, {WHAT}; {str(root)!r} has {', '.join(map(repr, others))}: give the name of "
+            "the one as data.annotations"
+        )
     told = read_json(file, WHAT)
     try:
         names = {category["id"]: str(category["name"]) for category in told["categories"]}
@@ -70,9 +76,11 @@ def list_coco(
         raise ValueError(f"{str(file)!r} lists {len(told['images'])} images by {len(known)} ids; give each its own")
     start = root / images if images else _start(root, next(iter(known.values())), file)
     seen = [TypedImage(below(start, name, file), types[key]) for key, name in known.items()]
-    check_there([one.image for one in seen], file)
+    images_named = [one.image for one in seen]
+    check_there(images_named, file)
     good = len({one.image for one in seen} - {one.image for one in seen if one.types})
     notices = [f"images in which nothing is marked count as good: {good}"] * bool(good)
+    notices += not_named(start, images_named, file)
     return listing_of(seen, several=several, notices=notices)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
+from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_numbered_csv
 
@@ -223,6 +225,37 @@ def check_there(files: Sequence[Path], file: Path) -> None:
             f"{len(missing)} of the {named} that {str(file)!r} names {are} missing, {str(missing[0])!r} for "
             "one; the copy is not complete: unpack or copy it again"
         )
+
+
+def not_named(folder: Path, named: Collection[Path], file: Path) -> list[str]:
+    """Say how many images lie in a folder that an index does not name, and so are not looked at.
+
+    Args:
+        folder: of the images.
+        named: images and masks that the index names.
+        file: the index.
+
+    Returns:
+        A notice, or none where it names all.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("0.png", "1.png"):
+        ...         (Path(folder) / name).touch()
+        ...     print(*not_named(Path(folder), [Path(folder) / "0.png"], Path("index.csv")))
+        left out: 1 image in '...' that 'index.csv' does not name, '1.png' for one
+    """
+    known = {*named}
+    others = [path for path in image_files(folder) if path not in known]
+    # An index may name a link, of which the walk gives the file.
+    really = {real_path(path) for path in known} if others else set()
+    others = [path for path in others if real_path(path) not in really]
+    return [
+        f"left out: {counted(len(others), 'image')} in {str(folder)!r} that {str(file)!r} does not name, "
+        f"{str(path.relative_to(folder))!r} for one"
+        for path in others[:1]
+    ]
 
 
 def _name(file: Path, what: str) -> str:

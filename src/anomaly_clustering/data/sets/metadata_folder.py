@@ -15,6 +15,7 @@ from anomaly_clustering.data.sets.index_files import (
     below,
     check_columns,
     check_there,
+    not_named,
     read_json_lines,
     read_rows,
 )
@@ -41,7 +42,7 @@ def list_metadata_folder(
         several: whether images with a list of several types are left out or kept.
 
     Returns:
-        The records in the order of the table.
+        The records in the order of the table. A notice counts the images that it does not name.
 
     Raises:
         FileNotFoundError: there is no table, or an image or a mask is missing.
@@ -76,8 +77,9 @@ def list_metadata_folder(
         )
         for row in rows
     ]
-    check_there([path for one in seen for path in (one.image, one.mask) if path], file)
-    listing = listing_of(seen, several=several)
+    named = [path for one in seen for path in (one.image, one.mask) if path]
+    check_there(named, file)
+    listing = listing_of(seen, several=several, notices=not_named(root, named, file))
     if label is not None:
         return listing
     return Listing([record._replace(label=None) for record in listing.records], [], listing.notices)

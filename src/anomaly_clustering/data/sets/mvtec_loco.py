@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.images import decode
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.categories import folder_of
@@ -57,7 +58,8 @@ def list_loco(root: Path, category: str, *, several: Several = "leave_out") -> L
     names = _names(folder / CONFIG)
     seen = [_typed_image(folder, image, names) for image in image_files(folder / "test")]
     normals = [TypedImage(image, is_normal_train=True) for image in image_files(folder / "train" / GOOD)]
-    return listing_of(seen + normals, several=several)
+    notices = [*left_out(folder / "test"), *left_out(folder / "train" / GOOD)]
+    return listing_of(seen + normals, several=several, notices=notices)
 
 
 def _names(config: Path) -> dict[int, str]:

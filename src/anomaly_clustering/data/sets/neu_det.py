@@ -6,7 +6,7 @@ IMAGES/crazing_1.jpg, or train/images/crazing/crazing_1.jpg, or any other folder
 import re
 from pathlib import Path
 
-from anomaly_clustering.data.folder import list_images
+from anomaly_clustering.data.folder import left_out, list_images
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 
@@ -21,7 +21,7 @@ def list_neu_det(root: Path) -> Listing:
         root: the data set's folder; how its folders are called does not matter.
 
     Returns:
-        The records. The boxes in `ANNOTATIONS` are not read.
+        The records. The boxes in `ANNOTATIONS` are not read, which a notice says, as of files of other kinds.
 
     Raises:
         FileNotFoundError: the folder is missing.
@@ -35,7 +35,7 @@ def list_neu_det(root: Path) -> Listing:
         ...     list_neu_det(Path(root)).class_names
         ['crazing', 'pitted_surface']
     """
-    return listing_of(TypedImage(image, [_type(image)]) for image in list_images(root))
+    return listing_of([TypedImage(image, [_type(image)]) for image in list_images(root)], notices=left_out(root))
 
 
 def _type(image: Path) -> str:
