@@ -50,6 +50,18 @@ def test_masks_may_end_in_mask_and_have_another_extension(photos: Path, make_ima
     assert [record.mask is None for record in data.records] == [False] * 10 + [True] * 5  # 'good' needs none
 
 
+def test_the_ending_of_a_mask_may_be_in_capitals_and_that_of_its_image_comes_first(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in ("photos/crack/0.png", "masks/crack/0.PNG", "masks/crack/0_mask.png", "photos/1.TIF", "masks/1.bmp"):
+        make_image(tmp_path / name)
+    make_image(tmp_path / "masks/1.TIF")
+    masks = [record.mask for record in list_folder(tmp_path / "photos", masks=tmp_path / "masks").records]
+    assert [mask.name for mask in masks if mask] == ["1.TIF", "0.PNG"]
+    listing = list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["photos"], mask_dir="masks")
+    assert [record.mask for record in listing.records] == masks
+
+
 def test_missing_mask_is_named(photos: Path, make_image: MakeImage) -> None:
     make_image(photos.parent / "masks" / "bar" / "0.png")
     with pytest.raises(FileNotFoundError, match=r"mask of .*bar/1\.png.* is missing"):
@@ -100,3 +112,26 @@ def test_good_images_among_those_with_defects_need_no_mask(tmp_path: Path, make_
         make_image(tmp_path / name)
     listing = list_anomalib(tmp_path, normal_dir=None, abnormal_dirs=["test"], mask_dir="masks")
     assert [record.mask is None for record in sorted(listing.records)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"abnormal_dirs": ["bad"], "mask_dir": "bad/masks"}, "bad/masks' lies in '.*/bad'"),
+        ({"abnormal_dirs": ["bad"], "normal_dir": "bad/good"}, "bad/good' lies in"),
+        ({"abnormal_dirs": ["bad"], "normal_test_dir": "good/../bad"}, "lies in"),
+        ({"abnormal_dirs": ["bad/crack", "."]}, "bad/crack' lies in"),
+    ],
+)
+def test_a_folder_of_anomalib_in_another_is_refused(
+    given: dict[str, object], said: str, tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in ("bad/crack/0.png", "bad/masks/crack/0.png", "bad/good/0.png", "good/0.png"):
+        make_image(tmp_path / name)
+    with pytest.raises(ValueError, match=said):
+        list_anomalib(tmp_path, **{"normal_dir": None} | given)  # type: ignore[arg-type]
+
+
+def test_the_folder_itself_as_that_of_defects_gives_them_its_name(tmp_path: Path, make_image: MakeImage) -> None:
+    make_image(tmp_path / "crack" / "0.png")
+    assert list_anomalib(tmp_path / "crack", normal_dir=None, abnormal_dirs=["."]).class_names == ["crack"]

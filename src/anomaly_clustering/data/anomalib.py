@@ -3,12 +3,15 @@
 ROOT/NORMAL_DIR/000.png   ROOT/ABNORMAL_DIR/000.png   ROOT/NORMAL_TEST_DIR/000.png   ROOT/MASK_DIR/000.png
 """
 
+import os
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 
-from anomaly_clustering.data.folder import check_one_to_one, left_out, list_images, mask_of
+from anomaly_clustering.data.folder import check_one_to_one, left_out, list_images, masks_of
 from anomaly_clustering.data.layouts import DEFECT_FREE, good_first
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.system.files import real_path
 
 GOOD = "good"
 
@@ -42,7 +45,7 @@ def list_anomalib(
     Raises:
         FileNotFoundError: a folder is missing, or a mask.
         NotADirectoryError: a file is given where a folder is needed.
-        ValueError: a folder holds no images.
+        ValueError: a folder holds no images, or lies in another one.
 
     Example:
         >>> import tempfile
@@ -56,14 +59,19 @@ def list_anomalib(
         >>> listing.class_names, len(listing.records)
         (['good', 'crack'], 3)
     """
+    others = [name for name in (normal_test_dir, normal_dir, mask_dir) if name is not None]
+    _check_apart(root, [*abnormal_dirs, *others])
     types: dict[Path, str] = {}
     masks: dict[Path, Path] = {}
     for name in abnormal_dirs:
         folder = root / name
-        for image in list_images(folder):
-            types[image] = image.relative_to(folder).parts[0] if image.parent != folder else Path(name).name
-            if mask_dir is not None and types[image].lower() not in DEFECT_FREE:
-                masks[image] = mask_of(image, folder, root / mask_dir)
+        images = list_images(folder)
+        # Not of the name alone, which is empty where it is '.'.
+        own = Path(os.path.abspath(folder)).name
+        types |= {image: image.relative_to(folder).parts[0] if image.parent != folder else own for image in images}
+        if mask_dir is not None:
+            marked = [image for image in images if types[image].lower() not in DEFECT_FREE]
+            masks |= masks_of(marked, folder, root / mask_dir)
     if normal_test_dir is not None:
         types |= dict.fromkeys(list_images(root / normal_test_dir), GOOD)
     class_names = good_first(types.values())
@@ -73,3 +81,13 @@ def list_anomalib(
     named = [name for name in (*abnormal_dirs, normal_test_dir, normal_dir) if name is not None]
     notices = [notice for name in named for notice in left_out(root / name)]
     return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names, notices)
+
+
+def _check_apart(root: Path, names: Sequence[str]) -> None:
+    """See that no image is of two kinds: within a folder all below it is of one."""
+    for outer, inner in permutations(names, 2):
+        if real_path(root / inner).is_relative_to(real_path(root / outer)):
+            raise ValueError(
+                f"{str(root / inner)!r} lies in {str(root / outer)!r}, whose images are all of one kind; give folders "
+                "beside one another, such as several as data.abnormal_dir"
+            )

@@ -13,7 +13,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.walk import FolderContent, check_may_be_read, look
+from anomaly_clustering.data.walk import FolderContent, check_may_be_read, look, loose_images
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.progress import tracked
@@ -81,12 +81,10 @@ def list_folder(
         notices += [f"left out: {message}" for message in bad + bad_normals]
     types = {image: image.relative_to(root).parts[0] for image in images if image.parent != root}
     class_names = sorted(set(types.values()))
+    marked = [image for image in images if types.get(image, "").lower() not in DEFECT_FREE]
+    mask_of = masks_of(marked, root, masks) if masks else {}
     records = [
-        Record(
-            image,
-            class_names.index(types[image]) if image in types else None,
-            mask_of(image, root, masks) if masks and types.get(image, "").lower() not in DEFECT_FREE else None,
-        )
+        Record(image, class_names.index(types[image]) if image in types else None, mask_of.get(image))
         for image in images
     ]
     check_one_to_one(records)
@@ -193,37 +191,53 @@ def _what_is_wrong(image: Path, *, bits: int) -> str:
     return ""
 
 
-def mask_of(image: Path, root: Path, masks: Path) -> Path:
-    """Find the mask that lies below `masks` as its image lies below `root`.
+def masks_of(images: Sequence[Path], root: Path, masks: Path) -> dict[Path, Path]:
+    """Find the masks that lie below `masks` as their images lie below `root`.
 
     Args:
-        image: an image file below `root`.
+        images: image files below `root`.
         root: the folder of the images.
-        masks: the folder of the masks. A mask has its image's stem, or that and `_mask`; its ending may differ.
+        masks: the folder of the masks. A mask has its image's stem, or that and `_mask`; its ending may differ, also
+            in capitals.
 
     Returns:
-        The mask's file.
+        The mask's file of each image.
 
     Raises:
-        FileNotFoundError: `masks` is no folder, or the image has no mask in it.
+        FileNotFoundError: `masks` is no folder, or an image has no mask in it.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place:
         ...     masks = Path(place) / "masks"
         ...     (masks / "crack").mkdir(parents=True)
-        ...     (masks / "crack" / "0_mask.png").touch()
-        ...     print(mask_of(Path("photos/crack/0.jpg"), Path("photos"), masks).name)
-        0_mask.png
+        ...     (masks / "crack" / "0_mask.PNG").touch()
+        ...     found = masks_of([Path("photos/crack/0.jpg")], Path("photos"), masks)
+        >>> [mask.name for mask in found.values()]
+        ['0_mask.PNG']
     """
-    if not masks.is_dir():
+    if images and not masks.is_dir():
         raise FileNotFoundError(f"{str(masks)!r} is not a folder of masks")
-    place = masks / image.relative_to(root).parent
-    for stem in (image.stem, f"{image.stem}_mask"):
-        for extension in (image.suffix, *sorted(EXTENSIONS)):
-            if (mask := place / f"{stem}{extension}").is_file():
-                return mask
-    raise FileNotFoundError(f"the mask of {str(image)!r} is missing: there is no {str(place / image.stem)!r}.png")
+    inside: dict[Path, dict[str, list[Path]]] = {}
+    found = {}
+    for image in images:
+        place = masks / image.relative_to(root).parent
+        if place not in inside:
+            inside[place] = _by_stem(place)
+        fitting = inside[place].get(image.stem) or inside[place].get(f"{image.stem}_mask")
+        if not fitting:
+            raise FileNotFoundError(
+                f"the mask of {str(image)!r} is missing: there is no {str(place / image.stem)!r}.png"
+            )
+        found[image] = next((mask for mask in fitting if mask.suffix == image.suffix), fitting[0])
+    return found
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    stems: dict[str, list[Path]] = {}
+    for path in sorted(loose_images(folder), key=lambda path: path.suffix.lower()) if folder.is_dir() else []:
+        stems.setdefault(path.stem, []).append(path)
+    return stems
 
 
 def check_one_to_one(records: Sequence[Record]) -> None:
