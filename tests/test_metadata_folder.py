@@ -1,6 +1,8 @@
 """Tables beside images, or that hold them, in; images by their types, or what is wrong, out."""
 
 import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,15 @@ def test_a_label_that_is_none_is_shown(label: object, tmp_path: Path) -> None:
         MetadataFolder(tmp_path).setup()
 
 
+def test_a_row_of_json_lines_may_leave_out_what_is_empty(tmp_path: Path) -> None:
+    write_table(tmp_path, "jsonl", [{"file_name": "0.png", "label": "good"}, ROWS[1]])
+    mask(tmp_path / "m/1.png", 255)
+    masks = [record.mask for record in list_metadata_folder(tmp_path, mask="mask").records]
+    assert masks == [None, tmp_path / "m/1.png"]
+    with pytest.raises(ValueError, match="has no column 'defect'; it has 'file_name', 'label', 'mask'"):
+        list_metadata_folder(tmp_path, label="defect")
+
+
 def test_parts_with_a_table_each_are_told(tmp_path: Path) -> None:
     for part in ("test", "train"):
         write_table(tmp_path / part, "csv", ROWS)
@@ -212,6 +223,40 @@ def test_parquet_without_images_says_what_it_has(
     with pytest.raises(ValueError, match=told):
         prepared(tmp_path / "data.parquet")
     assert not list(own_cache.glob("**/*.png"))
+
+
+@pytest.mark.parametrize("label", [date(2026, 3, 1), b"dent", Decimal(1), None, ""])
+def test_a_label_within_parquet_that_is_none_is_shown(label: object, tmp_path: Path, own_cache: Path) -> None:
+    rows = [{"image": held(tmp_path / "0.png"), "label": label}]
+    with pytest.raises(ValueError, match=r"a\.parquet' has the label .* for 'row 0', no text, number or list of texts"):
+        prepared(write_parquet(tmp_path / "a.parquet", rows))
+
+
+def test_the_number_that_stands_for_no_class_is_an_unknown_one(tmp_path: Path, own_cache: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"image": held(tmp_path / f"{i}.png"), "label": label} for i, label in enumerate([1, -1, 0, -1])
+    ]
+    data = prepared(write_parquet(tmp_path / "a.parquet", rows, ["good", "dent"]))
+    assert list(data.class_names) == ["good", "dent"]
+    assert [record.label for record in data.records] == [1, None, 0, None]
+    assert "images of unknown type, which are clustered and not scored: 2" in data.notices
+    # Without names it is a number like others.
+    assert "-1" in prepared(write_parquet(tmp_path / "b.parquet", rows)).class_names
+
+
+def test_parquet_is_found_below_as_it_was_downloaded_and_what_macos_lays_beside_it_is_none(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    rows: list[dict[str, object]] = [
+        {"image": held(tmp_path / f"{i}.png"), "label": label} for i, label in enumerate(["dent", "hole"])
+    ]
+    write_parquet(tmp_path / "set/data/test-00000-of-00001.parquet", rows)
+    (tmp_path / "set/data/._test-00000-of-00001.parquet").write_bytes(b"\0\5\x16\7Mac OS X")
+    with pytest.raises(FileNotFoundError, match="give one of its folders 'data', which have a table"):
+        prepared(tmp_path / "set")
+    with pytest.raises(FileNotFoundError, match=r"are not written yet: call prepare_data\(\) first"):
+        MetadataFolder(tmp_path / "set/data").setup()
+    assert len(prepared(tmp_path / "set/data").records) == 2
 
 
 def test_parquet_that_is_cut_off_is_named(tmp_path: Path, own_cache: Path) -> None:

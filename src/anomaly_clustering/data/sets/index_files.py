@@ -141,6 +141,31 @@ def check_columns(there: Collection[str], wanted: Sequence[str], file: Path, wha
         )
 
 
+def types_told(told: Any, file: Path, image: Any) -> list[str]:
+    """The types of defects that an index tells of an image: one of a text or a number, several of a list.
+
+    Args:
+        told: what stands there.
+        file: the index.
+        image: what the index calls the image.
+
+    Raises:
+        ValueError: it is nothing of the kind, or empty.
+
+    Example:
+        >>> types_told(["dent", 3], Path("metadata.jsonl"), "0.png")
+        ['dent', '3']
+    """
+    types = told if isinstance(told, list) else [told]
+    # JSON and Parquet may have a number that is none, which is not equal to itself.
+    if not all(isinstance(name, str | int | float) and name == name and str(name).strip() for name in types):
+        raise ValueError(
+            f"{str(file)!r} has the label {told!r:.80} for {image!r:.200}, no text, number or list of texts; give "
+            "images without a defect one too, such as 'good'"
+        )
+    return [str(name).strip() for name in types]
+
+
 def read_boxes(file: Path) -> list[str]:
     """Read the types of the boxes that Pascal VOC's XML draws in an image.
 

@@ -18,9 +18,10 @@ from anomaly_clustering.data.sets.index_files import (
     not_named,
     read_json_lines,
     read_rows,
+    types_told,
 )
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
-from anomaly_clustering.data.sets.parquet_images import folder_of_parquet, parquet_files, write_images
+from anomaly_clustering.data.sets.parquet_images import TABLE, folder_of_parquet, parquet_files, write_images
 
 FILE = "file_name"
 WHAT = "the table of the images"
@@ -36,7 +37,8 @@ def list_metadata_folder(
         root: the folder of the table and the images: where there are parts such as `train` and `test`, one of them. Or
             a Parquet file that holds images, or a folder of such files.
         label: the column of the types: text, or a list of texts in JSON lines and Parquet, where an empty one is a good
-            image. None where no types are known.
+            image. None where no types are known. Where Parquet that holds images has names for numbers, -1 is an
+            unknown type.
         mask: a column of paths of masks, empty for images free of defects, whose type is good, normal or ok; none by
             default.
         several: whether images with a list of several types are left out or kept.
@@ -59,30 +61,38 @@ def list_metadata_folder(
         ['dent']
     """
     file = next((path for name in READERS if (path := root / name).is_file()), None)
+    written = file is None
+    if file is None and (files := parquet_files(root)):
+        if mask is not None:
+            raise ValueError(f"masks within {str(files[0])!r} are not read; leave data.mask {mask!r} out")
+        root = folder_of_parquet(files, label)
+        if not root.is_dir():
+            raise FileNotFoundError(
+                f"the images within {str(files[0])!r} are not written yet: call prepare_data() first"
+            )
+        file = root / TABLE
     if file is None:
-        if files := parquet_files(root):
-            if mask is not None:
-                raise ValueError(f"masks within {str(files[0])!r} are not read; leave data.mask {mask!r} out")
-            return list_metadata_folder(folder_of_parquet(files, label), label=label, several=several)
-        inside = sorted(path.parent.name for name in READERS for path in root.glob(f"*/{name}"))
-        hint = f"; give one of its folders {', '.join(map(repr, inside))}, which have one" if inside else ""
+        inside = sorted({path.parent.name for name in (*READERS, "[!.]*.parquet") for path in root.glob(f"*/{name}")})
+        hint = f"; give one of its folders {', '.join(map(repr, inside))}, which have a table" if inside else ""
         raise FileNotFoundError(f"{str(root)!r} has no {', '.join(READERS)}{hint}")
     columns = [FILE, *(column for column in (label, mask) if column is not None)]
     rows = READERS[file.name](file, columns)
     seen = [
         TypedImage(
             below(root, row.get(FILE), file),
-            _types(row.get(label), file, row.get(FILE)) if label is not None else (),
+            # Of those within Parquet a type may be unknown, which was told apart when they were written.
+            None
+            if label is None or (written and row[label] is None)
+            else types_told(row.get(label), file, row.get(FILE)),
             below(root, row[mask], file) if mask is not None and row.get(mask) else None,
         )
         for row in rows
     ]
     named = [path for one in seen for path in (one.image, one.mask) if path]
     check_there(named, file)
-    listing = listing_of(seen, several=several, notices=not_named(root, named, file))
-    if label is not None:
-        return listing
-    return Listing([record._replace(label=None) for record in listing.records], [], listing.notices)
+    unknown = sum(one.types is None for one in seen) if label is not None else 0
+    notices = [f"images of unknown type, which are clustered and not scored: {unknown}"] * bool(unknown)
+    return listing_of(seen, several=several, notices=[*notices, *not_named(root, named, file)])
 
 
 def prepare(root: Path, *, label: str | None = "label") -> None:
@@ -103,18 +113,6 @@ def prepare(root: Path, *, label: str | None = "label") -> None:
         write_images(files, label)
 
 
-def _types(told: Any, file: Path, image: Any) -> list[str]:
-    """One type for a text or a number, several for a list."""
-    types = told if isinstance(told, list) else [told]
-    # JSON and Parquet may have a number that is none, which is not equal to itself.
-    if not all(isinstance(name, str | int | float) and name == name and str(name).strip() for name in types):
-        raise ValueError(
-            f"{WHAT}, {str(file)!r}, has the label {told!r:.80} for {image!r:.200}, no text, number or list of texts; "
-            "give images without a defect one too, such as 'good'"
-        )
-    return [str(name).strip() for name in types]
-
-
 def _csv(file: Path, columns: Sequence[str]) -> Sequence[Mapping[str, Any]]:
     # Names of columns are read in small letters.
     rows = read_rows(file, WHAT, [column.lower() for column in columns[:1]])
@@ -127,7 +125,8 @@ def _json_lines(file: Path, columns: Sequence[str]) -> Sequence[Mapping[str, Any
     for line, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise ValueError(f"row {line} of {WHAT}, {str(file)!r}, is no object with 'file_name': {row!r:.80}")
-    check_columns(rows[0] if rows else (), columns, file, WHAT)
+    # A row may leave out what is empty.
+    check_columns(dict.fromkeys(column for row in rows for column in row), columns, file, WHAT)
     return rows
 
 

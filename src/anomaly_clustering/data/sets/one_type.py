@@ -19,7 +19,8 @@ class TypedImage(NamedTuple):
 
     Attributes:
         image: its file.
-        types: of the defects that it shows, in any order, also more than once; none where it is good.
+        types: of the defects that it shows, in any order, also more than once; none where it is good, and None where
+            that is unknown.
         mask: as for `Record`; where any image has one, each that shows a defect needs one.
         is_normal_train: as for `Record`; of such an image types do not matter.
 
@@ -29,7 +30,7 @@ class TypedImage(NamedTuple):
     """
 
     image: Path
-    types: Sequence[str] = ()
+    types: Sequence[str] | None = ()
     mask: Path | None = None
     is_normal_train: bool = False
 
@@ -45,7 +46,7 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
 
     Returns:
         The records in the order of the images, first those to cluster. Classes of good images come first, the others by
-        name.
+        name; an image of unknown types has no class.
 
     Raises:
         ValueError: there are no images to cluster, or none is left; an image has two masks, or shows a defect and has
@@ -63,7 +64,7 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
     check_choice("several", several, Several)
     entries = list(seen)
     everything = _each_once(entries)
-    to_cluster = [(one, sorted(set(one.types))) for one in everything if not one.is_normal_train]
+    to_cluster = [(one, sorted(set(one.types or ()))) for one in everything if not one.is_normal_train]
     notices = list(notices)
     if again := len(entries) - len(everything):
         name = "entry names" if again == 1 else "entries name"
@@ -79,10 +80,13 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
     if not to_cluster:
         raise ValueError("no image shows one type of defect; with --data.several keep those of several types stay")
     _check_masks(to_cluster)
-    names = [" + ".join(types) or GOOD for _, types in to_cluster]
-    class_names = good_first(names)
+    names = [None if one.types is None else " + ".join(types) or GOOD for one, types in to_cluster]
+    class_names = good_first(name for name in names if name is not None)
     position = {name: i for i, name in enumerate(class_names)}
-    records = [Record(one.image, position[name], one.mask) for (one, _), name in zip(to_cluster, names, strict=True)]
+    records = [
+        Record(one.image, None if name is None else position[name], one.mask)
+        for (one, _), name in zip(to_cluster, names, strict=True)
+    ]
     normals = [Record(one.image, is_normal_train=True) for one in everything if one.is_normal_train]
     return Listing(records + normals, class_names, notices)
 
@@ -112,6 +116,8 @@ def _each_once(entries: Sequence[TypedImage]) -> list[TypedImage]:
                 f"{str(one.image)!r} has two masks, {str(before.mask)!r} and {str(one.mask)!r}; put them into one file"
             )
         if before is not one:
-            united = before._replace(types=[*before.types, *one.types], mask=before.mask or one.mask)
+            known = [types for types in (before.types, one.types) if types is not None]
+            types = [name for types in known for name in types] if known else None
+            united = before._replace(types=types, mask=before.mask or one.mask)
             together[one.image, one.is_normal_train] = united
     return list(together.values())

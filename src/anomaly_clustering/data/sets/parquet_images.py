@@ -11,6 +11,7 @@ from typing import Any
 
 from anomaly_clustering.data.opening import looks_like
 from anomaly_clustering.data.sets.cache_place import place_of
+from anomaly_clustering.data.sets.index_files import types_told
 from anomaly_clustering.system.files import whole_folder
 
 ENDINGS = {
@@ -22,6 +23,10 @@ ENDINGS = {
 }
 # The column of the images, where others hold images too, such as masks.
 IMAGE = "image"
+# Of the folder that is made.
+TABLE = "metadata.jsonl"
+# The number that stands for no class where numbers have names.
+UNKNOWN = -1
 # Rows that are in memory at once.
 AT_ONCE = 32
 
@@ -38,7 +43,8 @@ def parquet_files(root: Path) -> list[Path]:
     """
     if root.suffix == ".parquet" and root.is_file():
         return [root]
-    return sorted(path for path in root.glob("*.parquet") if path.stem != "metadata")
+    # Not the hidden ones that systems lay beside files.
+    return sorted(path for path in root.glob("[!.]*.parquet") if path.stem != "metadata")
 
 
 def folder_of_parquet(files: Sequence[Path], label: str | None) -> Path:
@@ -61,7 +67,8 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
 
     Args:
         files: as `parquet_files` lists them.
-        label: the column of the types, or None. Numbers become names where the files tell them.
+        label: the column of the types, or None. Numbers become names where the files tell them, and -1 is then an
+            unknown type, null in the table.
 
     Returns:
         The folder.
@@ -69,7 +76,7 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
         ValueError: a file is no Parquet, has no column of images or of the types, or several of images of which none is
-            called `image`; or a row has no image.
+            called `image`; or a row has no image, or a type that is no text, number or list.
 
     Example:
         >>> import io, tempfile
@@ -91,7 +98,7 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
     folder = folder_of_parquet(files, label)
     if folder.exists():
         return folder
-    with whole_folder(folder, keep=True) as new, (new / "metadata.jsonl").open("w", encoding="utf-8") as table:
+    with whole_folder(folder, keep=True) as new, (new / TABLE).open("w", encoding="utf-8") as table:
         for number, (content, row) in enumerate(row for file in files for row in _rows(file, label)):
             part = new / f"{number:07d}"
             part.write_bytes(content)
@@ -114,12 +121,12 @@ def _rows(file: Path, label: str | None) -> Iterator[tuple[bytes, dict[str, Any]
             raise ValueError(f"{str(file)!r} has no column {label!r}; it has {', '.join(map(repr, schema.names))}")
         names = _class_names(schema.metadata or {}, label)
         columns = [f"{image}.bytes", *([label] if label is not None else [])]
-        for batch in table.iter_batches(batch_size=AT_ONCE, columns=columns):
-            for row in batch.to_pylist():
-                content = (row[image] or {}).get("bytes")
-                if not content:
-                    raise ValueError(f"{str(file)!r} has a row without an image: it may name a file that is elsewhere")
-                yield content, {} if label is None else {label: _name(row[label], names)}
+        batches = table.iter_batches(batch_size=AT_ONCE, columns=columns)
+        for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+            content = (row[image] or {}).get("bytes")
+            if not content:
+                raise ValueError(f"{str(file)!r} has a row without an image: it may name a file that is elsewhere")
+            yield content, {} if label is None else {label: _type(row[label], names, file, f"row {number}")}
     except (ArrowException, OSError) as error:
         raise ValueError(f"{str(file)!r} is no Parquet ({error}); copy or download it again") from None
 
@@ -154,6 +161,13 @@ def _class_names(metadata: Mapping[bytes, bytes], label: str | None) -> Sequence
         return names if isinstance(names, list) else []
     except (LookupError, TypeError, ValueError, RecursionError):
         return []
+
+
+def _type(told: Any, names: Sequence[str], file: Path, row: str) -> str | list[str] | None:
+    if names and told == UNKNOWN:
+        return None
+    types = types_told(_name(told, names), file, row)
+    return types if isinstance(told, list) else types[0]
 
 
 def _name(told: Any, names: Sequence[str]) -> Any:
