@@ -59,6 +59,14 @@ def test_random_split_is_drawn_by_seed(root: Path) -> None:
     assert len({tuple(normals(seed)) for seed in range(8)}) > 1
 
 
+def test_files_that_macos_lays_beside_images_are_none(root: Path) -> None:
+    for name in ("._exp0.jpg", "._exp0.png"):
+        (root / "archive/MT_Crack/Imgs" / name).write_bytes(b"\0\5\x16\7Mac OS X")
+    data = MTD(root, split="random")
+    data.setup()
+    assert len(data.records) == 26
+
+
 def test_fraction_out_of_range(root: Path) -> None:
     with pytest.raises(ValueError, match=r"at least 0 and below 1, got 1\.0"):
         MTD(root, split="random", normal_fraction=1.0).setup()

@@ -11,6 +11,7 @@ from PIL import Image
 from tiny_copies import CATEGORY, DRAW, counted, mask, opened
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.data import PublicDataset
 from anomaly_clustering.data.images import read_mask
 from anomaly_clustering.data.sets.known import DATA_SETS, Name
 
@@ -137,6 +138,55 @@ def test_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
     DRAW["neu_det"](tmp_path)
     (tmp_path / "crazing_3.heic").touch()
     assert "of kinds that are not read (1 .heic, 12 .xml)" in opened("neu_det", tmp_path).notices[0]
+
+
+def test_files_that_macos_lays_beside_others_are_passed_over(tmp_path: Path) -> None:
+    name = "PCBData/group00041/00041_not/00041000.txt"
+    DRAW["deep_pcb"](tmp_path / "pcb")
+    DRAW["mpdd"](tmp_path / "mpdd/archive")
+    for file in (f"pcb/__MACOSX/{name}", f"pcb/DeepPCB-master/{name}", "mpdd/__MACOSX/bracket_black/test/good/000.png"):
+        hidden = (tmp_path / file).with_name(f"._{Path(file).name}")
+        hidden.parent.mkdir(parents=True, exist_ok=True)
+        hidden.write_bytes(b"\0\5\x16\7Mac OS X")
+    assert counted(opened("deep_pcb", tmp_path / "pcb")) == EXPECTED["deep_pcb"][0]
+    assert counted(opened("mpdd", tmp_path / "mpdd")) == EXPECTED["mpdd"][0]
+
+
+def test_deep_pcb_is_found_behind_a_link(tmp_path: Path) -> None:
+    DRAW["deep_pcb"](tmp_path / "far")
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "PCBData").symlink_to(tmp_path / "far/DeepPCB-master/PCBData")
+    assert counted(opened("deep_pcb", tmp_path / "near")) == EXPECTED["deep_pcb"][0]
+
+
+def test_files_of_boxes_may_end_in_capitals(tmp_path: Path) -> None:
+    DRAW["gc10_det"](tmp_path)
+    (tmp_path / "lable/a.xml").rename(tmp_path / "lable/a.XML")
+    assert counted(opened("gc10_det", tmp_path)) == EXPECTED["gc10_det"][0]
+
+
+def test_what_was_not_prepared_is_said_to_be_that(tmp_path: Path) -> None:
+    DRAW["deep_pcb"](tmp_path / "copy")
+    archive = Path(shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path / "copy"))
+    for root, told in ((tmp_path / "copy", "not cut out yet"), (archive, "not unpacked yet")):
+        with pytest.raises(FileNotFoundError, match=rf"{told}: call prepare_data\(\) first"):
+            PublicDataset("deep_pcb", root).setup()
+
+
+def test_an_archive_may_end_in_capitals_and_another_file_is_named(tmp_path: Path) -> None:
+    DRAW["mpdd"](tmp_path / "copy")
+    archive = Path(shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path / "copy"))
+    assert counted(opened("mpdd", archive.rename(tmp_path / "MINE.ZIP"))) == EXPECTED["mpdd"][0]
+    (tmp_path / "mine.7z").touch()
+    for name in ("mpdd", "real_iad"):
+        with pytest.raises(NotADirectoryError, match=r"is a file, and none of the archives that are read \(\.zip, "):
+            opened(name, tmp_path / "mine.7z")  # type: ignore[arg-type]
+
+
+def test_a_category_is_found_below_beside_an_empty_folder_of_its_name(tmp_path: Path) -> None:
+    DRAW["mpdd"](tmp_path / "archive")
+    (tmp_path / "bracket_black").mkdir()
+    assert counted(opened("mpdd", tmp_path)) == EXPECTED["mpdd"][0]
 
 
 def test_boxes_whose_image_is_missing_are_told(tmp_path: Path) -> None:

@@ -50,13 +50,38 @@ def ending_of(name: str) -> str:
     """The ending by which a name or an address is that of an archive; empty where it is not.
 
     Args:
-        name: of a file, or an address.
+        name: of a file, or an address; capitals do not matter.
 
     Example:
-        >>> ending_of("data.tar.xz"), ending_of("data.txt")
-        ('.tar.xz', '')
+        >>> ending_of("data.tar.xz"), ending_of("DATA.ZIP"), ending_of("data.txt")
+        ('.tar.xz', '.ZIP', '')
     """
-    return next((suffix for suffix in ARCHIVES if name.endswith(suffix)), "")
+    return next((name[-len(suffix) :] for suffix in ARCHIVES if name.lower().endswith(suffix)), "")
+
+
+def check_folder(root: Path) -> None:
+    """See that what should be a data set's folder, or is unpacked to one, is no other file.
+
+    Args:
+        root: a path; it need not be there.
+
+    Raises:
+        NotADirectoryError: it is a file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile(suffix=".7z") as file:
+        ...     try:
+        ...         check_folder(Path(file.name))
+        ...     except NotADirectoryError as error:
+        ...         print(str(error).partition("7z' ")[2][:49])
+        is a file, and none of the archives that are read
+    """
+    if root.is_file():
+        raise NotADirectoryError(
+            f"{str(root)!r} is a file, and none of the archives that are read ({', '.join(ARCHIVES)}): unpack it, and "
+            "give the folder"
+        )
 
 
 def unpacked(root: Path) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
@@ -14,6 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from anomaly_clustering.data.archives import UnpackByHandError, ending_of, is_archive, unpack, unpacked
+from anomaly_clustering.data.walk import SYSTEM_FOLDERS
 from anomaly_clustering.system.downloads import alone, check_room, complete
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.full_disk import naming_a_full_disk
@@ -122,8 +123,36 @@ def find(root: Path, name: str, *, levels: int = 1) -> Path | None:
         ...     print(find(Path(root), "MT_Free").parent.name)
         dataset-main
     """
+    return next(iter(find_all(root, name, levels=levels)), None)
+
+
+def find_all(root: Path, name: str, *, levels: int = 1) -> list[Path]:
+    """Find all folders of a name in `root` or below.
+
+    Args:
+        root: where to look.
+        name: the folders' name.
+        levels: how many folders there may be between; none that are hidden, or that systems make beside others.
+
+    Returns:
+        Their paths, the highest first.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for folder in ("__MACOSX/MT_Free", "dataset-main/MT_Free", "MT_Free"):
+        ...         (Path(root) / folder).mkdir(parents=True)
+        ...     [path.parent.name for path in find_all(Path(root), "MT_Free")][1:]
+        ['dataset-main']
+    """
     below = (path for level in range(1, levels + 1) for path in sorted(root.glob(f"{'*/' * level}{name}")))
-    return next((path for path in (root / name, *below) if path.is_dir()), None)
+    return [
+        path for path in (root / name, *below) if path.is_dir() and not _of_systems(path.relative_to(root).parts[:-1])
+    ]
+
+
+def _of_systems(folders: Sequence[str]) -> bool:
+    return any(folder.startswith(".") or folder.lower() in SYSTEM_FOLDERS for folder in folders)
 
 
 def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:

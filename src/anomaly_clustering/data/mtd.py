@@ -9,9 +9,10 @@ from numbers import Real
 from pathlib import Path
 from typing import Literal
 
-from anomaly_clustering.data.archives import unpacked
+from anomaly_clustering.data.archives import check_folder, unpacked
 from anomaly_clustering.data.download import find, tree_digest
 from anomaly_clustering.data.records import Listing, Record
+from anomaly_clustering.data.walk import image_files
 from anomaly_clustering.system.choices import check_choice
 from anomaly_clustering.system.whole_numbers import seed_number
 
@@ -75,6 +76,7 @@ def list_mtd(
     """
     check_choice("split", split, Split)
     root = unpacked(root)
+    check_folder(root)
     seed = seed_number("seed", seed)
     if not (isinstance(normal_fraction, Real) and 0 <= normal_fraction < 1):
         raise ValueError(f"normal_fraction must be at least 0 and below 1, got {normal_fraction!r}")
@@ -82,7 +84,7 @@ def list_mtd(
     absent = [f"MT_{name}" for name, folder in folders.items() if folder is None]
     if absent:
         raise FileNotFoundError(f"{str(root)!r} is not the Magnetic Tile Defect data: no {absent}. {BY_HAND}")
-    images = {name: sorted((folder / "Imgs").glob("*.jpg")) for name, folder in folders.items() if folder}
+    images = {name: image_files(folder / "Imgs", {".jpg"}) for name, folder in folders.items() if folder}
     if split == "differnet":
         normals = set(resources.files(__package__).joinpath("mtd_normals.txt").read_text().split())
         missing = normals - {path.name for path in images["Free"]}

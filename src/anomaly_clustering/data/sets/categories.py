@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from anomaly_clustering.data.download import find
+from anomaly_clustering.data.archives import check_folder
+from anomaly_clustering.data.download import find_all
 from anomaly_clustering.system.files import real_path
 
 
@@ -19,6 +20,7 @@ def folder_of(root: Path, category: str, sign: str) -> Path:
 
     Raises:
         FileNotFoundError: there is none; the message names those that are there, or says that `root` is one.
+        NotADirectoryError: `root` is a file.
 
     Example:
         >>> import tempfile
@@ -27,8 +29,10 @@ def folder_of(root: Path, category: str, sign: str) -> Path:
         ...     print(folder_of(Path(root), "pcb1", "test").name)
         pcb1
     """
-    folder = find(root, category) if category else None
-    if folder is None or not (folder / sign).exists():
+    check_folder(root)
+    found = find_all(root, category) if category else []
+    folder = next((folder for folder in found if (folder / sign).exists()), None)
+    if folder is None:
         if (root / sign).exists():
             real = real_path(root)
             raise FileNotFoundError(

@@ -11,7 +11,7 @@ from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.cut_outs import Cut, write_once
 from anomaly_clustering.data.sets.index_files import LARGEST_OF_ONE, check_there
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
-from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.data.walk import image_files, look
 
 # In the order of their numbers, from 1 on.
 TYPES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
@@ -55,8 +55,8 @@ def list_deep_pcb(root: Path) -> Listing:
         normal images.
 
     Raises:
-        FileNotFoundError: there are no annotations.
-        ValueError: nothing was cut out.
+        FileNotFoundError: there are no annotations, or nothing was cut out yet.
+        ValueError: there are no defects.
 
     Example:
         >>> list_deep_pcb(Path("absent"))
@@ -64,6 +64,8 @@ def list_deep_pcb(root: Path) -> Listing:
         FileNotFoundError: 'absent' is not DeepPCB: it has no annotations such as ...
     """
     place = _place(_told(root))
+    if not place.is_dir():
+        raise FileNotFoundError(f"the defects in {str(root)!r} are not cut out yet: call prepare_data() first")
     defects = [TypedImage(image, [name]) for name in TYPES for image in image_files(place / name)]
     return listing_of(defects + [TypedImage(image, is_normal_train=True) for image in image_files(place / NORMALS)])
 
@@ -88,7 +90,12 @@ def check_complete(root: Path) -> None:
 
 
 def _annotations(root: Path) -> list[Path]:
-    return sorted(root.glob("**/group*/*_not/*.txt"))
+    """At any depth, also behind links; systems lay hidden files and folders of the same names beside them."""
+    return [
+        path
+        for path in look(root).files
+        if path.suffix == ".txt" and path.parent.name.endswith("_not") and path.parent.parent.name.startswith("group")
+    ]
 
 
 def _told(root: Path) -> list[Path]:

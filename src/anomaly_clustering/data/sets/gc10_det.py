@@ -9,7 +9,7 @@ from anomaly_clustering.data.download import find
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import read_boxes
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
-from anomaly_clustering.data.walk import image_files
+from anomaly_clustering.data.walk import image_files, look
 from anomaly_clustering.system.messages import counted
 
 # As the boxes have them.
@@ -54,14 +54,15 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
     if boxes is None:
         raise FileNotFoundError(f"{str(root)!r} is not GC10-DET: it has no folder 'lable' of boxes; unpack it there")
     images = {image.stem: image for image in reversed(image_files(boxes.parent))}
+    told = {file.stem: file for file in look(boxes).files if file.suffix.lower() == ".xml"}
     seen, without = [], []
     for image in sorted(images.values()):
-        types = _types(file) if (file := boxes / f"{image.stem}.xml").is_file() else []
+        types = _types(told[image.stem]) if image.stem in told else []
         if types:
             seen.append(TypedImage(image, types))
         else:
             without.append(image)
-    absent = [file for file in sorted(boxes.glob("[!.]*.xml")) if file.stem not in images]
+    absent = [file for stem, file in told.items() if stem not in images]
     left_out = {
         f"left out: {counted(len(without), 'image')} without boxes": without,
         f"missing: the images of {counted(len(absent), 'file')} of boxes": absent,

@@ -6,6 +6,7 @@ realiad_jsons/CATEGORY.json   realiad_1024/CATEGORY/NG/TYPE/S0001/NAME.jpg   ...
 from pathlib import Path
 from typing import Any
 
+from anomaly_clustering.data.archives import check_folder
 from anomaly_clustering.data.download import find
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import below, check_there, read_json
@@ -56,11 +57,12 @@ def list_real_iad(root: Path, category: str, *, indices: str = ALL_VIEWS) -> Lis
         ...     print(list_real_iad(root, "usb").class_names)
         ['scratch']
     """
+    check_folder(root)
     # The archive of all indices holds a folder of its own name.
     places = [root / indices, root / ALL_VIEWS / indices]
     index = next((path for place in places if (path := place / f"{category}.json").is_file()), None)
     if index is None:
-        there = sorted({path.stem for place in places for path in place.glob("*.json")})
+        there = sorted({path.stem for place in places for path in place.glob("[!.]*.json")})
         raise FileNotFoundError(
             f"{str(root)!r} has no index of category {category!r}: there is no {str(places[0] / category)!r}.json; it "
             f"has {there or 'none'}"

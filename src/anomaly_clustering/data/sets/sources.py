@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from anomaly_clustering.data.archives import unpacked
+from anomaly_clustering.data.archives import is_archive, unpacked
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.download import provide
@@ -47,6 +47,7 @@ class PublicDataset(DefectDataModule):
         ...     for name in ("crazing_1.jpg", "scratches_1.jpg"):
         ...         (Path(root) / name).touch()
         ...     data = PublicDataset("neu_det", root)
+        ...     data.prepare_data()
         ...     data.setup()
         >>> data.class_names
         ['crazing', 'scratches']
@@ -209,6 +210,8 @@ def _check(found: DataSet, name: str, *, category: str | None, several: Several,
 
 
 def _listed(found: DataSet, root: Path, *, category: str | None, several: Several) -> Listing:
+    if is_archive(root) and not unpacked(root).exists():
+        raise FileNotFoundError(f"{str(root)!r} is not unpacked yet: call prepare_data() first")
     options = {"category": category} if found.categories else {}
     return found.lister(unpacked(root), **options, **({"several": several} if found.several else {}))
 

@@ -70,7 +70,7 @@ def list_wafer_maps(root: Path) -> Listing:
         ...     list_wafer_maps(Path(root)).class_names[:3]
         ['good', 'Center', 'Donut']
     """
-    pickles = [root] if root.suffix == ".pkl" else sorted(root.glob("*.pkl"))
+    pickles = [root] if root.suffix == ".pkl" else sorted(root.glob("[!.]*.pkl"))
     if pickles and not (root / WAFER_MAPS[0]).is_dir():
         raise ValueError(
             f"{str(pickles[0])!r} is a pickle, which can run any program as it is read, so it is not read here; "
