@@ -77,6 +77,11 @@ def test_what_export_writes_is_read_again(tmp_path: Path) -> None:
             r"names '\.\./0\.png', which is no path",
         ),
         ({"images": [], "annotations": []}, "lists no images"),
+        ({"categories": [{"id": 3, "name": "dent"}, {"id": 3, "name": "hole"}, {"id": 5, "name": "x"}]}, "by 2 ids"),
+        (
+            {"categories": [{"id": 3, "name": ""}, {"id": 5, "name": "x"}]},
+            "of 2 images, '.*1.png' for one, has no name",
+        ),
     ],
 )
 def test_annotations_that_are_none_say_what_was_expected(

@@ -87,6 +87,25 @@ def test_an_index_that_is_cut_off_is_named(name: Name, damaged: str, told: str, 
         opened(name, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        (",bent,pcb1/Data/Masks/Anomaly/000.png", ", ,pcb1/Data/Masks/Anomaly/000.png"),
+        ("pcb1/Data/Masks/Anomaly/000.png", ""),
+    ],
+)
+def test_an_anomaly_without_a_label_or_a_mask_is_not_taken_for_a_normal_image(
+    cell: str, told: str, tmp_path: Path
+) -> None:
+    DRAW["visa"](tmp_path)
+    index = tmp_path / "pcb1" / "image_anno.csv"
+    text = index.read_text()
+    assert cell in text
+    index.write_text(text.replace(cell, told))
+    with pytest.raises(ValueError, match=r"of 1 image.*000\.JPG' for one"):
+        opened("visa", tmp_path)
+
+
 def test_a_table_that_is_cut_off_is_named(tmp_path: Path) -> None:
     DRAW["visa"](tmp_path)
     index = tmp_path / "pcb1" / "image_anno.csv"

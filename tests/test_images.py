@@ -237,6 +237,12 @@ def test_mask_of_another_size_is_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "mask.png", (12, 16))
 
 
+def test_a_mask_of_floating_point_pixels_is_refused_as_such_an_image_is(tmp_path: Path) -> None:
+    Image.fromarray(np.full((16, 12), 0.39, np.float32)).save(tmp_path / "mask.tif")
+    with pytest.raises(UnreadableImageError, match=r"mask '.*mask\.tif' holds floating-point pixels; save it with 8"):
+        read_mask(tmp_path / "mask.tif", (12, 16))
+
+
 POSTSCRIPT = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\nshowpage\n"
 
 

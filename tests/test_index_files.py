@@ -75,6 +75,11 @@ def test_paths_elsewhere_are_refused(text: object) -> None:
         below(Path("root"), text, Path("index"))
 
 
+def test_an_image_whose_type_has_no_name_is_not_taken_for_a_good_one() -> None:
+    with pytest.raises(ValueError, match=r"the type of defect of 1 image, '1\.png' for one, has no name"):
+        listing_of([TypedImage(Path("0.png")), TypedImage(Path("1.png"), [" "])])
+
+
 def test_of_masks_only_images_free_of_defects_may_have_none() -> None:
     entries = [TypedImage(Path("0.png"), ["dent"], Path("mask.png")), *map(TypedImage, [Path("1.png"), Path("2.png")])]
     entries += [TypedImage(Path(f"{name}.png"), [name]) for name in ("good", "OK", "normal")]

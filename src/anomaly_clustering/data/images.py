@@ -25,6 +25,7 @@ MIN_SIDE = 8
 LOSSY = frozenset({".jpg", ".jpeg", ".jfif", ".webp"})
 # Bits of a value in files of 16-bit images.
 FULL_BITS = 16
+FLOATS = "holds floating-point pixels; save it with 8 or 16 bits a channel"
 # What brings an image upright, by EXIF's number of how it lies.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -173,7 +174,7 @@ def as_rgb(image: Image.Image, name: str, bits: int = FULL_BITS) -> Image.Image:
                 f"{name} has {image.width}x{image.height} pixels; at least {MIN_SIDE}x{MIN_SIDE} are needed"
             )
         if image.mode == "F":
-            raise UnreadableImageError(f"{name} holds floating-point pixels; save it with 8 or 16 bits a channel")
+            raise UnreadableImageError(f"{name} {FLOATS}")
         if image.mode.startswith("I"):
             image = Image.fromarray(_eight_bits(np.asarray(image).astype(np.int64), bits, name))
         if image.has_transparency_data:
@@ -213,7 +214,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
         float32 [height, width] of 0 and 1. Noise that a lossy format left near black or white is gone.
 
     Raises:
-        UnreadableImageError: the mask is missing or damaged, or its size is not `size`.
+        UnreadableImageError: the mask is missing or damaged, holds floating-point pixels, or its size is not `size`.
 
     Example:
         >>> import tempfile
@@ -230,6 +231,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "height wi
             raise UnreadableImageError(f"{str(path)!r} holds no masks")
         return np.maximum.reduce(parts)
     mask = _upright(decode(path))
+    if mask.mode == "F":
+        raise UnreadableImageError(f"mask {str(path)!r} {FLOATS}")
     if mask.size != size:
         raise UnreadableImageError(
             f"mask {str(path)!r} has {mask.width}x{mask.height} pixels, but its image {size[0]}x{size[1]}"

@@ -70,6 +70,10 @@ def list_coco(
             f"{WHAT}, {str(file)!r}, is not COCO's: it has 'images' with 'id' and 'file_name', 'categories' with 'id' "
             f"and 'name', and 'annotations' with 'image_id' and 'category_id' ({error!r})"
         ) from None
+    if len(names) < len(told["categories"]):
+        raise ValueError(
+            f"{str(file)!r} lists {len(told['categories'])} categories by {len(names)} ids; give each its own"
+        )
     if not known:
         raise ValueError(f"{str(file)!r} lists no images")
     if len(known) < len(told["images"]):

@@ -49,8 +49,8 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
         name; an image of unknown types has no class.
 
     Raises:
-        ValueError: there are no images to cluster, or none is left; an image has two masks, or shows a defect and has
-            none though others have; `several` has another value.
+        ValueError: there are no images to cluster, or none is left; a type has no name; an image has two masks, or
+            shows a defect and has none though others have; `several` has another value.
 
     Example:
         >>> types = [[], ["dent"], ["scratch", "dent"]]
@@ -71,6 +71,7 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
         notices.append(f"{again} {name} an image that was named before; it counts once, with all its types")
     if not to_cluster:
         raise ValueError("there are no images to cluster")
+    _check_names(to_cluster)
     if several == "leave_out" and (mixed := [one for one, types in to_cluster if len(types) > 1]):
         to_cluster = [(one, types) for one, types in to_cluster if len(types) <= 1]
         notices.append(
@@ -89,6 +90,16 @@ def listing_of(seen: Iterable[TypedImage], *, several: Several = "leave_out", no
     ]
     normals = [Record(one.image, is_normal_train=True) for one in everything if one.is_normal_train]
     return Listing(records + normals, class_names, notices)
+
+
+def _check_names(to_cluster: Sequence[tuple[TypedImage, Sequence[str]]]) -> None:
+    """Without its name an image would count as good."""
+    nameless = [one.image for one, types in to_cluster if any(not name.strip() for name in types)]
+    if nameless:
+        raise ValueError(
+            f"the type of defect of {counted(len(nameless), 'image')}, {str(nameless[0])!r} for one, has no name; "
+            "give it one where types are told"
+        )
 
 
 def _check_masks(to_cluster: Sequence[tuple[TypedImage, Sequence[str]]]) -> None:

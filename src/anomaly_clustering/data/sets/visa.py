@@ -56,7 +56,7 @@ def list_visa(root: Path, category: str, *, several: Several = "leave_out") -> L
     seen = [
         TypedImage(
             below(root, row["image"], index),
-            [] if row["label"] == NORMAL else [name.strip() for name in row["label"].split(",") if name.strip()],
+            [] if row["label"] == NORMAL else _types(row["label"]),
             below(root, row["mask"], index) if row.get("mask") else None,
             is_normal_train=row["label"] == NORMAL and row["image"] in train,
         )
@@ -64,3 +64,8 @@ def list_visa(root: Path, category: str, *, several: Several = "leave_out") -> L
     ]
     check_there([path for one in seen for path in (one.image, one.mask) if path], index)
     return listing_of(seen, several=several)
+
+
+def _types(label: str) -> list[str]:
+    """One at least, which has no name where the label is blank: such an image is not normal."""
+    return [name.strip() for name in label.split(",") if name.strip()] or [""]
