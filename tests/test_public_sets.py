@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_copies import CATEGORY, DRAW, counted, mask, opened
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.data import PublicDataset
+from anomaly_clustering.data import MTD, MVTecAD, PublicDataset
 from anomaly_clustering.data.images import read_mask
 from anomaly_clustering.data.sets.known import DATA_SETS, Name
 
@@ -168,9 +168,12 @@ def test_files_of_boxes_may_end_in_capitals(tmp_path: Path) -> None:
 def test_what_was_not_prepared_is_said_to_be_that(tmp_path: Path) -> None:
     DRAW["deep_pcb"](tmp_path / "copy")
     archive = Path(shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path / "copy"))
-    for root, told in ((tmp_path / "copy", "not cut out yet"), (archive, "not unpacked yet")):
+    for root, told in ((tmp_path / "copy", "not cut out yet"), (archive, "mine' does not exist")):
         with pytest.raises(FileNotFoundError, match=rf"{told}: call prepare_data\(\) first"):
             PublicDataset("deep_pcb", root).setup()
+    for data in (MVTecAD(archive), MTD(archive)):
+        with pytest.raises(FileNotFoundError, match=r"mine' does not exist: call prepare_data\(\) first"):
+            data.setup()
 
 
 def test_an_archive_may_end_in_capitals_and_another_file_is_named(tmp_path: Path) -> None:

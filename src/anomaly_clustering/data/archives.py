@@ -60,12 +60,13 @@ def ending_of(name: str) -> str:
 
 
 def check_folder(root: Path) -> None:
-    """See that what should be a data set's folder, or is unpacked to one, is no other file.
+    """See that what should be a data set's folder, or what an archive is unpacked to, is there and no file.
 
     Args:
-        root: a path; it need not be there.
+        root: its path.
 
     Raises:
+        FileNotFoundError: it is not there.
         NotADirectoryError: it is a file.
 
     Example:
@@ -81,6 +82,10 @@ def check_folder(root: Path) -> None:
         raise NotADirectoryError(
             f"{str(root)!r} is a file, and none of the archives that are read ({', '.join(ARCHIVES)}): unpack it, and "
             "give the folder"
+        )
+    if not root.exists():
+        raise FileNotFoundError(
+            f"{str(root)!r} does not exist: call prepare_data() first, which unpacks archives and may download"
         )
 
 

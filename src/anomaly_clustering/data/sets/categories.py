@@ -19,7 +19,7 @@ def folder_of(root: Path, category: str, sign: str) -> Path:
         The category's folder.
 
     Raises:
-        FileNotFoundError: there is none; the message names those that are there, or says that `root` is one.
+        FileNotFoundError: there is none; the message names those that are there, or that `root` is one, or missing.
         NotADirectoryError: `root` is a file.
 
     Example:

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from anomaly_clustering.data.archives import is_archive, unpacked
+from anomaly_clustering.data.archives import check_folder, is_archive, unpacked
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.download import provide
@@ -210,8 +210,8 @@ def _check(found: DataSet, name: str, *, category: str | None, several: Several,
 
 
 def _listed(found: DataSet, root: Path, *, category: str | None, several: Several) -> Listing:
-    if is_archive(root) and not unpacked(root).exists():
-        raise FileNotFoundError(f"{str(root)!r} is not unpacked yet: call prepare_data() first")
+    if is_archive(root):
+        check_folder(unpacked(root))
     options = {"category": category} if found.categories else {}
     return found.lister(unpacked(root), **options, **({"several": several} if found.several else {}))
 
