@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 import torch
 from PIL import Image
-from tiny_copies import CATEGORY, DRAW, counted, mask, opened
+from tiny_copies import CATEGORY, DRAW, counted, mask, opened, photograph
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.data import MTD, MVTecAD, PublicDataset
@@ -138,6 +138,21 @@ def test_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
     DRAW["neu_det"](tmp_path)
     (tmp_path / "crazing_3.heic").touch()
     assert "of kinds that are not read (1 .heic, 12 .xml)" in opened("neu_det", tmp_path).notices[0]
+    DRAW["gc10_det"](tmp_path / "gc10")
+    (tmp_path / "gc10/1/b.heic").touch()
+    (notice,) = (notice for notice in opened("gc10_det", tmp_path / "gc10").notices if "kinds that" in notice)
+    assert notice.endswith("(1 .heic)")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("visa", "pcb1/Data/Images/Anomaly"), ("infrared_solar_modules", "InfraredSolarModules/images")]
+)
+def test_images_that_an_index_does_not_name_are_counted(name: Name, place: str, tmp_path: Path) -> None:
+    DRAW[name](tmp_path)
+    assert not [notice for notice in opened(name, tmp_path).notices if "does not name" in notice]
+    photograph(tmp_path / place / "unknown.png")
+    (notice,) = (notice for notice in opened(name, tmp_path).notices if "does not name" in notice)
+    assert notice.startswith("left out: 1 image in")
 
 
 def test_files_that_macos_lays_beside_others_are_passed_over(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from anomaly_clustering.data.download import find
+from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import read_boxes
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
@@ -63,12 +64,12 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
         else:
             without.append(image)
     absent = [file for stem, file in told.items() if stem not in images]
-    left_out = {
+    lacking = {
         f"left out: {counted(len(without), 'image')} without boxes": without,
         f"missing: the images of {counted(len(absent), 'file')} of boxes": absent,
     }
-    notices = [f"{said}, {str(files[0])!r} for one" for said, files in left_out.items() if files]
-    return listing_of(seen, several=several, notices=notices)
+    notices = [f"{said}, {str(files[0])!r} for one" for said, files in lacking.items() if files]
+    return listing_of(seen, several=several, notices=[*notices, *left_out(boxes.parent, [boxes])])
 
 
 def _types(file: Path) -> list[str]:

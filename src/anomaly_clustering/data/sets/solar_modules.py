@@ -6,7 +6,7 @@ module_metadata.json   images/0.jpg
 from pathlib import Path
 
 from anomaly_clustering.data.records import Listing
-from anomaly_clustering.data.sets.index_files import below, check_there, read_json
+from anomaly_clustering.data.sets.index_files import below, check_there, not_named, read_json
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 
 INDEX = "module_metadata.json"
@@ -53,8 +53,9 @@ def list_solar_modules(root: Path) -> Listing:
             f"{WHAT}, {str(index)!r}, is not as it should be: each image has 'image_filepath' and 'anomaly_class' "
             f"({error!r}); unpack it again"
         ) from None
-    check_there([one.image for one in seen], index)
-    return listing_of(seen)
+    images = [one.image for one in seen]
+    check_there(images, index)
+    return listing_of(seen, notices=not_named(index.parent, images, index))
 
 
 def check_complete(root: Path) -> None:

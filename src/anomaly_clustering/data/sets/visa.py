@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.categories import folder_of
-from anomaly_clustering.data.sets.index_files import below, check_there, read_rows
+from anomaly_clustering.data.sets.index_files import below, check_there, not_named, read_rows
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
 
 CATEGORIES = (
@@ -63,7 +63,8 @@ def list_visa(root: Path, category: str, *, several: Several = "leave_out") -> L
         for row in read_rows(index, "VisA's index", ["image", "label"])
     ]
     check_there([path for one in seen for path in (one.image, one.mask) if path], index)
-    return listing_of(seen, several=several)
+    notices = not_named(folder / "Data" / "Images", [one.image for one in seen], index)
+    return listing_of(seen, several=several, notices=notices)
 
 
 def _types(label: str) -> list[str]:
