@@ -114,6 +114,15 @@ def test_good_images_among_those_with_defects_need_no_mask(tmp_path: Path, make_
     assert [record.mask is None for record in sorted(listing.records)] == [False, True]
 
 
+def test_good_images_to_cluster_may_lie_among_those_with_defects(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("test/fine/0.png", "test/crack/0.png", "masks/crack/0.png"):
+        make_image(tmp_path / name)
+    folders = {"abnormal_dirs": ["test"], "normal_test_dir": "test/fine", "mask_dir": "masks"}
+    listing = list_anomalib(tmp_path, normal_dir=None, **folders)
+    assert listing.class_names == ["good", "crack"]
+    assert [(record.label, record.mask is None) for record in sorted(listing.records)] == [(1, False), (0, True)]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

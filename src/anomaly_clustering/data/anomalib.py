@@ -59,21 +59,22 @@ def list_anomalib(
         >>> listing.class_names, len(listing.records)
         (['good', 'crack'], 3)
     """
-    others = [name for name in (normal_test_dir, normal_dir, mask_dir) if name is not None]
-    _check_apart(root, [*abnormal_dirs, *others])
+    good = [] if normal_test_dir is None else [root / normal_test_dir]
+    others = [root / name for name in (normal_dir, mask_dir) if name is not None]
+    _check_apart([root / name for name in abnormal_dirs], good, others)
     types: dict[Path, str] = {}
     masks: dict[Path, Path] = {}
     for name in abnormal_dirs:
         folder = root / name
-        images = list_images(folder)
+        images = list_images(folder, leave_out=good)
         # Not of the name alone, which is empty where it is '.'.
         own = Path(os.path.abspath(folder)).name
         types |= {image: image.relative_to(folder).parts[0] if image.parent != folder else own for image in images}
         if mask_dir is not None:
             marked = [image for image in images if types[image].lower() not in DEFECT_FREE]
             masks |= masks_of(marked, folder, root / mask_dir)
-    if normal_test_dir is not None:
-        types |= dict.fromkeys(list_images(root / normal_test_dir), GOOD)
+    for folder in good:
+        types |= dict.fromkeys(list_images(folder), GOOD)
     class_names = good_first(types.values())
     records = [Record(image, class_names.index(label), masks.get(image)) for image, label in types.items()]
     check_one_to_one(records)
@@ -83,11 +84,14 @@ def list_anomalib(
     return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names, notices)
 
 
-def _check_apart(root: Path, names: Sequence[str]) -> None:
+def _check_apart(abnormal: Sequence[Path], good: Sequence[Path], others: Sequence[Path]) -> None:
     """See that no image is of two kinds: within a folder all below it is of one."""
-    for outer, inner in permutations(names, 2):
-        if real_path(root / inner).is_relative_to(real_path(root / outer)):
+    for outer, inner in permutations([*abnormal, *good, *others], 2):
+        above, below = real_path(outer), real_path(inner)
+        # Good images to cluster may lie among those with defects, as in MVTec AD.
+        is_part = outer in abnormal and inner in good and above != below
+        if below.is_relative_to(above) and not is_part:
             raise ValueError(
-                f"{str(root / inner)!r} lies in {str(root / outer)!r}, whose images are all of one kind; give folders "
-                "beside one another, such as several as data.abnormal_dir"
+                f"{str(inner)!r} lies in {str(outer)!r}, whose images are all of one kind; give folders beside one "
+                "another, such as several as data.abnormal_dir"
             )
