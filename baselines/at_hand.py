@@ -1,11 +1,13 @@
 """What a method has at hand of the images that it trains on, and lets go of when it is asked of others."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule
 
 from baselines import evaluation
+from baselines.features import read_features
 
 
 class AtHand(LightningModule):
@@ -15,6 +17,8 @@ class AtHand(LightningModule):
     on with its own ones alone: positions are what it knows of them.
     """
 
+    options: Any
+    """Of the method, by name."""
     images: Any = None
     """`Decoded`, from the start of a training."""
     clean: Any = None
@@ -32,6 +36,12 @@ class AtHand(LightningModule):
         self.images = self.clean = self.bank = None
         if stage == "fit":
             self.trained_on = evaluation.told_of_images(self)
+
+    def read_given_features(self) -> None:
+        """Where a run has images, and `features` are given in place of a network."""
+        if self._trainer is not None and self.options.features:
+            self.clean = read_features(Path(self.options.features), evaluation.num_images(self))
+            self.dim = self.clean.shape[1]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["images"] = self.trained_on

@@ -67,6 +67,12 @@ def centre_crop(images: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b
     return v2.functional.center_crop(images, [size, size])
 
 
+def seen_frozen(network: nn.Module, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+    """Features by a network that does not change, which are the same whatever precision the training around it has."""
+    with torch.autocast(images.device.type, enabled=False):
+        return network(images).float()
+
+
 @torch.no_grad()
 def frozen_features(
     network: nn.Module, images: Decoded, name: Augmentation, *, crop: int, views: int = 1
@@ -81,7 +87,7 @@ def frozen_features(
         each = index.repeat_interleave(views)
         draws = images.draws(each, epoch=0, view=torch.arange(views).repeat(len(index)))
         seen = images.views(each, recipe(draws, images.size), (crop, crop))
-        found.append(network(seen).float().unflatten(0, (len(index), views)))
+        found.append(seen_frozen(network, seen).unflatten(0, (len(index), views)))
     order = whole_set(own.to(images.device)).argsort()
     return whole_set(torch.cat(found))[order]
 

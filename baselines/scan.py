@@ -20,7 +20,7 @@ from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines import evaluation
 from baselines.at_hand import AtHand
 from baselines.decoded import decode
-from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
+from baselines.features import Pooled, Standardised, centre_crop, frozen_features, seen_frozen
 from baselines.global_batch import precise, share_batch_norm, training_seed, whole_batch, with_idle, world_size
 from baselines.neighbours import nearest_neighbours, neighbour_purity, num_neighbours
 from baselines.options import check_options
@@ -113,15 +113,14 @@ class SCAN(AtHand):
 
     @property
     def network_is_fixed(self) -> bool:
-        return self.options.train == "heads" and self.stage == 0
+        """Until the first epoch of step 3, also where the training ended before it."""
+        return self.options.train == "heads" and not self.average.tensors
 
     # Before training: heads, neighbours, and the features that will not change.
 
     def configure_model(self) -> None:
         options = self.options
-        if self._trainer is not None and options.features:
-            self.clean = read_features(Path(options.features), evaluation.num_images(self))
-            self.dim = self.clean.shape[1]
+        self.read_given_features()
         if hasattr(self, "heads") or (options.features and not self.dim):
             return
         if self._trainer is not None:
@@ -196,11 +195,11 @@ class SCAN(AtHand):
     # Training.
 
     def on_train_epoch_start(self) -> None:
-        self.encoder.train(not self.network_is_fixed)
         if self.stage == 1 and not self.average.tensors:  # The first epoch of step 3.
             self.load_state_dict(self.best.get("state", {}), strict=False)
             self.head_number = int(self.head)
             self.average.start(self._student())
+        self.encoder.train(not self.network_is_fixed)
 
     def training_step(self, batch: Mapping[str, Any]) -> None:
         optimizers = self.optimizers()
@@ -247,7 +246,8 @@ class SCAN(AtHand):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b heads k"]:
         """Probabilities of each head."""
-        return self._probabilities(self.encoder(centre_crop(images, self.options.crop)))
+        images = centre_crop(images, self.options.crop)
+        return self._probabilities(seen_frozen(self.encoder, images) if self.network_is_fixed else self.encoder(images))
 
     def _probabilities(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b heads k"]:
         return precise(torch.stack([head(self.standardised(features)) for head in self.heads], 1)).softmax(2)

@@ -28,7 +28,7 @@ from baselines.evaluation import (
     scored_images,
     training_batches,
 )
-from baselines.features import Pooled, Standardised, centre_crop, frozen_features, read_features
+from baselines.features import Pooled, Standardised, centre_crop, frozen_features, seen_frozen
 from baselines.global_batch import precise, training_seed, whole_batch
 from baselines.heads import UnitHeads
 from baselines.neighbours import nearest_neighbours, num_neighbours
@@ -143,9 +143,7 @@ class TEMI(AtHand):
 
     def configure_model(self) -> None:
         options = self.options
-        if self._trainer is not None and options.features:
-            self.clean = read_features(Path(options.features), num_images(self))
-            self.dim = self.clean.shape[1]
+        self.read_given_features()
         if hasattr(self, "student") or (options.features and not self.dim):
             return
         if self._trainer is not None:
@@ -237,7 +235,7 @@ class TEMI(AtHand):
         if self.clean is not None:
             features = self.clean.to(self.device)[batch["index"]]
         else:
-            features = self.encoder(centre_crop(batch["image"], self.options.crop))
+            features = seen_frozen(self.encoder, centre_crop(batch["image"], self.options.crop))
         return self._probabilities(self.teacher, features)
 
     def validation_step(self, batch: Mapping[str, Any]) -> None:

@@ -241,6 +241,32 @@ def test_half_precision_is_for_networks_alone(photos: Path, make: Callable[[], L
     assert all(confidence.isfinite().all() for confidence in predictions)
 
 
+class Features(Callback):
+    """Keeps what heads were last given in validation and in prediction."""
+
+    def __init__(self) -> None:
+        self.validated = self.predicted = torch.zeros(0)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        def keep(_: object, given: tuple[torch.Tensor]) -> None:
+            if trainer.validating or trainer.predicting:
+                setattr(self, "validated" if trainer.validating else "predicted", given[0].clone())
+
+        module.standardised.register_forward_pre_hook(keep)  # type: ignore[operator, union-attr]
+
+
+@pytest.mark.parametrize("name", ["SCAN", "SCAN, self-labelling", "TEMI"])
+def test_in_half_precision_what_is_predicted_is_what_was_scored(name: str, photos: Path) -> None:
+    """Self-labelling begins after these epochs."""
+    features = Features()
+    options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", precision="bf16-mixed", max_epochs=2, callbacks=[features], **options)
+    module = METHODS[name]()
+    trainer.fit(module, datamodule=of(photos))
+    trainer.predict(module, datamodule=of(photos))
+    assert torch.allclose(features.predicted, features.validated, rtol=1e-4, atol=1e-5)
+
+
 def test_a_training_that_has_diverged_is_stopped(photos: Path) -> None:
     module = IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2, lr=1e30)
     with pytest.raises(ValueError, match=r"diverged: in epoch \d its loss is not a number"):
