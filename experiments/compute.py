@@ -115,7 +115,7 @@ def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path
         "spreads": _spreads(module) if isinstance(module, MIC) else {},
         "config": resolved,
         "num_images": len(arrays["labels"]),
-        "notices": [*getattr(data, "notices", ()), *getattr(module, "notices", ())],
+        "notices": [*getattr(data, "notices", ()), *getattr(module, "notices", ()), *epochs.notices()],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "commit": _commit(),
         "device": torch.cuda.get_device_name() if accelerator == "cuda" else _processor(),

@@ -73,7 +73,8 @@ class Kept(Callback):
             yield
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.file is None or time.monotonic() - self.kept < EVERY:
+        # One in whose middle the training stopped would be taken for over by Lightning.
+        if self.file is None or not trainer.is_last_batch or time.monotonic() - self.kept < EVERY:
             return
         with whole_file(self.file) as part:
             trainer.save_checkpoint(part)

@@ -48,7 +48,7 @@ def train(
         checkpoints.save_checkpoint(state, out / "checkpoints" / "last.ckpt")
         checkpoints.remove_checkpoint(out / "checkpoints" / "my_best_model.pt")
         write_csv(out / "epochs.csv", ["epoch"], [(0,)])
-        write_training(out, [{"index": 0, "label": 1}], None, chosen={}, config="seed: 0")
+        write_training(out, [{"index": 0, "label": 1}], None, chosen={}, notices=[], config="seed: 0")
 
 
 def write_old_training(out: Path) -> None:

@@ -165,6 +165,18 @@ def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
+def test_an_epoch_in_whose_middle_a_training_stopped_is_not_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "EVERY", 0)
+    keeps, log = Kept(tmp_path / "kept.ckpt"), LastAndBest()
+    options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", max_steps=4, callbacks=[log, keeps], **options)
+    trainer.fit(TEMI("embedded", num_clusters=3, crop=64, neighbours=2, heads=1, batch_size=5), datamodule=of(photos))
+    assert torch.load(tmp_path / "kept.ckpt", weights_only=True)["global_step"] == 3
+    assert log.stopped_in == 1
+
+
 def test_a_training_goes_on_whatever_the_folder_of_its_images_is_called(flat_photos: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     last = tmp_path / "last.ckpt"

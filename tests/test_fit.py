@@ -91,6 +91,23 @@ def test_the_table_of_epochs_of_a_training_that_goes_on_is_that_of_one_that_was_
     assert rows(Path("parts"), "epochs.csv") == rows(Path("whole"), "epochs.csv")
 
 
+def test_an_epoch_in_whose_middle_a_training_stopped_is_repeated_as_a_whole(photos: Path, capsys) -> None:
+    words = ("--model.batch_size", "4", "--seed_everything", "0", "--out")  # Three steps an epoch.
+    main(scan(photos, *words, "whole", "--trainer.max_epochs", "3"))
+    main(scan(photos, *words, "parts", "--trainer.max_epochs", "3", "--trainer.max_steps", "4"))
+    told = (
+        "stopped in the middle of epoch 1, which is what its clusters are of; --ckpt_path last begins this epoch anew"
+    )
+    assert told in capsys.readouterr().out
+    assert told in json.loads(Path("parts/metrics.json").read_text())["notices"][-1]
+    main(scan(photos, *words, "parts", "--trainer.max_epochs", "3", "--ckpt_path", "last"))
+    assert "stopped in the middle" not in capsys.readouterr().out
+    assert rows(Path("parts"), "epochs.csv") == rows(Path("whole"), "epochs.csv")
+    whole, parts = (torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "parts"))
+    assert parts["global_step"] == whole["global_step"] == 9
+    assert all(torch.equal(tensor, parts["state_dict"][name]) for name, tensor in whole["state_dict"].items())
+
+
 def test_a_callback_that_asks_for_what_is_not_logged_is_told_what_is(photos: Path, capsys) -> None:
     callback = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val_loss"]
     with pytest.raises(SystemExit):

@@ -10,7 +10,6 @@ from typing import Any, Literal, NoReturn
 import yaml
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from rich.console import Console
@@ -21,7 +20,7 @@ from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import ACCELERATOR
-from anomaly_clustering.runs.checkpoints import WholeCheckpoints
+from anomaly_clustering.runs.checkpoints import OfWholeEpochs, WholeCheckpoints
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.output_folder import reserved
@@ -142,10 +141,7 @@ class CommandLine(LightningCLI):
         self.epochs = LastAndBest(self.out / EPOCHS, self.folder.begin)
         self.trainer_defaults["callbacks"].append(self.epochs)
         if config.trainer.enable_checkpointing is not False:
-            # When an epoch is over, so that its row in the table of epochs is complete, also where few are validated.
-            last: dict[str, Any] = {"filename": "last", "save_on_train_epoch_end": True}
-            checkpoints = ModelCheckpoint(self.out / CHECKPOINTS, enable_version_counter=False, **last)
-            self.trainer_defaults["callbacks"].append(checkpoints)
+            self.trainer_defaults["callbacks"].append(OfWholeEpochs(self.out / CHECKPOINTS))
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would take the module's class and options out of a checkpoint, which may be anybody's."""
@@ -211,16 +207,13 @@ class CommandLine(LightningCLI):
             return
         self.folder.begin()
         chosen = self.epochs.chosen()
-        write_training(
-            self.out,
-            table,
-            self.datamodule,
-            chosen=chosen,
-            config=self._resolved(),
-        )
+        notices = list(self.datamodule.notices) if isinstance(self.datamodule, DefectDataModule) else []
+        can_go_on = (self.out / LAST).exists()
+        way_on = "--ckpt_path last begins this epoch anew" if can_go_on else "no whole epoch is kept to go on from"
+        notices += [f"{notice}; {way_on}" for notice in self.epochs.notices()]
+        write_training(self.out, table, self.datamodule, chosen=chosen, notices=notices, config=self._resolved())
         console = Console()
-        if isinstance(self.datamodule, DefectDataModule):
-            print_notices(console, self.datamodule.notices)
+        print_notices(console, notices)
         if chosen:
             console.print(epochs_table(chosen))
         print_plainly(console, f"Results are in {self.out}")

@@ -13,12 +13,36 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from anomaly_clustering.runs.mark import is_free_for, read_mark, write_mark
 from anomaly_clustering.system.files import digest, real_path, whole_file
 
 # The state of this callback is in every checkpoint that `fit` writes.
 FOLLOWED_BY = "LastAndBest"
+
+
+class OfWholeEpochs(ModelCheckpoint):
+    """Keeps the last epoch that was trained to its end, which a training can go on from.
+
+    Lightning would count one in whose middle the training stopped, as by `max_time`, as over, and skip the rest of it.
+
+    Args:
+        folder: where `last.ckpt` goes.
+
+    Example:
+        >>> OfWholeEpochs(Path("run/checkpoints")).filename
+        'last'
+    """
+
+    def __init__(self, folder: Path):
+        # When an epoch is over, so that its row in the table of epochs is complete, also where few are validated.
+        super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_last_batch:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -33,6 +33,8 @@ class LastAndBest(Callback):
         self.table = table
         self.begin = begin
         self.rows: list[Epoch] = []
+        self.stopped_in: int | None = None
+        """The epoch in whose middle the training stopped."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -46,6 +48,7 @@ class LastAndBest(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Means over an epoch of training are known after its validation; before, those of the last one stand there."""
+        self.stopped_in = None if trainer.is_last_batch else trainer.current_epoch
         if self.rows and self.rows[-1]["epoch"] == trainer.current_epoch and not trainer.sanity_checking:
             self.rows[-1] = {**self.rows[-1], **_logged(trainer)}
             self._save(trainer)
@@ -76,6 +79,19 @@ class LastAndBest(Callback):
             if stage < stages[-1]:
                 chosen[f"last_of_stage_{stage:.0f}"] = [row for row in self.rows if row.get("stage") == stage][-1]
         return chosen
+
+    def notices(self) -> list[str]:
+        """What is to be known of how the training ended.
+
+        Example:
+            >>> training = LastAndBest()
+            >>> training.stopped_in = 2
+            >>> training.notices()
+            ['the training stopped in the middle of epoch 2, which is what its clusters are of']
+        """
+        if self.stopped_in is None:
+            return []
+        return [f"the training stopped in the middle of epoch {self.stopped_in}, which is what its clusters are of"]
 
     def _save(self, trainer: Trainer) -> None:
         if self.table is None or not trainer.is_global_zero:

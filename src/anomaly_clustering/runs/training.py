@@ -4,7 +4,7 @@ Checkpoints and the table of epochs grow while it runs, so unlike the folder of 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -191,6 +191,7 @@ def write_training(
     datamodule: LightningDataModule | None,
     *,
     chosen: Mapping[str, Epoch],
+    notices: Sequence[str],
     config: str,
 ) -> None:
     """Write what is known when a training has ended.
@@ -200,18 +201,19 @@ def write_training(
         table: a row for each image, see `rows_of`; None where nothing was predicted.
         datamodule: see `assignments_of`.
         chosen: the epochs to report, see `LastAndBest.chosen`.
+        notices: what is to be known of the images and of the training, for `metrics.json`.
         config: the options of the training, as YAML.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_training(Path(folder), [{"index": 0, "label": 1}], None, chosen={}, config="seed: 0")
+        ...     write_training(Path(folder), [{"index": 0, "label": 1}], None, chosen={}, notices=[], config="seed: 0")
         ...     (Path(folder) / "assignments.csv").read_text()
         'index,cluster\\n0,1\\n'
     """
     metrics: dict[str, object] = {name: dict(row) for name, row in chosen.items()}
-    if isinstance(datamodule, DefectDataModule):
-        metrics["notices"] = list(datamodule.notices)
+    if notices or isinstance(datamodule, DefectDataModule):
+        metrics["notices"] = list(notices)
     texts = {CONFIG: config, METRICS: json.dumps(metrics, indent=2) + "\n"}
     for name, text in texts.items():
         with whole_file(out / name) as part:
