@@ -43,6 +43,10 @@ class AtHand(LightningModule):
             self.clean = read_features(Path(self.options.features), evaluation.num_images(self))
             self.dim = self.clean.shape[1]
 
+    def is_asked_of_its_own_images(self) -> bool:
+        """Whether the images of this run are those of the training, as far as that is known."""
+        return self.trained_on is not None and _are_the_same(self.trained_on, evaluation.told_of_images(self))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["images"] = self.trained_on
 

@@ -266,17 +266,17 @@ class SCAN(AtHand):
         images = self.evaluation.all_images()
         if self.trainer.sanity_checking or self.neighbours is None:
             return  # Before training.
-        labels, is_part = images["probabilities"].argmax(2), len(images["index"]) != len(self.neighbours)
-        if is_part:  # Or others.
-            losses = torch.full((self.options.heads,), torch.inf, device=self.device)
-        else:
+        labels, is_whole = images["probabilities"].argmax(2), len(images["index"]) == len(self.neighbours)
+        has_neighbours = is_whole and self.is_asked_of_its_own_images()
+        losses = torch.full((self.options.heads,), torch.inf, device=self.device)
+        if has_neighbours:
             losses = losses_of_heads(images["probabilities"], self.neighbours[:, :6].to(self.device))
             if self.stage == 0 and self.trainer.state.fn == "fit":  # Asked of other images, the head stays.
                 self.head.copy_(losses.argmin())
                 self._remember(losses)
         self.evaluation.log_scores(self, labels[:, self.head], images, losses[self.head])
         self.log("stage", float(self.stage))
-        if not is_part and (images["target"] >= 0).all():
+        if has_neighbours and (images["target"] >= 0).all():
             self.log("neighbour_purity", neighbour_purity(self.neighbours.to(self.device), images["target"]))
 
     def _remember(self, losses: Float[Tensor, " heads"]) -> None:

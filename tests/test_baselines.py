@@ -215,6 +215,10 @@ def test_a_training_goes_on_with_its_own_images_alone(name: str, photos: Path, t
     one.rename(photos / "bar" / "9.png")
     with pytest.raises(ValueError, match="of 15 images, and these are others, by their names: go on with those"):
         trained(2, last)
+    # Nor does it know the neighbours of as many others.
+    (found,) = Trainer(**options).validate(METHODS[name](), of(photos), ckpt_path=last, verbose=False)
+    assert "nmi" in found
+    assert not found.keys() & {"loss", "neighbour_purity"}
     (photos / "bar" / "9.png").unlink()
     with pytest.raises(ValueError, match="of 15 images, and these are 14: go on with those, or begin anew"):
         trained(2, last)
