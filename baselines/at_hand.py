@@ -33,6 +33,16 @@ class AtHand(LightningModule):
     """What tells the images of the training from others; None of a checkpoint that does not say it."""
 
     def setup(self, stage: str) -> None:
+        """Begin a run.
+
+        Raises:
+            ValueError: all would be computed in half precision, also probabilities and losses.
+        """
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise ValueError(
+                f"{type(self).__name__} has probabilities and losses in 32 bits at least: set --trainer.precision to "
+                f"'32-true', '64-true' or 'bf16-mixed', got {self.trainer.precision!r}"
+            )
         self.images = self.clean = self.bank = None
         if stage == "fit":
             self.trained_on = evaluation.told_of_images(self)
@@ -45,6 +55,8 @@ class AtHand(LightningModule):
 
     def is_asked_of_its_own_images(self) -> bool:
         """Whether the images of this run are those of the training, as far as that is known."""
+        if self.trainer.state.fn == "fit":
+            return True
         return self.trained_on is not None and _are_the_same(self.trained_on, evaluation.told_of_images(self))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Images in; what a frozen network makes of them, or vectors from a file, out, on every process."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -98,14 +99,20 @@ def read_features(path: Path, num_images: int) -> Float[Tensor, "n d"]:
     Raises:
         ValueError: the file holds anything else.
     """
+    what = f"features {str(path)!r} must be finite numbers [{num_images}, D], a row an image"
     try:
         # Not into memory yet: the file may say that it holds far more than it does.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, BadZipFile) as error:
         raise ValueError(f"features {str(path)!r} are not a .npy file of numbers: {error}") from None
-    if array.ndim != 2 or len(array) != num_images or not np.isfinite(array).all():
-        raise ValueError(
-            f"features {str(path)!r} must be finite numbers [{num_images}, D], a row an image, got {array.dtype} "
-            f"{list(array.shape)}"
-        )
-    return torch.from_numpy(np.array(array)).float()
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ValueError(f"{what}, in a .npy file, got an .npz archive: save one array by numpy.save")
+    got = f"got {array.dtype} {list(array.shape)}"
+    if array.dtype.kind not in "fiu" or array.ndim != 2 or len(array) != num_images or not array.size:
+        raise ValueError(f"{what}, {got}")
+    with np.errstate(over="ignore"):
+        numbers = np.array(array, dtype=np.float32)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{what}, {got} with some that are not finite as float32: scale or mend them")
+    return torch.from_numpy(numbers)

@@ -9,6 +9,8 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from anomaly_clustering.system.whole_numbers import LARGEST_SEED
+
 
 class Rule(NamedTuple):
     """What a number, or several, may be, in words and as a test."""
@@ -39,6 +41,10 @@ def _is_range(values: Any) -> bool:
 
 COUNT = Rule("a whole number, at least 1", lambda value: _whole(value) and value >= 1)
 COUNT_OR_ZERO = Rule("a whole number, at least 0", lambda value: _whole(value) and value >= 0)
+SEED = Rule(
+    f"a whole number from 0 to {LARGEST_SEED}, as scikit-learn has it",
+    lambda value: _whole(value) and 0 <= value <= LARGEST_SEED,
+)
 POSITIVE = Rule("a number above 0", lambda value: _real(value) and value > 0)
 NOT_NEGATIVE = Rule("a number, at least 0", lambda value: _real(value) and value >= 0)
 SHARE = Rule("a share above 0 and at most 1", lambda value: _real(value) and 0 < value <= 1)
@@ -54,7 +60,8 @@ RULES: dict[Rule, tuple[str, ...]] = {
         *("batch_size", "selflabel_batch_size", "step_size", "passes", "repeats", "head_b_epochs", "neighbours"),
         *("heads", "sub_heads", "overclustering", "crop", "input_size"),
     ),
-    COUNT_OR_ZERO: ("scan_epochs", "selflabel_epochs", "warmup_epochs", "head_a_epochs", "cached_views", "seed"),
+    COUNT_OR_ZERO: ("scan_epochs", "selflabel_epochs", "warmup_epochs", "head_a_epochs", "cached_views"),
+    SEED: ("seed",),
     POSITIVE: ("lr", "selflabel_lr", "temperature", "epsilon", "beta", "width"),
     NOT_NEGATIVE: ("weight_decay", "selflabel_weight_decay", "entropy_weight", "lamb", "rotation"),
     BELOW_ONE: ("momentum", "marginal_momentum", "ema_decay"),

@@ -29,8 +29,9 @@ def measure_statistics(
         module: in whose precision the network runs.
         batches: the network's input. The training is not changed by this, since it normalises by its own batches.
     """
-    with module.trainer.precision_plugin.forward_context():
-        update_bn(batches, network)
+    precision = module.trainer.precision_plugin
+    with precision.forward_context():
+        update_bn(map(precision.convert_input, batches), network)
 
 
 def in_any_order(images: Decoded, size: int) -> Iterable[Float[Tensor, "b 3 h w"]]:

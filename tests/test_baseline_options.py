@@ -31,6 +31,12 @@ WRONG = [
     (IIC, "trunk", "resnet101", "trunk must be one of ('resnet50', 'resnet34', 'resnet18', 'conv3'), got 'resnet101'"),
     (IIC, "repeats", 2.5, "repeats must be a whole number, at least 1, got 2.5"),
     (GATCluster, "backbone", "large", "backbone must be one of ('imagenet10', 'small'), got 'large'"),
+    (
+        GATCluster,
+        "seed",
+        2**32,
+        "seed must be a whole number from 0 to 4294967295, as scikit-learn has it, got 4294967296",
+    ),
     (GATCluster, "features", 0, "features must be a whole number, at least 1, got 0"),
     (GATCluster, "weights", (1.0, 2.0), "weights must be four numbers, at least 0 and not all 0, got (1.0, 2.0)"),
     (

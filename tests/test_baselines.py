@@ -257,6 +257,15 @@ def test_half_precision_is_for_networks_alone(photos: Path, make: Callable[[], L
     assert all(confidence.isfinite().all() for confidence in predictions)
 
 
+@pytest.mark.parametrize("name", ["IIC, statistics of the images", "GATCluster, statistics of the images", "TEMI"])
+def test_double_precision_is_for_everything(name: str, photos: Path) -> None:
+    options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer, module = Trainer(accelerator="cpu", precision="64-true", max_epochs=2, **options), METHODS[name]()
+    trainer.fit(module, datamodule=of(photos))
+    (batch,) = trainer.predict(module, datamodule=of(photos))
+    assert batch["confidence"].dtype == torch.float64
+
+
 class Features(Callback):
     """Keeps what heads were last given in validation and in prediction."""
 
@@ -269,6 +278,13 @@ class Features(Callback):
                 setattr(self, "validated" if trainer.validating else "predicted", given[0].clone())
 
         module.standardised.register_forward_pre_hook(keep)  # type: ignore[operator, union-attr]
+
+
+@pytest.mark.parametrize("name", ["IIC", "GATCluster", "SCAN", "TEMI"])
+def test_half_precision_for_everything_is_refused(name: str, photos: Path) -> None:
+    trainer = Trainer(accelerator="cpu", precision="bf16-true", logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match=r"32 bits at least: set --trainer.precision to '32-true', .* got 'bf16-true'"):
+        trainer.fit(METHODS[name](), datamodule=of(photos))
 
 
 @pytest.mark.parametrize("name", ["SCAN", "SCAN, self-labelling", "TEMI"])

@@ -12,6 +12,7 @@ from lightning import Trainer
 from anomaly_clustering.data import Folder
 from anomaly_clustering.runs.epochs import LastAndBest
 from baselines import SCAN
+from baselines.features import read_features
 from baselines.neighbours import nearest_neighbours, neighbour_purity
 from baselines.scan_loss import scan_loss
 from baselines.self_labelling import WeightAverage, self_label_loss
@@ -175,6 +176,31 @@ def test_given_features_need_a_row_an_image(photos: Path, tmp_path: Path) -> Non
         train(module, Folder(photos, image_size=64, num_workers=0), epochs=1, seed=0)
     with pytest.raises(ValueError, match="set selflabel_epochs 0"):
         SCAN(features="x.npy")
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.full((15, 3), 1e39), r"got float64 \[15, 3\] with some that are not finite as float32"),
+        (np.full((15, 3), np.nan), "not finite"),
+        (np.full((15, 3), "1.5"), r"got <U3 \[15, 3\]"),
+        (np.zeros((15, 3), dtype=complex), r"got complex128 \[15, 3\]"),
+        (np.zeros((15, 0)), r"got float64 \[15, 0\]"),
+    ],
+)
+def test_features_that_are_no_finite_numbers_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    np.save(tmp_path / "features.npy", array)
+    with pytest.raises(ValueError, match=rf"must be finite numbers \[15, D\], a row an image, .*{message}"):
+        read_features(tmp_path / "features.npy", 15)
+
+
+def test_features_are_a_file_of_one_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "features.npz", features=np.zeros((15, 3)))
+    with pytest.raises(ValueError, match=r"got an .npz archive: save one array by numpy.save"):
+        read_features(tmp_path / "features.npz", 15)
+    (tmp_path / "damaged.npz").write_bytes((tmp_path / "features.npz").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"are not a .npy file of numbers"):
+        read_features(tmp_path / "damaged.npz", 15)
 
 
 def test_number_of_clusters_is_needed_without_labels(flat_photos: Path) -> None:
