@@ -26,6 +26,12 @@ class AtHand(LightningModule):
     bank: Any = None
     """Features [N, V, D] of V views of each."""
 
+    epoch_losses: evaluation.MeanLosses
+    """Of the steps of an epoch so far, where the method knows its loss by these."""
+
+    measured_after: int = -1
+    """So many steps of the training `measure` was last asked."""
+
     dim: int = 0
     """Of features that are given, or of regions; known from the first run on, or by a checkpoint."""
 
@@ -44,8 +50,27 @@ class AtHand(LightningModule):
                 f"'32-true', '64-true' or 'bf16-mixed', got {self.trainer.precision!r}"
             )
         self.images = self.clean = self.bank = None
+        self.measured_after = -1
         if stage == "fit":
             self.trained_on = evaluation.told_of_images(self)
+
+    def measure(self) -> None:
+        """Measure what images are scored by, where that is of the images themselves."""
+
+    def on_train_epoch_start(self) -> None:
+        self.epoch_losses.clear()
+
+    def on_validation_epoch_start(self) -> None:
+        self._measure_once()
+
+    def on_train_epoch_end(self) -> None:
+        """Also where this epoch was not validated, or stopped after its validation."""
+        self._measure_once()
+
+    def _measure_once(self) -> None:
+        if self.measured_after != self.global_step:
+            self.measure()
+            self.measured_after = self.global_step
 
     def read_given_features(self) -> None:
         """Where a run has images, and `features` are given in place of a network."""

@@ -20,6 +20,25 @@ from baselines.draws import InAnyOrder
 from baselines.global_batch import rank, share, training_seed, whole_set, world_size
 
 
+class MeanLosses:
+    """The mean loss of each head, or of the method, over the images of an epoch so far."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.total, self.weight = torch.zeros(()), 0
+
+    def add(self, losses: Float[Tensor, "*heads"], weight: int) -> None:
+        """Count the losses of a step, by its number of images or whatever tells how much of the epoch it is."""
+        self.total = self.total + losses.detach() * weight
+        self.weight += weight
+
+    def mean(self) -> Float[Tensor, "*heads"]:
+        """Infinite before the first step."""
+        return self.total / self.weight if self.weight else torch.full_like(self.total, torch.inf)
+
+
 class Evaluation(nn.Module):
     """The evaluator that all baselines share.
 
@@ -67,27 +86,10 @@ class Evaluation(nn.Module):
         for name, score in scores.items():
             module.log(name, score, prog_bar=name in ("loss", "nmi", "accuracy"))
 
-    def log_best_head(
-        self,
-        module: LightningModule,
-        step_losses: list[Float[Tensor, " heads"]],
-        *,
-        losses: Float[Tensor, " heads"],
-        head: Int[Tensor, ""],
-    ) -> None:
-        """Log the scores of the head that had the lowest loss in the last epoch of the training.
-
-        Args:
-            step_losses: of the heads, in each step of that epoch; none where nothing was trained since.
-            losses: of the heads, in the mean over the last epoch; kept up to date.
-            head: which of them is lowest; kept up to date.
-        """
-        images = self.all_images()
-        if step_losses:
-            losses.copy_(torch.stack(step_losses).mean(0))
-            head.copy_(losses.argmin())
-        best = int(head)
-        self.log_scores(module, images["labels"][:, best], images, _loss_of_training(module, losses[best]))
+    def log_head(self, module: LightningModule, losses: Float[Tensor, " heads"], head: Int[Tensor, ""]) -> None:
+        """Log the scores of one of several heads, whose `labels` were collected, with its loss in the training."""
+        images, best = self.all_images(), int(head)
+        self.log_scores(module, images["labels"][:, best], images, loss_of_training(module, losses[best]))
 
     @staticmethod
     def log_training(module: LightningModule, batch: Mapping[str, Any], **values: Tensor) -> None:
@@ -102,12 +104,18 @@ class Evaluation(nn.Module):
             module.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["index"]))
 
 
-def _loss_of_training(module: LightningModule, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+def loss_of_training(module: LightningModule, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """A loss that the steps of a training had, in that training; infinite where the method is asked of images later.
 
     These may be others, whose loss is not known.
     """
     return loss if module.trainer.state.fn == "fit" else torch.full_like(loss, torch.inf)
+
+
+def choose_head(epoch_losses: MeanLosses, losses: Float[Tensor, " heads"], head: Int[Tensor, ""]) -> None:
+    """Keep the losses of heads, and which of them is lowest, as they are in the epoch so far."""
+    losses.copy_(epoch_losses.mean())
+    head.copy_(losses.argmin())
 
 
 def prediction(batch: Mapping[str, Any], probabilities: Float[Tensor, "b k"]) -> dict[str, Tensor]:
@@ -130,6 +138,28 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
     if not 2 <= found <= total:
         raise ValueError(f"num_clusters must be between 2 and {total} (the number of images), got {found}")
     return found
+
+
+def check_all_are_validated(module: LightningModule, *, in_every_epoch: bool) -> None:
+    """Refuse a training that validates too little for a method which chooses by the loss on all images.
+
+    Args:
+        module: the method.
+        in_every_epoch: whether it chooses among epochs too, not only among heads.
+
+    Raises:
+        ValueError: only some images, or some epochs, are to be validated.
+    """
+    trainer, name = module.trainer, type(module).__name__
+    some, every = trainer.limit_val_batches, trainer.check_val_every_n_epoch
+    if not (isinstance(some, float) and some == 1.0) and not getattr(trainer, "fast_dev_run", False):
+        raise ValueError(
+            f"{name} chooses by its loss on all images: leave --trainer.limit_val_batches at 1.0, got {some}"
+        )
+    if in_every_epoch and every != 1:
+        raise ValueError(
+            f"{name} goes on from the best epoch of step 2: leave --trainer.check_val_every_n_epoch at 1, got {every}"
+        )
 
 
 class Classes(Dataset):

@@ -18,11 +18,10 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
-from baselines import views
+from baselines import evaluation, views
 from baselines.at_hand import AtHand
 from baselines.decoded import Decoded, decode
 from baselines.draws import ORDER, Draws
-from baselines.evaluation import Evaluation, known_num_clusters, prediction, scored_images, training_batches
 from baselines.gatcluster_network import AttentionNetwork, BackboneName
 from baselines.global_batch import of_first_process, rank, share, share_batch_norm, whole_batch, world_size
 from baselines.options import COUNT, check_options
@@ -180,15 +179,15 @@ class GATCluster(AtHand):
         self.options: Any = self.hparams
         check_options(GATCluster, self.options, features=COUNT)
         self.automatic_optimization = False
-        self.evaluation = Evaluation()
-        self.losses: list[Tensor] = []
+        self.evaluation = evaluation.Evaluation()
+        self.epoch_losses = evaluation.MeanLosses()
 
     def configure_model(self) -> None:
         if hasattr(self, "network"):
             return
         options = self.options
         if self._trainer is not None:
-            options.num_clusters = known_num_clusters(self, options.num_clusters)
+            options.num_clusters = evaluation.known_num_clusters(self, options.num_clusters)
         self.network = AttentionNetwork(
             options.num_clusters,
             features=options.features,
@@ -203,11 +202,11 @@ class GATCluster(AtHand):
         self.images = decode(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return training_batches(self, batch_size=self.options.batch_size, batch_of=self._batch)
+        return evaluation.training_batches(self, batch_size=self.options.batch_size, batch_of=self._batch)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        images, size = self.images, EVALUATED_AT_ONCE
-        return scored_images(self, batch_size=size, known=images is not None, pixels=images.clean if images else None)
+        pixels = self.images.clean if self.images else None
+        return evaluation.scored_images(self, batch_size=EVALUATED_AT_ONCE, known=pixels is not None, pixels=pixels)
 
     def _batch(self, index: Int[Tensor, " b"]) -> dict[str, Tensor]:
         """Each image as it is, and transformed."""
@@ -231,7 +230,7 @@ class GATCluster(AtHand):
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
         size = share(self.options.step_size, world_size() * len(clean))
         draws = cast(Decoded, self.images).draws(batch["index"], epoch=self.current_epoch, view=ORDER)
-        steps = len(self.losses)
+        losses: list[Tensor] = []
         for _ in range(self.options.passes):
             order = draws.uniform(1)[:, 0].argsort(stable=True)
             order = order[: len(order) // size * size]
@@ -241,8 +240,10 @@ class GATCluster(AtHand):
                 optimizer.zero_grad()
                 self.manual_backward(loss)
                 optimizer.step()
-                self.losses.append(loss.detach())
-        self.evaluation.log_training(self, batch, train_loss=torch.stack(self.losses[steps:]).mean())
+                losses.append(loss.detach())
+        mean = torch.stack(losses).mean()
+        self.epoch_losses.add(mean, len(losses))
+        self.evaluation.log_training(self, batch, train_loss=mean)
 
     def _loss(
         self, original: Float[Tensor, "b k"], attended: Float[Tensor, "b k"], targets: Targets
@@ -282,7 +283,7 @@ class GATCluster(AtHand):
         size = [self.options.input_size, self.options.input_size]
         return self._grey(v2.functional.resize(images, size, antialias=True))
 
-    def on_validation_epoch_start(self) -> None:
+    def measure(self) -> None:
         if self.images is not None and self.options.statistics == "images":
             measure_statistics(self, self.network, map(self._seen, in_any_order(self.images, EVALUATED_AT_ONCE)))
 
@@ -291,9 +292,8 @@ class GATCluster(AtHand):
 
     def on_validation_epoch_end(self) -> None:
         images = self.evaluation.all_images()
-        loss = torch.stack(self.losses).mean() if self.losses else torch.full((), torch.inf, device=self.device)
-        self.losses.clear()
+        loss = evaluation.loss_of_training(self, self.epoch_losses.mean().to(self.device))
         self.evaluation.log_scores(self, images["labels"], images, loss)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        return prediction(batch, self(batch["image"]))
+        return evaluation.prediction(batch, self(batch["image"]))

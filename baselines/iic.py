@@ -23,6 +23,8 @@ from baselines.decoded import Decoded, decode
 from baselines.draws import Draws
 from baselines.evaluation import (
     Evaluation,
+    MeanLosses,
+    choose_head,
     known_num_clusters,
     prediction,
     scored_images,
@@ -154,7 +156,7 @@ class IIC(AtHand):
         self.register_buffer("best_sub_head", torch.tensor(0))
         # Of the sub-heads of head B, in the mean over the last pass with it.
         self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
-        self.pass_losses: list[Tensor] = []
+        self.epoch_losses = MeanLosses()
         # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 
@@ -216,10 +218,6 @@ class IIC(AtHand):
 
     # Training.
 
-    def on_train_epoch_start(self) -> None:
-        if self.head == "b":
-            self.pass_losses.clear()
-
     def training_step(self, batch: Mapping[str, Any]) -> Float[Tensor, ""]:
         views = batch["views"]
         repeats = views.shape[1] - 1
@@ -231,7 +229,8 @@ class IIC(AtHand):
                 [iic_loss(first[:, h], second[:, h], self.options.lamb) for h in range(first.shape[1])]
             )
         if self.head == "b":
-            self.pass_losses.append(losses.detach())
+            self.epoch_losses.add(losses, len(batch["index"]))
+            choose_head(self.epoch_losses, self.losses, self.best_sub_head)
         self.evaluation.log_training(self, batch, **{f"train_loss_{self.head}": losses.mean().detach()})
         return with_idle(losses.mean(), self._idle())
 
@@ -260,7 +259,7 @@ class IIC(AtHand):
         size = [self.options.input_size, self.options.input_size]
         return v2.functional.resize(v2.functional.center_crop(images, [side, side]), size, antialias=True)
 
-    def on_validation_epoch_start(self) -> None:
+    def measure(self) -> None:
         if self.images is not None and self.options.statistics == "images":
             clean = in_any_order(self.images, self.options.batch_size)
             inputs = (network_input(self._middle(batch), self.options.input) for batch in clean)
@@ -270,8 +269,7 @@ class IIC(AtHand):
         self.evaluation.collect(batch, labels=self(batch["image"]).argmax(2))
 
     def on_validation_epoch_end(self) -> None:
-        of_pass = self.pass_losses if self.head == "b" else []
-        self.evaluation.log_best_head(self, of_pass, losses=self.losses, head=self.best_sub_head)
+        self.evaluation.log_head(self, self.losses, self.best_sub_head)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self(batch["image"])[:, int(self.best_sub_head)])

@@ -29,6 +29,8 @@ from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines.at_hand import AtHand
 from baselines.evaluation import (
     Evaluation,
+    MeanLosses,
+    choose_head,
     known_num_clusters,
     num_images,
     prediction,
@@ -144,7 +146,7 @@ class Prototypes(AtHand):
         check_options(Prototypes, self.options)
         self.evaluation = Evaluation()
         self.training_seed = 0
-        self.epoch_losses: list[Tensor] = []
+        self.epoch_losses = MeanLosses()
         self.head: Tensor
         self.losses: Tensor
         self.register_buffer("head", torch.tensor(0))
@@ -206,7 +208,8 @@ class Prototypes(AtHand):
         pair = with_neighbour(self.training_seed, self.current_epoch, batch["index"], self.neighbours)
         first, second = (self._cosines(index).transpose(0, 1) for index in pair)  # [heads, B, K] each
         losses = swapped_loss(first, second, temperature=options.temperature, epsilon=options.epsilon)  # [heads]
-        self.epoch_losses.append(losses.detach())
+        self.epoch_losses.add(losses, len(batch["index"]))
+        choose_head(self.epoch_losses, self.losses, self.head)
         self.evaluation.log_training(self, batch, train_loss=losses.mean().detach())
         return losses.mean()
 
@@ -222,8 +225,7 @@ class Prototypes(AtHand):
         self.evaluation.collect(batch, labels=self._probabilities(batch).argmax(2))
 
     def on_validation_epoch_end(self) -> None:
-        self.evaluation.log_best_head(self, self.epoch_losses, losses=self.losses, head=self.head)
-        self.epoch_losses.clear()
+        self.evaluation.log_head(self, self.losses, self.head)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self._probabilities(batch)[:, int(self.head)])

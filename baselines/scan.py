@@ -138,6 +138,7 @@ class SCAN(AtHand):
 
     def on_fit_start(self) -> None:
         options, self.seed, self.head_number = self.options, training_seed(self), int(self.head)
+        evaluation.check_all_are_validated(self, in_every_epoch=options.selflabel_epochs > 0)
         share_batch_norm(self.encoder)
         # Batches may be of another size in step 3.
         changes = options.selflabel_epochs > 0 and options.selflabel_batch_size != options.batch_size
@@ -155,8 +156,8 @@ class SCAN(AtHand):
             if options.standardise:
                 self.standardised.fit(self.clean)
         self.average.to(self.device)
-        if options.cached_views and self.stage == 0:
-            name, crop, views = options.augmentation, options.crop, options.cached_views
+        if (views := options.cached_views) and self.stage == 0:
+            name, crop = options.augmentation, options.crop
             self.bank = frozen_features(self.encoder, self.images, name, crop=crop, views=views)
         # Pairs are drawn where the features lie, or else on the processor.
         self.neighbours = self.neighbours.to("cpu" if self.bank is None else self.device)
@@ -266,15 +267,14 @@ class SCAN(AtHand):
         images = self.evaluation.all_images()
         if self.trainer.sanity_checking or self.neighbours is None:
             return  # Before training.
-        labels, is_whole = images["probabilities"].argmax(2), len(images["index"]) == len(self.neighbours)
-        has_neighbours = is_whole and self.is_asked_of_its_own_images()
+        has_neighbours = len(images["index"]) == len(self.neighbours) and self.is_asked_of_its_own_images()
         losses = torch.full((self.options.heads,), torch.inf, device=self.device)
         if has_neighbours:
             losses = losses_of_heads(images["probabilities"], self.neighbours[:, :6].to(self.device))
             if self.stage == 0 and self.trainer.state.fn == "fit":  # Asked of other images, the head stays.
                 self.head.copy_(losses.argmin())
                 self._remember(losses)
-        self.evaluation.log_scores(self, labels[:, self.head], images, losses[self.head])
+        self.evaluation.log_scores(self, images["probabilities"][:, self.head].argmax(1), images, losses[self.head])
         self.log("stage", float(self.stage))
         if has_neighbours and (images["target"] >= 0).all():
             self.log("neighbour_purity", neighbour_purity(self.neighbours.to(self.device), images["target"]))

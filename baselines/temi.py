@@ -22,6 +22,8 @@ from baselines.decoded import decode
 from baselines.draws import Draws
 from baselines.evaluation import (
     Evaluation,
+    MeanLosses,
+    choose_head,
     known_num_clusters,
     num_images,
     prediction,
@@ -135,7 +137,7 @@ class TEMI(AtHand):
         # Of the heads, in the mean over the last epoch.
         self.register_buffer("losses", torch.full((heads,), torch.inf))
         self.seed = 0
-        self.epoch_losses: list[Tensor] = []
+        self.epoch_losses = MeanLosses()
         # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 
@@ -214,7 +216,8 @@ class TEMI(AtHand):
                     for h in range(self.options.heads)
                 ]
             )
-        self.epoch_losses.append(losses.detach())
+        self.epoch_losses.add(losses, len(batch["index"]))
+        choose_head(self.epoch_losses, self.losses, self.head)
         self.evaluation.log_training(self, batch, train_loss=losses.mean().detach())
         return losses.mean()
 
@@ -242,8 +245,7 @@ class TEMI(AtHand):
         self.evaluation.collect(batch, labels=self._predict(batch).argmax(2))
 
     def on_validation_epoch_end(self) -> None:
-        self.evaluation.log_best_head(self, self.epoch_losses, losses=self.losses, head=self.head)
-        self.epoch_losses.clear()
+        self.evaluation.log_head(self, self.losses, self.head)
 
     def predict_step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         return prediction(batch, self._predict(batch)[:, int(self.head)])

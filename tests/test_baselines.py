@@ -18,7 +18,7 @@ from anomaly_clustering.data import Folder, Listing
 from anomaly_clustering.metrics.agreement import normalized_mutual_information
 from anomaly_clustering.runs.epochs import Epoch, LastAndBest
 from baselines import IIC, SCAN, TEMI, GATCluster
-from baselines.evaluation import Evaluation
+from baselines.evaluation import Evaluation, MeanLosses
 from experiments import kept
 from experiments.kept import Kept
 
@@ -163,6 +163,51 @@ def test_a_training_that_was_ended_goes_on_as_if_it_had_not_been(
     found, again = trained(tmp_path / "ended.ckpt", None)
     assert again == rows
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    "name", ["IIC, statistics of the images", "GATCluster, statistics of the images", "SCAN", "TEMI"]
+)
+def test_however_seldom_epochs_are_scored_a_training_ends_alike(name: str, photos: Path) -> None:
+    def trained(**rare: int) -> tuple[list[Epoch], dict[str, torch.Tensor]]:
+        seed_everything(0)
+        module, log = METHODS[name](), LastAndBest()
+        options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(accelerator="cpu", max_epochs=3, callbacks=[log], **options, **rare)
+        trainer.fit(module, datamodule=of(photos))
+        return log.rows, module.state_dict()
+
+    rows, expected = trained()
+    last, found = trained(check_val_every_n_epoch=5)
+    assert [row["epoch"] for row in last] == [2]
+    assert last[0].items() <= rows[-1].items()
+    assert {"loss", "nmi"} <= last[0].keys()
+    assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
+    if name == "SCAN":
+        with pytest.raises(
+            ValueError, match=r"SCAN chooses by its loss on all images: leave --trainer.limit_val_batches"
+        ):
+            trained(limit_val_batches=0)
+        return
+    none, found = trained(limit_val_batches=0)
+    assert none == []
+    assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
+
+
+def test_self_labelling_from_the_best_epoch_needs_all_of_them(photos: Path) -> None:
+    trainer = Trainer(accelerator="cpu", check_val_every_n_epoch=2, logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match=r"best epoch of step 2: leave --trainer.check_val_every_n_epoch at 1, got 2"):
+        trainer.fit(METHODS["SCAN, self-labelling"](), datamodule=of(photos))
+
+
+def test_steps_weigh_by_their_images() -> None:
+    losses = MeanLosses()
+    assert losses.mean() == torch.inf
+    losses.add(torch.tensor([-2.0, -1.0]), 140)
+    losses.add(torch.tensor([0.0, -1.0]), 1)
+    assert losses.mean().tolist() == pytest.approx([-2 * 140 / 141, -1.0])
+    losses.clear()
+    assert losses.mean() == torch.inf
 
 
 def test_an_epoch_in_whose_middle_a_training_stopped_is_not_kept(

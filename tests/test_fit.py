@@ -95,17 +95,28 @@ def test_an_epoch_in_whose_middle_a_training_stopped_is_repeated_as_a_whole(phot
     words = ("--model.batch_size", "4", "--seed_everything", "0", "--out")  # Three steps an epoch.
     main(scan(photos, *words, "whole", "--trainer.max_epochs", "3"))
     main(scan(photos, *words, "parts", "--trainer.max_epochs", "3", "--trainer.max_steps", "4"))
-    told = (
-        "stopped in the middle of epoch 1, which is what its clusters are of; --ckpt_path last begins this epoch anew"
-    )
-    assert told in capsys.readouterr().out
-    assert told in json.loads(Path("parts/metrics.json").read_text())["notices"][-1]
+    told = [
+        "the training stopped in the middle of epoch 1, which is what its clusters are of",
+        "scores are of epoch 0 at last, clusters of epoch 1",
+        "--ckpt_path last begins epoch 1 anew",
+    ]
+    assert json.loads(Path("parts/metrics.json").read_text())["notices"][-3:] == told
+    said = capsys.readouterr().out
+    assert all(f"Notice: {notice}" in said for notice in told)
     main(scan(photos, *words, "parts", "--trainer.max_epochs", "3", "--ckpt_path", "last"))
     assert "stopped in the middle" not in capsys.readouterr().out
     assert rows(Path("parts"), "epochs.csv") == rows(Path("whole"), "epochs.csv")
     whole, parts = (torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True) for name in ("whole", "parts"))
     assert parts["global_step"] == whole["global_step"] == 9
     assert all(torch.equal(tensor, parts["state_dict"][name]) for name, tensor in whole["state_dict"].items())
+
+
+def test_the_last_epoch_is_scored_however_seldom_others_are(photos: Path) -> None:
+    rare = ("--trainer.check_val_every_n_epoch", "3", "--seed_everything", "0", "--trainer.max_epochs", "4")
+    main(scan(photos, *rare, "--out", "last"))
+    assert [row["epoch"] for row in rows(Path("last"), "epochs.csv")] == ["2", "3"]
+    main(scan(photos, *rare, "--trainer.val_check_interval", "2", "--model.batch_size", "4", "--out", "in_between"))
+    assert json.loads(Path("in_between/metrics.json").read_text())["last"]["epoch"] == 3
 
 
 def test_a_callback_that_asks_for_what_is_not_logged_is_told_what_is(photos: Path, capsys) -> None:

@@ -208,9 +208,9 @@ class CommandLine(LightningCLI):
         self.folder.begin()
         chosen = self.epochs.chosen()
         notices = list(self.datamodule.notices) if isinstance(self.datamodule, DefectDataModule) else []
-        can_go_on = (self.out / LAST).exists()
-        way_on = "--ckpt_path last begins this epoch anew" if can_go_on else "no whole epoch is kept to go on from"
-        notices += [f"{notice}; {way_on}" for notice in self.epochs.notices()]
+        notices += self.epochs.notices()
+        if self.epochs.stopped_in is not None and (self.out / LAST).exists():
+            notices += [f"--ckpt_path last begins epoch {self.epochs.stopped_in} anew"]
         write_training(self.out, table, self.datamodule, chosen=chosen, notices=notices, config=self._resolved())
         console = Console()
         print_notices(console, notices)

@@ -35,6 +35,22 @@ class LastAndBest(Callback):
         self.rows: list[Epoch] = []
         self.stopped_in: int | None = None
         """The epoch in whose middle the training stopped."""
+        self.ended_in = -1
+        """The last epoch."""
+        self.every: int | None = None
+        """So many epochs one is validated, as the trainer was made."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.every = trainer.check_val_every_n_epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last epoch is scored at its end, however seldom others are: predictions will be of it."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+            trainer.val_check_batch = float("inf")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.check_val_every_n_epoch = self.every
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -48,7 +64,8 @@ class LastAndBest(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Means over an epoch of training are known after its validation; before, those of the last one stand there."""
-        self.stopped_in = None if trainer.is_last_batch else trainer.current_epoch
+        self.ended_in = trainer.current_epoch
+        self.stopped_in = None if trainer.is_last_batch else self.ended_in
         if self.rows and self.rows[-1]["epoch"] == trainer.current_epoch and not trainer.sanity_checking:
             self.rows[-1] = {**self.rows[-1], **_logged(trainer)}
             self._save(trainer)
@@ -89,9 +106,14 @@ class LastAndBest(Callback):
             >>> training.notices()
             ['the training stopped in the middle of epoch 2, which is what its clusters are of']
         """
-        if self.stopped_in is None:
-            return []
-        return [f"the training stopped in the middle of epoch {self.stopped_in}, which is what its clusters are of"]
+        found = []
+        if self.stopped_in is not None:
+            found += [
+                f"the training stopped in the middle of epoch {self.stopped_in}, which is what its clusters are of"
+            ]
+        if self.rows and self.rows[-1]["epoch"] < self.ended_in:
+            found += [f"scores are of epoch {self.rows[-1]['epoch']} at last, clusters of epoch {self.ended_in}"]
+        return found
 
     def _save(self, trainer: Trainer) -> None:
         if self.table is None or not trainer.is_global_zero:
