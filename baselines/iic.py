@@ -243,7 +243,17 @@ class IIC(AtHand):
                 parameter.grad = None
 
     def _probabilities(self, images: Float[Tensor, "b 3 h w"], head: str) -> Float[Tensor, "b sub_heads k"]:
-        features = self.trunk(network_input(images, self.options.input))
+        try:
+            features = self.trunk(network_input(images, self.options.input))
+        except ValueError as error:
+            # What batch normalisation says of a single value.
+            if len(images) > 1 or not self.training:
+                raise
+            raise ValueError(
+                "the network shrinks a batch of one image to one pixel, which leaves nothing to normalise by: set a "
+                f"larger --model.input_size than {self.options.input_size}, or a --model.batch_size other than "
+                f"{self.options.batch_size}, which leaves one image over"
+            ) from error
         return precise(
             torch.stack([sub_head(features) for sub_head in cast(nn.ModuleList, self.heads[head])], 1)
         ).softmax(2)

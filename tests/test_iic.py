@@ -113,6 +113,13 @@ def test_pretrained_network_is_trained(photos: Path, make_image: MakeImage) -> N
     assert not torch.equal(before, module.trunk.backbone.network.conv_stem.weight)
 
 
+def test_a_last_batch_of_one_image_is_trained_on_or_told_of(photos: Path) -> None:
+    data = Folder(photos, image_size=64, num_workers=0)
+    train(IIC(trunk="resnet18", input_size=64, batch_size=14, repeats=1), data, epochs=1, seed=0)
+    with pytest.raises(ValueError, match=r"larger --model.input_size than 32, or a --model.batch_size other than 14"):
+        train(IIC(trunk="resnet18", input_size=32, batch_size=14, repeats=1), data, epochs=1, seed=0)
+
+
 @pytest.mark.slow
 def test_digits(tmp_path: Path) -> None:
     data, _ = digits(tmp_path)
