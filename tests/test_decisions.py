@@ -10,14 +10,13 @@ from test_stored_run import stored
 from anomaly_clustering.runs.assign import Assignment, assign
 from anomaly_clustering.runs.decisions import (
     Decisions,
-    decided,
     given_to_page,
     load_decisions,
     moved_by_hand,
     told_apart,
-    told_of_strangers,
 )
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
+from anomaly_clustering.runs.given_labels import decided, told_of_labels
 from anomaly_clustering.runs.labels import LARGEST, read_labels
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.proposed import proposed
@@ -163,7 +162,7 @@ def test_a_name_of_images_that_are_not_there_names_no_group(run: StoredRun, tmp_
     file = written(tmp_path / "labels.csv", f"flip.png,100,flip,0,,sha256:{'f' * 16}", "x.png,-1,,0,,SHA256:X")
     found = decided(run, came(run, "x"), file, Decisions(run.labels))
     assert (found.names, found.later) == ({}, {})
-    assert told_of_strangers(found) == [
+    assert told_of_labels(found) == [
         "1 row of the labels, such as 'flip.png', is of no image that this run has seen, and counts for nothing"
     ]
 
@@ -198,3 +197,31 @@ def test_numbers_near_the_largest_leave_decisions_that_can_be_read(run: StoredRu
 
 def test_no_group_gets_the_number_of_a_name(run: StoredRun) -> None:
     assert proposed(*unknown(run, "x"), Decisions(run.labels, names={100: "flip"})).proposed == {"x": 200}
+
+
+def test_a_file_from_before_images_came_leaves_what_was_decided_on_them(run: StoredRun, tmp_path: Path) -> None:
+    old = written(tmp_path / "old.csv", own="0.png,0,dent,0,,\n1.png,0,dent,0,,\n2.png,1,,0,,")
+    new = written(
+        tmp_path / "new.csv", "x.png,100,flip,0,,", "y.png,-1,,1,1,", "z.png,0,bend,0,,", own=old_rows("bend")
+    )
+    later, before = came(run, "x", "y", "z"), Decisions(run.labels, proposed={"x": 100, "y": 100}, groups=[100])
+    known = decided(run, later, new, before)
+    assert told_of_labels(known) == []
+    found = decided(run, later, old, known)
+    assert (found.later, found.not_in, found.unsure) == ({"x": 100, "z": 0}, {"y": (1,)}, ["y"])
+    # The file has names of its own for the clusters that it lists.
+    assert found.names == {0: "dent", 100: "flip"}
+    assert found.proposed == {"y": 100}
+    assert told_of_labels(found) == [
+        "the labels do not list 3 images that came later, on which earlier ones decided: that stays"
+    ]
+    # What it lists is as it has it.
+    some = written(tmp_path / "some.csv", "x.png,1,,0,,", own=old_rows("dent"))
+    again = decided(run, later, some, known)
+    assert (again.later, again.names) == ({"x": 1, "z": 0}, {0: "dent", 100: "flip"})
+    none = written(tmp_path / "none.csv", "x.png,-1,,0,,", "y.png,-1,,0,,", "z.png,-1,,0,,")
+    assert decided(run, later, none, known).later == {}
+
+
+def old_rows(name: str) -> str:
+    return f"0.png,0,{name},0,,\n1.png,0,{name},0,,\n2.png,1,,0,,"

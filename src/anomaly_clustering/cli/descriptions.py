@@ -25,7 +25,8 @@ ASSIGN = """\
 Assign new images to the clusters of a run, and show them in its report. A new image is compared with images that the
 run has kept, and goes to the cluster with the nearest mean. An image of the run itself, told by the content of its
 file, keeps the cluster that it has. assigned.csv in the folder of the run lists these images, and new ones of earlier
-calls. --labels holds for later calls too, until another one is given."""
+calls. --labels holds for later calls too, until another file decides on the same images: what was decided on images
+that came later, and that a file does not list, stays."""
 UPDATE = """\
 As assign, and unknown images, those of earlier calls and of watch among them, are grouped among themselves: the report
 shows these proposed groups first. Clusters of the run keep their numbers, names and images. To make a proposed group

@@ -15,7 +15,7 @@ from anomaly_clustering.report.sheets import sheets_of
 from anomaly_clustering.runs.assign import Assignment, assign, most_like
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_rows
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.decisions import Decisions, decisions_on, given_to_page, told_of_strangers
+from anomaly_clustering.runs.decisions import Decisions, given_to_page
 from anomaly_clustering.runs.earlier_sheets import remove_sheets
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
@@ -23,6 +23,7 @@ from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_folders import check_given, check_same
+from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
 from anomaly_clustering.runs.given_metadata import of_images
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import (
@@ -74,7 +75,7 @@ def assign_to_run(
         folder: of the run.
         images: files; those that the run or an earlier call has seen are told by their content.
         labels: labels.csv or labels.json from the report, where clusters were corrected or named. It holds for later
-            calls too, until they are given another one.
+            calls too, until another file decides on the same images, see `decided`.
         folders: in which the images of the run, and those of earlier calls, may lie; None for the working directory.
             What has the content that the run has seen may lie anywhere. A run of somebody else could name any image.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
@@ -124,7 +125,7 @@ def assign_to_run(
         rows = all_rows(run, later, new, fitted, decisions, false_alarms)
         notices = [
             *gone,
-            *told_of_strangers(decisions),
+            *told_of_labels(decisions),
             *told_of_overwritten(before, later),
             *what_to_know(run, len(fitted.labels), false_alarms),
             *what_is_proposed(later, found, decisions),

@@ -1,22 +1,20 @@
-"""What a person decided on the images of a run, and which groups were proposed, kept in its folder; read, and made."""
+"""What a person decided on the images of a run, and which groups were proposed, as its folder keeps them."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from anomaly_clustering.report.content import CONTENT_DIGITS, Given
+from anomaly_clustering.report.content import Given
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 from anomaly_clustering.runs.file_names import DECISIONS
-from anomaly_clustering.runs.labels import LARGEST, Labelled, read_labels
-from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.labels import LARGEST
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.files import whole_file
-from anomaly_clustering.system.messages import counted
 
 # Groups that are proposed are numbered from the next multiple on, so that clusters which a person makes in the report,
 # and has not saved yet, take none of these numbers.
@@ -38,7 +36,9 @@ class Decisions:
         false_alarms: share of known images that may be taken for unknown, as the last `assign`, `update` or
             `watch` was given it.
         files_given: how many files of labels the run was given so far.
-        strangers: files in a table of labels that neither the run nor a later call has seen; not kept.
+        strangers: files in a table of labels that neither the run nor a later call has seen; not saved.
+        not_listed: SHA-256 of later images that a table of labels did not list, and on which something was decided
+            before, which stays; not saved.
 
     Example:
         >>> Decisions(np.array([0, 0, 1])).known_clusters
@@ -55,6 +55,7 @@ class Decisions:
     false_alarms: float = FALSE_ALARMS
     files_given: int = 0
     strangers: Sequence[Path] = ()
+    not_listed: Sequence[str] = ()
 
     @property
     def known_clusters(self) -> set[int]:
@@ -117,98 +118,6 @@ def load_decisions(folder: Path, run: StoredRun) -> Decisions:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it, and give --labels again") from None
 
 
-def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -> Decisions:
-    """The decisions in a file of labels, as the report saves it.
-
-    An image that came later is where the file has it from now on, unless it is marked as unsure, is in no cluster, or
-    in a group that was proposed and got no name. What the file does not list is not decided, and rows of images that
-    nobody has seen here name no cluster.
-
-    Args:
-        run: whose report saved the file.
-        later: images that came after it.
-        file: labels.csv or labels.json.
-        before: earlier decisions, of which proposed groups are kept.
-
-    Raises:
-        ValueError: the labels are those of another run.
-    """
-    # Read twice: numbers of images that the file does not list are not given again.
-    listed = _of_later({image.path: image for image in read_labels(file)}, later)
-    taken = {*before.groups, *(cluster for content, cluster in before.later.items() if content not in listed)}
-    rows = {image.path: image for image in read_labels(file, taken=taken)}
-    _check_rows(rows, run, later, file)
-    later_rows = _of_later(rows, later)
-    before = _with_groups_of(later_rows, {rows[path].cluster for path in run.paths}, before)
-    marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
-    held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
-    return Decisions(
-        labels=np.array([rows[path].cluster for path in run.paths]),
-        names={row.cluster: row.label for row in marked.values() if row.label and row.cluster >= 0},
-        later=held,
-        not_in={image: row.not_in for image, row in marked.items() if row.not_in},
-        proposed=_regrouped(later_rows, held, before),
-        groups=before.groups,
-        unsure=[image for image, row in marked.items() if row.unsure],
-        false_alarms=before.false_alarms,
-        files_given=before.files_given + 1,
-        strangers=_strangers(rows, run, later),
-    )
-
-
-def _strangers(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages) -> list[Path]:
-    """Files of rows that are of no image: of a run that had others, or of what a file held before."""
-    own, contents = set(run.paths), {content[:CONTENT_DIGITS] for content in later.digests}
-    return [path for path, row in rows.items() if row.content and row.content not in contents and path not in own]
-
-
-def _with_groups_of(rows: Mapping[str, Labelled], own: Collection[int], before: Decisions) -> Decisions:
-    """With groups that were proposed by decisions which are gone: clusters of later images alone, without a name.
-
-    Those that a person makes on the page begin at 0, so few of them are numbered as groups are.
-    """
-    found = {row.cluster for row in rows.values() if row.cluster >= APART and not row.label}
-    named = {row.cluster for row in rows.values() if row.label}
-    groups = found - {*named, *own, *before.known_clusters}
-    return replace(before, groups=sorted({*before.groups, *groups}))
-
-
-def _check_rows(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages, file: Path) -> None:
-    """Fail unless each image of the run has a row, and each row is of an image that is known, or was by its content."""
-    known = {*run.paths, *later.paths, *later.copies}
-    missing = [path for path in run.paths if path not in rows]
-    strange = [path for path, row in rows.items() if path not in known and not row.content]
-    slips = []
-    if missing:
-        slips.append(f"{len(missing)} of its images are not in it, {str(missing[0])!r} for one")
-    if strange:
-        slips.append(f"it lists {str(strange[0])!r}, which this run has not seen")
-    if slips:
-        raise ValueError(f"{str(file)!r} is not of this run: {'; '.join(slips)}")
-
-
-def told_of_strangers(decisions: Decisions) -> list[str]:
-    """What a table of labels says of images that are not there.
-
-    Args:
-        decisions: out of such a table.
-
-    Returns:
-        A sentence for the user, or none.
-
-    Example:
-        >>> told_of_strangers(Decisions(np.array([0]), strangers=[Path("b.png")]))
-        ["1 row of the labels, such as 'b.png', is of no image that this run has seen, and counts for nothing"]
-    """
-    number = len(decisions.strangers)
-    what = "is of no image" if number == 1 else "are of no images"
-    return [
-        f"{counted(number, 'row')} of the labels, such as {str(path)!r}, {what} that this run has seen, and "
-        f"{'counts' if number == 1 else 'count'} for nothing"
-        for path in decisions.strangers[:1]
-    ]
-
-
 def told_apart(digests: Sequence[str]) -> list[str]:
     """What tells images of a run from one another, exact copies too: the SHA-256, and of all but the first the place.
 
@@ -221,42 +130,6 @@ def told_apart(digests: Sequence[str]) -> list[str]:
     """
     first = {content: i for i, content in reversed(list(enumerate(digests)))}
     return [content if first[content] == i else f"{content}#{i}" for i, content in enumerate(digests)]
-
-
-def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, Labelled]:
-    """The rows of images that came later, by their content: files may have been moved or overwritten since."""
-    by_content = {row.content: row for row in rows.values() if row.content}
-    found = {}
-    for path, digest in later.contents.items():
-        row = by_content.get(digest[:CONTENT_DIGITS]) or rows.get(path)
-        if row is not None and row.is_of(path, digest):
-            found[digest] = row
-    return found
-
-
-def _regrouped(rows: Mapping[str, Labelled], held: Mapping[str, int], before: Decisions) -> dict[str, int]:
-    """Groups of images on which nothing is decided: where the file has them, and in none that they are not in."""
-    moved = {content: row.cluster for content, row in rows.items() if row.cluster in before.groups}
-    barred = {content: row.not_in for content, row in rows.items()}
-    groups = {**before.proposed, **moved}.items()
-    return {content: k for content, k in groups if content not in held and k not in barred.get(content, ())}
-
-
-def decisions_on(folder: Path, run: StoredRun, labels: Path | None) -> tuple[LaterImages, Decisions]:
-    """The images that came after a run, and what was decided on them and on its own.
-
-    Args:
-        folder: of the run.
-        run: as it is stored there.
-        labels: a file of labels that takes the place of earlier decisions; None for these.
-
-    Raises:
-        ValueError: the run has no embeddings, the labels are those of another run, or a file is damaged.
-    """
-    if run.embeddings is None:
-        raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
-    decisions, later = load_decisions(folder, run), load_later(folder, run)
-    return later, decisions if labels is None else decided(run, later, labels, decisions)
 
 
 def moved_by_hand(found: Int[np.ndarray, " n"], decided: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -310,10 +183,6 @@ def given_to_page(run: StoredRun, digests: Sequence[str], decisions: Decisions) 
     )
     moved = bool((decisions.labels != run.labels).any()) or any(cluster is not None for cluster in later)
     return given if moved or given.names or given.unsure or given.not_in or given.files_given else None
-
-
-def _holds(row: Labelled, before: Decisions) -> bool:
-    return row.cluster >= 0 and not row.unsure and (bool(row.label) or row.cluster not in before.groups)
 
 
 def _cluster(value: object) -> int:

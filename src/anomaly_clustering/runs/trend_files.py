@@ -12,10 +12,11 @@ from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
 from anomaly_clustering.runs.assign import assign
 from anomaly_clustering.runs.assigned_rows import findings_of
-from anomaly_clustering.runs.decisions import Decisions, decisions_on, moved_by_hand, told_apart, told_of_strangers
+from anomaly_clustering.runs.decisions import Decisions, moved_by_hand, told_apart
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
+from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
 from anomaly_clustering.runs.later_images import LaterImages
@@ -71,7 +72,7 @@ def trends_of_run(
         remove_leftovers(folder)
         run = load_run(folder)
         seen, decisions, digests, later = _seen(folder, run, labels)
-        notices = told_of_strangers(decisions)
+        notices = told_of_labels(decisions)
         contents = dict(zip(seen.paths, digests, strict=True))
         told, untold = _metadata(folder, seen, contents, metadata)
         came, copies = ({}, {}) if later is None else (later.times, later.copies)

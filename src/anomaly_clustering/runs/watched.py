@@ -21,11 +21,12 @@ from anomaly_clustering.runs.assign import Embedded, Fitted, assign
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, first_files, rows_of
 from anomaly_clustering.runs.assignments import append_assignment, write_assignments
 from anomaly_clustering.runs.changing_files import gone_from, signature
-from anomaly_clustering.runs.decisions import Decisions, decisions_on
+from anomaly_clustering.runs.decisions import Decisions
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
+from anomaly_clustering.runs.given_labels import decisions_on
 from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record, record_told
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
 from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later

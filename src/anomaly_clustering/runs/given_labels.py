@@ -1,0 +1,172 @@
+"""A file of labels and what was decided before in; what is decided from then on, and what to know of it, out."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from anomaly_clustering.report.content import CONTENT_DIGITS
+from anomaly_clustering.runs.decisions import APART, Decisions, load_decisions, told_apart
+from anomaly_clustering.runs.labels import Labelled, read_labels
+from anomaly_clustering.runs.later_images import LaterImages, load_later
+from anomaly_clustering.runs.store import StoredRun
+from anomaly_clustering.system.messages import counted
+
+
+def decisions_on(folder: Path, run: StoredRun, labels: Path | None) -> tuple[LaterImages, Decisions]:
+    """The images that came after a run, and what was decided on them and on its own.
+
+    Args:
+        folder: of the run.
+        run: as it is stored there.
+        labels: a file of labels that takes the place of earlier decisions, see `decided`; None for these.
+
+    Raises:
+        ValueError: the run has no embeddings, the labels are those of another run, or a file is damaged.
+    """
+    if run.embeddings is None:
+        raise ValueError(f"run {run.title!r} compared images patch by patch: it has no embeddings to assign by")
+    decisions, later = load_decisions(folder, run), load_later(folder, run)
+    return later, decisions if labels is None else decided(run, later, labels, decisions)
+
+
+def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -> Decisions:
+    """The decisions in a file of labels, as the report saves it.
+
+    An image that came later is where the file has it from now on, unless it is marked as unsure, is in no cluster, or
+    in a group that was proposed and got no name. One that the file does not list may have come after it was saved, so
+    what was decided on it before stays, and the name of its cluster too, unless the file decides on that cluster. Rows
+    of images that nobody has seen here name no cluster.
+
+    Args:
+        run: whose report saved the file.
+        later: images that came after it.
+        file: labels.csv or labels.json.
+        before: earlier decisions, of which proposed groups are kept, and what the file cannot know.
+
+    Raises:
+        ValueError: the labels are those of another run.
+    """
+    # Read twice: numbers of images that the file does not list are not given again.
+    listed = _of_later({image.path: image for image in read_labels(file)}, later)
+    taken = {*before.groups, *(cluster for content, cluster in before.later.items() if content not in listed)}
+    rows = {image.path: image for image in read_labels(file, taken=taken)}
+    _check_rows(rows, run, later, file)
+    later_rows = _of_later(rows, later)
+    before = _with_groups_of(later_rows, {rows[path].cluster for path in run.paths}, before)
+    marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
+    held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
+    kept = _not_listed(before, marked)
+    names = {row.cluster: row.label for row in marked.values() if row.label and row.cluster >= 0}
+    own = np.array([rows[path].cluster for path in run.paths])
+    later_clusters = {**kept.later, **held}
+    return Decisions(
+        labels=own,
+        names={k: name for k, name in kept.names.items() if k not in {*own.tolist(), *held.values()}} | names,
+        later=later_clusters,
+        not_in={**kept.not_in, **{image: row.not_in for image, row in marked.items() if row.not_in}},
+        proposed=_regrouped(later_rows, later_clusters, before),
+        groups=before.groups,
+        unsure=[*kept.unsure, *(image for image, row in marked.items() if row.unsure)],
+        false_alarms=before.false_alarms,
+        files_given=before.files_given + 1,
+        strangers=_strangers(rows, run, later),
+        not_listed=list(dict.fromkeys([*kept.later, *kept.not_in, *kept.unsure])),
+    )
+
+
+def _not_listed(before: Decisions, listed: Collection[str]) -> Decisions:
+    """Earlier decisions on images that a file does not list, with the names of the clusters that these are in."""
+    later = {image: k for image, k in before.later.items() if image not in listed}
+    proposed = {image: k for image, k in before.proposed.items() if image not in listed}
+    clusters = {*later.values(), *proposed.values()}
+    return replace(
+        before,
+        names={k: name for k, name in before.names.items() if k in clusters},
+        later=later,
+        not_in={image: clusters for image, clusters in before.not_in.items() if image not in listed},
+        unsure=[image for image in before.unsure if image not in listed],
+    )
+
+
+def _strangers(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages) -> list[Path]:
+    """Files of rows that are of no image: of a run that had others, or of what a file held before."""
+    own, contents = set(run.paths), {content[:CONTENT_DIGITS] for content in later.digests}
+    return [path for path, row in rows.items() if row.content and row.content not in contents and path not in own]
+
+
+def _with_groups_of(rows: Mapping[str, Labelled], own: Collection[int], before: Decisions) -> Decisions:
+    """With groups that were proposed by decisions which are gone: clusters of later images alone, without a name.
+
+    Those that a person makes on the page begin at 0, so few of them are numbered as groups are.
+    """
+    found = {row.cluster for row in rows.values() if row.cluster >= APART and not row.label}
+    named = {row.cluster for row in rows.values() if row.label}
+    groups = found - {*named, *own, *before.known_clusters}
+    return replace(before, groups=sorted({*before.groups, *groups}))
+
+
+def _check_rows(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages, file: Path) -> None:
+    """Fail unless each image of the run has a row, and each row is of an image that is known, or was by its content."""
+    known = {*run.paths, *later.paths, *later.copies}
+    missing = [path for path in run.paths if path not in rows]
+    strange = [path for path, row in rows.items() if path not in known and not row.content]
+    slips = []
+    if missing:
+        slips.append(f"{len(missing)} of its images are not in it, {str(missing[0])!r} for one")
+    if strange:
+        slips.append(f"it lists {str(strange[0])!r}, which this run has not seen")
+    if slips:
+        raise ValueError(f"{str(file)!r} is not of this run: {'; '.join(slips)}")
+
+
+def told_of_labels(decisions: Decisions) -> list[str]:
+    """What a table of labels says of images that are not there, and what it cannot know of those that are.
+
+    Args:
+        decisions: out of such a table.
+
+    Returns:
+        Sentences for the user, or none.
+
+    Example:
+        >>> told_of_labels(Decisions(np.array([0]), strangers=[Path("b.png")]))
+        ["1 row of the labels, such as 'b.png', is of no image that this run has seen, and counts for nothing"]
+        >>> told_of_labels(Decisions(np.array([0]), {4: "dent"}, {"9f86": 4}, not_listed=["9f86"]))
+        ['the labels do not list 1 image that came later, on which earlier ones decided: that stays']
+    """
+    number = len(decisions.strangers)
+    what = "is of no image" if number == 1 else "are of no images"
+    notices = [
+        f"{counted(number, 'row')} of the labels, such as {str(path)!r}, {what} that this run has seen, and "
+        f"{'counts' if number == 1 else 'count'} for nothing"
+        for path in decisions.strangers[:1]
+    ]
+    if decisions.not_listed:
+        images = counted(len(decisions.not_listed), "image")
+        notices.append(f"the labels do not list {images} that came later, on which earlier ones decided: that stays")
+    return notices
+
+
+def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, Labelled]:
+    """The rows of images that came later, by their content: files may have been moved or overwritten since."""
+    by_content = {row.content: row for row in rows.values() if row.content}
+    found = {}
+    for path, digest in later.contents.items():
+        row = by_content.get(digest[:CONTENT_DIGITS]) or rows.get(path)
+        if row is not None and row.is_of(path, digest):
+            found[digest] = row
+    return found
+
+
+def _regrouped(rows: Mapping[str, Labelled], held: Mapping[str, int], before: Decisions) -> dict[str, int]:
+    """Groups of images on which nothing is decided: where the file has them, and in none that they are not in."""
+    moved = {content: row.cluster for content, row in rows.items() if row.cluster in before.groups}
+    barred = {content: row.not_in for content, row in rows.items()}
+    groups = {**before.proposed, **moved}.items()
+    return {content: k for content, k in groups if content not in held and k not in barred.get(content, ())}
+
+
+def _holds(row: Labelled, before: Decisions) -> bool:
+    return row.cluster >= 0 and not row.unsure and (bool(row.label) or row.cluster not in before.groups)
