@@ -118,6 +118,18 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     assert "goes with it when this one is done: assigned.csv, decisions.json, trends.csv; copy the folder" in said
 
 
+def test_a_table_for_one_call_leaves_the_times_that_are_known(run: Path, capsys) -> None:
+    Path("lines.csv").write_text("path,line\n00.png,2\n")
+    kept = (run / "metadata.csv").read_text()
+    capsys.readouterr()
+    main(["trends", "--run", str(run), "--by", "day", "--metadata", "lines.csv"])
+    assert "times of 17 images: 17 by the metadata" in capsys.readouterr().out
+    # It may go by what the run has kept, too.
+    main(["trends", "--run", str(run), "--by", "batch", "--metadata", "lines.csv"])
+    assert sum(int(row["images"]) for row in rows(run / "trends.csv") if row["defect"] == "All images") == 17
+    assert (run / "metadata.csv").read_text() == kept
+
+
 def test_unknown_images_are_those_of_the_table_whichever_command_wrote_it(run: Path, capsys) -> None:
     for command, share in (("watch", "0.6"), ("assign", "0.3"), ("watch", "0.05")):
         once = ["--once", "--every", "0.02"] if command == "watch" else []

@@ -308,7 +308,7 @@ def trends_options(argv: Sequence[str]) -> argparse.Namespace:
         "--metadata",
         type=values.table,
         metavar="FILE",
-        help="CSV with path, time, batch, ... in place of that of the run",
+        help="CSV with path, time, batch, ... for this call, on top of what the run has kept",
     )
     options = parser.parse_args(argv)
     if options.shifts and options.by not in ("auto", "shift"):

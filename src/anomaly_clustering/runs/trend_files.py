@@ -18,7 +18,14 @@ from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
 from anomaly_clustering.runs.journal import read_times
-from anomaly_clustering.runs.kept_metadata import dated, load_metadata, of_holders, times_by_content, told_times
+from anomaly_clustering.runs.kept_metadata import (
+    dated,
+    load_metadata,
+    of_holders,
+    times_by_content,
+    told_times,
+    with_more,
+)
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.mark import files_into
 from anomaly_clustering.runs.output_folder import own_mark
@@ -56,7 +63,7 @@ def trends_of_run(
         shifts: when shifts begin, in order.
         labels: labels.csv or labels.json from the report, where clusters were corrected or named; None for those that
             `assign` or `update` was last given.
-        metadata: CSV file in place of the one that was kept with the run; None for that.
+        metadata: CSV file, on top of what the run has kept; nothing of it is kept. None for that alone.
 
     Returns:
         The trends, and notices.
@@ -139,7 +146,7 @@ def _metadata(
     if file is None:
         return kept, []
     given = read_metadata(file, seen.paths)
-    return kept | dict(given.of), list(given.notices)
+    return with_more(kept, given.of), list(given.notices)
 
 
 def _left_out(images: Sequence[Path], periods: Periods) -> list[str]:
