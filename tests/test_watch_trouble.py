@@ -172,13 +172,15 @@ def test_a_watched_folder_that_is_away_is_waited_for(
     assert said.err.count("'in' is away; waiting for it") == 1
 
 
-def test_a_folder_that_may_not_be_read_is_told_once(
+def test_a_folder_that_may_not_be_read_is_told_once_and_in_the_status(
     make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_image(Path("in/a.png"), 1, seed=30)
     make_image(Path("in/closed/b.png"), 1, seed=31)
     monkeypatch.setattr(os, "scandir", refusing(errno.EACCES, lambda path: path.name == "closed"))
-    main([*WATCH, "--once"])
+    with pytest.raises(SystemExit) as end:
+        main([*WATCH, "--once"])
+    assert end.value.code == command.BROKEN
     said = capsys.readouterr()
     assert said.out.count("in/a.png") == 1
     assert "b.png" not in said.out

@@ -145,7 +145,8 @@ def watch_options(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--once",
         action="store_true",
-        help="take what is there and end: with status 3 if an image was unknown, else 2 if a file was broken, else 0",
+        help="take what is there and end: with status 3 if an image of it was unknown, else 2 if a file or folder "
+        "could not be read, else 0",
     )
     add(
         "--on-unknown",

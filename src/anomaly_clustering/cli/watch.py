@@ -43,7 +43,7 @@ def watch(options: argparse.Namespace) -> None:
         for notice in what_to_know(watcher.run, len(watcher.known.fitted.labels), options.false_alarms):
             _say(notice)
         unknown = _watch(options, watcher, folder)
-    if unknown or folder.broken or folder.unread:
+    if unknown or folder.broken or folder.closed or folder.unread:
         sys.exit(UNKNOWN_CAME if unknown else BROKEN)
 
 
