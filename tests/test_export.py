@@ -96,6 +96,12 @@ def test_yolo_holds_each_image_once_also_the_only_one_of_its_class(labels: Path,
     assert any(name.startswith("train/dent/") for name in images)
 
 
+def test_of_each_class_an_image_validates_however_high_the_share(labels: Path) -> None:
+    export(read_labels(labels), Path("out"), "yolo-cls", val_fraction=0.96)
+    parts = ("train/scratch", "val/scratch", "train/dent", "val/dent")
+    assert [len(list(Path("out").glob(f"{part}/*.png"))) for part in parts] == [1, 9, 1, 1]
+
+
 @pytest.mark.parametrize("layout", ["folders", "coco", "yolo-cls"])
 def test_there_are_as_many_files_as_rows_whatever_the_images_are_called(
     tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, layout: str

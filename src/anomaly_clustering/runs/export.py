@@ -257,16 +257,16 @@ def _categories(items: Sequence[Item]) -> list[str]:
 
 
 def _split(items: Sequence[Item], options: _Options) -> dict[str, list[Item]]:
-    """Each image once, to train or to validate with: of each class one at least validates, with any share.
+    """Each image once, to train or to validate with: of each class one at least is in both, with any share.
 
-    Where a class has one image alone, training has it.
+    Where a class has one image alone, training has it; with a share of 0 all train.
     """
     parts: dict[str, list[Item]] = {"train": [], "val": []}
     for label in sorted({item.label for item in items}):
         own = [item for item in items if item.label == label]
         random.Random(options.seed).shuffle(own)
-        num_val = max(1, round(options.val_fraction * len(own))) if options.val_fraction else 0
-        val = own[:num_val] if num_val < len(own) else []
+        asked = max(1, round(options.val_fraction * len(own))) if options.val_fraction else 0
+        val = own[: min(asked, len(own) - 1)]
         parts["train"] += own[len(val) :]
         parts["val"] += val
     return parts
