@@ -115,7 +115,8 @@ def test_the_command_counts_the_run_and_what_came_later(run: Path, capsys: pytes
     main(["cluster", "flat", "--clusters", "3", "--image-size", "64", "--method", "paper", "--overwrite"])
     assert not (run / "trends.csv").exists()
     said = " ".join(capsys.readouterr().out.split())
-    assert "goes with it when this one is done: assigned.csv, decisions.json, trends.csv; copy the folder" in said
+    lost = "assigned.csv, decisions.json, trends.csv, metadata.csv, pictures.tar"
+    assert f"goes with it when this one is done: {lost}; copy the folder" in said
 
 
 def test_a_table_for_one_call_leaves_the_times_that_are_known(run: Path, capsys) -> None:

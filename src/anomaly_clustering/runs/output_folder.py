@@ -15,6 +15,7 @@ from anomaly_clustering.runs.file_names import (
     DECISIONS,
     LATER,
     MARK,
+    METADATA,
     METRICS,
     PAGE,
     PICTURES,
@@ -30,8 +31,8 @@ from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
-# What other commands have added to a run since.
-HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS)
+# What other commands have added to a run since, and what the user told of its images.
+HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS, METADATA)
 FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, PICTURES, STORE)
 
 # Folders that this process found free, and keeps for runs to come.
@@ -82,16 +83,22 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
         mark = mark_of_run(out)
         check_no_strangers(out, mark)
         _check_run(out, mark, overwrite=overwrite)
-        if history := [name for name in HISTORY if (out / name).is_file()]:
+        if history := _history(out):
             say(
-                f"Notice: what came after the run in {str(out)!r} goes with it when this one is done: "
-                f"{', '.join(history)}; copy the folder first if it is needed"
+                f"Notice: what came after the run in {str(out)!r}, or was told of its images, goes with it when this "
+                f"one is done: {', '.join(history)}; copy the folder first if it is needed"
             )
         _reserved.add(place)
         try:
             yield
         finally:
             _reserved.discard(place)
+
+
+def _history(out: Path) -> list[str]:
+    found = [name for name in HISTORY if (out / name).is_file()]
+    # Those of later images are in it, whose photos may be gone by now; those of the run are made anew.
+    return [*found, PICTURES] if ASSIGNED in found and (out / PICTURES).is_file() else found
 
 
 def check_place(out: Path) -> Path:
