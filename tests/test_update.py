@@ -1,6 +1,7 @@
 """Unknown images become proposed groups, and known ones by a decision; what was known keeps its number and name."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,21 @@ def test_export_finds_what_was_moved_and_leaves_out_what_is_gone_only_when_asked
     main([*argv, "--out", "some", "--skip-missing"])
     assert "Left out, since their files are gone: 1 image, first 'new/0.png'" in capsys.readouterr().out
     assert len(list(Path("some/images").iterdir())) == len(list(Path("all/images").iterdir())) - 1
+
+
+def test_a_share_of_false_alarms_holds_until_another_is_given(run: Path) -> None:
+    make_other(Path("new/other.png"), 0)
+    for words, share, unknown in (
+        (["update"], 0.05, "0"),
+        (["update", "--false-alarms", "0.1"], 0.1, "1"),
+        (["assign"], 0.1, "1"),
+        (["watch", "--once", "--every", "0.02"], 0.1, "1"),
+        (["watch", "--once", "--every", "0.02", "--false-alarms", "0.01"], 0.01, "0"),
+        (["update"], 0.01, "0"),
+    ):
+        main([words[0], "new", "--run", str(run), *words[1:]])
+        assert json.loads((run / "decisions.json").read_text())["false_alarms"] == share
+        assert [row["unknown"] for row in rows(run, "assigned.csv")] == [unknown]
 
 
 def test_an_image_is_not_put_where_a_person_said_that_it_is_not(run: Path, make_image: MakeImage) -> None:

@@ -169,9 +169,9 @@ def _parser_of_later_images(command: str, description: str) -> Parser:
     parser.add_argument(
         "--false-alarms",
         type=values.share,
-        default=FALSE_ALARMS,
         metavar="SHARE",
-        help=f"share of known images that may be taken for unknown ones (default {FALSE_ALARMS}), see below",
+        help="share of known images that may be taken for unknown ones, see below; it holds for later calls too "
+        f"(default: that of the last call, else {FALSE_ALARMS})",
     )
     _add_checkpoint(parser)
     return parser

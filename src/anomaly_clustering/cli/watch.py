@@ -40,7 +40,7 @@ def watch(options: argparse.Namespace) -> None:
     check_may_be_read(options.images)
     folder = _Folder(options.images)
     with watcher_of(options.run, options.false_alarms, checkpoint=options.checkpoint) as watcher:
-        for notice in what_to_know(watcher.run, len(watcher.known.fitted.labels), options.false_alarms):
+        for notice in what_to_know(watcher.run, len(watcher.known.fitted.labels), watcher.false_alarms):
             _say(notice)
         unknown = _watch(options, watcher, folder)
     if unknown or folder.broken or folder.closed or folder.unread:

@@ -18,7 +18,7 @@ from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.decisions import Decisions, given_to_page
 from anomaly_clustering.runs.earlier_sheets import remove_sheets
 from anomaly_clustering.runs.embed_later import embed_later
-from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
+from anomaly_clustering.runs.false_alarms import check_false_alarms, why_coarse, why_none
 from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
@@ -63,7 +63,7 @@ def assign_to_run(
     *,
     labels: Path | None = None,
     folders: Sequence[Path] | None = None,
-    false_alarms: float = FALSE_ALARMS,
+    false_alarms: float | None = None,
     propose: bool = False,
     metadata: Mapping[Path, Metadata] | None = None,
     checkpoint: Path | None = None,
@@ -78,7 +78,8 @@ def assign_to_run(
             calls too, until another file decides on the same images, see `decided`.
         folders: in which the images of the run, and those of earlier calls, may lie; None for the working directory.
             What has the content that the run has seen may lie anywhere. A run of somebody else could name any image.
-        false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
+        false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`; it holds for later
+            calls too. None for the one that the run was told last, 0.05 where it was told none.
         propose: whether unknown images are grouped anew; groups that were proposed before stay in any case.
         metadata: of the images, or, where none are given, of those of the run and of later ones by the paths that they
             have there; kept with the run beside what it has.
@@ -97,37 +98,39 @@ def assign_to_run(
         BlockingIOError: another process works on the run.
     """
     find_store(folder)
-    check_false_alarms(false_alarms)
+    if false_alarms is not None:
+        check_false_alarms(false_alarms)
     # From what is read to what is written: two at once would each keep their own images alone.
     with working_on(folder, patience=PATIENCE), KeptPictures(folder) as kept:
         remove_leftovers(folder)
         run = load_run(folder, checkpoint=checkpoint)
         gone = _what_is_gone(run, kept)
         before, decisions = decisions_on(folder, run, labels)
+        share = decisions.false_alarms if false_alarms is None else false_alarms
+        decisions = replace(decisions, false_alarms=share)
         asked = set(images)
         files = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
         there = {path: digest(path) for path in files}
         seen_before = {*run.digests, *before.digests}
         swapped = {path: content for path, content in there.items() if content in seen_before}
         seen = before.with_overwritten(there).seen_at(swapped)
-        decisions = replace(decisions, false_alarms=false_alarms)
         own = [path for path in run.paths if path.is_file()]
         contents = {**before.copies, **contents_of(run, seen)}
         check_given([*own, *_files_that_could_be_shown(before, seen)], folders, contents=contents)
         check_same([path for path in own if path not in asked], contents_of(run, seen))
-        later = embed_later(run, seen, images, false_alarms)
+        later = embed_later(run, seen, images, share)
         came = {**read_times(folder), **before.times}
         later = replace(later, times=times_to_keep(later.contents, came))
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
-        found = assign(later.digests, new, fitted, false_alarms=false_alarms)
+        found = assign(later.digests, new, fitted, false_alarms=share)
         if propose:
             decisions = proposed(later, found, decisions)
-        rows = all_rows(run, later, new, fitted, decisions, false_alarms)
+        rows = all_rows(run, later, new, fitted, decisions, share)
         notices = [
             *gone,
             *told_of_labels(decisions),
             *told_of_overwritten(before, later),
-            *what_to_know(run, len(fitted.labels), false_alarms),
+            *what_to_know(run, len(fitted.labels), share),
             *what_is_proposed(later, found, decisions),
         ]
         told, told_otherwise = _metadata_of(folder, run, before, later, asked, metadata or {})

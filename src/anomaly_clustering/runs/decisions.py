@@ -33,8 +33,8 @@ class Decisions:
         proposed: group of images that are unknown, until a person decides.
         groups: numbers of all groups that were ever proposed, so that none means two things.
         unsure: images that were marked as unsure, as `told_apart` has it.
-        false_alarms: share of known images that may be taken for unknown, as the last `assign`, `update` or
-            `watch` was given it.
+        false_alarms: share of known images that may be taken for unknown, as an `assign`, `update` or `watch` was
+            given it last.
         files_given: how many files of labels the run was given so far.
         strangers: files in a table of labels that neither the run nor a later call has seen; not saved.
         not_listed: SHA-256 of later images that a table of labels did not list, and on which something was decided

@@ -76,12 +76,12 @@ class _Known(NamedTuple):
 
 
 @contextmanager
-def watcher_of(folder: Path, false_alarms: float, *, checkpoint: Path | None = None) -> Iterator["Watcher"]:
+def watcher_of(folder: Path, false_alarms: float | None, *, checkpoint: Path | None = None) -> Iterator["Watcher"]:
     """The one watcher of a run, until this ends: what a second one took, the first would not know.
 
     Args:
         folder: of the run.
-        false_alarms: see `assign`.
+        false_alarms: see `assign_to_run`.
         checkpoint: where the weights of the run's network are now; None where they are where they were.
 
     Raises:
@@ -97,7 +97,7 @@ class Watcher:
 
     Args:
         folder: of the run.
-        false_alarms: see `assign`.
+        false_alarms: see `assign_to_run`.
         kept: pictures of the run, to which those of findings are added.
         checkpoint: where the weights of the run's network are now; None where they are where they were.
 
@@ -107,9 +107,9 @@ class Watcher:
         ValueError: the run compared images patch by patch, or a file of it is damaged.
     """
 
-    def __init__(self, folder: Path, false_alarms: float, kept: KeptPictures, *, checkpoint: Path | None = None):
+    def __init__(self, folder: Path, false_alarms: float | None, kept: KeptPictures, *, checkpoint: Path | None = None):
         self.folder = folder
-        self.false_alarms = false_alarms
+        self.false_alarms_asked = false_alarms
         self.kept = kept
         self.digest = ""
         """SHA-256 of the file that was looked at last."""
@@ -131,6 +131,11 @@ class Watcher:
             mend(folder / WATCHED)
             self.known = self._brought_up_to_date()
         self.own = run.contents
+
+    @property
+    def false_alarms(self) -> float:
+        """Share of known images that may be taken for unknown: as it was asked for, else as the run was told last."""
+        return self.known.decisions.false_alarms
 
     def last(self) -> Entry | None:
         """The file that came last, if one did."""
@@ -305,8 +310,8 @@ class Watcher:
         mark = replace(mark, files={**mark.files, WATCHED: None, ASSIGNED: None})
         write_mark(self.folder, mark)
         later, decisions = decisions_on(self.folder, run, None)
-        if decisions.false_alarms != self.false_alarms:
-            decisions = replace(decisions, false_alarms=self.false_alarms)
+        if self.false_alarms_asked not in (None, decisions.false_alarms):
+            decisions = replace(decisions, false_alarms=self.false_alarms_asked)
             with files_into(self.folder, mark) as added:
                 decisions.save(added)
         files = self._files()
@@ -314,7 +319,7 @@ class Watcher:
         later = later.seen_at({})
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         # What was recorded, and not yet written to the table, is so now.
-        rows = all_rows(run, later, new, fitted, decisions, self.false_alarms)
+        rows = all_rows(run, later, new, fitted, decisions, decisions.false_alarms)
         write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
         self.behind = False
         return _known(files, decisions, fitted, new, own, [*contents_of(run, later).items(), *later.copies.items()])
