@@ -155,11 +155,18 @@ def test_images_on_very_different_scales_are_found_in_single_precision() -> None
 
 
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])
-def test_a_broken_image_leaves_the_others_alone(broken: float) -> None:
+def test_a_broken_image_is_refused(broken: float) -> None:
     bags = random_bags(3, 50, 32)
-    expected = pairwise(bags[1:], "fp16")
-    bags[0] *= broken
-    assert torch.allclose(pairwise(bags, "fp16")[1:, 1:], expected, atol=1e-4)
+    bags[0, 3, 4] = broken
+    with pytest.raises(ValueError, match="bags must be finite, but 1 of 3"):
+        pairwise_nearest(bags, "fp16")
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-3)])
+def test_patches_may_lie_anywhere(precision: Precision, tolerance: float) -> None:
+    bags = torch.rand(3, 40, 16).to(DEVICE) + 1000
+    found, expected = nearest_distances(bags[:1], bags[1:], precision), brute_force(bags[:1], bags[1:])
+    assert torch.allclose(found.double(), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])

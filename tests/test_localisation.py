@@ -254,3 +254,10 @@ def test_masks_of_several_sizes_are_refused_however_they_come() -> None:
     one.merge_state(other)
     with pytest.raises(ValueError, match=r"masks must be of one size, got \[32, 3.\] after \[32, 3.\]"):
         one.compute()
+
+
+def test_maps_of_a_network_that_is_trained_have_no_gradient() -> None:
+    maps, masks = images()
+    metric = LocalisationAUROC()
+    assert localisation_auroc(maps.clone().requires_grad_(), masks) == metric(maps.clone().requires_grad_(), masks)
+    assert not metric.maps[0].requires_grad

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
-from anomaly_clustering.mic.distances import directed_distances, mean_mean
+from anomaly_clustering.mic.distances import directed_distances, hausdorff, mean_mean
 from anomaly_clustering.mic.resampling import all_nearest
-from anomaly_clustering.mic.scores import rarity
+from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.search import float_factors, kernels, nearest, precision
 from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, nearest_of_all, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
@@ -115,14 +115,48 @@ def test_integers_of_images_on_very_different_scales(ratio: float) -> None:
     assert excess.abs().mean() < 5e-3
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])
-def test_a_broken_image_leaves_the_others_alone(broken: float, precision: Precision) -> None:
-    bags = torch.randn(3, 50, 32)
-    expected = nearest_distances(bags, bags, precision)
-    bags[0] *= broken
-    found = nearest_distances(bags, bags, precision)
-    assert torch.allclose(found[1:, 1:], expected[1:, 1:], atol=1e-6)
+def test_what_is_not_finite_is_refused_at_the_door_by_its_image(broken: float) -> None:
+    bags, whole = torch.randn(3, 5, 4), torch.full((3, 5, 4), 3e38)
+    bags[1, 2, 3] = broken
+    searches: list[Callable[[], Any]] = [
+        lambda: nearest_distances(bags, whole),
+        lambda: nearest_blocks(whole, bags),
+        lambda: pairwise_nearest(bags),
+        lambda: nearest_of_all(bags, whole[0]),
+        lambda: rarity(bags),
+    ]
+    for search in searches:
+        with pytest.raises(ValueError, match="finite, but 1 of 3 hold NaN or infinity, first that of image 1: "):
+            search()
+    with pytest.raises(ValueError, match="finite, but 1 of 1 hold"):
+        novelty(whole, bags[1])
+
+
+def test_bags_of_a_network_that_is_trained_have_no_gradient() -> None:
+    bags = torch.randn(3, 5, 4)
+    trained = bags.clone().requires_grad_()
+    assert torch.equal(nearest_distances(trained, bags), nearest_distances(bags, bags))
+    assert torch.equal(rarity(trained, "interval"), rarity(bags, "interval"))
+    assert torch.equal(novelty(bags, trained[0]), novelty(bags, bags[0]))
+    assert torch.equal(hausdorff(trained, "max"), hausdorff(bags, "max"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("offset", [0, 100, -1e4])
+def test_patches_may_lie_anywhere(offset: float, precision: Precision, dtype: torch.dtype) -> None:
+    queries, references = torch.rand(4, 50, 16).to(dtype) + offset, torch.rand(3, 60, 16).to(dtype) + offset
+    expected = brute_force(queries, references)
+    # One of patches that are nearly as near is chosen by rounding.
+    tolerance = {"fp32": 1e-5, "bf16": 0.1, "int8": 0.1}[precision]
+    assert torch.allclose(nearest_distances(queries, references, precision).double(), expected, rtol=tolerance)
+    of_all = nearest_of_all(queries, references.flatten(0, 1), precision)
+    assert torch.allclose(of_all.double(), expected.amin(1), rtol=tolerance)
+    for rows, columns, distances in pairwise_nearest(references, precision):
+        apart = ~torch.eye(3, dtype=torch.bool)[rows, columns]
+        truth = brute_force(references[rows], references[columns])
+        assert torch.allclose(distances.double()[apart], truth[apart], rtol=tolerance)
 
 
 def test_with_integers_a_pair_does_not_depend_on_the_others() -> None:
@@ -223,6 +257,8 @@ def test_bags_that_do_not_meet_are_refused_at_the_door(shape: tuple[int, ...]) -
     for search in (nearest_distances, nearest_blocks):
         with pytest.raises(ValueError, match=r"as many channels on both sides, got \[2, 4, 8\] and \[2, "):
             search(queries, references)
+        with pytest.raises(ValueError, match="at least one patch and one channel"):
+            search(queries[..., :0], queries[..., :0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -243,7 +279,7 @@ def test_half_numbers_on_a_processor_are_refused_with_a_way_out(precision: Preci
 
 def test_there_is_no_nearest_of_no_patches() -> None:
     for queries, patches in ((torch.zeros(1, 2, 3), torch.zeros(0, 3)), (torch.zeros(1, 0, 3), torch.zeros(2, 3))):
-        with pytest.raises(ValueError, match="at least one patch and as many channels on both sides"):
+        with pytest.raises(ValueError, match="at least one patch and one channel and as many channels on both sides"):
             nearest_of_all(queries, patches)
 
 

@@ -42,6 +42,14 @@ def test_averages_equal_the_naive_formula(share: float, m: int, p: int) -> None:
     assert np.abs(found.double().numpy() - np.array(expected)).max() < 1e-6
 
 
+def test_patches_may_lie_anywhere() -> None:
+    z, references, weights = torch.rand(4, 9, 8), torch.rand(6, 9, 8), torch.rand(4, 9).softmax(1)
+    near_zero = residual_average(z.double(), weights.double(), references.double(), 0.5)
+    far = residual_average(z + 1024, weights, references + 1024, 0.5)
+    # 1024 leaves four digits of a number.
+    assert torch.allclose(far.double(), near_zero, atol=2e-3)
+
+
 def test_a_share_is_of_whole_references_as_an_exported_network_counts_them() -> None:
     """.7 of 45 is 31.5 in single precision, and a little less in double precision."""
     z, references, weights = bags(2, 3), bags(45, 2), torch.rand(2, 3).softmax(1)

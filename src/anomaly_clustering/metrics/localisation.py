@@ -56,6 +56,7 @@ def localisation_auroc(maps: Maps, masks: Masks) -> Score:
         0.75
     """
     _check(maps, masks)
+    maps, masks = maps.detach(), masks.detach()
     size, maps = _images_per_block(masks.shape[-2:].numel()), _told_apart(maps)
     return _pooled_auroc(lambda: zip(maps.split(size), (part > 0.5 for part in masks.split(size)), strict=True))
 
@@ -177,6 +178,7 @@ class LocalisationAUROC(Metric):
                 of another size than before; positions are not integers, one an image.
         """
         _check(maps, masks)
+        maps, masks = maps.detach(), masks.detach()
         index = positions_or_unknown(index, maps)
         if len(index) != len(maps):
             raise ValueError(f"index must have one position an image, got {len(index)} for {len(maps)} maps")

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from anomaly_clustering.search.centre import centre_of
 from anomaly_clustering.system.threads import in_order
 
 # Patches of an image that are looked at, the heaviest ones: with all others NMI changes by less than .005.
@@ -65,6 +66,10 @@ def residual_average(
     others = (~itself).sum(1)
     if (others == 0).any():
         raise ValueError("residuals compare an image with others, and there are none: at least 2 images are needed")
+    # What differs stays the same when all patches are shifted; likeness is of few digits where they are far from zero.
+    centre = centre_of(references)
+    if centre is not None:
+        bags, references = bags - centre, references - centre
     heavy, places = heaviest(weights)
     counts = (share * others.double()).round().clamp_min(1).long()
     halves = references.square().sum(2).flatten() / 2

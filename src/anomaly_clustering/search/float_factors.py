@@ -21,16 +21,19 @@ class FloatFactors:
     Args:
         bags: patches of each image.
         dtype: float32 or bfloat16.
+        centre: is subtracted from all patches in the products [D]; None where they are near zero.
         right: whether these are the right factors.
     """
 
-    def __init__(self, bags: Float[Tensor, "n m d"], dtype: torch.dtype, *, right: bool):
+    def __init__(
+        self, bags: Float[Tensor, "n m d"], dtype: torch.dtype, centre: Float[Tensor, " d"] | None, *, right: bool
+    ):
         channels, parts = bags.shape[-1], 1 if dtype == torch.float32 else 2
         padding = -(channels + 2 * parts) % ALIGNED
         self.bags = bags.contiguous()
         self.values = bags.new_zeros(*bags.shape[:-1], channels + 2 * parts + padding, dtype=dtype)
         patches, one, other, _ = self.values.split([channels, parts, parts, padding], dim=-1)
-        patches.copy_(bags)
+        patches.copy_(bags if centre is None else bags - centre)
         ones, halves = (one, other) if right else (other, one)
         ones.fill_(1)
         # What bfloat16 leaves of a number goes into a second one.

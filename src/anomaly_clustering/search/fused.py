@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from anomaly_clustering.search.centre import centre_of
 from anomaly_clustering.search.fused_plan import FusedPlan, Pairs, evenly, make_pairs, make_plan, round_up, slices
 
 # The numbers of a bag are scaled to at most 2^LARGEST: float16 then holds them and what rounding has left of them.
@@ -33,8 +34,9 @@ def blocks(
         queries: bags whose patches are looked at [B, M, D].
         references: bags that they are compared with [R, P, D].
         dtype: of the products. float16 and bfloat16 multiply centred patches. float32 multiplies float16 and what it
-            has left over, three products in one, which is as good; or TF32, where PyTorch may
-            (`torch.set_float32_matmul_precision`, or `torch.backends.cuda.matmul.fp32_precision`).
+            has left over, three products in one, which is as good, and centres patches that are far from zero; or
+            TF32, where PyTorch may (`torch.set_float32_matmul_precision`, or
+            `torch.backends.cuda.matmul.fp32_precision`).
         upper: queries and references are the same bags, and each pair of them is wanted once, both ways.
 
     Returns:
@@ -44,7 +46,8 @@ def blocks(
     """
     queries, references = queries.contiguous(), references.contiguous()
     plan = make_plan(queries, references, dtype, both_ways=upper)
-    centre = _centre(references) if plan.centred else references.new_zeros(references.shape[2], dtype=torch.float32)
+    centre = _centre(references) if plan.centred else centre_of(references)
+    centre = references.new_zeros(references.shape[2], dtype=torch.float32) if centre is None else centre.float()
     units = _units(queries, centre)
     own = _Bags(queries, units, centre, plan, plan.tiles.columns)
     others = own._replace(tile=plan.tiles.rows)
@@ -115,7 +118,7 @@ class _Bags(NamedTuple):
 
 
 def _centre(bags: Float[Tensor, "n p d"]) -> Float[Tensor, " d"]:
-    """The mean patch, without the bags that hold NaN or infinity."""
+    """The mean patch, without the bags whose sums are too large for their type."""
     means = bags.mean(1).float()
     finite = means.isfinite().all(1, keepdim=True)
     return torch.where(finite, means, 0).sum(0) / finite.sum().clamp_min(1)

@@ -23,12 +23,14 @@ class IntegerFactors:
 
     Args:
         bags: patches of each image.
+        centre: is subtracted from all patches in the products [D]; None where they are near zero.
         right: whether these are the right factors.
     """
 
-    def __init__(self, bags: Float[Tensor, "n m d"], *, right: bool):
+    def __init__(self, bags: Float[Tensor, "n m d"], centre: Float[Tensor, " d"] | None, *, right: bool):
         # One by one: the integers of a bag must not depend on the bags beside it, not even in the last bit.
-        rotated = torch.stack([_rotate(bag) for bag in bags.float()])
+        near_zero = bags if centre is None else bags - centre
+        rotated = torch.stack([_rotate(bag) for bag in near_zero.float()])
         steps = rotated.abs().amax((1, 2)) / LARGEST
         # Where all is zero, any number will do.
         steps = torch.where(steps > 0, steps, 1)

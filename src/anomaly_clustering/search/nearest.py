@@ -17,17 +17,17 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from anomaly_clustering.search import fused
+from anomaly_clustering.search.centre import centre_of
 from anomaly_clustering.search.float_factors import FloatFactors
 from anomaly_clustering.search.fused_plan import slices
+from anomaly_clustering.search.given import checked
 from anomaly_clustering.search.integer_factors import IntegerFactors, at_once
-from anomaly_clustering.search.precision import Precision, fused_runs_on, resolve
+from anomaly_clustering.search.precision import Precision, fused_runs_on
 from anomaly_clustering.system.threads import in_order
 
 # Bytes of a matrix product: about a core's share of the cache; and what keeps all of an accelerator busy for a while.
 BLOCK = 2**21
 LARGE_BLOCK = 2**28
-# What the search on a processor measures distances in.
-OF_PROCESSORS = (torch.float32, torch.float64)
 # Rows of a matrix product at most; the rest of its size is for columns.
 HEIGHT = 2**10
 # Products in a row that share their left factor, and bytes of their right factors, at most.
@@ -90,24 +90,30 @@ def nearest_blocks(
     Args:
         queries: bags whose patches are looked at [B, M, D], on a processor float32 or float64.
         references: bags that they are compared with [R, P, D], of the same kind.
-        precision: of the matrix products. 'fp32' finds the nearest patches; 'fp16' (on GPUs), 'bf16' and 'int8' (on
-            processors) find patches that are as near but for rounding, in a fraction of the time; 'auto' takes the
-            fastest.
+        precision: of the matrix products. 'fp32' finds the nearest patches, but for the rounding of float32, also of
+            bags in float64; 'fp16' (on GPUs), 'bf16' and 'int8' (on processors) find patches that are as near but for
+            rounding, in a fraction of the time; 'auto' takes the fastest. Patches may lie anywhere: those far from zero
+            are shifted first.
 
     Returns:
         Blocks that together hold each pair of a query and a reference once.
 
     Raises:
         ValueError: `precision` has another name, or this device has no such products; patches of queries and references
-            differ in their channels, or there are bags without a patch; bags on a processor are neither float32 nor
-            float64.
+            differ in their channels, or there are bags without a patch or a channel; bags on a processor are neither
+            float32 nor float64; a number is NaN or infinite.
 
     Example:
         >>> queries, references = torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
         >>> sum(block.distances.sum() for block in nearest_blocks(queries, references)).item()
         9.0
     """
-    dtype = _check(queries, references, precision)
+    return _blocks(*checked(queries, references, precision))
+
+
+def _blocks(
+    queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], dtype: torch.dtype
+) -> Generator[Block, None, None]:
     if fused_runs_on(queries.device, dtype):
         return (Block(*found[:3]) for found in fused.blocks(queries, references, dtype))
 
@@ -116,7 +122,7 @@ def nearest_blocks(
         to_right, _ = _nearest(queries[rows], references[columns], factors)
         return Block(rows, columns, to_right)
 
-    return in_order(work, _tasks(queries, references, precision), device=queries.device)
+    return in_order(work, _tasks(queries, references, dtype), device=queries.device)
 
 
 def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32") -> Generator[Block, None, None]:
@@ -137,7 +143,7 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
         >>> sum(block.distances.sum() for block in pairwise_nearest(bags)).item()  # 1 + 4 and 1 + 4
         10.0
     """
-    dtype = _check(bags, bags, precision)
+    bags, _, dtype = checked(bags, bags, precision)
     if fused_runs_on(bags.device, dtype):
         return _one_by_one(
             [Block(rows, columns, forth)] + ([] if back is None else [Block(columns, rows, back)])
@@ -156,7 +162,7 @@ def pairwise_nearest(bags: Float[Tensor, "n m d"], precision: Precision = "fp32"
         to_right, to_left = _nearest(bags[rows], bags[columns], factors, both_ways=True)
         return [Block(rows, columns, to_right), Block(columns, rows, to_left)]
 
-    return _one_by_one(in_order(work, _tasks(bags, bags, precision, upper=True), device=bags.device))
+    return _one_by_one(in_order(work, _tasks(bags, bags, dtype, upper=True), device=bags.device))
 
 
 def _one_by_one(found: Iterable[list[Block]]) -> Generator[Block, None, None]:
@@ -186,29 +192,17 @@ def nearest_of_all(
         >>> nearest_of_all(torch.tensor([[[0.0], [9.0]]]), torch.tensor([[1.0], [2.0]])).tolist()
         [[1.0, 7.0]]
     """
+    queries, bag, dtype = checked(queries, patches[None], precision)
     # A GPU takes all patches as one bag; a processor takes bags of the queries' size, and one of what remains.
-    fused_here = fused_runs_on(queries.device, _check(queries, patches[None], precision))
+    patches, fused_here = bag[0], fused_runs_on(queries.device, dtype)
     size = len(patches) if fused_here else queries.shape[1]
     whole = len(patches) // size * size
     nearest = queries.new_full(queries.shape[:2], torch.inf)
     for references in (patches[:whole].unflatten(0, (-1, size)), patches[None, whole:]):
         if references.numel():
-            for rows, _, distances in nearest_blocks(queries, references, precision):
+            for rows, _, distances in _blocks(queries, references, dtype):
                 torch.minimum(nearest[rows], distances.amin(1), out=nearest[rows])
     return nearest
-
-
-def _check(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> torch.dtype:
-    dtype = resolve(precision, queries.device)
-    if queries.shape[2] != references.shape[2] or 0 in (queries.shape[1], references.shape[1]):
-        raise ValueError(
-            "bags must be [images, patches, channels], with at least one patch and as many channels on both sides, got "
-            f"{list(queries.shape)} and {list(references.shape)}"
-        )
-    for bags in (queries, references):
-        if bags.device.type == "cpu" and bags.dtype not in OF_PROCESSORS and not fused_runs_on(bags.device, dtype):
-            raise ValueError(f"bags on a processor must be float32 or float64, got {bags.dtype}: give bags.float()")
-    return dtype
 
 
 @runtime_checkable
@@ -233,9 +227,11 @@ class Factors(Protocol):
 
 
 class _Plan(NamedTuple):
-    """How large the matrix products are."""
+    """What is multiplied, and how large the matrix products are."""
 
     dtype: torch.dtype
+    # Is subtracted from all patches first, where they are far from zero.
+    centre: Tensor | None
     # Bags on either side of a product.
     bags: int
     # Patches of each bag on the left, and on the right.
@@ -245,8 +241,8 @@ class _Plan(NamedTuple):
     row: int
 
 
-def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision) -> _Plan:
-    dtype, m, (_, p, channels) = resolve(precision, queries.device), queries.shape[1], references.shape
+def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], dtype: torch.dtype) -> _Plan:
+    m, (_, p, channels) = queries.shape[1], references.shape
     # Products of integers take whole images of 1024 patches: fewer calls make up for a cache that is too small.
     block = (BLOCK if queries.device.type == "cpu" else LARGE_BLOCK) * (2 if dtype == torch.int8 else 1)
     numbers = block // _of_products(dtype).itemsize
@@ -255,7 +251,7 @@ def _plan(queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], p
     if dtype == torch.int8:
         m, p = at_once(m), at_once(p)
     height = m if m * p <= numbers else min(m, HEIGHT)
-    return _Plan(dtype, bags, height, min(p, max(1, numbers // height)), row)
+    return _Plan(dtype, centre_of(references), bags, height, min(p, max(1, numbers // height)), row)
 
 
 class _OnDemand:
@@ -270,7 +266,7 @@ class _OnDemand:
     def get(self) -> list[tuple[slice, Factors]]:
         with self.lock:
             if not self.found:
-                self.found = _factors(self.references, self.plan.dtype, self.plan.width, right=True)
+                self.found = _factors(self.references, self.plan, self.plan.width, right=True)
             return self.found
 
 
@@ -283,10 +279,10 @@ class _Task(NamedTuple):
 
 
 def _tasks(
-    queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], precision: Precision, *, upper: bool = False
+    queries: Float[Tensor, "b m d"], references: Float[Tensor, "r p d"], dtype: torch.dtype, *, upper: bool = False
 ) -> Iterator[_Task]:
     """All pairs; with `upper` those above the diagonal, and those on it as tasks of their own."""
-    plan = _plan(queries, references, precision)
+    plan = _plan(queries, references, dtype)
     # A few references meet all queries before others come, and are in the cache meanwhile.
     for columns in slices(len(references), plan.row * plan.bags):
         factors = [_OnDemand(references[piece], plan) for piece in slices(columns.stop, plan.bags, start=columns.start)]
@@ -300,14 +296,12 @@ def _tasks(
                 yield _Task(rows, slice(rows.stop, columns.stop), factors[done + 1 :])
 
 
-def _factors(
-    bags: Float[Tensor, "n m d"], dtype: torch.dtype, patches: int, *, right: bool
-) -> list[tuple[slice, Factors]]:
+def _factors(bags: Float[Tensor, "n m d"], plan: _Plan, patches: int, *, right: bool) -> list[tuple[slice, Factors]]:
     """The factors of bags, cut into parts of at most so many patches of each bag."""
     parts = [(part, bags[:, part]) for part in slices(bags.shape[1], patches)]
-    if dtype == torch.int8:
-        return [(part, IntegerFactors(some, right=right)) for part, some in parts]
-    return [(part, FloatFactors(some, dtype, right=right)) for part, some in parts]
+    if plan.dtype == torch.int8:
+        return [(part, IntegerFactors(some, plan.centre, right=right)) for part, some in parts]
+    return [(part, FloatFactors(some, plan.dtype, plan.centre, right=right)) for part, some in parts]
 
 
 def _of_products(dtype: torch.dtype) -> torch.dtype:
@@ -333,7 +327,7 @@ def _nearest(
     # Memory that was just written is in the cache, and memory that is new has to be found first.
     numbers = bags * plan.height * min(others, plan.bags) * plan.width
     room = torch.empty(numbers, dtype=_of_products(plan.dtype), device=queries.device)
-    lefts = _factors(queries, plan.dtype, plan.height, right=False)
+    lefts = _factors(queries, plan, plan.height, right=False)
     for piece, factor in zip(slices(others, plan.bags), factors, strict=True):
         for (row, left), (column, right) in product(lefts, factor.get()):
             left.lower(right, to_right[piece, :, row], to_left[piece, :, column], room)

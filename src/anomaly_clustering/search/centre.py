@@ -1,0 +1,37 @@
+"""Bags in; what is subtracted from all patches before they are multiplied, where they lie far from zero, out."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# The squared length of the mean patch, in mean squared distances to it, from which patches are far from zero: what is
+# near in a product of such numbers is their rounding. Of patches of unit length it is seldom above 2.
+FAR = 64
+# Bags, and patches of each, that are looked at, at most: the mean need not be exact.
+SAMPLE = 16
+
+
+def centre_of(bags: Float[Tensor, "n p d"]) -> Float[Tensor, " d"] | None:
+    """The mean of some patches, evenly taken, where they are far from zero against their spread.
+
+    Distances do not change when all patches are shifted, but |a|^2 / 2 - a b + |b|^2 / 2 loses the digits in which the
+    lengths of a and b exceed their distance.
+
+    Args:
+        bags: patches of each image [N, P, D].
+
+    Returns:
+        The mean [D], in float32 at least; None where patches need no shift, or the mean is not finite.
+
+    Example:
+        >>> centre_of(torch.tensor([[[100.0], [102.0]]]))
+        tensor([101.])
+        >>> centre_of(torch.tensor([[[-1.0], [3.0]]])) is None
+        True
+    """
+    every = [max(1, -(-count // SAMPLE)) for count in bags.shape[:2]]
+    some = bags[:: every[0], :: every[1]].to(torch.promote_types(bags.dtype, torch.float32)).flatten(0, 1)
+    centre = some.mean(0)
+    squared = torch.linalg.vector_norm(some) ** 2 / max(1, len(some))
+    far = FAR * squared < (FAR + 1) * centre.square().sum()
+    return centre if far and squared.isfinite() else None
