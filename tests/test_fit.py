@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import ROOT, refused, rows, scan
+from conftest import MakeImage
 from lightning import LightningModule
 
 from anomaly_clustering.cli.main import main
@@ -45,7 +46,9 @@ def test_fit_says_what_is_wrong(photos: Path, capsys: pytest.CaptureFixture[str]
     assert "which is not of a run" in refused(scan(photos, "--out", "mine", "--overwrite"), capsys)
 
 
-def test_the_own_method_of_the_docs_is_trained_and_scored(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_own_method_of_the_docs_is_trained_and_scored(
+    photos: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Another test has a module of this name.
     monkeypatch.delitem(sys.modules, "my_method", raising=False)
     (code,) = re.findall(
@@ -64,6 +67,10 @@ def test_the_own_method_of_the_docs_is_trained_and_scored(photos: Path, monkeypa
     main([*argv, "--data.image_size", "64", "--data.num_workers", "0", "--trainer.max_epochs", "2"])
     assert len(rows(Path("runs/fit"))) == 15
     assert json.loads(Path("runs/fit/metrics.json").read_text())["best_by_accuracy"]["accuracy"] >= 1 / 3
+    unlabelled = [make_image(Path("flat", f"{i}.png"), i % 3, seed=i) for i in range(6)]
+    argv[-1] = "flat"
+    main([*argv, "--data.image_size", "64", "--data.num_workers", "0", "--trainer.max_epochs", "1", "--overwrite"])
+    assert len(rows(Path("runs/fit"))) == len(unlabelled)
 
 
 def test_a_trained_method_leaves_what_it_predicts_and_its_scores(photos: Path, capsys) -> None:

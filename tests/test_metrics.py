@@ -224,6 +224,37 @@ def test_without_an_index_every_sample_counts() -> None:
     assert evaluator.compute()["purity"] == 0.75
 
 
+UNKNOWN, TWO = torch.tensor([-1, -1]), torch.tensor([0, 1])
+# Each with a batch that has a score, and one that has none.
+BATCHES: list[tuple[Metric, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]] = [
+    (m.NormalizedMutualInformation(), (TWO, TWO), (TWO, UNKNOWN)),
+    (m.Purity(), (TWO, TWO), (TWO[:0], TWO[:0])),
+    (m.MeanAUC(ward), (torch.rand(2, 1), TWO), (torch.rand(2, 1), UNKNOWN)),
+    (m.ReductionAt(0.9, ward), (torch.rand(2, 1), TWO), (torch.rand(1, 1), TWO[:1])),
+    (
+        m.LocalisationAUROC(),
+        (torch.rand(2, 2, 2), torch.eye(2).expand(2, 1, 2, 2)),
+        (torch.rand(2, 2, 2), torch.zeros(2, 1, 2, 2)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("metric", "scored", "unscored"), BATCHES, ids=lambda given: type(given).__name__)
+def test_a_batch_without_a_score_is_kept_and_loses_none_before_it(
+    metric: Metric, scored: tuple[Tensor, Tensor], unscored: tuple[Tensor, Tensor]
+) -> None:
+    assert metric(*unscored).isnan()
+    assert metric(*scored).isfinite()
+    assert metric(*unscored).isnan()
+    count = len(scored[0]) + 2 * len(unscored[0])
+    assert sum(len(index) for index in metric.index) == count
+    assert metric.compute().isfinite()
+    metric.reset()
+    metric.update(*unscored)
+    with pytest.raises(ValueError, match=r"need|no samples"):
+        metric.compute()
+
+
 EMPTY: list[Metric | MetricCollection] = [
     clustering_metrics(),
     m.MatchedF1(),

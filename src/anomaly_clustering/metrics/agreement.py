@@ -10,8 +10,9 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 
+from anomaly_clustering.metrics.batches import MetricOfBatches
 from anomaly_clustering.metrics.counts import contingency, match_clusters, support_weighted_f1
 from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
 
@@ -145,11 +146,11 @@ def purity(preds: Labels, target: Labels) -> Score:
     return counts.amax(1).sum() / counts.sum()
 
 
-class ClusteringMetric(Metric):
+class ClusteringMetric(MetricOfBatches):
     """A function of all cluster ids and classes as a torchmetrics class; each subclass names its function.
 
-    Samples of a negative (unknown) class are left out. A sample that a distributed sampler repeats is counted once, by
-    its `index`; give none where there are no repetitions.
+    Samples of a negative (unknown) class are left out; `forward` of a batch without a known class gives NaN. A sample
+    that a distributed sampler repeats is counted once, by its `index`; give none where there are no repetitions.
 
     Example:
         >>> class Hits(ClusteringMetric):
@@ -194,7 +195,7 @@ class ClusteringMetric(Metric):
         Raises:
             ValueError: no sample was added, or none has a known class.
         """
-        return type(self).function(*each_once(self.index, self.preds, self.target))
+        return self.scored(lambda: type(self).function(*each_once(self.index, self.preds, self.target)))
 
 
 class NormalizedMutualInformation(ClusteringMetric):

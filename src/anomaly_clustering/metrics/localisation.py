@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torchmetrics import Metric
 
 from anomaly_clustering.metrics.agreement import Score
+from anomaly_clustering.metrics.batches import MetricOfBatches
 from anomaly_clustering.metrics.samples import Labels, each_once, positions_or_unknown
 
 Maps = Float[Tensor, "n h w"]
@@ -138,13 +138,13 @@ def _pixels(blocks: Iterable[tuple[Maps, Marked]]) -> Iterator[tuple[Tensor, Mar
         yield _without_fine_bits(upsampled) if maps.dtype == torch.float64 else upsampled.float(), marked
 
 
-class LocalisationAUROC(Metric):
+class LocalisationAUROC(MetricOfBatches):
     """`localisation_auroc` of all images as a torchmetrics class, exact on any number of processes.
 
     It holds maps in the size in which they come and masks as bits: 4hw + HW/8 bytes an image, that is 12 kB for
     weights on 32x32 patches and masks of 256x256 pixels; maps in float64 take twice as much. Masks must be of one size.
     An image that a distributed sampler repeats is counted once, by its `index`; give none where there are no
-    repetitions.
+    repetitions. `forward` of a batch without a defective pixel, or without a sound one, gives NaN.
 
     Example:
         >>> metric = LocalisationAUROC()
@@ -196,6 +196,9 @@ class LocalisationAUROC(Metric):
             ValueError: no image was added, no pixel is defective, or all are; or masks of several calls or processes
                 differ in size.
         """
+        return self.scored(self._auroc)
+
+    def _auroc(self) -> Score:
         maps, masks = each_once(self.index, self.maps, self.masks)
         height, width = _one_size(self.sizes)
         size, maps = _images_per_block(height * width), _told_apart(maps)

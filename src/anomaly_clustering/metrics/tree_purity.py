@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 
 from anomaly_clustering.metrics.agreement import Score
+from anomaly_clustering.metrics.batches import MetricOfBatches
 from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
 
 Tree = Float[np.ndarray, "n_minus_1 4"]
@@ -144,11 +145,12 @@ def _check_purity(purity: float) -> None:
         raise ValueError(f"purity must be above 0 and at most 1, got {purity}")
 
 
-class PurityCurve(Metric):
+class PurityCurve(MetricOfBatches):
     """`purity_curve` of all samples as a torchmetrics class; N is known at the end only, and so is the tree.
 
-    Samples of a negative (unknown) class are in the tree and left out of the purity. A sample that a distributed
-    sampler repeats is in the tree once, by its `index`; give none where there are no repetitions.
+    Samples of a negative (unknown) class are in the tree and left out of the purity; `forward` of a batch that has no
+    tree or no known class gives NaN. A sample that a distributed sampler repeats is in the tree once, by its `index`;
+    give none where there are no repetitions.
 
     Args:
         linkage: embeddings float64 [N, D], in the order of `index` -> tree, such as `clustering.ward`.
@@ -201,6 +203,9 @@ class PurityCurve(Metric):
         Raises:
             ValueError: no sample was added, or none has a known class.
         """
+        return self.scored(self._curve)
+
+    def _curve(self) -> PurityOfCuts:
         embeddings, target = each_once(self.index, self.embeddings, self.target)
         return purity_curve(self.linkage(embeddings.double().cpu().numpy()), target)
 
@@ -220,7 +225,7 @@ class MeanAUC(PurityCurve):
 
     def compute(self) -> Score:
         """mAUC of all samples."""
-        return mean_auc(super().compute())
+        return self.scored(lambda: mean_auc(self._curve()))
 
 
 class ReductionAt(PurityCurve):
@@ -244,7 +249,7 @@ class ReductionAt(PurityCurve):
 
     def compute(self) -> Score:
         """R@P of all samples."""
-        return reduction_at(super().compute(), self.purity)
+        return self.scored(lambda: reduction_at(self._curve(), self.purity))
 
 
 def purity_metrics(linkage: Callable[[Float[np.ndarray, "n d"]], Tree]) -> MetricCollection:
