@@ -10,6 +10,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.batch import known_of
+from anomaly_clustering.mic.options import Weights
 
 
 class Noise(Dataset[dict[str, Any]]):
@@ -73,7 +74,7 @@ def test_callbacks_of_a_user_have_the_labels_when_the_last_image_was_seen(work: 
         (torch.zeros(2, 3, 64, 64, dtype=torch.uint8), "got torch.uint8: divide those of 8 bits by 255"),
         (torch.full((2, 3, 64, 64), 255.0), "got 255 to 255: divide those of 8 bits by 255"),
         (torch.full((2, 3, 64, 64), -2.1), "leave it to the network to normalise them"),
-        (torch.full((2, 3, 64, 64), torch.nan), "got nan to nan"),
+        (torch.full((2, 3, 64, 64), torch.nan), "got nan to nan: what reads or transforms the images makes NaN"),
     ],
 )
 def test_images_that_are_not_from_0_to_1_are_refused(images: torch.Tensor, got: str) -> None:
@@ -110,6 +111,47 @@ def test_images_are_told_apart_by_their_positions_alone() -> None:
 def test_batches_that_are_laid_out_otherwise_are_named(batch: object, got: str) -> None:
     with pytest.raises(ValueError, match=rf"batches must be dictionaries with 'image' .*, {got}"):
         known_of(batch, masks=False)
+
+
+WRONG: list[tuple[str, object, str]] = [
+    ("image", torch.rand(2, 64, 64, 3), r"numbers \[B, 3, H, W\] from 0 to 1, got float32 \[2, 64, 64, 3\]$"),
+    ("image", ["a.png", "b.png"], "got a list$"),
+    ("index", ["a.png", "b.png"], r"whole numbers \[B\], the position of each image .*; got a list for 2 images$"),
+    ("index", torch.tensor([[0], [1]]), r"got int64 \[2, 1\] for 2 images$"),
+    ("index", torch.tensor([0.0, 1.0]), r"got float32 \[2\]"),
+    ("target", ["good", "crack"], "the class of each image, or -1; got a list"),
+    ("target", torch.tensor([[0], [1]]), r"got int64 \[2, 1\]"),
+    ("target", torch.tensor(1), r"got int64 \[\] for 2 images"),
+    ("mask", torch.zeros(2, 64, 64), r"numbers \[B, 1, H, W\], from 0 .*; got float32 \[2, 64, 64\]"),
+    ("map", torch.zeros(1, 1, 64, 64), "another detector's value .*; got float32"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "message"), WRONG)
+def test_what_is_of_another_type_or_shape_is_named_by_the_first_batch(name: str, given: object, message: str) -> None:
+    batch = {"image": torch.rand(2, 3, 64, 64), "index": torch.arange(2), "target": torch.arange(2), name: given}
+    with pytest.raises(ValueError, match=rf"^'{name}' must be .*{message}"):
+        trainer().validate(MIC("embedded", num_clusters=2), DataLoader([batch], batch_size=None), verbose=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float64])
+@pytest.mark.parametrize("weights", ["mask", "maps", "rarity"])
+def test_numbers_of_any_type_are_as_good(dtype: torch.dtype, weights: Weights) -> None:
+    images, masks = torch.rand(6, 3, 64, 64), torch.zeros(6, 1, 64, 64)
+    masks[:3, :, :32], masks[3:, :, 40:] = 1, 1
+
+    def labels(batch: dict[str, torch.Tensor]) -> list[int]:
+        mic = MIC("embedded", num_clusters=2, weights=weights)
+        # The first batch has small numbers alone.
+        parts = [{name: value[i : i + 3] for name, value in batch.items()} for i in (0, 3)]
+        parts[0]["index"] = parts[0]["index"].to(torch.uint8)
+        trainer().validate(mic, DataLoader(parts, batch_size=None), verbose=False)
+        assert mic.grouping.index.tolist() == [0, 1, 2, 300, 301, 302]
+        return mic.grouping.labels.tolist()
+
+    whole = {"image": images, "index": torch.tensor([0, 1, 2, 300, 301, 302]), "target": torch.arange(6) // 3}
+    other = {"image": images.double(), "target": (torch.arange(6) // 3).bool(), "mask": masks.to(dtype)}
+    assert labels(whole | other | {"map": masks.to(dtype)}) == labels(whole | {"mask": masks, "map": masks})
 
 
 @pytest.mark.parametrize("options", [{}, {"distance": "holistic"}], ids=str)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from anomaly_clustering.mic.contract import checked_batch
 from anomaly_clustering.mic.distance_names import POOLING
 from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.references import ComparedWith
@@ -22,37 +23,20 @@ from anomaly_clustering.mic.weights import (
     weighted_averages,
 )
 
-# Of numbers from 0 to 1: what interpolation may go beyond them.
-BEYOND = 0.5
 
+def known_of(batch: Any, *, masks: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The batch, checked, and what is known of its images: position, class, and mask where there is one.
 
-def known_of(batch: Any, *, masks: bool) -> dict[str, Tensor]:
-    """Position and class of each image, and its mask where there is one and it is wanted.
+    Args:
+        batch: of any loader, see `checked_batch`.
+        masks: whether they are wanted.
 
     Raises:
         ValueError: the batch is not laid out as the data contract says, or its images have other values.
     """
-    names = list(batch) if isinstance(batch, Mapping) else None
-    if names is None or not {"image", "index", "target"} <= set(names):
-        raise ValueError(
-            "batches must be dictionaries with 'image' [B, 3, H, W] (0 to 1), 'index' [B] (the position of each image "
-            f"in the data set) and 'target' [B] (its class, or -1), got {names or type(batch).__name__}"
-        )
-    _check_range(batch["image"])
+    batch = checked_batch(batch)
     known = {"index": batch["index"], "target": batch["target"]}
-    return known | {"mask": batch["mask"] > 0.5} if masks and "mask" in batch else known
-
-
-def _check_range(images: Tensor) -> None:
-    """Refuse what the network would take for other images; resizing may go a little beyond black and white."""
-    if not images.is_floating_point():
-        raise ValueError(f"'image' must hold numbers from 0 to 1, got {images.dtype}: divide those of 8 bits by 255")
-    least, most = (float(value) for value in images.aminmax()) if images.numel() else (0.0, 1.0)
-    if not -BEYOND <= least <= most <= 1 + BEYOND:
-        raise ValueError(
-            f"'image' must hold numbers from 0 to 1, got {least:.3g} to {most:.3g}: divide those of 8 bits by 255, and "
-            "leave it to the network to normalise them"
-        )
+    return batch, known | {"mask": batch["mask"] > 0.5} if masks and "mask" in batch else known
 
 
 def reduce_bags(

@@ -237,7 +237,7 @@ class MIC(LightningModule):
 
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
-        run, rows = self._of_run, known_of(batch, masks=self.options.localises)
+        run, (batch, rows) = self._of_run, known_of(batch, masks=self.options.localises)
         note_positions(rows["index"], run.seen)
         if self.options.distance == "holistic":
             rows["embeddings"], grid = self.embedder.means(batch["image"])

@@ -140,7 +140,8 @@ def rows_of_shard(told: WorkerSetup, shard: ImageShard) -> dict[str, np.ndarray]
         for batch in loader:
             batch |= {"index": positions[batch["index"]]}
             batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-            found.append(known_of(batch, masks=localises) | stream(batch))
+            batch, known = known_of(batch, masks=localises)
+            found.append(known | stream(batch))
     return {name: torch.cat([rows[name] for rows in found]).cpu().numpy() for name in found[0]}
 
 
