@@ -261,6 +261,14 @@ def test_bags_that_do_not_meet_are_refused_at_the_door(shape: tuple[int, ...]) -
             search(queries[..., :0], queries[..., :0])
 
 
+@pytest.mark.usefixtures("unchecked_types")
+def test_arrays_are_no_bags() -> None:
+    bags: Any = torch.randn(2, 4, 8)
+    for search in (nearest_distances, nearest_blocks):
+        with pytest.raises(TypeError, match=r"bags must be tensors, got a ndarray: give torch.as_tensor\(bags\)"):
+            search(bags, bags.numpy())
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("precision", ["auto", *PRECISIONS])
 def test_half_numbers_on_a_processor_are_refused_with_a_way_out(precision: Precision, dtype: torch.dtype) -> None:

@@ -9,6 +9,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import num_obs_y, squareform
 from sklearn.metrics import adjusted_rand_score
 
+from anomaly_clustering.clustering.given import TensorLike, as_array
 from anomaly_clustering.clustering.trees import cut
 from anomaly_clustering.clustering.weighted import weighted_linkage
 
@@ -39,7 +40,12 @@ class Bags(NamedTuple):
 
 
 def bagged_ward(
-    distances: Float[np.ndarray, " pairs"], num_clusters: int, seed: int, *, bags: int = BAGS, share: float = SHARE
+    distances: Float[np.ndarray, " pairs"] | TensorLike,
+    num_clusters: int,
+    seed: int,
+    *,
+    bags: int = BAGS,
+    share: float = SHARE,
 ) -> Int[np.ndarray, " n"]:
     """Clusters of Ward's method that do not hang on single images: average linkage on how often two images part.
 
@@ -60,13 +66,15 @@ def bagged_ward(
         Cluster of each image [N], 0 the largest; exactly K clusters.
 
     Raises:
-        ValueError: K is no whole number from 1 to N.
+        ValueError: K is no whole number from 1 to N, or distances are not in the condensed form.
+        TypeError: distances are no numbers.
 
     Example:
         >>> from scipy.spatial.distance import pdist
         >>> bagged_ward(pdist(np.array([[0.0], [1.0], [8.0], [9.0], [9.5]])), 2, seed=0).tolist()
         [1, 1, 0, 0, 0]
     """
+    distances = as_array(distances, "distances", "P")
     if not bags_tell(int(num_obs_y(distances)), num_clusters, share=share):
         return cut(linkage(distances, "ward"), num_clusters)
     return consensus(bags_of(distances, num_clusters, seed, bags=bags, share=share), num_clusters)

@@ -10,6 +10,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from anomaly_clustering.clustering.bagging import bags_of, bags_tell, consensus, stability
 from anomaly_clustering.clustering.centres import centres_of, tree_through
+from anomaly_clustering.clustering.given import TensorLike, as_array
 from anomaly_clustering.clustering.methods import (
     LARGEST,
     Method,
@@ -55,12 +56,12 @@ class Groups(NamedTuple):
 
 
 def group_embeddings(
-    embeddings: Float[np.ndarray, "n d"], num_clusters: NumClusters, method: Method, *, seed: int
+    embeddings: Float[np.ndarray, "n d"] | TensorLike, num_clusters: NumClusters, method: Method, *, seed: int
 ) -> Groups:
     """Group images by their embeddings.
 
     Args:
-        embeddings: one vector an image [N, D].
+        embeddings: one vector an image [N, D], an array or a tensor.
         num_clusters: K, from 1 to N, or 'auto' for as many as are cheap to name, see `clusters_to_name`.
         method: see `cluster_embeddings`; beyond 4096 images 'ward' and 'bagged_ward' group 2048 centres, see
             `centres_of`, each of which counts as the images that it stands for.
@@ -68,11 +69,13 @@ def group_embeddings(
 
     Raises:
         ValueError: see `cluster_embeddings`.
+        TypeError: embeddings are no numbers.
 
     Example:
         >>> group_embeddings(np.array([[0.0], [4.0], [9.0]]), 2, "ward", seed=0).labels.tolist()
         [0, 0, 1]
     """
+    embeddings = as_array(embeddings, "embeddings", "ND")
     k = clusters_to_name(len(embeddings)) if num_clusters == "auto" else num_clusters
     if len(embeddings) > LARGEST:
         tree, labels, stable = _through_centres(embeddings, k, method, seed)
@@ -112,24 +115,26 @@ def labels_of(
 
 
 def group_distance(
-    distance: Float[np.ndarray, "n n"], num_clusters: NumClusters, method: Method, *, seed: int
+    distance: Float[np.ndarray, "n n"] | TensorLike, num_clusters: NumClusters, method: Method, *, seed: int
 ) -> Groups:
     """Group images by given distances; Ward is then the Lance-Williams recurrence on them.
 
     Args:
-        distance: between all images [N, N], symmetric.
+        distance: between all images [N, N], symmetric, an array or a tensor.
         num_clusters: K, from 1 to N, or 'auto' for as many as are cheap to name, see `clusters_to_name`.
         method: see `cluster_distance`.
         seed: of random starts, where the method has some.
 
     Raises:
         ValueError: see `cluster_distance`.
+        TypeError: the distance is of no numbers.
 
     Example:
         >>> distance = np.array([[0.0, 1.0, 7.0], [1.0, 0.0, 8.0], [7.0, 8.0, 0.0]])
         >>> group_distance(distance, 2, "ward", seed=0).labels.tolist()
         [0, 0, 1]
     """
+    distance = as_array(distance, "distance", "NN")
     check_distance(distance)
     tree = linkage(squareform(distance, checks=False), method="ward")
     k = clusters_to_name(len(distance)) if num_clusters == "auto" else num_clusters

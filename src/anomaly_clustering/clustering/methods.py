@@ -13,6 +13,7 @@ from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.mixture import GaussianMixture
 
 from anomaly_clustering.clustering.bagging import bagged_ward
+from anomaly_clustering.clustering.given import TensorLike, as_array
 from anomaly_clustering.clustering.trees import by_size, check_num_clusters, cut
 
 Method = Literal["ward", "bagged_ward", "single", "complete", "average", "kmeans", "kmedoids", "gmm", "spectral"]
@@ -30,7 +31,7 @@ STARTS = 10
 
 
 def cluster_embeddings(
-    embeddings: Float[np.ndarray, "n d"], num_clusters: int, method: Method = "ward", *, seed: int = 0
+    embeddings: Float[np.ndarray, "n d"] | TensorLike, num_clusters: int, method: Method = "ward", *, seed: int = 0
 ) -> Int[np.ndarray, " n"]:
     """Labels of images by their embeddings, 0 the largest cluster.
 
@@ -41,7 +42,7 @@ def cluster_embeddings(
     the embeddings only; the others need it for the distances between all pairs.
 
     Args:
-        embeddings: one vector an image [N, D].
+        embeddings: one vector an image [N, D], an array or a tensor.
         num_clusters: K, from 1 to N.
         method: 'ward' is the paper's choice (Table 2).
         seed: of random starts, where the method has some.
@@ -52,12 +53,14 @@ def cluster_embeddings(
     Raises:
         ValueError: the method has another name; K is no whole number from 1 to the number of images; embeddings are
             fewer than 2, not finite, or all the same.
+        TypeError: embeddings are no numbers.
 
     Example:
         >>> cluster_embeddings(np.array([[0.0], [9.0], [0.1], [0.2]]), num_clusters=2).tolist()
         [0, 1, 0, 0]
     """
     _check_method(method)
+    embeddings = as_array(embeddings, "embeddings", "ND")
     check_embeddings(embeddings)
     check_num_clusters(num_clusters, len(embeddings))
     if method == "ward":
@@ -69,7 +72,11 @@ def cluster_embeddings(
 
 
 def cluster_distance(
-    distance: Float[np.ndarray, "rows columns"], num_clusters: int, method: Method = "ward", *, seed: int = 0
+    distance: Float[np.ndarray, "rows columns"] | TensorLike,
+    num_clusters: int,
+    method: Method = "ward",
+    *,
+    seed: int = 0,
 ) -> Int[np.ndarray, " n"]:
     """Labels of images by any symmetric distance [N, N] between them, 0 the largest cluster.
 
@@ -77,7 +84,7 @@ def cluster_distance(
     are Euclidean does it join what adds least to the variance. (scikit-learn refuses other distances.)
 
     Args:
-        distance: between all images [N, N].
+        distance: between all images [N, N], an array or a tensor.
         num_clusters: K, from 1 to N.
         method: any but 'kmeans' and 'gmm'; 'ward' is the paper's choice (Table 2).
         seed: of random starts, where the method has some.
@@ -89,6 +96,7 @@ def cluster_distance(
         ValueError: the method has another name, or is 'kmeans' or 'gmm'; K is no whole number from 1 to the number of
             images; the distance is of fewer than 2 images, not square, not finite, negative, not symmetric, zero
             everywhere, or large from an image to itself.
+        TypeError: the distance is of no numbers.
 
     Example:
         >>> distance = np.array([[0.0, 1.0, 7.0], [1.0, 0.0, 8.0], [7.0, 8.0, 0.0]])
@@ -98,20 +106,21 @@ def cluster_distance(
     _check_method(method)
     if method in ON_EMBEDDINGS:
         raise ValueError(f"method {method!r} needs embeddings; on a distance use one of {tuple(ON_DISTANCES)}")
+    distance = as_array(distance, "distance", "NN")
     check_distance(distance)
     check_num_clusters(num_clusters, len(distance))
     distances = squareform(distance.astype(np.float64), checks=False)
     return by_size(ON_DISTANCES[method](distances, num_clusters, seed))
 
 
-def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4"]:
+def ward(embeddings: Float[np.ndarray, "n d"] | TensorLike) -> Float[np.ndarray, "n_minus_1 4"]:
     """The merges of Ward's method, smallest growth of within-cluster variance first, as scipy's linkage matrix.
 
     Beyond 4096 images they are found without the distances between all pairs (fastcluster's `linkage_vector`, Muellner
     2013): the same merges, in memory that grows with N and time that grows with N^2 D.
 
     Args:
-        embeddings: one vector an image [N, D].
+        embeddings: one vector an image [N, D], an array or a tensor.
 
     Returns:
         One row a merge [N - 1, 4]: the two nodes that are joined, the height, the number of images; merge i makes node
@@ -119,11 +128,13 @@ def ward(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n_minus_1 4
 
     Raises:
         ValueError: embeddings are fewer than 2, not finite, or all the same, so there is nothing to tell groups by.
+        TypeError: embeddings are no numbers.
 
     Example:
         >>> ward(np.array([[0.0], [1.0], [8.0]])).tolist()
         [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 8.66, 3.0]]
     """
+    embeddings = as_array(embeddings, "embeddings", "ND")
     check_embeddings(embeddings)
     points = embeddings.astype(np.float64)
     return linkage(points, "ward") if len(points) <= LARGEST else fastcluster.linkage_vector(points, "ward")

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.metrics import silhouette_score
 
+from anomaly_clustering.clustering.given import TensorLike, as_array
 from anomaly_clustering.clustering.trees import cut
 
 Criterion = Literal["l_method", "silhouette"]
@@ -32,10 +33,10 @@ class Choice(NamedTuple):
 
 
 def choose_num_clusters(
-    tree: Float[np.ndarray, "n_minus_1 4"],
+    tree: Float[np.ndarray, "n_minus_1 4"] | TensorLike,
     criterion: Criterion = "l_method",
     *,
-    distance: Float[np.ndarray, "n n"] | None = None,
+    distance: Float[np.ndarray, "n n"] | TensorLike | None = None,
 ) -> Choice:
     """Choose into how many clusters to cut a tree, without labels. (The paper takes K as known.)
 
@@ -60,7 +61,8 @@ def choose_num_clusters(
     """
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {tuple(CRITERIA)}, got {criterion!r}")
-    return CRITERIA[criterion](tree, distance)
+    square = None if distance is None else as_array(distance, "distance", "NN")
+    return CRITERIA[criterion](as_array(tree, "tree", "M4"), square)
 
 
 def _l_method(tree: Float[np.ndarray, "n_minus_1 4"]) -> Choice:

@@ -7,8 +7,10 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from anomaly_clustering.clustering.given import TensorLike, as_array
 
-def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.ndarray, " n"]:
+
+def cut(tree: Float[np.ndarray, "n_minus_1 4"] | TensorLike, num_clusters: int) -> Int[np.ndarray, " n"]:
     """Labels 0 to K - 1 after the first N - K merges, the largest cluster first.
 
     Exactly K clusters, also where several merges are equally high (scipy's `fcluster` gives fewer then).
@@ -28,6 +30,7 @@ def cut(tree: Float[np.ndarray, "n_minus_1 4"], num_clusters: int) -> Int[np.nda
         >>> cut(linkage(np.array([[0.0], [1.0], [8.0]]), "ward"), num_clusters=2).tolist()
         [0, 0, 1]
     """
+    tree = as_array(tree, "tree", "M4")
     n = len(tree) + 1
     check_num_clusters(num_clusters, n)
     merges = tree[: n - num_clusters, :2].astype(int)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -37,13 +38,13 @@ class DirectedDistances(NamedTuple):
     min: Float[Tensor, "n total"]
 
 
-def euclidean(embeddings: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+def euclidean(embeddings: Float[Tensor, "n d"] | Float[np.ndarray, "n d"]) -> Float[Tensor, "n n"]:
     """Distances between weighted averages (Eq. 1), in float64 and from differences, so that none cancels.
 
     distance[i, j] = |embeddings[i] - embeddings[j]|
 
     Args:
-        embeddings: one vector an image [N, D].
+        embeddings: one vector an image [N, D], a tensor or an array.
 
     Returns:
         Symmetric distances [N, N], zero from an image to itself.
@@ -52,7 +53,7 @@ def euclidean(embeddings: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
         >>> euclidean(torch.tensor([[0.0, 0.0], [3.0, 4.0]])).tolist()
         [[0.0, 5.0], [5.0, 0.0]]
     """
-    exact = embeddings.double()
+    exact = torch.as_tensor(embeddings).double()
     return torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")
 
 

@@ -24,6 +24,7 @@ def checked(
         The bags, detached, as the search has no gradient; and the type of the products.
 
     Raises:
+        TypeError: bags are no tensors.
         ValueError: `precision` has another name, or this device has no such products; patches of queries and references
             differ in their channels, or there are bags without a patch or a channel; bags on a processor are neither
             float32 nor float64; a number is NaN or infinite.
@@ -32,6 +33,9 @@ def checked(
         >>> checked(torch.zeros(1, 2, 3), torch.zeros(4, 2, 3), "fp32")[2]
         torch.float32
     """
+    for bags in (queries, references):
+        if not isinstance(bags, Tensor):
+            raise TypeError(f"bags must be tensors, got a {type(bags).__name__}: give torch.as_tensor(bags)")
     dtype = resolve(precision, queries.device)
     if queries.shape[2] != references.shape[2] or 0 in (*queries.shape[1:], references.shape[1]):
         raise ValueError(
