@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
@@ -9,7 +10,8 @@ import torch.multiprocessing as mp
 
 
 def process(rank: int, world: int, store: str, body: Callable[[int, int], None]) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    address, patience = f"file://{store}", timedelta(minutes=2)
+    dist.init_process_group("gloo", address, rank=rank, world_size=world, timeout=patience)
     body(rank, world)
     dist.destroy_process_group()
 

@@ -13,6 +13,7 @@ from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.features.cache import Cache
 from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.features.views import Views
+from anomaly_clustering.mic.apart import apart
 from anomaly_clustering.mic.batch import known_of, reduce_bags
 from anomaly_clustering.mic.checks import check_limits, check_patches, num_clusters_of
 from anomaly_clustering.mic.closing import Closing, early_first
@@ -20,7 +21,7 @@ from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.comparing import compare
 from anomaly_clustering.mic.distance_names import Distance
 from anomaly_clustering.mic.options import NumReferences, Options, Weights
-from anomaly_clustering.mic.positions import first_copies, note_positions
+from anomaly_clustering.mic.positions import note_positions, without_copies
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.recipe import Recipe
 from anomaly_clustering.mic.references import CachedResults
@@ -95,8 +96,7 @@ class MIC(LightningModule):
         ((14,), (14, 8, 8))
     """
 
-    # Images may come on canvases, see `Embedder`.
-    keeps_aspect = True
+    keeps_aspect = True  # Images may come on canvases, see `Embedder`.
 
     def __init__(
         self,
@@ -229,6 +229,7 @@ class MIC(LightningModule):
 
     # Before the first batch, with each batch, after the last one.
 
+    @apart
     def _start(self) -> Run:
         self.notices.clear()
         self.result, self.spreads = None, {}
@@ -252,6 +253,7 @@ class MIC(LightningModule):
             rows |= reduce_bags(bags, batch, self.options, run.compared_with)
         run.rows.append(rows)
 
+    @apart
     def finish(self, *, score: bool) -> None:
         """Bring together what the processes hold, cluster on the first, and let all know.
 
@@ -259,10 +261,7 @@ class MIC(LightningModule):
             score: whether by known classes and masks too.
         """
         run = self._of_run
-        own = run.rows.taken()
-        kept = first_copies(own["index"])
-        if not kept.all():
-            own = {name: tensor[kept] for name, tensor in own.items()}
+        own = without_copies(run.rows.taken())
         if "bags" in own:
             own = compare(own, self.options, run, self._progress)
         if not (self.options.weighs_subsets or isinstance(run.compared_with, CachedResults)):

@@ -1,11 +1,12 @@
 """Positions of images in the data set in; an error where two share one, and which are copies of a sampler, out."""
 
+from collections.abc import Mapping
+
 import torch
-import torch.distributed as dist
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from anomaly_clustering.mic.processes import gather
+from anomaly_clustering.mic.processes import gather, rank
 
 
 def note_positions(index: Int[Tensor, " b"], seen: set[int]) -> None:
@@ -53,12 +54,28 @@ def first_copies(index: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
     positions, counts = torch.cat(held).unique(return_counts=True)
     if int(counts.sum()) - len(counts) > len(held):
         raise _two_images_have(int(positions[counts > 1][0]))
-    rank = dist.get_rank() if dist.is_initialized() else 0
-    earlier = torch.cat([*held[:rank], index.new_empty(0)])
+    earlier = torch.cat([*held[: rank()], index.new_empty(0)])
     order = index.argsort(stable=True)
     repeated_here = torch.zeros_like(index, dtype=torch.bool)
     repeated_here[order[1:]] = index[order].diff() == 0
     return ~torch.isin(index, earlier) & ~repeated_here
+
+
+def without_copies(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The rows of this process without those of images that it, or one of lower rank, has too, see `first_copies`.
+
+    Args:
+        own: tensors [N, ...] of which `index` holds the position of each image in the data set.
+
+    Raises:
+        ValueError: more are repeated than copies can be.
+
+    Example:
+        >>> without_copies({"index": torch.tensor([4, 7]), "target": torch.tensor([0, 1])})["target"].tolist()
+        [0, 1]
+    """
+    kept = first_copies(own["index"])
+    return dict(own) if kept.all() else {name: tensor[kept] for name, tensor in own.items()}
 
 
 def _two_images_have(position: int) -> ValueError:

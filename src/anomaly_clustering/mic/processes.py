@@ -2,6 +2,8 @@
 
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import torch.distributed as dist
@@ -11,6 +13,39 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from anomaly_clustering.mic.shard import Shard
 
 T = TypeVar("T")
+
+# Whether the run that this thread computes has one process alone, though that may belong to a group, as in a training
+# script which groups images on its first rank.
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def shared_by(processes: int) -> Iterator[None]:
+    """Within it a run is brought together among its own processes: one alone asks no other one of its group.
+
+    Args:
+        processes: of the run, as its Trainer's `world_size`; several of them are the whole group.
+
+    Example:
+        >>> with shared_by(1):
+        ...     several()
+        False
+    """
+    token = _ALONE.set(processes == 1)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def several() -> bool:
+    """Whether there are other processes to bring things together with."""
+    return dist.is_initialized() and not _ALONE.get()
+
+
+def rank() -> int:
+    """The place of this process among those of the run, 0 for the first."""
+    return dist.get_rank() if several() else 0
 
 
 def on_first(work: Callable[[], T]) -> T:
@@ -29,10 +64,10 @@ def on_first(work: Callable[[], T]) -> T:
         >>> on_first(lambda: 7)
         7
     """
-    if not dist.is_initialized():
+    if not several():
         return work()
     outcome: list[Any] = [None, None]
-    if dist.get_rank() == 0:
+    if rank() == 0:
         try:
             outcome = [work(), None]
         except Exception as error:
@@ -68,7 +103,7 @@ def gather(tensor: Tensor) -> list[Tensor]:
         >>> [part.tolist() for part in gather(torch.tensor([4, 7]))]
         [[4, 7]]
     """
-    return gather_all_tensors(tensor.contiguous()) if dist.is_initialized() else [tensor]
+    return gather_all_tensors(tensor.contiguous()) if several() else [tensor]
 
 
 def ring(shard: Shard) -> Iterator[Shard]:
@@ -86,19 +121,19 @@ def ring(shard: Shard) -> Iterator[Shard]:
         [[5, 7]]
     """
     yield shard
-    if not dist.is_initialized():
+    if not several():
         return
-    rank, world = dist.get_rank(), dist.get_world_size()
+    own, world = rank(), dist.get_world_size()
     lengths = [len(positions) for positions in gather(shard.positions)]
     for step in range(1, world):
-        length = lengths[(rank - step) % world]
+        length = lengths[(own - step) % world]
         arriving = Shard(*(tensor.new_empty(length, *tensor.shape[1:]) for tensor in shard))
         transfers = [
             operation
             for leaving, slot in zip(shard, arriving, strict=True)
             for operation in (
-                dist.P2POp(dist.isend, leaving.contiguous(), (rank + 1) % world),
-                dist.P2POp(dist.irecv, slot, (rank - 1) % world),
+                dist.P2POp(dist.isend, leaving.contiguous(), (own + 1) % world),
+                dist.P2POp(dist.irecv, slot, (own - 1) % world),
             )
         ]
         for transfer in dist.batch_isend_irecv(transfers):

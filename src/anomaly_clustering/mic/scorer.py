@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.localisation import LocalisationAUROC
 from anomaly_clustering.metrics.tree_purity import mean_auc, purity_curve, reduction_at
-from anomaly_clustering.mic.processes import gather
+from anomaly_clustering.mic.processes import gather, several
 from anomaly_clustering.mic.result import Grouping
 
 
@@ -21,6 +21,8 @@ class Scorer(nn.Module):
         super().__init__()
         self.metrics = clustering_metrics()
         self.localisation = LocalisationAUROC()
+        for metric in (*self.metrics.values(), self.localisation):
+            metric.distributed_available_fn = several
 
     def against_classes(self, grouping: Grouping, share: slice) -> dict[str, Tensor]:
         """NMI, ARI, F1 and the like, and those of the purity curve; empty where no class is known.

@@ -10,7 +10,7 @@ from torch import Tensor
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.closing import Early
 from anomaly_clustering.mic.module import MIC
-from anomaly_clustering.mic.processes import on_first
+from anomaly_clustering.mic.processes import on_first, shared_by
 from anomaly_clustering.mic.run import Run
 from anomaly_clustering.runs.finished_rows import FinishedRows
 from anomaly_clustering.runs.row_settings import row_settings
@@ -68,7 +68,8 @@ class GoingOn(Early):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         mic, data = _mic(pl_module), _data(trainer)
         self.keeps = len(data.records) > SHARD
-        self.shares = on_first(lambda: self._shares(trainer, mic, data))
+        with shared_by(trainer.world_size):
+            self.shares = on_first(lambda: self._shares(trainer, mic, data))
         # Another machine may not see the folder; then what it computes is not kept.
         self.keeps = self.keeps and self.finished.is_there()
         data.batches = self.shares.batches[trainer.global_rank]

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.data.records import Record
+from anomaly_clustering.mic.processes import several, shared_by
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.file_names import ASSIGNMENTS, CONFIG, METRICS
 from anomaly_clustering.runs.run_folder import new_run
@@ -39,7 +40,9 @@ def predicted(trainer: Trainer, module: LightningModule) -> list[dict[str, Any]]
         return None
     if not any(is_overridden("predict_dataloader", source) for source in asked):
         return None
-    return rows_of(trainer.predict(module, datamodule=data))
+    batches = trainer.predict(module, datamodule=data)
+    with shared_by(trainer.world_size):
+        return rows_of(batches)
 
 
 def rows_of(batches: Any) -> list[dict[str, Any]]:
@@ -73,7 +76,7 @@ def rows_of(batches: Any) -> list[dict[str, Any]]:
         for batch in batches
         for values in zip(*(batch[name].tolist() for name in columns), strict=True)
     ]
-    if dist.is_initialized():
+    if several():
         everywhere: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(everywhere, rows)
         rows = [row for part in everywhere for row in part]

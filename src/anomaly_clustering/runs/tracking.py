@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.module import MIC
-from anomaly_clustering.mic.processes import gather
+from anomaly_clustering.mic.processes import gather, shared_by
 from anomaly_clustering.runs.artefacts import ClusteredImages, draw_confusion, write_artefacts
 from anomaly_clustering.runs.assignments import in_order
 from anomaly_clustering.runs.checkpoints import state_of
@@ -178,7 +178,8 @@ class Track(Callback):
         elif (data := _listing(trainer)) is None or not self.predicted:
             self._track(trainer, None)
         else:
-            index, labels = (torch.cat(gather(torch.cat(parts))) for parts in zip(*self.predicted, strict=True))
+            with shared_by(trainer.world_size):
+                index, labels = (torch.cat(gather(torch.cat(parts))) for parts in zip(*self.predicted, strict=True))
             self._track(trainer, _of_predictions(index.cpu().numpy(), labels.cpu().numpy(), data))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
