@@ -19,12 +19,11 @@ from anomaly_clustering.data.decoding import Decoding
 from anomaly_clustering.data.kept_size import Aspect
 from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.features.views import Views
-from anomaly_clustering.mic.guest import as_guest
+from anomaly_clustering.mic.guest import as_guest, embed_as_guest
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.options import NumReferences
 from anomaly_clustering.mic.presets import Preset, method_arguments
-from anomaly_clustering.mic.recipe import embed_new
-from anomaly_clustering.mic.trainer import ACCELERATOR, plain_trainer
+from anomaly_clustering.mic.trainer import plain_trainer
 from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
 from anomaly_clustering.runs.estimator_file import Learned, read_estimator, write_estimator
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms, why_coarse, why_none
@@ -243,8 +242,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
         pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect, recipe.decoding)
         others = pixels.others(self.digests_, batch_size)
-        with as_guest():
-            found = embed_new(others, recipe, self.references_, center=self.center_, device=ACCELERATOR)
+        width = self.embeddings_.shape[1]
+        found = embed_as_guest(others, recipe, self.references_, center=self.center_, width=width)
         fitted = Fitted(recipe, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
         finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
         known = set(self.digests_)

@@ -7,6 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from lightning import LightningModule
 
 from anomaly_clustering.mic.processes import shared_by
+from anomaly_clustering.system.autocast import no_autocast
 
 M = TypeVar("M", bound=LightningModule)
 P = ParamSpec("P")
@@ -14,7 +15,7 @@ R = TypeVar("R")
 
 
 def apart(step: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """Let a step ask the processes of its Trainer alone, whatever group the caller has made.
+    """Let a step ask the processes of its Trainer alone, whatever group the caller has made, and compute exactly.
 
     Args:
         step: a method of a module that a Trainer runs.
@@ -33,7 +34,7 @@ def apart(step: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R
 
     @wraps(step)
     def step_apart(module: M, *args: P.args, **kwargs: P.kwargs) -> R:
-        with shared_by(module.trainer.world_size):
+        with shared_by(module.trainer.world_size), no_autocast():
             return step(module, *args, **kwargs)
 
     return step_apart

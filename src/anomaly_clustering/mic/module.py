@@ -236,6 +236,7 @@ class MIC(LightningModule):
         data, note = attached_data(self.trainer), self.notices.append
         return start(self.options, data, self.trainer, self.embedder, self.cache, self._progress, note)
 
+    @apart
     def _collect(self, batch: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
         run, (batch, rows) = self._of_run, known_of(batch, masks=self.options.localises)

@@ -19,6 +19,7 @@ from anomaly_clustering.mic.scores import TOP, Reduce, novelty, rarity, top_mean
 from anomaly_clustering.mic.shard import Shard
 from anomaly_clustering.mic.streaming import Stream
 from anomaly_clustering.mic.weights import soften, weighted_average
+from anomaly_clustering.system.autocast import no_autocast
 
 # Weights of patches that can be found for an image that comes alone.
 WEIGHTS = ("rarity", "novelty", "uniform")
@@ -167,6 +168,11 @@ class NewImages(NamedTuple):
     mean_scores: Float[np.ndarray, " k"]
     top_scores: Float[np.ndarray, "k 4"]
 
+    @classmethod
+    def none(cls, width: int) -> "NewImages":
+        """What no images give, where averages have so many channels."""
+        return cls(np.empty((0, 0, 0)), np.empty((0, width)), np.empty(0), np.empty((0, len(TOP))))
+
 
 class NewEmbedder:
     """Embeds images as those of the run were embedded, but for comparing them with what the run has kept only.
@@ -191,6 +197,7 @@ class NewEmbedder:
         [(1, 40), (2, 40)]
     """
 
+    @no_autocast()
     @torch.inference_mode()
     def __init__(
         self,
@@ -223,6 +230,7 @@ class NewEmbedder:
         if self.kept is not None and are_images(references):
             self.stream = Stream(self.embedder, self.kept, recipe, tau=recipe.tau)
 
+    @no_autocast()
     @torch.inference_mode()
     def __call__(self, images: Float[Tensor, "b channels height width"]) -> NewImages:
         """Embed some images.
@@ -238,12 +246,6 @@ class NewEmbedder:
         if self.recipe.signed_root and self.center is not None:
             found["embeddings"] = signed_root(found["embeddings"], self.center, self.backbone.channels_of_levels)
         return NewImages(*(found[name].cpu().numpy() for name in NewImages._fields))
-
-    @property
-    def nothing(self) -> NewImages:
-        """What no images give."""
-        width = sum(self.backbone.channels_of_levels)
-        return NewImages(np.empty((0, 0, 0)), np.empty((0, width)), np.empty(0), np.empty((0, len(TOP))))
 
 
 def embed_new(
@@ -279,7 +281,9 @@ def embed_new(
     """
     embedder = NewEmbedder(recipe, references, center=center, device=device)
     parts = [embedder(images) for images in batches]
-    return NewImages(*map(np.concatenate, zip(*parts, strict=True))) if parts else embedder.nothing
+    if not parts:
+        return NewImages.none(sum(embedder.backbone.channels_of_levels))
+    return NewImages(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _compared(
