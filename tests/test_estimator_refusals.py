@@ -1,7 +1,9 @@
 """AnomalyClusterer says what is wrong with options and images, by the names that it has for them."""
 
 import re
+import shutil
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,22 @@ def test_a_folder_that_is_not_there_is_said_as_the_command_line_says_it(tmp_path
         AnomalyClusterer().fit(tmp_path / "a.txt")
     with pytest.raises(ValueError, match=rf"'{tmp_path}' holds no images"):
         AnomalyClusterer().fit(tmp_path)
+
+
+def test_what_is_left_out_of_a_folder_or_may_be_meant_otherwise_is_told_of(flat_photos: Path, tmp_path: Path) -> None:
+    images = sorted(flat_photos.iterdir())
+    fitted = AnomalyClusterer(2, image_size=64, views=1).fit(images)
+    new = tmp_path / "new"
+    new.mkdir()
+    shutil.copy(images[0], new)
+    (new / "phone.heic").write_bytes(b"heic")
+    for call in (fitted.predict, partial(fitted.assign, false_alarms=0.2)):
+        with pytest.warns(UserWarning, match=r"^left out: 1 file in .* \(1 \.heic\)$"):
+            call(new)
+        with pytest.warns(UserWarning, match=r"^an array \[3, 64, 64\] is taken for 3 grey images"):
+            call(np.moveaxis(np.array(Image.open(images[0])), 2, 0))
+        with pytest.raises(NotADirectoryError, match=r"\.png' is a file; .*, or a list of files, \['.*\.png'\]$"):
+            call(str(images[0]))
 
 
 def test_too_few_images_for_any_to_be_unknown_are_told_of(flat_photos: Path) -> None:

@@ -187,8 +187,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             images: in any form that `fit` takes.
 
         Returns:
-            Cluster of each image, int [K]; -1, where normal images were fitted too, for what is like those; a warning
-            says where they are too few for that.
+            Cluster of each image, int [K]; -1, where normal images were fitted too, for what is like those. A warning
+            says where they are too few for that, and another one what was left out of a folder.
 
         Raises:
             NotFittedError: `fit` was not called.
@@ -251,9 +251,9 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         embedded = Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new))
         assigned = assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
         coarse = why_coarse(len(self.normal_top_scores_), false_alarms, weights=recipe.weights)
-        if new and coarse:
+        for said in (*pixels.notices, *([coarse] if new and coarse else [])):
             # As if `predict` or `assign` said so.
-            warnings.warn(coarse, stacklevel=3)
+            warnings.warn(said, stacklevel=3)
         return assigned
 
     def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:

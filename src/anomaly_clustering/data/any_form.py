@@ -18,6 +18,7 @@ from anomaly_clustering.data.defect_images import evaluation_transform
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.images import FULL_BITS, as_rgb, bits_for, read_image, reading
 from anomaly_clustering.data.kept_size import Aspect
+from anomaly_clustering.data.opening import EXTENSIONS
 from anomaly_clustering.data.pixels import image_of_pixels
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits, check_bits, surveyed
@@ -43,11 +44,12 @@ class ImagesOfAnyForm(Dataset):
         normal: whether they are known to be free of defects, which messages say.
 
     Attributes:
-        notices: on how a folder was read, such as what was left out.
+        notices: on how they were read, such as what was left out of a folder.
         digests: SHA-256 of each image's pixels as the network sees them, once the image was read; empty before.
 
     Raises:
         FileNotFoundError: the folder is missing.
+        NotADirectoryError: it is a file.
         ValueError: there are no images.
         TypeError: `images` are nothing of that kind.
 
@@ -70,10 +72,17 @@ class ImagesOfAnyForm(Dataset):
         self.images: Sequence[ImageLike] | np.ndarray | Tensor
         self.notices: list[str] = []
         if isinstance(images, Path | str):
+            _check_is_folder(Path(images))
             listing = list_folder(Path(images))
             self.images, self.notices = [record.image for record in listing.records], [*listing.notices]
         else:
             self.images = _listed(images)
+            if isinstance(self.images, np.ndarray) and self.images.ndim == 3 and len(self.images) == 3:
+                height, width = self.images.shape[1:]
+                self.notices.append(
+                    f"an array [3, {height}, {width}] is taken for 3 grey images; if it is one in colours, turn it "
+                    "with channels last, and give it in a list"
+                )
         if not len(self.images):
             none = "normal images in normals: give some, or leave it out" if normal else "images to group"
             raise ValueError(f"there are no {none}")
@@ -170,6 +179,13 @@ def find_bits(images: ImagesOfAnyForm, normals: ImagesOfAnyForm | None, bits: Bi
 def _highest(image: Image.Image, name: str) -> int:
     with reading(name):
         return int(np.asarray(image).max())
+
+
+def _check_is_folder(given: Path) -> None:
+    if given.suffix.lower() in EXTENSIONS and given.is_file():
+        raise NotADirectoryError(
+            f"{str(given)!r} is a file; give the folder that holds the images, or a list of files, [{str(given)!r}]"
+        )
 
 
 def _listed(images: Iterable[ImageLike]) -> Sequence[ImageLike] | np.ndarray | Tensor:
