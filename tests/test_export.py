@@ -88,8 +88,8 @@ def test_yolo_splits_each_class(labels: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
 def test_yolo_holds_each_image_once_also_the_only_one_of_its_class(labels: Path, share: float) -> None:
-    rows = [row for row in read_labels(labels) if row.path.name != "same.png" or row.path.parent.name == "a"]
-    export(rows, Path("out"), "yolo-cls", val_fraction=share)
+    rows = [row for row in read_labels(str(labels)) if row.path.name != "same.png" or row.path.parent.name == "a"]
+    export(rows, "out", "yolo-cls", val_fraction=share)
     images = [name for name in files("out") if name.endswith(".png")]
     assert len(images) == 11
     assert len({Path(name).name for name in images}) == 11

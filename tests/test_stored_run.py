@@ -46,8 +46,8 @@ def stored(**changes: object) -> StoredRun:
 @pytest.mark.parametrize("changes", [{}, {"embeddings": None, "references": None}])
 def test_it_is_read_as_it_was_written(tmp_path: Path, changes: dict[str, object]) -> None:
     run = stored(**changes)
-    run.save(tmp_path)
-    again = load_run(tmp_path)
+    run.save(str(tmp_path))
+    again = load_run(str(tmp_path))
     for name, value in vars(run).items():
         if isinstance(value, np.ndarray):
             assert getattr(again, name).dtype == value.dtype

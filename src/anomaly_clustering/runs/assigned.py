@@ -58,15 +58,15 @@ class Assigned(NamedTuple):
 
 
 def assign_to_run(
-    folder: Path,
-    images: Sequence[Path],
+    folder: Path | str,
+    images: Sequence[Path | str],
     *,
-    labels: Path | None = None,
-    folders: Sequence[Path] | None = None,
+    labels: Path | str | None = None,
+    folders: Sequence[Path | str] | None = None,
     false_alarms: float | None = None,
     propose: bool = False,
     metadata: Mapping[Path, Metadata] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> Assigned:
     """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
@@ -97,6 +97,8 @@ def assign_to_run(
         PermissionError: an image of the run lies outside of the folders.
         BlockingIOError: another process works on the run.
     """
+    folder, given, labels = Path(folder), [Path(image) for image in images], None if labels is None else Path(labels)
+    places = None if folders is None else [Path(place) for place in folders]
     find_store(folder)
     if false_alarms is not None:
         check_false_alarms(false_alarms)
@@ -108,7 +110,7 @@ def assign_to_run(
         before, decisions = decisions_on(folder, run, labels)
         share = decisions.false_alarms if false_alarms is None else false_alarms
         decisions = replace(decisions, false_alarms=share)
-        asked = set(images)
+        asked = set(given)
         files = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
         there = {path: digest(path) for path in files}
         seen_before = {*run.digests, *before.digests}
@@ -116,9 +118,9 @@ def assign_to_run(
         seen = before.with_overwritten(there).seen_at(swapped)
         own = [path for path in run.paths if path.is_file()]
         contents = {**before.copies, **contents_of(run, seen)}
-        check_given([*own, *_files_that_could_be_shown(before, seen)], folders, contents=contents)
+        check_given([*own, *_files_that_could_be_shown(before, seen)], places, contents=contents)
         check_same([path for path in own if path not in asked], contents_of(run, seen))
-        later = embed_later(run, seen, images, share)
+        later = embed_later(run, seen, given, share)
         came = {**read_times(folder), **before.times}
         later = replace(later, times=times_to_keep(later.contents, came))
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)

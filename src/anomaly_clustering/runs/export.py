@@ -42,14 +42,14 @@ class _Options(NamedTuple):
 
 def export(
     labels: Sequence[Labelled],
-    out: Path,
+    out: Path | str,
     layout: ExportLayout,
     *,
     val_fraction: float = 0.2,
     seed: int = 0,
     regions: Mapping[Path, Sequence[Region]] | None = None,
     boxes: bool = False,
-    folders: Sequence[Path] | None = None,
+    folders: Sequence[Path | str] | None = None,
     contents: Mapping[Path, str] | None = None,
 ) -> int:
     """Copy the images that have a name and are not unsure into a new folder, as other tools expect them.
@@ -101,6 +101,7 @@ def export(
     if not (isinstance(val_fraction, Real) and 0 <= val_fraction < 1):
         raise ValueError(f"val_fraction must be at least 0 and below 1, got {val_fraction!r}")
     seed = seed_number("seed", seed)
+    out, places = Path(out), None if folders is None else [Path(place) for place in folders]
     with working_on(out):
         place = real_path(out)
         remove_leftovers(place.parent, place.name)
@@ -112,7 +113,7 @@ def export(
         known = tuple(name for name in LAYOUTS if name not in BY_FOLDER)
         raise ValueError(f"layout {layout!r} holds no regions of defects; leave --run out, or take one of {known}")
     chosen = [image for image in labels if _is_sure(image)]
-    _check_images(chosen, len(labels), folders, contents)
+    _check_images(chosen, len(labels), places, contents)
     items = _items(chosen, regions, by_stem=layout not in BY_FOLDER)
     if layout in BY_FOLDER:
         check_folders({item.label for item in items})

@@ -70,7 +70,7 @@ class Labelled(NamedTuple):
         return digest.startswith(self.content) if self.content else self.path == path
 
 
-def read_labels(file: Path, *, taken: Collection[int] = ()) -> list[Labelled]:
+def read_labels(file: Path | str, *, taken: Collection[int] = ()) -> list[Labelled]:
     """The rows of `labels.csv`, as the report saves them, or of the `labels.json` of an earlier version.
 
     Where a spreadsheet gave images of one cluster several labels, the most frequent one keeps the number, and those of
@@ -96,6 +96,7 @@ def read_labels(file: Path, *, taken: Collection[int] = ()) -> list[Labelled]:
         ...     [(str(image.path), image.label) for image in read_labels(file)]
         [('a.png', 'dent')]
     """
+    file = Path(file)
     check_is_file(file, give="give labels.csv, as you save it from the report")
     try:
         if file.suffix.lower() == ".json":

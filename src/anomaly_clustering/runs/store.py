@@ -86,7 +86,7 @@ class StoredRun:
         """SHA-256 of the files by their paths."""
         return dict(zip(self.paths, self.digests, strict=True))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write the file into a run's folder.
 
         Args:
@@ -96,11 +96,11 @@ class StoredRun:
         arrays = {name: np.ascontiguousarray(v) for name, v in values.items() if isinstance(v, np.ndarray)}
         rest = {name: value for name, value in values.items() if name not in arrays}
         # Names of files that are not Unicode survive as JSON's escapes.
-        with whole_file(folder / STORE) as part:
+        with whole_file(Path(folder) / STORE) as part:
             save_file(arrays, part, metadata={"run": json.dumps(rest, default=_field_as_json)})
 
 
-def load_run(folder: Path, *, checkpoint: Path | None = None) -> StoredRun:
+def load_run(folder: Path | str, *, checkpoint: Path | str | None = None) -> StoredRun:
     """Read the file of a run's folder.
 
     Args:
@@ -114,7 +114,7 @@ def load_run(folder: Path, *, checkpoint: Path | None = None) -> StoredRun:
         FileNotFoundError: the folder holds no run, or one of an older version.
         ValueError: the file is damaged.
     """
-    path = find_store(folder)
+    path = find_store(Path(folder))
     check_unchanged(path, way_out="take it from a copy, or cluster the images anew")
     try:
         with safe_open(path, "numpy") as file:
