@@ -1,3 +1,4 @@
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_names_stay_what_they_were(tmp_path: Path, cache: Cache) -> None:
 def test_kernel_size_of_zero_is_not_that_of_the_network(kernel_size: int) -> None:
     with pytest.raises(ValueError, match=f"odd and positive, got {kernel_size}"):
         Embedder(Backbone("embedded"), kernel_size)
+
+
+def test_a_copy_of_a_module_has_the_notices_of_its_cache_itself(tmp_path: Path) -> None:
+    mic = MIC("embedded", cache=tmp_path)
+    copied = deepcopy(mic)
+    assert copied.cache is not None
+    copied.cache.notify("damaged")
+    assert (copied.notices, mic.notices) == (["damaged"], [])
 
 
 def test_what_is_saved_is_loaded(cache: Cache, notices: list[str]) -> None:

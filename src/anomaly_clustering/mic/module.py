@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -151,7 +152,7 @@ class MIC(LightningModule):
         )
         save_plain_hyperparameters(self)
         self.notices: list[str] = []
-        self.cache = Cache(cache, self.notices.append) if cache else None
+        self.cache = Cache(cache, partial(list.append, self.notices)) if cache else None
         self.backbone = Backbone(backbone, layer=layer, checkpoint=Path(checkpoint) if checkpoint else None).folded()
         self.embedder = Embedder(self.backbone, self.options.kernel_size, self.cache)
         self.scorer = Scorer()
@@ -276,8 +277,7 @@ class MIC(LightningModule):
         self.result = group(rows, run, self.options, num_clusters_of(self.options, data))
         if score:
             self._score(run, self.result)
-        # Bags and distances of a run are much, and nobody asks for them when it has ended.
-        self.run = None
+        self.run = None  # Its bags and distances are much, and nobody asks for them when it has ended.
 
     def _score(self, run: Run, grouping: Grouping) -> None:
         """Metrics against known classes, and of the weights against masks where there are any."""
