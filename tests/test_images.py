@@ -1,6 +1,8 @@
 import errno
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -375,3 +377,32 @@ def test_files_of_other_kinds_among_the_normal_images_are_named(tmp_path: Path) 
     (tmp_path / "fine" / "c.heic").write_text("x")
     (notice,) = list_folder(tmp_path / "photos", normals=tmp_path / "fine").notices
     assert f"1 file in '{tmp_path / 'fine'}'" in notice
+
+
+REFUSES_BOMBS = """
+import sys, warnings
+from pathlib import Path
+from PIL import Image
+{refusing}
+from anomaly_clustering.data.opening import UnreadableImageError, image_size
+Image.MAX_IMAGE_PIXELS = 100
+for open_it in (image_size, Image.open):
+    try:
+        print(open_it(Path(sys.argv[1])) == (15, 10))
+    except (Image.DecompressionBombWarning, UnreadableImageError) as refused:
+        print(str(refused)[-39:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("refusing", "said"),
+    [
+        ("warnings.simplefilter('error', Image.DecompressionBombWarning)", ["or let these images pass", "attack."]),
+        ("", ["True", "False"]),
+    ],
+)
+def test_a_program_that_refuses_large_images_still_does(refusing: str, said: list[str], tmp_path: Path) -> None:
+    red((15, 10)).save(tmp_path / "a.png")
+    command = [sys.executable, "-c", REFUSES_BOMBS.format(refusing=refusing), str(tmp_path / "a.png")]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.endswith(end) for line, end in zip(lines, said, strict=True)] == [True, True]

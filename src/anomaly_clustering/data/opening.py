@@ -39,8 +39,8 @@ BEGINNINGS = {
     b"8BPS": "a Photoshop image",
     b"<svg": "an SVG drawing",
 }
-# Pillow warns from half of the limit on, and at the limit we say what is wrong.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns from half of the limit on, and at the limit we say what is wrong. Filters of the user's program come first.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 
 
 class UnreadableImageError(ValueError):
@@ -176,7 +176,7 @@ def small_jpeg(data: bytes, most: int) -> Image.Image | None:
     try:
         with Image.open(BytesIO(data), formats=["JPEG"]) as image:
             return image.convert("RGB") if max(image.size) <= most else None
-    except (OSError, *MALFORMED, Image.DecompressionBombError):
+    except (OSError, *MALFORMED, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return None
 
 
@@ -209,6 +209,12 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImageError(
             f"{name} has {size}, more than the {most} megapixels that are read; scale it down, or cut it into tiles "
             "and cluster these"
+        ) from None
+    except Image.DecompressionBombWarning:
+        most = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise UnreadableImageError(
+            f"{name} has more than {most} megapixels, which this program refuses by its filter of Pillow's "
+            "DecompressionBombWarning; scale it down, or let these images pass"
         ) from None
     except (OSError, *MALFORMED) as error:
         raise UnreadableImageError(f"{name} is damaged: {error}") from None
