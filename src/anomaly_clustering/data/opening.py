@@ -39,7 +39,7 @@ BEGINNINGS = {
     b"8BPS": "a Photoshop image",
     b"<svg": "an SVG drawing",
 }
-# Pillow warns from half of the limit on, and at the limit we say what is wrong. Filters of the user's program come first.
+# Pillow warns from half of the limit on, and at it we say what is wrong. Filters of the user's program come first.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 
 
