@@ -66,7 +66,8 @@ def embed_as_guest(
 
     Example:
         >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "rarity", "mean", 0.02, None)
-        >>> embed_as_guest(iter([]), recipe, np.zeros((2, 64, 40)), center=np.empty(0), width=40).embeddings.shape
+        >>> references = np.zeros((2, 64, 40), np.float16)
+        >>> embed_as_guest(iter([]), recipe, references, center=np.empty(0), width=40).embeddings.shape
         (0, 40)
     """
     with own_numbers(), no_autocast():

@@ -5,6 +5,9 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+# What this package computes on.
+DEVICES = ("cpu", "cuda")
+
 
 @contextmanager
 def no_autocast() -> Iterator[None]:
@@ -16,7 +19,7 @@ def no_autocast() -> Iterator[None]:
         torch.float32
     """
     with ExitStack() as stack:
-        for kind in ("cpu", "cuda"):
+        for kind in DEVICES:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
