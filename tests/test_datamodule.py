@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from anomaly_clustering.data.records import without_empty_classes
 from anomaly_clustering.data.sets.one_type import listing_of
 from anomaly_clustering.data.survey import surveyed
 from anomaly_clustering.metrics import localisation_auroc
+from anomaly_clustering.system.loaders import patience
 
 
 def listing(folder: Path) -> Listing:
@@ -137,3 +139,18 @@ def test_what_lists_and_reads_files_needs_no_torch(module: str) -> None:
     code = f"import sys, anomaly_clustering.data.{module}; print({{'torch', 'lightning'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_where_pytorch_does_not_hear_that_a_process_was_killed_it_looks_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert patience(2) > 0
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(patience, 2).result() == 0
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert patience(2) == 0
+
+
+def test_a_label_of_a_normal_image_counts_for_nothing() -> None:
+    records = [Record(Path("0.png"), 0), Record(Path("1.png"), 7, is_normal_train=True)]
+    assert without_empty_classes(Listing(records, ["crack"])).class_names == ["crack"]

@@ -161,6 +161,8 @@ def test_a_fraction_of_what_is_no_second_is_no_time(clock: str) -> None:
 def test_digits_after_the_seconds_are_a_fraction_and_no_others_are_passed_over() -> None:
     for text in ("20260301123015123", "20260301123015.123", "20260301123015123000"):
         assert as_time(text) == datetime(2026, 3, 1, 12, 30, 15, 123_000)
+    for text in ("20260301123015.1230009", "2026/03/01 12:30:15.1230009", "2026-03-01T12:30:15.123000900+01:00"):
+        assert as_time(text) == datetime(2026, 3, 1, 12, 30, 15, 123_000)
     assert as_time("202603011230155") == datetime(2026, 3, 1, 12, 30, 15, 500_000)
     assert as_time("20260301") == datetime(2026, 3, 1)
     refused = ["2026030112301", "202603011230151234567", "20260301993015123", "2026-03-011230155", "2026W0911230155"]

@@ -58,7 +58,7 @@ def without_empty_classes(listing: Listing) -> Listing:
         listing: of a source.
 
     Raises:
-        ValueError: a label is no position in the names of the classes.
+        ValueError: the label of an image to cluster is no position in the names of the classes.
 
     Example:
         >>> records = [Record(Path("crack/0.png"), 1), Record(Path("hole/0.png"), 2)]
@@ -80,7 +80,8 @@ def without_empty_classes(listing: Listing) -> Listing:
 def _check_labels(listing: Listing) -> None:
     classes = len(listing.class_names)
     for record in listing.records:
-        if record.label is not None and not 0 <= record.label < classes:
+        # Nobody asks for the type of a normal image.
+        if not record.is_normal_train and record.label is not None and not 0 <= record.label < classes:
             raise ValueError(
                 f"{str(record.image)!r} has the label {record.label!r}, which is no position in the "
                 f"{counted(classes, 'class name')} of the listing, counted from 0; give None where it is unknown"

@@ -21,6 +21,8 @@ FRACTION = re.compile(r"[T ](\d{1,2}|\d{4}|\d{1,2}:\d\d)[.,]\d")
 # and what such a text is: yyyyMMddHHmmss, and perhaps a fraction of a second and a time zone.
 GLUED = re.compile(r"\d{4}-?(\d\d-?\d\d|W\d\d-?\d)\d")
 COMPACT = re.compile(r"(\d{14})(?:[.,]?(\d{1,6}))?(?:Z|[+-]\d\d:?\d\d)?")
+# Digits of a second beyond the sixth, such as those of .NET, which counts in tenths of a microsecond.
+BEYOND_MICROSECONDS = re.compile(r"((?:^\d{14}|:\d\d)[.,]\d{6})\d{1,3}(?!\d)")
 # What is of an earlier year was never set: .NET writes 0001-01-01 then, and spreadsheets begin with 1900.
 FIRST_YEAR = 1900
 # Of a photograph: the block of its EXIF that holds when it was taken, and the entry.
@@ -62,6 +64,7 @@ def as_time(text: str) -> datetime | None:
     Args:
         text: such as '2026-03-01T06:30:00+01:00', '2026-03-01 06:30', '01.03.2026 06:30' or '2026-03-01 06.30'; or
             digits alone: of a day, or of a time to the second and up to six of its fraction, such as 20260301063000123.
+            After a point a fraction may have nine digits, of which six count.
 
     Returns:
         The time, as the clock there showed it; None where the text is none, or was never set.
@@ -70,7 +73,7 @@ def as_time(text: str) -> datetime | None:
         >>> [str(as_time(text)) for text in ("2026-03-01T06:30Z", "1.3.2026 06.30", "01/03/2026", "0001-01-01")]
         ['2026-03-01 06:30:00', '2026-03-01 06:30:00', 'None', 'None']
     """
-    text = with_colons(text)
+    text = BEYOND_MICROSECONDS.sub(r"\1", with_colons(text))
     if FRACTION.search(text):
         return None
     if GLUED.match(text):

@@ -1,5 +1,7 @@
 """A loader of images in; a loader of the batches, or of the images, that are asked for out."""
 
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,22 +9,27 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-# Seconds without an image until processes that read some are given up: as long as processes of PyTorch wait for one
-# another.
-PATIENCE = 1800.0
+# Seconds without an image until processes that read some are given up. Processes of PyTorch wait half an hour for one
+# another, and this is to be told before that is over.
+PATIENCE = 1200.0
 
 
 def patience(num_workers: int) -> float:
-    """Seconds that a loader waits for its processes (`timeout` of PyTorch's, which has none without processes).
+    """Seconds that a loader waits for its processes (`timeout` of PyTorch's); 0 for as long as they live.
+
+    With a timeout PyTorch hears by a signal that one of them was killed. Windows has no such signal, and elsewhere only
+    the main thread heeds it: a process that was killed would look there like one that hangs, for all that time. Without
+    a timeout PyTorch looks every few seconds whether they live, so there is none in these cases.
 
     Args:
-        num_workers: that read images.
+        num_workers: that read images; without them PyTorch takes no timeout.
 
     Example:
-        >>> patience(0), patience(2)
-        (0.0, 1800.0)
+        >>> patience(0)
+        0.0
     """
-    return PATIENCE if num_workers else 0.0
+    hears = sys.platform != "win32" and threading.current_thread() is threading.main_thread()
+    return PATIENCE if num_workers and hears else 0.0
 
 
 def in_batches(total: int, size: int) -> list[range]:
