@@ -9,6 +9,7 @@ import pytest
 from tiny_copies import mask, photograph
 
 from anomaly_clustering.data import MetadataFolder
+from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.metadata_folder import list_metadata_folder
 
 TWICE = [("0.png", "dent"), ("0.png", "dent"), ("1.png", "dent"), ("1.png", "hole"), ("2.png", "hole")]
@@ -242,6 +243,16 @@ def test_the_number_that_stands_for_no_class_is_an_unknown_one(tmp_path: Path, o
     assert "images of unknown type, which are clustered and not scored: 2" in data.notices
     # Without names it is a number like others.
     assert "-1" in prepared(write_parquet(tmp_path / "b.parquet", rows)).class_names
+
+
+def test_what_an_earlier_version_made_of_parquet_is_made_anew(tmp_path: Path, own_cache: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"image": held(tmp_path / f"{i}.png"), "label": label} for i, label in enumerate([1, -1, 0])
+    ]
+    file = write_parquet(tmp_path / "a.parquet", rows, ["good", "dent"])
+    earlier = place_of(f"parquet-{repr('label').encode().hex()}", [file])
+    write_table(earlier, "jsonl", [{"file_name": "0.png", "label": -1}])
+    assert list(prepared(file).class_names) == ["good", "dent"]
 
 
 def test_parquet_is_found_below_as_it_was_downloaded_and_what_macos_lays_beside_it_is_none(

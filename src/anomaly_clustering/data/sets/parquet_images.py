@@ -58,8 +58,9 @@ def folder_of_parquet(files: Sequence[Path], label: str | None) -> Path:
         >>> folder_of_parquet([], "label") == folder_of_parquet([], None)
         False
     """
-    # Names of columns may hold what names of folders may not.
-    return place_of(f"parquet-{repr(label).encode().hex()}", files)
+    # Names of columns may hold what names of folders may not. Folders called 'parquet-' are an earlier version's, which
+    # took unknown types for a class '-1'.
+    return place_of(f"parquet2-{repr(label).encode().hex()}", files)
 
 
 def write_images(files: Sequence[Path], label: str | None) -> Path:
