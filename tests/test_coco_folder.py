@@ -130,3 +130,10 @@ def test_an_image_that_coco_names_twice_counts_once_with_all_its_types(tmp_path:
     listing = list_coco(tmp_path)
     assert [record.image.name for record in listing.records] == ["0.png", "2.png"]
     assert not any("count as good" in notice for notice in listing.notices)
+
+
+def test_a_category_that_is_listed_twice_by_one_name_is_one(
+    told: dict[str, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    save(tmp_path, told | {"categories": told["categories"] * 2})
+    assert list_coco(tmp_path).class_names == ["good", "dent", "scratch"]

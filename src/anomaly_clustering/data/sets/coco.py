@@ -58,7 +58,9 @@ def list_coco(
         )
     told = read_json(file, WHAT)
     try:
-        names = {category["id"]: str(category["name"]) for category in told["categories"]}
+        # Tools that merge annotations may list a category several times.
+        categories = {(category["id"], str(category["name"])) for category in told["categories"]}
+        names = dict(categories)
         known = {image["id"]: image["file_name"] for image in told["images"]}
         types: defaultdict[Any, list[str]] = defaultdict(list)
         for mark in told["annotations"]:
@@ -70,10 +72,8 @@ def list_coco(
             f"{WHAT}, {str(file)!r}, is not COCO's: it has 'images' with 'id' and 'file_name', 'categories' with 'id' "
             f"and 'name', and 'annotations' with 'image_id' and 'category_id' ({error!r})"
         ) from None
-    if len(names) < len(told["categories"]):
-        raise ValueError(
-            f"{str(file)!r} lists {len(told['categories'])} categories by {len(names)} ids; give each its own"
-        )
+    if len(names) < len(categories):
+        raise ValueError(f"{str(file)!r} lists {len(categories)} categories by {len(names)} ids; give each its own")
     if not known:
         raise ValueError(f"{str(file)!r} lists no images")
     if len(known) < len(told["images"]):
