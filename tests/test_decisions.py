@@ -208,19 +208,30 @@ def test_a_file_from_before_images_came_leaves_what_was_decided_on_them(run: Sto
     known = decided(run, later, new, before)
     assert told_of_labels(known) == []
     found = decided(run, later, old, known)
-    assert (found.later, found.not_in, found.unsure) == ({"x": 100, "z": 0}, {"y": (1,)}, ["y"])
-    # The file has names of its own for the clusters that it lists.
-    assert found.names == {0: "dent", 100: "flip"}
+    # The file has another name for the cluster of z, which stays in one of its own.
+    assert (found.later, found.not_in, found.unsure) == ({"x": 100, "z": 101}, {"y": (1,)}, ["y"])
+    assert found.names == {0: "dent", 100: "flip", 101: "bend"}
     assert found.proposed == {"y": 100}
-    assert told_of_labels(found) == [
-        "the labels do not list 3 images that came later, on which earlier ones decided: that stays"
-    ]
+    counted, renumbered = told_of_labels(found)
+    assert counted == "the labels do not list 3 images that came later, on which earlier ones decided: that stays"
+    assert renumbered.startswith("the labels give cluster 0, which was 'bend', another name: images that came later")
     # What it lists is as it has it.
     some = written(tmp_path / "some.csv", "x.png,1,,0,,", own=old_rows("dent"))
     again = decided(run, later, some, known)
-    assert (again.later, again.names) == ({"x": 1, "z": 0}, {0: "dent", 100: "flip"})
+    assert (again.later, again.names) == ({"x": 1, "z": 101}, {0: "dent", 100: "flip", 101: "bend"})
     none = written(tmp_path / "none.csv", "x.png,-1,,0,,", "y.png,-1,,0,,", "z.png,-1,,0,,")
     assert decided(run, later, none, known).later == {}
+
+
+def test_an_image_that_a_file_does_not_list_stays_in_a_cluster_of_its_name(run: StoredRun, tmp_path: Path) -> None:
+    before = Decisions(run.labels, names={5: "scratch", 6: "crack", 7: "chip"}, later={"x": 5, "y": 6, "z": 7})
+    file = written(tmp_path / "labels.csv", own="0.png,5,dent,0,,\n1.png,6,,0,,\n2.png,8,scratch,0,,")
+    found = decided(run, came(run, "x", "y", "z"), file, before)
+    assert found.later == {"x": 8, "y": 6, "z": 7}
+    assert found.names == {5: "dent", 7: "chip", 8: "scratch"}
+    # The same file again changes nothing, and has nothing new to say.
+    again = decided(run, came(run, "x", "y", "z"), file, found)
+    assert (again.later, again.names, len(told_of_labels(again))) == (found.later, found.names, 1)
 
 
 def old_rows(name: str) -> str:

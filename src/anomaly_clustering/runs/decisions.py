@@ -39,6 +39,8 @@ class Decisions:
         strangers: files in a table of labels that neither the run nor a later call has seen; not saved.
         not_listed: SHA-256 of later images that a table of labels did not list, and on which something was decided
             before, which stays; not saved.
+        renumbered: old and new number of clusters of such images, by their name, whose old number the table gives to
+            another name; not saved.
 
     Example:
         >>> Decisions(np.array([0, 0, 1])).known_clusters
@@ -56,6 +58,7 @@ class Decisions:
     files_given: int = 0
     strangers: Sequence[Path] = ()
     not_listed: Sequence[str] = ()
+    renumbered: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def known_clusters(self) -> set[int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from anomaly_clustering.report.content import CONTENT_DIGITS
 from anomaly_clustering.runs.decisions import APART, Decisions, load_decisions, told_apart
-from anomaly_clustering.runs.labels import Labelled, read_labels
+from anomaly_clustering.runs.labels import Labelled, free_numbers, read_labels
 from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.system.messages import counted
@@ -36,8 +36,8 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
 
     An image that came later is where the file has it from now on, unless it is marked as unsure, is in no cluster, or
     in a group that was proposed and got no name. One that the file does not list may have come after it was saved, so
-    what was decided on it before stays, and the name of its cluster too, unless the file decides on that cluster. Rows
-    of images that nobody has seen here name no cluster.
+    what was decided on it before stays, and the name of its cluster too: if the file gives the number of that cluster
+    to another name, the image's cluster gets another number. Rows of images that nobody has seen here name no cluster.
 
     Args:
         run: whose report saved the file.
@@ -57,13 +57,16 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     before = _with_groups_of(later_rows, {rows[path].cluster for path in run.paths}, before)
     marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
     held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
-    kept = _not_listed(before, marked)
     names = {row.cluster: row.label for row in marked.values() if row.label and row.cluster >= 0}
     own = np.array([rows[path].cluster for path in run.paths])
+    in_file = {row.cluster for row in rows.values()}
+    used = {*in_file, *before.groups, *before.known_clusters, *before.names}
+    kept = _renumbered(_not_listed(before, marked), names, used)
     later_clusters = {**kept.later, **held}
+    listed_clusters = {*own.tolist(), *held.values()}
     return Decisions(
         labels=own,
-        names={k: name for k, name in kept.names.items() if k not in {*own.tolist(), *held.values()}} | names,
+        names={k: name for k, name in kept.names.items() if k not in listed_clusters} | names,
         later=later_clusters,
         not_in={**kept.not_in, **{image: row.not_in for image, row in marked.items() if row.not_in}},
         proposed=_regrouped(later_rows, later_clusters, before),
@@ -73,6 +76,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         files_given=before.files_given + 1,
         strangers=_strangers(rows, run, later),
         not_listed=list(dict.fromkeys([*kept.later, *kept.not_in, *kept.unsure])),
+        renumbered=kept.renumbered,
     )
 
 
@@ -85,8 +89,26 @@ def _not_listed(before: Decisions, listed: Collection[str]) -> Decisions:
         before,
         names={k: name for k, name in before.names.items() if k in clusters},
         later=later,
-        not_in={image: clusters for image, clusters in before.not_in.items() if image not in listed},
+        not_in={image: barred for image, barred in before.not_in.items() if image not in listed},
         unsure=[image for image in before.unsure if image not in listed],
+    )
+
+
+def _renumbered(kept: Decisions, names: Mapping[int, str], used: Collection[int]) -> Decisions:
+    """Clusters of images that a file does not list, under other numbers where the file gives theirs another name.
+
+    Nothing tells whether the file renames the cluster or uses its number for another one, so the images stay in one of
+    the name that was decided on: that of the file, or else a new one.
+    """
+    others = [k for k in sorted({*kept.later.values()}) if k in names and kept.names.get(k, names[k]) != names[k]]
+    of_name = {name: k for k, name in sorted(names.items(), reverse=True)}
+    free = free_numbers(used, max(used) + 1)
+    number = {k: of_name[name] if (name := kept.names[k]) in of_name else next(free) for k in others}
+    return replace(
+        kept,
+        names={number.get(k, k): name for k, name in kept.names.items()},
+        later={image: number.get(k, k) for image, k in kept.later.items()},
+        renumbered={kept.names[k]: (k, number[k]) for k in others},
     )
 
 
@@ -146,6 +168,11 @@ def told_of_labels(decisions: Decisions) -> list[str]:
     if decisions.not_listed:
         images = counted(len(decisions.not_listed), "image")
         notices.append(f"the labels do not list {images} that came later, on which earlier ones decided: that stays")
+    notices += [
+        f"the labels give cluster {before}, which was {name!r}, another name: images that came later and that they do "
+        f"not list stay in {name!r}, which is cluster {now} from now on; name both alike where they are one"
+        for name, (before, now) in decisions.renumbered.items()
+    ]
     return notices
 
 

@@ -140,7 +140,7 @@ def _one_label_a_cluster(labels: list[Labelled], taken: Collection[int]) -> list
     for image in labels:
         counts.setdefault(image.cluster, Counter())[image.label] += 1
     number: dict[tuple[int, str], int] = {}
-    free = _free_numbers({*counts, *taken}, max(counts) + 1)
+    free = free_numbers({*counts, *taken}, max(counts) + 1)
     for cluster, by_label in sorted(counts.items()):
         # As JavaScript compares texts.
         often = sorted(by_label, key=lambda label: (-by_label[label], label.encode("utf-16-be", "surrogatepass")))
@@ -149,8 +149,17 @@ def _one_label_a_cluster(labels: list[Labelled], taken: Collection[int]) -> list
     return [image._replace(cluster=number[image.cluster, image.label]) for image in labels]
 
 
-def _free_numbers(used: Collection[int], first: int) -> Iterator[int]:
-    """Numbers that no cluster has: what other files bring does not move them, so that a file always means the same."""
+def free_numbers(used: Collection[int], first: int) -> Iterator[int]:
+    """Numbers that no cluster has: what other files bring does not move them, so that a file always means the same.
+
+    Args:
+        used: numbers of clusters.
+        first: where to begin; after the largest number that is allowed come those from 0 on.
+
+    Example:
+        >>> next(free_numbers({0, 4, 5}, 4))
+        6
+    """
     return (number for number in chain(range(first, LARGEST + 1), range(first)) if number not in used)
 
 
