@@ -123,12 +123,32 @@ def test_good_images_to_cluster_may_lie_among_those_with_defects(tmp_path: Path,
     assert [(record.label, record.mask is None) for record in sorted(listing.records)] == [(1, False), (0, True)]
 
 
+def test_normal_images_may_lie_among_those_with_defects_and_nothing_is_counted_twice(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in ("test/good/0.png", "test/fine/0.png", "test/crack/0.png"):
+        make_image(tmp_path / name)
+    for name in ("test/good", "test/fine"):
+        (tmp_path / name / "notes.txt").touch()
+        (tmp_path / name / "@eaDir").mkdir()
+    listing = list_anomalib(tmp_path, normal_dir="test/good", abnormal_dirs=["test"], normal_test_dir="test/fine")
+    assert listing.class_names == ["good", "crack"]
+    assert [(record.image.parent.name, record.is_normal_train) for record in sorted(listing.records)] == [
+        ("crack", False),
+        ("fine", False),
+        ("good", True),
+    ]
+    assert len(listing.notices) == 4
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"abnormal_dirs": ["bad"], "mask_dir": "bad/masks"}, "bad/masks' lies in '.*/bad'"),
-        ({"abnormal_dirs": ["bad"], "normal_dir": "bad/good"}, "bad/good' lies in"),
-        ({"abnormal_dirs": ["bad"], "normal_test_dir": "good/../bad"}, "lies in"),
+        ({"abnormal_dirs": ["bad"], "mask_dir": "bad/masks"}, "bad/masks', of masks, .*or one lies in the other"),
+        ({"abnormal_dirs": ["bad/crack"], "mask_dir": "bad"}, "/bad', of masks, and '.*/bad/crack', of images"),
+        ({"abnormal_dirs": ["bad"], "normal_dir": "good", "normal_test_dir": "."}, "bad' lies in"),
+        ({"abnormal_dirs": ["bad"], "normal_test_dir": "good/../bad"}, "are one folder"),
+        ({"abnormal_dirs": ["bad"], "normal_dir": "good", "normal_test_dir": "good"}, "are one folder"),
         ({"abnormal_dirs": ["bad/crack", "."]}, "bad/crack' lies in"),
     ],
 )

@@ -31,10 +31,11 @@ def list_anomalib(
 
     Args:
         root: the folder that holds the others.
-        normal_dir: folder below `root` of images known to be free of defects; None where there are none.
+        normal_dir: folder below `root` of images known to be free of defects, which may lie in an abnormal one; None
+            where there are none.
         abnormal_dirs: folders below `root` of images with defects.
-        normal_test_dir: folder below `root` of images without defects that are clustered with the others; none by
-            default.
+        normal_test_dir: folder below `root` of images without defects that are clustered with the others, and may
+            lie among them; none by default.
         mask_dir: folder below `root` of masks, each at the path that its image has below its abnormal folder, with
             `_mask` after the stem or without. Images in a folder named good, normal or ok need none. By default no
             image has one.
@@ -45,7 +46,7 @@ def list_anomalib(
     Raises:
         FileNotFoundError: a folder is missing, or a mask.
         NotADirectoryError: a file is given where a folder is needed.
-        ValueError: a folder holds no images, or lies in another one.
+        ValueError: a folder holds no images, is given twice, or lies in another one where that is not said above.
 
     Example:
         >>> import tempfile
@@ -60,13 +61,15 @@ def list_anomalib(
         (['good', 'crack'], 3)
     """
     good = [] if normal_test_dir is None else [root / normal_test_dir]
-    others = [root / name for name in (normal_dir, mask_dir) if name is not None]
-    _check_apart([root / name for name in abnormal_dirs], good, others)
+    normal = [] if normal_dir is None else [root / normal_dir]
+    _check_apart([root / name for name in abnormal_dirs], [*good, *normal])
+    if mask_dir is not None:
+        _check_masks(root / mask_dir, [*(root / name for name in abnormal_dirs), *good, *normal])
     types: dict[Path, str] = {}
     masks: dict[Path, Path] = {}
     for name in abnormal_dirs:
         folder = root / name
-        images = list_images(folder, leave_out=good)
+        images = list_images(folder, leave_out=[*good, *normal])
         # Not of the name alone, which is empty where it is '.'.
         own = Path(os.path.abspath(folder)).name
         types |= {image: image.relative_to(folder).parts[0] if image.parent != folder else own for image in images}
@@ -79,19 +82,32 @@ def list_anomalib(
     records = [Record(image, class_names.index(label), masks.get(image)) for image, label in types.items()]
     check_one_to_one(records)
     normals = list_images(root / normal_dir) if normal_dir is not None else []
-    named = [name for name in (*abnormal_dirs, normal_test_dir, normal_dir) if name is not None]
-    notices = [notice for name in named for notice in left_out(root / name)]
+    notices = [notice for name in abnormal_dirs for notice in left_out(root / name, [*good, *normal])]
+    notices += [notice for folder in (*good, *normal) for notice in left_out(folder)]
     return Listing(records + [Record(image, is_normal_train=True) for image in normals], class_names, notices)
 
 
-def _check_apart(abnormal: Sequence[Path], good: Sequence[Path], others: Sequence[Path]) -> None:
+def _check_apart(abnormal: Sequence[Path], good: Sequence[Path]) -> None:
     """See that no image is of two kinds: within a folder all below it is of one."""
-    for outer, inner in permutations([*abnormal, *good, *others], 2):
+    for outer, inner in permutations([*abnormal, *good], 2):
         above, below = real_path(outer), real_path(inner)
-        # Good images to cluster may lie among those with defects, as in MVTec AD.
-        is_part = outer in abnormal and inner in good and above != below
-        if below.is_relative_to(above) and not is_part:
+        if above == below:
+            raise ValueError(f"{str(outer)!r} and {str(inner)!r} are one folder; give one for each kind of image")
+        # Good images may lie among those with defects, as in MVTec AD.
+        if below.is_relative_to(above) and not (outer in abnormal and inner in good):
             raise ValueError(
                 f"{str(inner)!r} lies in {str(outer)!r}, whose images are all of one kind; give folders beside one "
                 "another, such as several as data.abnormal_dir"
+            )
+
+
+def _check_masks(masks: Path, folders: Sequence[Path]) -> None:
+    """See that no mask would be taken for an image, nor an image for a mask."""
+    place = real_path(masks)
+    for folder in folders:
+        images = real_path(folder)
+        if place.is_relative_to(images) or images.is_relative_to(place):
+            raise ValueError(
+                f"{str(masks)!r}, of masks, and {str(folder)!r}, of images, are one folder, or one lies in the other; "
+                "give folders beside one another"
             )

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.walk import FolderContent, check_may_be_read, look, loose_images
+from anomaly_clustering.data.walk import check_may_be_read, look, loose_images
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.progress import tracked
@@ -150,7 +150,8 @@ def left_out(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:
         left out: 1 file in '...' of kinds that are not read (1 .heic)
     """
     found = look(folder)
-    return [*_other_kinds(folder, _outside(found.files, leave_out)), *_passed_over(folder, found)]
+    passed_over = {path: found.left_out[path] for path in _outside([*found.left_out], leave_out)}
+    return [*_other_kinds(folder, _outside(found.files, leave_out)), *_passed_over(folder, passed_over)]
 
 
 def _other_kinds(folder: Path, files: Sequence[Path]) -> list[str]:
@@ -167,9 +168,9 @@ def _other_kinds(folder: Path, files: Sequence[Path]) -> list[str]:
     return [f"left out: {left} in {str(folder)!r} of kinds that are not read ({listed}){hint}"]
 
 
-def _passed_over(folder: Path, found: FolderContent) -> list[str]:
+def _passed_over(folder: Path, found: Mapping[Path, str]) -> list[str]:
     reasons: dict[str, list[str]] = {}
-    for path, reason in found.left_out.items():
+    for path, reason in found.items():
         reasons.setdefault(reason, []).append(str(path.relative_to(folder)))
     return [f"left out: {', '.join(names)}, {reason}" for reason, names in reasons.items()]
 
