@@ -159,3 +159,17 @@ def test_a_folder_that_has_lost_files_is_drawn_anew(tmp_path: Path) -> None:
     write_once(plates, per_class=2, normals=1, size=64, difficulty=0.5, seed=0)
     assert contents(plates) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["plates"]
+
+
+def test_a_folder_that_has_lost_files_is_drawn_anew_once_by_whoever_asks_for_it_at_once(tmp_path: Path) -> None:
+    plates = tmp_path / "plates"
+    write_once(plates, per_class=1, normals=1, size=64, difficulty=0.5, seed=0)
+    (plates / "test" / "crack" / "000.png").unlink()
+
+    def drawn(_: int) -> int:
+        write_once(plates, per_class=1, normals=1, size=64, difficulty=0.5, seed=0)
+        return plates.stat().st_ino
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(drawn, range(4)))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["plates"]

@@ -2,17 +2,22 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from anomaly_clustering.data.synthetic_images import dataset_files, write_dataset
 from anomaly_clustering.system.files import whole_folder
+from anomaly_clustering.system.locks import working_on
+
+# Seconds to wait for another process that draws the same, which takes a minute where images are many and large.
+PATIENCE = 600.0
 
 
 def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficulty: float, seed: int) -> None:
     """Draw the data set of `synthetic_images.write_dataset`, unless its folder is there and has all of its files.
 
     The folder appears only when it is whole. One that has lost files since, as by a program that tidies up, is drawn
-    anew. Where two processes draw it at once, the first to finish keeps its own.
+    anew. Where two processes ask for it at once, one draws it, and the other waits and takes that.
 
     Args:
         folder: where to write; the caller names it by the other arguments, so that other images get another folder.
@@ -24,6 +29,7 @@ def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficu
 
     Raises:
         ValueError: a number is out of range; nothing is written.
+        BlockingIOError: another process draws it, and took more than ten minutes.
 
     Example:
         >>> import tempfile
@@ -33,11 +39,19 @@ def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficu
         7
     """
     files = dataset_files(per_class=per_class, normals=normals)
-    there = folder.is_dir()
-    if there and all((folder / file).exists() for file in files):
+    if _is_whole(folder, files):
         return
-    with whole_folder(folder, keep=True, discard=(lambda old, new: shutil.rmtree(old)) if there else None) as new:
-        write_dataset(new, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
+    with working_on(folder, patience=PATIENCE):
+        # Another process may have drawn it meanwhile, and read it now.
+        if _is_whole(folder, files):
+            return
+        discard = (lambda old, new: shutil.rmtree(old)) if folder.is_dir() else None
+        with whole_folder(folder, keep=True, discard=discard) as new:
+            write_dataset(new, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
+
+
+def _is_whole(folder: Path, files: Iterable[str]) -> bool:
+    return all((folder / file).exists() for file in files)
 
 
 def cache_folder() -> Path:
