@@ -203,7 +203,11 @@ def test_a_command_ends_its_work_though_nobody_reads_what_it_prints(flat_photos:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped on this system")
-def test_processes_that_read_images_are_not_waited_for_without_end(flat_photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("traced", ["", "1"])
+def test_processes_that_read_images_are_not_waited_for_without_end(
+    flat_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traced: str
+) -> None:
+    monkeypatch.setenv("ANOMALY_CLUSTERING_TRACEBACK", traced)
     # A reader that is stopped neither answers nor ends, as one does that waits for a network drive.
     stuck = """
 import os, signal, sys
@@ -222,4 +226,4 @@ main()
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 2
     assert "error: no image came for 0.05 minutes from the processes that read them, as where" in errors
-    assert "Traceback" not in errors
+    assert ("Traceback" in errors) == bool(traced)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from traceback import format_exc
 
 from anomaly_clustering import __version__
 from anomaly_clustering.cli.lasting_output import is_all_written, outlast_readers
@@ -94,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if unread := no_images_came(error, words[0] if words else ""):
             # What reads them may never answer a wish to end.
             if argv is None:
-                end_after_all(2, f"error: {unread}")
+                traced = format_exc() if os.environ.get(TRACEBACK) else ""
+                end_after_all(2, f"{traced}error: {unread}")
             error = OSError(unread)
         if less := out_of_memory(error, words[0] if words else ""):
             error = OSError(less)
