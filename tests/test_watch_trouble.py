@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import select
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -136,6 +137,26 @@ def test_a_run_that_was_replaced_while_the_users_command_was_called_gets_nothing
     _, said = ended([*WATCH, "--once", "--on-unknown", "sh replace.sh"], capsys)
     assert "the run in 'run' was replaced" in said
     assert not Path("run/watched.jsonl").exists()
+
+
+def test_the_users_command_is_ended_where_its_group_may_not_be(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    make_other(Path("in/b.png"), 1)
+    monkeypatch.setattr(command, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(os, "killpg", refused)
+    Path("alarm.sh").write_text("exec sleep 5")
+    _, said = ended([*WATCH, "--once", "--on-unknown", "sh alarm.sh"], capsys)
+    assert "'sh' took more than 0.2 seconds for 'in/b.png' and was ended" in said
+    # As a command of another user, for whom it is root that works.
+    monkeypatch.setattr(subprocess.Popen, "kill", refused)
+    monkeypatch.setattr(command, "WORTH_A_WORD", 0.2)
+    make_other(Path("in/c.png"), 2)
+    _, said = ended([*WATCH, "--once", "--on-unknown", "sh alarm.sh"], capsys)
+    assert "'sh' took more than 0.2 seconds for 'in/c.png' and may not be ended" in said
 
 
 def test_the_users_command_is_ended_with_all_that_it_started(

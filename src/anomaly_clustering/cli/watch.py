@@ -90,7 +90,7 @@ class _Folder:
         self.broken: set[Path] = set()
         self.is_away = False
         self.closed: set[Path] = set()
-        """Folders in it that the user lacks the permission to read."""
+        """Folders in it, links and files that the user lacks the permission to read."""
         self.unread: dict[Path, int] = {}
         """In how many looks up to now a folder in it could not be read for another reason."""
 
@@ -218,18 +218,15 @@ def _tell(options: argparse.Namespace, watcher: Watcher, row: Mapping[str, Any],
     words = [*options.on_unknown, str(row["path"])]
     line = json.dumps(dict(row), default=str)
     try:
-        status = _called(words, line)
-        if status:
-            _say(f"{words[0]!r} ended with status {status} for {str(row['path'])!r}")
-    except subprocess.TimeoutExpired:
-        _say(f"{words[0]!r} took more than {MOST_SECONDS} seconds for {str(row['path'])!r} and was ended")
+        if slip := _called(words, line):
+            _say(slip)
     except OSError as error:
         _say(f"{words[0]!r} was not run for {str(row['path'])!r}: {error}")
     _waiting(options, partial(watcher.note_told, content))
 
 
-def _called(words: Sequence[str], line: str) -> int:
-    """The status of the user's command; where it takes too long it is ended, with all that it started."""
+def _called(words: Sequence[str], line: str) -> str:
+    """What went wrong with the user's command, if anything; where it takes too long it is ended."""
     called = subprocess.Popen(
         words,
         env=os.environ | {IMAGE: line},
@@ -239,15 +236,31 @@ def _called(words: Sequence[str], line: str) -> int:
         start_new_session=True,
     )
     try:
-        return called.wait(MOST_SECONDS)
+        status = called.wait(MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        became = "was ended" if _end(called) else "may not be ended"
+        return f"{words[0]!r} took more than {MOST_SECONDS} seconds for {words[-1]!r} and {became}"
     except BaseException:
+        _end(called)
+        raise
+    return f"{words[0]!r} ended with status {status} for {words[-1]!r}" if status else ""
+
+
+def _end(called: subprocess.Popen[bytes]) -> bool:
+    """End the user's command, on Linux and macOS with all that it started; whether it has ended."""
+    try:
         if sys.platform == "win32":
             called.kill()
         else:
-            with suppress(ProcessLookupError):
-                os.killpg(called.pid, signal.SIGKILL)
-        called.wait()
-        raise
+            os.killpg(called.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # On macOS a group may not be ended whose first process has ended and was not waited for.
+        with suppress(PermissionError):
+            called.kill()
+    # What is another user's, as by sudo, may not be ended, and is not waited for.
+    with suppress(subprocess.TimeoutExpired):
+        called.wait(WORTH_A_WORD)
+    return called.returncode is not None
 
 
 def _say(sentence: str) -> None:
