@@ -11,7 +11,8 @@ from commands import refused
 
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.runs import output_folder
-from anomaly_clustering.runs.output_folder import check_file
+from anomaly_clustering.runs.mark import Mark, write_mark
+from anomaly_clustering.runs.output_folder import check_file, reserved
 from anomaly_clustering.runs.store import load_run
 
 
@@ -39,6 +40,18 @@ def test_an_exported_model_takes_the_place_of_no_file_of_a_run(
         argv = ["export-onnx", "--run", "run", "--out", out, "--overwrite", "--labels", "labels.csv"]
         assert re.search(why, refused(argv, capsys)), out
     load_run(clustered)
+
+
+def test_what_a_run_was_told_of_its_own_images_is_nothing_that_came_later(tmp_path: Path) -> None:
+    run, said = tmp_path / "run", list[str]()
+    run.mkdir()
+    write_mark(run, Mark("run", dict.fromkeys(["metadata.csv", "assigned.csv"])))
+    (run / "metadata.csv").touch()
+    with reserved(run, overwrite=True, say=said.append):
+        assert said == []
+    (run / "assigned.csv").touch()
+    with reserved(run, overwrite=True, say=said.append):
+        assert "goes with it when this one is done: assigned.csv, metadata.csv; copy" in said[0]
 
 
 def test_a_saved_estimator_takes_the_place_of_no_file_of_a_run_and_of_no_weights(

@@ -31,8 +31,8 @@ from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
-# What other commands have added to a run since, and what the user told of its images.
-HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS, METADATA)
+# What other commands have added to a run since.
+HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS)
 FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, PICTURES, STORE)
 
 # Folders that this process found free, and keeps for runs to come.
@@ -85,8 +85,8 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
         _check_run(out, mark, overwrite=overwrite)
         if history := _history(out):
             say(
-                f"Notice: what came after the run in {str(out)!r}, or was told of its images, goes with it when this "
-                f"one is done: {', '.join(history)}; copy the folder first if it is needed"
+                f"Notice: what came after the run in {str(out)!r} goes with it when this one is done: "
+                f"{', '.join(history)}; copy the folder first if it is needed"
             )
         _reserved.add(place)
         try:
@@ -97,8 +97,9 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
 
 def _history(out: Path) -> list[str]:
     found = [name for name in HISTORY if (out / name).is_file()]
-    # Those of later images are in it, whose photos may be gone by now; those of the run are made anew.
-    return [*found, PICTURES] if ASSIGNED in found and (out / PICTURES).is_file() else found
+    # Later images are in these too, whose photos may be gone by now; what is of the run's own is made anew.
+    of_both = ((METADATA, bool(found)), (PICTURES, ASSIGNED in found))
+    return [*found, *(name for name, has_later in of_both if has_later and (out / name).is_file())]
 
 
 def check_place(out: Path) -> Path:
