@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -131,12 +131,13 @@ def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
     return [path for path in files if not any(real_path(path).is_relative_to(place) for place in places)]
 
 
-def left_out(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:
+def left_out(folder: Path, leave_out: Sequence[Path] = (), *, beside: Collection[str] = ()) -> list[str]:
     """Say what below a folder is not looked at: files that are not of a kind that is read, and whole folders.
 
     Args:
         folder: that holds images.
         leave_out: folders that are passed over by intent.
+        beside: endings, in small letters, of files that are there by intent.
 
     Returns:
         A notice for each reason.
@@ -151,7 +152,8 @@ def left_out(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:
     """
     found = look(folder)
     passed_over = {path: found.left_out[path] for path in _outside([*found.left_out], leave_out)}
-    return [*_other_kinds(folder, _outside(found.files, leave_out)), *_passed_over(folder, passed_over)]
+    files = [path for path in _outside(found.files, leave_out) if path.suffix.lower() not in beside]
+    return [*_other_kinds(folder, files), *_passed_over(folder, passed_over)]
 
 
 def _other_kinds(folder: Path, files: Sequence[Path]) -> list[str]:

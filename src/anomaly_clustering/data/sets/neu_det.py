@@ -11,6 +11,8 @@ from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
 
 TYPES = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
+# Ending of the files of boxes, which are part of the set.
+BOXES = (".xml",)
 NAME = re.compile(rf"({'|'.join(TYPES)})_\d+")
 
 
@@ -21,7 +23,7 @@ def list_neu_det(root: Path) -> Listing:
         root: the data set's folder; how its folders are called does not matter.
 
     Returns:
-        The records. The boxes in `ANNOTATIONS` are not read, which a notice says, as of files of other kinds.
+        The records. The boxes in `ANNOTATIONS` are not read. A notice counts files of other kinds.
 
     Raises:
         FileNotFoundError: the folder is missing.
@@ -35,7 +37,8 @@ def list_neu_det(root: Path) -> Listing:
         ...     list_neu_det(Path(root)).class_names
         ['crazing', 'pitted_surface']
     """
-    return listing_of([TypedImage(image, [_type(image)]) for image in list_images(root)], notices=left_out(root))
+    seen = [TypedImage(image, [_type(image)]) for image in list_images(root)]
+    return listing_of(seen, notices=left_out(root, beside=BOXES))
 
 
 def _type(image: Path) -> str:
