@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from anomaly_clustering.cli.main import COMMANDS, main
+from anomaly_clustering.cli.options import WEIGHTS_ACTIONS
+from anomaly_clustering.cli.weights import ACTIONS
+from anomaly_clustering.runs.export import LAYOUTS
+from anomaly_clustering.runs.export_layouts import ExportLayout
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 
@@ -39,3 +44,8 @@ def test_what_is_no_work_does_not_wait_for_the_imports_that_work_needs(words: st
     """
     done = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_options_offer_without_imports_is_what_there_is_to_do() -> None:
+    assert tuple(ACTIONS) == WEIGHTS_ACTIONS
+    assert tuple(LAYOUTS) == get_args(ExportLayout)
