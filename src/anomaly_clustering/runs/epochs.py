@@ -22,6 +22,12 @@ class LastAndBest(Callback):
         table: a CSV file that holds a row for each epoch so far, at any time; None to write none.
         begin: is called before it is written.
 
+    Attributes:
+        rows: of the epochs so far.
+        stopped_in: the epoch in whose middle the training stopped; None where it did not.
+        ended_in: the last epoch; -1 before the first.
+        every: epochs from one validation to the next, as the trainer was made.
+
     Example:
         >>> training = LastAndBest()
         >>> training.load_state_dict({"rows": [{"epoch": 0, "accuracy": 0.9}, {"epoch": 1, "accuracy": 0.7}]})
@@ -34,17 +40,14 @@ class LastAndBest(Callback):
         self.begin = begin
         self.rows: list[Epoch] = []
         self.stopped_in: int | None = None
-        """The epoch in whose middle the training stopped."""
         self.ended_in = -1
-        """The last epoch."""
         self.every: int | None = None
-        """So many epochs one is validated, as the trainer was made."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.every = trainer.check_val_every_n_epoch
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The last epoch is scored at its end, however seldom others are: predictions will be of it."""
+        """The last epoch is scored at its end alone, however seldom or often others are: predictions will be of it."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
             trainer.val_check_batch = float("inf")
