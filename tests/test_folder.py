@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from conftest import MakeImage
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.anomalib import list_anomalib
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.walk import real_paths
 
 
 def ready(*args: Path, **options: object) -> Folder:
@@ -164,3 +166,17 @@ def test_a_folder_of_anomalib_in_another_is_refused(
 def test_the_folder_itself_as_that_of_defects_gives_them_its_name(tmp_path: Path, make_image: MakeImage) -> None:
     make_image(tmp_path / "crack" / "0.png")
     assert list_anomalib(tmp_path / "crack", normal_dir=None, abnormal_dirs=["."]).class_names == ["crack"]
+
+
+def test_of_many_files_links_are_followed_and_each_folder_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real")
+    (tmp_path / "real" / "latest.png").symlink_to("0.png")
+    files = [tmp_path / "linked" / name for name in (*(f"{i}.png" for i in range(9)), "latest.png", "..")]
+    real = [Path(os.path.realpath(file)) for file in files]
+    looked, follow = list[object](), os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path: looked.append(path) or follow(path))
+    assert real_paths(files) == real
+    assert len(looked) == 3

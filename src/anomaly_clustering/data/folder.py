@@ -13,7 +13,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE, recognise
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError, looks_like
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.data.survey import Bits
-from anomaly_clustering.data.walk import check_may_be_read, look, loose_images
+from anomaly_clustering.data.walk import check_may_be_read, look, loose_images, real_paths
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.progress import tracked
@@ -128,7 +128,10 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
 
 def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
     places = [real_path(folder) for folder in folders]
-    return [path for path in files if not any(real_path(path).is_relative_to(place) for place in places)]
+    if not places:
+        return [*files]
+    inside = (any(real.is_relative_to(place) for place in places) for real in real_paths(files))
+    return [path for path, is_inside in zip(files, inside, strict=True) if not is_inside]
 
 
 def left_out(folder: Path, leave_out: Sequence[Path] = (), *, beside: Collection[str] = ()) -> list[str]:

@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
-from anomaly_clustering.data.walk import image_files
-from anomaly_clustering.system.files import real_path
+from anomaly_clustering.data.walk import image_files, real_paths
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_numbered_csv
 
@@ -274,8 +273,8 @@ def not_named(folder: Path, named: Collection[Path], file: Path) -> list[str]:
     known = {*named}
     others = [path for path in image_files(folder) if path not in known]
     # An index may name a link, of which the walk gives the file.
-    really = {real_path(path) for path in known} if others else set()
-    others = [path for path in others if real_path(path) not in really]
+    really = set(real_paths(known)) if others else set()
+    others = [path for path, place in zip(others, real_paths(others), strict=True) if place not in really]
     return [
         f"left out: {counted(len(others), 'image')} in {str(folder)!r} that {str(file)!r} does not name, "
         f"{str(path.relative_to(folder))!r} for one"
