@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from numba.core.caching import CompileResultCacheImpl
 from torch import Tensor
 
+from anomaly_clustering.features.backbone import Backbone
+from anomaly_clustering.features.embedder import Embedder
 from anomaly_clustering.mic.distances import directed_distances, hausdorff, mean_mean
 from anomaly_clustering.mic.resampling import all_nearest
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.search import float_factors, kernels, nearest, precision
+from anomaly_clustering.search.centre import centre_of
 from anomaly_clustering.search.nearest import nearest_blocks, nearest_distances, nearest_of_all, pairwise_nearest
 from anomaly_clustering.search.precision import Precision
 
@@ -116,21 +119,46 @@ def test_integers_of_images_on_very_different_scales(ratio: float) -> None:
 
 
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])
-def test_what_is_not_finite_is_refused_at_the_door_by_its_image(broken: float) -> None:
+def test_what_is_not_finite_is_refused_at_the_door_by_its_bag(broken: float) -> None:
     bags, whole = torch.randn(3, 5, 4), torch.full((3, 5, 4), 3e38)
     bags[1, 2, 3] = broken
-    searches: list[Callable[[], Any]] = [
-        lambda: nearest_distances(bags, whole),
-        lambda: nearest_blocks(whole, bags),
-        lambda: pairwise_nearest(bags),
-        lambda: nearest_of_all(bags, whole[0]),
-        lambda: rarity(bags),
+    searches: list[tuple[Callable[[], Any], str]] = [
+        (lambda: nearest_distances(bags, whole), "queries"),
+        (lambda: nearest_blocks(whole, bags), "references"),
+        (lambda: pairwise_nearest(bags), "queries"),
+        (lambda: nearest_of_all(bags, whole[0]), "queries"),
+        (lambda: rarity(bags), "queries"),
     ]
-    for search in searches:
-        with pytest.raises(ValueError, match="finite, but 1 of 3 hold NaN or infinity, first that of image 1: "):
+    for search, side in searches:
+        with pytest.raises(ValueError, match=f"1 of 3 hold NaN or infinity, first bag 1 of these {side}: "):
             search()
     with pytest.raises(ValueError, match="finite, but 1 of 1 hold"):
         novelty(whole, bags[1])
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_bags_without_an_axis_of_images_are_refused() -> None:
+    bags = torch.randn(3, 5, 4)
+    for queries, references in ((bags[0], bags), (bags, bags[0])):
+        with pytest.raises(ValueError, match=r"bags must be \[images, patches, channels\].*got .*\[5, 4\]"):
+            nearest_distances(queries, references)
+
+
+@pytest.mark.parametrize("side", [8, 16, 32, 64])
+def test_a_flat_background_in_a_column_of_patches_is_not_taken_for_all(side: int) -> None:
+    bags = torch.randn(3, side, side, 24)
+    bags[:, :, 0] = 1
+    assert centre_of(bags.flatten(1, 2)) is None
+    assert torch.allclose(centre_of(bags.flatten(1, 2) + 1000), bags.mean((0, 1, 2)) + 1000, atol=0.2)
+
+
+def test_a_network_shifts_no_patches_of_photographs_with_a_flat_background() -> None:
+    images = torch.full((2, 3, 512, 512), 0.5)
+    images[:, :, 128:384, 128:384] += torch.rand(2, 3, 256, 256) - 0.5
+    with torch.inference_mode():
+        bags = Embedder(Backbone("embedded", layer="blocks.2"), 3)({"image": images}).flatten(1, 2)
+    assert bags.shape[1] == 64**2
+    assert centre_of(bags) is None
 
 
 def test_bags_of_a_network_that_is_trained_have_no_gradient() -> None:

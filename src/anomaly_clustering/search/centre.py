@@ -7,12 +7,12 @@ from torch import Tensor
 # The squared length of the mean patch, in mean squared distances to it, from which patches are far from zero: what is
 # near in a product of such numbers is their rounding. Of patches of unit length it is seldom above 2.
 FAR = 64
-# Bags, and patches of each, that are looked at, at most: the mean need not be exact.
-SAMPLE = 16
+# Patches that are looked at, at most: the mean need not be exact.
+SAMPLE = 4096
 
 
 def centre_of(bags: Float[Tensor, "n p d"]) -> Float[Tensor, " d"] | None:
-    """The mean of some patches, evenly taken, where they are far from zero against their spread.
+    """The mean of some patches, drawn at random, where they are far from zero against their spread.
 
     Distances do not change when all patches are shifted, but |a|^2 / 2 - a b + |b|^2 / 2 loses the digits in which the
     lengths of a and b exceed their distance.
@@ -29,8 +29,13 @@ def centre_of(bags: Float[Tensor, "n p d"]) -> Float[Tensor, " d"] | None:
         >>> centre_of(torch.tensor([[[-1.0], [3.0]]])) is None
         True
     """
-    every = [max(1, -(-count // SAMPLE)) for count in bags.shape[:2]]
-    some = bags[:: every[0], :: every[1]].to(torch.promote_types(bags.dtype, torch.float32)).flatten(0, 1)
+    total, length = bags.shape[0] * bags.shape[1], bags.shape[1]
+    places = torch.arange(total)
+    if total > SAMPLE:
+        # Evenly taken ones may all lie in one column of the images, where there is nothing but background.
+        places = torch.randint(total, (SAMPLE,), generator=torch.Generator().manual_seed(0))
+    places = places.to(bags.device)
+    some = bags[places // length, places % length].to(torch.promote_types(bags.dtype, torch.float32))
     centre = some.mean(0)
     squared = torch.linalg.vector_norm(some) ** 2 / max(1, len(some))
     far = FAR * squared < (FAR + 1) * centre.square().sum()

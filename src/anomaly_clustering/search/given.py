@@ -25,9 +25,9 @@ def checked(
 
     Raises:
         TypeError: bags are no tensors.
-        ValueError: `precision` has another name, or this device has no such products; patches of queries and references
-            differ in their channels, or there are bags without a patch or a channel; bags on a processor are neither
-            float32 nor float64; a number is NaN or infinite.
+        ValueError: `precision` has another name, or this device has no such products; bags do not have three axes;
+            patches of queries and references differ in their channels, or there are bags without a patch or a channel;
+            bags on a processor are neither float32 nor float64; a number is NaN or infinite.
 
     Example:
         >>> checked(torch.zeros(1, 2, 3), torch.zeros(4, 2, 3), "fp32")[2]
@@ -37,19 +37,21 @@ def checked(
         if not isinstance(bags, Tensor):
             raise TypeError(f"bags must be tensors, got a {type(bags).__name__}: give torch.as_tensor(bags)")
     dtype = resolve(precision, queries.device)
-    if queries.shape[2] != references.shape[2] or 0 in (*queries.shape[1:], references.shape[1]):
+    three = queries.ndim == references.ndim == 3
+    if not three or queries.shape[2] != references.shape[2] or 0 in (*queries.shape[1:], references.shape[1]):
         raise ValueError(
             "bags must be [images, patches, channels], with at least one patch and one channel and as many channels on "
             f"both sides, got {list(queries.shape)} and {list(references.shape)}"
         )
-    for bags in (queries,) if references is queries else (queries, references):
+    given = {"queries": queries} if references is queries else {"queries": queries, "references": references}
+    for name, bags in given.items():
         if bags.device.type == "cpu" and bags.dtype not in OF_PROCESSORS and not fused_runs_on(bags.device, dtype):
             raise ValueError(f"bags on a processor must be float32 or float64, got {bags.dtype}: give bags.float()")
-        _check_finite(bags.detach())
+        _check_finite(bags.detach(), name)
     return queries.detach(), references.detach(), dtype
 
 
-def _check_finite(bags: Float[Tensor, "n m d"]) -> None:
+def _check_finite(bags: Float[Tensor, "n m d"], name: str) -> None:
     """Sums take a tenth of the time that looking at each number takes, and are finite if all numbers are, but for
     large ones."""
     sums = bags.sum((1, 2), dtype=torch.promote_types(bags.dtype, torch.float32))
@@ -58,6 +60,6 @@ def _check_finite(bags: Float[Tensor, "n m d"]) -> None:
     broken = [i for i in (~sums.isfinite()).nonzero()[:, 0].tolist() if not bags[i].isfinite().all()]
     if broken:
         raise ValueError(
-            f"bags must be finite, but {len(broken)} of {len(bags)} hold NaN or infinity, first that of image "
-            f"{broken[0]}: a network in half precision overflows, or an image has values that are no numbers"
+            f"bags must be finite, but {len(broken)} of {len(bags)} hold NaN or infinity, first bag {broken[0]} of "
+            f"these {name}: a network in half precision overflows, or an image has values that are no numbers"
         )

@@ -2,7 +2,8 @@
 
 Integers stand for the channels of patches after a rotation, which changes no distance but spreads what each patch is
 over all channels: a bag's largest number is then few times the typical one, and the steps of its scale are small. The
-products are exact, so that which patches are chosen depends on nothing but the two images.
+products are exact, so that which patches are chosen depends on nothing but the two images, and the centre where there
+is one.
 """
 
 from functools import lru_cache
@@ -28,7 +29,8 @@ class IntegerFactors:
     """
 
     def __init__(self, bags: Float[Tensor, "n m d"], centre: Float[Tensor, " d"] | None, *, right: bool):
-        # One by one: the integers of a bag must not depend on the bags beside it, not even in the last bit.
+        # One by one: but for the centre, the integers of a bag must not depend on the bags beside it, not even in the
+        # last bit.
         near_zero = bags if centre is None else bags - centre
         rotated = torch.stack([_rotate(bag) for bag in near_zero.float()])
         steps = rotated.abs().amax((1, 2)) / LARGEST

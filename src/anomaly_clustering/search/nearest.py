@@ -99,9 +99,9 @@ def nearest_blocks(
         Blocks that together hold each pair of a query and a reference once.
 
     Raises:
-        ValueError: `precision` has another name, or this device has no such products; patches of queries and references
-            differ in their channels, or there are bags without a patch or a channel; bags on a processor are neither
-            float32 nor float64; a number is NaN or infinite.
+        ValueError: `precision` has another name, or this device has no such products; bags do not have three axes;
+            patches of queries and references differ in their channels, or there are bags without a patch or a channel;
+            bags on a processor are neither float32 nor float64; a number is NaN or infinite.
 
     Example:
         >>> queries, references = torch.tensor([[[0.0], [5.0]]]), torch.tensor([[[1.0], [2.0]], [[4.0], [9.0]]])
