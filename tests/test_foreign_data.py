@@ -80,7 +80,7 @@ def test_callbacks_of_a_user_have_the_labels_when_the_last_image_was_seen(work: 
 def test_images_that_are_not_from_0_to_1_are_refused(images: torch.Tensor, got: str) -> None:
     batch = {"image": images, "index": torch.arange(2), "target": torch.zeros(2)}
     with pytest.raises(ValueError, match=got):
-        known_of(batch, masks=False)
+        known_of(batch, MIC("embedded").options)
 
 
 def test_a_data_module_that_lists_no_images_is_as_good_as_its_loaders() -> None:
@@ -110,7 +110,7 @@ def test_images_are_told_apart_by_their_positions_alone() -> None:
 )
 def test_batches_that_are_laid_out_otherwise_are_named(batch: object, got: str) -> None:
     with pytest.raises(ValueError, match=rf"batches must be dictionaries with 'image' .*, {got}"):
-        known_of(batch, masks=False)
+        known_of(batch, MIC("embedded").options)
 
 
 WRONG: list[tuple[str, object, str]] = [
@@ -129,9 +129,34 @@ WRONG: list[tuple[str, object, str]] = [
 
 @pytest.mark.parametrize(("name", "given", "message"), WRONG)
 def test_what_is_of_another_type_or_shape_is_named_by_the_first_batch(name: str, given: object, message: str) -> None:
+    mic = MIC("embedded", num_clusters=2, weights="maps" if name == "map" else "rarity")
     batch = {"image": torch.rand(2, 3, 64, 64), "index": torch.arange(2), "target": torch.arange(2), name: given}
     with pytest.raises(ValueError, match=rf"^'{name}' must be .*{message}"):
-        trainer().validate(MIC("embedded", num_clusters=2), DataLoader([batch], batch_size=None), verbose=False)
+        trainer().validate(mic, DataLoader([batch], batch_size=None), verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        ({"distance": "holistic"}, ("mask", "map")),
+        ({"weights": "uniform"}, ("mask", "map")),
+        ({"weights": "rarity"}, ("map",)),
+        ({"weights": "mask"}, ("map",)),
+    ],
+)
+def test_masks_and_maps_that_are_not_used_may_be_anything(options: dict[str, Any], unused: tuple[str, ...]) -> None:
+    batch = {"image": torch.rand(2, 3, 8, 8), "index": torch.arange(2), "target": torch.arange(2)}
+    for given in (torch.zeros(2, 8, 8, dtype=torch.int64), ["a.png", "b.png"]):
+        other = dict.fromkeys(unused, given)
+        tidy, known = known_of(batch | other, MIC("embedded", **options).options)
+        assert all(tidy[name] is given for name in unused)
+        assert known.keys() == {"index", "target"}
+
+
+def test_of_a_mask_and_a_map_that_are_both_wrong_the_mask_is_named() -> None:
+    batch = {"image": torch.rand(2, 3, 8, 8), "index": torch.arange(2), "target": torch.arange(2)}
+    with pytest.raises(ValueError, match="'mask' must be"):
+        known_of(batch | {"map": None, "mask": None}, MIC("embedded", weights="maps").options)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float64])

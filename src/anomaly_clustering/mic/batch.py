@@ -24,19 +24,21 @@ from anomaly_clustering.mic.weights import (
 )
 
 
-def known_of(batch: Any, *, masks: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The batch, checked, and what is known of its images: position, class, and mask where there is one.
+def known_of(batch: Any, options: Options) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The batch, checked, and what is known of its images: position, class, and mask where weights are scored by it.
 
     Args:
         batch: of any loader, see `checked_batch`.
-        masks: whether they are wanted.
+        options: of the run, which say whether masks and maps are used.
 
     Raises:
         ValueError: the batch is not laid out as the data contract says, or its images have other values.
     """
-    batch = checked_batch(batch)
-    known = {"index": batch["index"], "target": batch["target"]}
-    return batch, known | {"mask": batch["mask"] > 0.5} if masks and "mask" in batch else known
+    tidy = checked_batch(batch, options.pictures)
+    known = {"index": tidy["index"], "target": tidy["target"]}
+    if options.localises and "mask" in tidy:
+        known["mask"] = tidy["mask"] > 0.5
+    return tidy, known
 
 
 def reduce_bags(

@@ -1,27 +1,33 @@
 """Batches of any loader in; the same, checked and in the types that the method computes in, out."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from torch import Tensor
 
+Picture = Literal["mask", "map"]
 # Of numbers from 0 to 1: what interpolation may go beyond them.
 BEYOND = 0.5
 # What each entry of images of H x W pixels must be; masks and maps may be of another size.
 WHOLE = {"index": "the position of each image in the data set", "target": "the class of each image, or -1"}
-PICTURES = {"mask": "from 0 (sound) to 1 (defective)", "map": "another detector's value at each place"}
+PICTURES: dict[Picture, str] = {
+    "mask": "from 0 (sound) to 1 (defective)",
+    "map": "another detector's value at each place",
+}
 # Of grey images the network sees the channel three times; canvases have a fourth, see `Embedder`.
 CHANNELS = (1, 3, 4)
 
 
-def checked_batch(batch: Any) -> dict[str, Any]:
+def checked_batch(batch: Any, pictures: Collection[Picture] = ()) -> dict[str, Any]:
     """Check a batch, and bring its tensors to float32 and int64; all else in it stays as it is.
 
     Values are looked at of `image` alone: what is not from 0 to 1 the network would take for other images.
 
     Args:
         batch: `image` [B, 3, H, W], `index` [B] and `target` [B]; `mask` and `map` [B, 1, H, W] where there are any.
+        pictures: which of `mask` and `map` are used, if they are there. The other may be anything, as loaders for other
+            work have it.
 
     Raises:
         ValueError: it is not laid out so, or its images have other values.
@@ -49,10 +55,12 @@ def checked_batch(batch: Any) -> dict[str, Any]:
         if not isinstance(given, Tensor) or given.shape != (count,) or given.is_floating_point():
             raise _other(name, f"whole numbers [B], {what}", given, count)
         tidy[name] = given.long()
-    for name in PICTURES.keys() & batch.keys():
+    for name, what in PICTURES.items():
+        if name not in pictures or name not in batch:
+            continue
         given = batch[name]
         if not isinstance(given, Tensor) or given.ndim != 4 or given.shape[:2] != (count, 1):
-            raise _other(name, f"numbers [B, 1, H, W], {PICTURES[name]}", given, count)
+            raise _other(name, f"numbers [B, 1, H, W], {what}", given, count)
         tidy[name] = given.float()
     return tidy
 

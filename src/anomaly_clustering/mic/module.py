@@ -238,9 +238,10 @@ class MIC(LightningModule):
         return start(self.options, data, self.trainer, self.embedder, self.cache, self._progress, note)
 
     @apart
-    def _collect(self, batch: Mapping[str, Any]) -> None:
+    def _collect(self, given: Mapping[str, Any]) -> None:
         """Embed a batch; keep its bags only where comparing or weighing them takes all other images."""
-        run, (batch, rows) = self._of_run, known_of(batch, masks=self.options.localises)
+        run = self._of_run
+        batch, rows = known_of(given, self.options)
         note_positions(rows["index"], run.seen)
         if self.options.distance == "holistic":
             rows["embeddings"], grid = self.embedder.means(batch["image"])
@@ -281,8 +282,7 @@ class MIC(LightningModule):
 
     def _score(self, run: Run, grouping: Grouping) -> None:
         """Metrics against known classes, and of the weights against masks where there are any."""
-        share = slice(self.trainer.global_rank, None, self.trainer.world_size)
-        scores = self.scorer.against_classes(grouping, share)
+        scores = self.scorer.against_classes(grouping, slice(self.trainer.global_rank, None, self.trainer.world_size))
         if scores and self.options.resamples:
             self.spreads = spreads(grouping, self.options, run.bags_and_nearest, run.band, self.notices.append)
             scores |= means_and_errors(self.spreads)

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from anomaly_clustering.clustering.methods import ON_DISTANCES, ON_EMBEDDINGS, Method
 from anomaly_clustering.features.backbone import PYRAMID
 from anomaly_clustering.features.views import Views
+from anomaly_clustering.mic.contract import Picture
 from anomaly_clustering.mic.distance_names import PATCHWISE, Distance
 from anomaly_clustering.mic.residuals import check_share
 from anomaly_clustering.mic.scores import Reduce
@@ -182,6 +183,13 @@ class Options:
     def localises(self) -> bool:
         """Whether the weights say where the network finds a defect, so that masks can tell how well they do."""
         return self.weighs and self.weights in ("rarity", "novelty", "maps")
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Which entries of a batch, beside its images, are used where they are there."""
+        if not self.weighs_patches:
+            return ()
+        return ("mask", "map") if self.weights == "maps" else ("mask",)
 
 
 def _is_whole(value: object, least: int) -> bool:

@@ -22,6 +22,7 @@ from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.records import Record
 from anomaly_clustering.mic.batch import known_of
 from anomaly_clustering.mic.module import MIC
+from anomaly_clustering.mic.options import Options
 from anomaly_clustering.mic.progress import progress_bar
 from anomaly_clustering.mic.streaming import Stream
 from anomaly_clustering.mic.trainer import ACCELERATOR
@@ -132,7 +133,7 @@ def rows_of_shard(told: WorkerSetup, shard: ImageShard) -> dict[str, np.ndarray]
         _check(Path(told.options["checkpoint"]))
     for record in shard.images.records:
         _check(record.image)
-    stream, localises = _opened(told)
+    stream, options = _opened(told)
     loader = of_batches(DataLoader(shard.images, num_workers=0, collate_fn=shard.collate), shard.batches)
     positions, found = torch.tensor(shard.positions), []
     device = stream.embedder.backbone.mean.device
@@ -140,8 +141,8 @@ def rows_of_shard(told: WorkerSetup, shard: ImageShard) -> dict[str, np.ndarray]
         for batch in loader:
             batch |= {"index": positions[batch["index"]]}
             batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-            batch, known = known_of(batch, masks=localises)
-            found.append(known | stream(batch))
+            tidy, known = known_of(batch, options)
+            found.append(known | stream(tidy))
     return {name: torch.cat([rows[name] for rows in found]).cpu().numpy() for name in found[0]}
 
 
@@ -176,11 +177,11 @@ def by_dask(client: Any, accelerator: str = "auto") -> Callable[..., Iterator[Ma
 
 
 # A worker keeps what it has opened for one run: the network, and the references as it sees them.
-_open: dict[str, tuple[Stream, bool]] = {}
+_open: dict[str, tuple[Stream, Options]] = {}
 _opening = threading.Lock()
 
 
-def _opened(told: WorkerSetup) -> tuple[Stream, bool]:
+def _opened(told: WorkerSetup) -> tuple[Stream, Options]:
     with _opening, torch.inference_mode():
         if told.name not in _open:
             _open.clear()
@@ -205,7 +206,7 @@ def _opened(told: WorkerSetup) -> tuple[Stream, bool]:
                 tau=told.tau,
                 precision=mic.options.precision,
             )
-            _open[told.name] = stream, mic.options.localises
+            _open[told.name] = stream, mic.options
         return _open[told.name]
 
 
