@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import FakeData
 
+from anomaly_clustering import estimator
 from anomaly_clustering.data.any_form import Images
 from anomaly_clustering.estimator import AnomalyClusterer
 
@@ -119,6 +120,22 @@ def test_what_is_left_out_of_a_folder_or_may_be_meant_otherwise_is_told_of(flat_
             call(np.moveaxis(np.array(Image.open(images[0])), 2, 0))
         with pytest.raises(NotADirectoryError, match=r"\.png' is a file; .*, or a list of files, \['.*\.png'\]$"):
             call(str(images[0]))
+
+
+def test_where_warnings_are_errors_they_come_before_the_work(
+    flat_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sorted(flat_photos.iterdir())
+    fitted = AnomalyClusterer(2, image_size=64, views=1).fit(images[:8])
+    shutil.copytree(flat_photos, tmp_path / "new")
+    (tmp_path / "new" / "phone.heic").write_bytes(b"heic")
+    monkeypatch.setattr(estimator, "embed_as_guest", lambda *_, **__: pytest.fail("work was begun"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with pytest.raises(UserWarning, match=r"^left out"):
+            fitted.predict(tmp_path / "new")
+        with pytest.raises(UserWarning, match=r"^no image can be unknown"):
+            fitted.assign(images)
 
 
 def test_too_few_images_for_any_to_be_unknown_are_told_of(flat_photos: Path) -> None:

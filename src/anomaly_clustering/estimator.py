@@ -230,17 +230,20 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
             >>> found.nearest[0].item(), found.unknown
             (2, array([False,  True]))
         """
-        found = self._assigned(images, false_alarms)
+        check_is_fitted(self)
+        check_false_alarms(false_alarms)
         if untold := why_none(len(self.digests_), false_alarms, option="false_alarms="):
             warnings.warn(untold, stacklevel=2)
-        return found
+        return self._assigned(images, false_alarms)
 
     def _assigned(self, images: Images, false_alarms: float) -> Assignment:
         check_is_fitted(self)
-        check_false_alarms(false_alarms)
         recipe = self.recipe_
         batch_size = min(whole_number("batch_size", self.batch_size, least=1), recipe.batch)
         pixels = ImagesOfAnyForm(images, recipe.image_size, recipe.bits, recipe.aspect, recipe.decoding)
+        # Before the work, which is lost where warnings are errors; as if `predict` or `assign` said so.
+        for notice in pixels.notices:
+            warnings.warn(notice, stacklevel=3)
         others = pixels.others(self.digests_, batch_size)
         width = self.embeddings_.shape[1]
         found = embed_as_guest(others, recipe, self.references_, center=self.center_, width=width)
@@ -251,9 +254,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         embedded = Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new))
         assigned = assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
         coarse = why_coarse(len(self.normal_top_scores_), false_alarms, weights=recipe.weights)
-        for said in (*pixels.notices, *([coarse] if new and coarse else [])):
-            # As if `predict` or `assign` said so.
-            warnings.warn(said, stacklevel=3)
+        if new and coarse:
+            warnings.warn(coarse, stacklevel=3)
         return assigned
 
     def _clusters_asked(self, num_images: int) -> int | Literal["auto"]:
