@@ -198,6 +198,22 @@ def test_classes_accumulate_in_any_order_and_count_repeated_images_once() -> Non
     assert metrics.keys() <= TITLES.keys()
 
 
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_a_batch_that_says_nothing_has_a_curve_of_nan(count: int) -> None:
+    curve = PurityCurve(ward)(torch.rand(count, 2), torch.full((count,), -1))
+    assert curve.shape == (count,)
+    assert curve.isnan().all()
+
+
+def test_an_error_of_the_linkage_is_told_also_of_a_batch() -> None:
+    def wrong(embeddings: np.ndarray) -> np.ndarray:
+        raise ValueError("no such method")
+
+    for metric in (PurityCurve(wrong), MeanAUC(wrong)):
+        with pytest.raises(ValueError, match="no such method"):
+            metric(torch.rand(3, 2), torch.tensor([0, 1, 1]))
+
+
 def test_without_an_index_every_sample_counts() -> None:
     embeddings, target = images()
     metric = MeanAUC(ward)

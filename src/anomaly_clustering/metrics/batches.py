@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from anomaly_clustering.metrics.samples import NothingToScore
+
 
 class MetricOfBatches(Metric):
     """A metric whose `forward` gives NaN of a batch that says nothing, such as one without a known class, and keeps it.
@@ -26,7 +28,13 @@ class MetricOfBatches(Metric):
         ...         self.target.append(target)
         ...
         ...     def compute(self):
-        ...         return self.scored(lambda: torch.tensor(min(x for x in torch.cat(self.target).tolist() if x >= 0)))
+        ...         return self.scored(self.least)
+        ...
+        ...     def least(self):
+        ...         known = [x for x in torch.cat(self.target).tolist() if x >= 0]
+        ...         if not known:
+        ...             raise NothingToScore("no class is known")
+        ...         return torch.tensor(min(known))
         >>> metric = LeastKnown()
         >>> metric(torch.tensor([3, 2])).item(), metric(torch.tensor([-1])).item(), metric.compute().item()
         (2, nan, 2)
@@ -52,21 +60,22 @@ class MetricOfBatches(Metric):
         finally:
             self.is_of_batch = False
 
-    def scored(self, score: Callable[[], Tensor]) -> Tensor:
+    def scored(self, score: Callable[[], Tensor], shape: tuple[int, ...] = ()) -> Tensor:
         """What `compute` returns.
 
         Args:
-            score: of the samples that are held.
+            score: of the samples that are held; raises `NothingToScore` where they have none. Other errors are told.
+            shape: of the score, if it is not one number.
 
         Returns:
             The score; NaN where `forward` asks for that of a batch and there is none.
 
         Raises:
-            ValueError: all samples have no score.
+            NothingToScore: all samples have no score.
         """
         try:
             return score()
-        except ValueError:
+        except NothingToScore:
             if not self.is_of_batch:
                 raise
-            return torch.full((), torch.nan, dtype=torch.float64, device=self.device)
+            return torch.full(shape, torch.nan, dtype=torch.float64, device=self.device)

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int, Shaped
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from anomaly_clustering.metrics.samples import Labels, check_ids
+from anomaly_clustering.metrics.samples import Labels, NothingToScore, check_ids
 
 
 def contingency(preds: Labels, target: Labels) -> Float[Tensor, "clusters classes"]:
@@ -29,7 +29,7 @@ def contingency(preds: Labels, target: Labels) -> Float[Tensor, "clusters classe
     check_ids(preds=preds, target=target)
     known = target >= 0
     if not known.any():
-        raise ValueError("metrics need at least one labelled sample, got none")
+        raise NothingToScore("metrics need at least one labelled sample, got none")
     _, rows = preds[known].unique(return_inverse=True)
     _, columns = target[known].unique(return_inverse=True)
     shape = int(rows.max()) + 1, int(columns.max()) + 1

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anomaly_clustering.metrics.agreement import Score
 from anomaly_clustering.metrics.batches import MetricOfBatches
-from anomaly_clustering.metrics.samples import Labels, each_once, positions_or_unknown
+from anomaly_clustering.metrics.samples import Labels, NothingToScore, each_once, positions_or_unknown
 
 Maps = Float[Tensor, "n h w"]
 Masks = Float[Tensor, "n 1 height width"]
@@ -118,7 +118,7 @@ def _pooled_auroc(blocks: Callable[[], Iterable[tuple[Maps, Marked]]]) -> Score:
         num_sound += len(sound)
         won += _pairs_won(defective, sound)
     if not len(defective) or not num_sound:
-        raise ValueError(
+        raise NothingToScore(
             f"localisation needs defective and sound pixels, got {len(defective)} defective and {num_sound} sound ones"
         )
     return torch.tensor(won / (2 * len(defective) * num_sound), dtype=torch.float64, device=found[0].device)

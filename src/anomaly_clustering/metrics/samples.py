@@ -8,6 +8,10 @@ from torchmetrics.utilities import dim_zero_cat
 Labels = Integer[Tensor, " n"]
 
 
+class NothingToScore(ValueError):
+    """There are samples that are laid out well, but too few of those that a score is made of."""
+
+
 def check_ids(**ids: Tensor | None) -> None:
     """Check that ids are integers, one for each sample.
 
@@ -77,7 +81,7 @@ def each_once(index: list[Tensor] | Tensor, *states: list[Tensor] | Tensor) -> t
         One tensor for each state.
 
     Raises:
-        ValueError: no sample was added.
+        NothingToScore: no sample was added.
 
     Example:
         >>> batches = [torch.tensor([2, 0]), torch.tensor([1, 2])]
@@ -87,7 +91,7 @@ def each_once(index: list[Tensor] | Tensor, *states: list[Tensor] | Tensor) -> t
     """
     positions = dim_zero_cat(index) if len(index) else torch.empty(0)
     if not len(positions):
-        raise ValueError("there are no samples: call update with some before compute")
+        raise NothingToScore("there are no samples: call update with some before compute")
     order = positions.argsort(stable=True)
     ordered = positions[order]
     repeated = (ordered.diff(prepend=ordered.new_tensor([-1])) == 0) & (ordered >= 0)

@@ -14,7 +14,7 @@ from torchmetrics import MetricCollection
 
 from anomaly_clustering.metrics.agreement import Score
 from anomaly_clustering.metrics.batches import MetricOfBatches
-from anomaly_clustering.metrics.samples import Labels, check_ids, each_once, positions_or_unknown
+from anomaly_clustering.metrics.samples import Labels, NothingToScore, check_ids, each_once, positions_or_unknown
 
 Tree = Float[np.ndarray, "n_minus_1 4"]
 # At position K - 1 the purity of K clusters.
@@ -49,7 +49,7 @@ def purity_curve(tree: Tree, target: Labels) -> PurityOfCuts:
     _check_tree(tree, n)
     known = (target >= 0).cpu().numpy()
     if not known.any():
-        raise ValueError("metrics need at least one labelled sample, got none")
+        raise NothingToScore("metrics need at least one labelled sample, got none")
     inverse = np.unique(target.cpu().numpy()[known], return_inverse=True)[1]
     lost = _lost(
         tree[:, :2].astype(int).tolist(), dict(zip(np.flatnonzero(known).tolist(), inverse.tolist(), strict=True))
@@ -149,8 +149,8 @@ class PurityCurve(MetricOfBatches):
     """`purity_curve` of all samples as a torchmetrics class; N is known at the end only, and so is the tree.
 
     Samples of a negative (unknown) class are in the tree and left out of the purity; `forward` of a batch that has no
-    tree or no known class gives NaN. A sample that a distributed sampler repeats is in the tree once, by its `index`;
-    give none where there are no repetitions.
+    tree or no known class gives a curve of NaN, one for each of its samples. A sample that a distributed sampler
+    repeats is in the tree once, by its `index`; give none where there are no repetitions.
 
     Args:
         linkage: embeddings float64 [N, D], in the order of `index` -> tree, such as `clustering.ward`.
@@ -203,11 +203,22 @@ class PurityCurve(MetricOfBatches):
         Raises:
             ValueError: no sample was added, or none has a known class.
         """
-        return self.scored(self._curve)
+        return self.scored(self._curve, (sum(map(len, self.target)),))
 
     def _curve(self) -> PurityOfCuts:
         embeddings, target = each_once(self.index, self.embeddings, self.target)
-        return purity_curve(self.linkage(embeddings.double().cpu().numpy()), target)
+        if not (target >= 0).any():
+            raise NothingToScore("metrics need at least one labelled sample, got none")
+        return purity_curve(self._tree(embeddings.double().cpu().numpy()), target)
+
+    def _tree(self, embeddings: Float[np.ndarray, "n d"]) -> Tree:
+        try:
+            return self.linkage(embeddings)
+        except ValueError as error:
+            if len(embeddings) > 1:
+                raise
+            # Few functions make a tree of a single sample.
+            raise NothingToScore(str(error)) from error
 
 
 class MeanAUC(PurityCurve):
