@@ -140,28 +140,6 @@ def known_num_clusters(module: LightningModule, given: int | None) -> int:
     return found
 
 
-def check_all_are_validated(module: LightningModule, *, in_every_epoch: bool) -> None:
-    """Refuse a training that validates too little for a method which chooses by the loss on all images.
-
-    Args:
-        module: the method.
-        in_every_epoch: whether it chooses among epochs too, not only among heads.
-
-    Raises:
-        ValueError: only some images, or some epochs, are to be validated.
-    """
-    trainer, name = module.trainer, type(module).__name__
-    some, every = trainer.limit_val_batches, trainer.check_val_every_n_epoch
-    if not (isinstance(some, float) and some == 1.0) and not getattr(trainer, "fast_dev_run", False):
-        raise ValueError(
-            f"{name} chooses by its loss on all images: leave --trainer.limit_val_batches at 1.0, got {some}"
-        )
-    if in_every_epoch and every != 1:
-        raise ValueError(
-            f"{name} goes on from the best epoch of step 2: leave --trainer.check_val_every_n_epoch at 1, got {every}"
-        )
-
-
 class Classes(Dataset):
     """`index` and `target` of the images to cluster: methods have the pixels, or features, of all at hand."""
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
-from baselines import evaluation
+from baselines import evaluation, scan_choice
 from baselines.at_hand import AtHand
 from baselines.decoded import decode
 from baselines.features import Pooled, Standardised, centre_crop, frozen_features, seen_frozen
@@ -138,7 +138,7 @@ class SCAN(AtHand):
 
     def on_fit_start(self) -> None:
         options, self.seed, self.head_number = self.options, training_seed(self), int(self.head)
-        evaluation.check_all_are_validated(self, in_every_epoch=options.selflabel_epochs > 0)
+        scan_choice.check_all_are_validated(self, options)
         share_batch_norm(self.encoder)
         # Batches may be of another size in step 3.
         changes = options.selflabel_epochs > 0 and options.selflabel_batch_size != options.batch_size

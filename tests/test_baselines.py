@@ -200,6 +200,32 @@ def test_self_labelling_from_the_best_epoch_needs_all_of_them(photos: Path) -> N
         trainer.fit(METHODS["SCAN, self-labelling"](), datamodule=of(photos))
 
 
+@pytest.mark.parametrize(
+    ("heads", "limits"),
+    [
+        (10, {"limit_val_batches": 1}),
+        (10, {"limit_val_batches": 9}),
+        (10, {"overfit_batches": 1}),
+        (1, {"limit_val_batches": 0}),
+        (1, {"limit_val_batches": 0.0}),
+    ],
+)
+def test_scan_may_validate_as_many_batches_as_there_are_and_with_one_head_fewer(
+    heads: int, limits: dict[str, Any], photos: Path
+) -> None:
+    module = SCAN("embedded", num_clusters=3, crop=64, neighbours="auto", selflabel_epochs=0, heads=heads)
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    Trainer(accelerator="cpu", max_epochs=1, **quiet, **limits).fit(module, datamodule=of(photos))
+    assert module.global_step > 0
+
+
+def test_scan_of_several_heads_refuses_an_integer_of_fewer_batches(photos: Path) -> None:
+    module = SCAN("embedded", num_clusters=3, crop=64, neighbours="auto", selflabel_epochs=0, batch_size=8)
+    trainer = Trainer(accelerator="cpu", limit_val_batches=1, logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match=r"leave --trainer.limit_val_batches at 1\.0, got 1 of 2 batches"):
+        trainer.fit(module, datamodule=of(photos))
+
+
 def test_steps_weigh_by_their_images() -> None:
     losses = MeanLosses()
     assert losses.mean() == torch.inf
