@@ -26,9 +26,6 @@ class AtHand(LightningModule):
     bank: Any = None
     """Features [N, V, D] of V views of each."""
 
-    epoch_losses: evaluation.MeanLosses
-    """Of the steps of an epoch so far, where the method knows its loss by these."""
-
     measured_after: int = -1
     """So many steps of the training `measure` was last asked."""
 
@@ -37,6 +34,11 @@ class AtHand(LightningModule):
 
     trained_on: dict[str, Any] | None = None
     """What tells the images of the training from others; None of a checkpoint that does not say it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the steps of an epoch so far, where the method knows its loss by these.
+        self.epoch_losses = evaluation.MeanLosses()
 
     def setup(self, stage: str) -> None:
         """Begin a run.
@@ -63,8 +65,8 @@ class AtHand(LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._measure_once()
 
-    def on_train_epoch_end(self) -> None:
-        """Also where this epoch was not validated, or stopped after its validation."""
+    def on_train_end(self) -> None:
+        """Also where the last epoch was not validated, or stopped after its validation."""
         self._measure_once()
 
     def _measure_once(self) -> None:
@@ -85,6 +87,10 @@ class AtHand(LightningModule):
         return self.trained_on is not None and _are_the_same(self.trained_on, evaluation.told_of_images(self))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Also of an epoch that was not validated the checkpoint has what images are scored by."""
+        if self.trainer.state.fn == "fit":
+            self._measure_once()
+            checkpoint["state_dict"] = self.state_dict()
         checkpoint["images"] = self.trained_on
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -180,7 +180,6 @@ class GATCluster(AtHand):
         check_options(GATCluster, self.options, features=COUNT)
         self.automatic_optimization = False
         self.evaluation = evaluation.Evaluation()
-        self.epoch_losses = evaluation.MeanLosses()
 
     def configure_model(self) -> None:
         if hasattr(self, "network"):

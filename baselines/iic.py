@@ -23,7 +23,6 @@ from baselines.decoded import Decoded, decode
 from baselines.draws import Draws
 from baselines.evaluation import (
     Evaluation,
-    MeanLosses,
     choose_head,
     known_num_clusters,
     prediction,
@@ -156,7 +155,6 @@ class IIC(AtHand):
         self.register_buffer("best_sub_head", torch.tensor(0))
         # Of the sub-heads of head B, in the mean over the last pass with it.
         self.register_buffer("losses", torch.full((sub_heads,), torch.inf))
-        self.epoch_losses = MeanLosses()
         # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 

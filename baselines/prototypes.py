@@ -29,7 +29,6 @@ from anomaly_clustering.system.hyperparameters import save_plain_hyperparameters
 from baselines.at_hand import AtHand
 from baselines.evaluation import (
     Evaluation,
-    MeanLosses,
     choose_head,
     known_num_clusters,
     num_images,
@@ -146,7 +145,6 @@ class Prototypes(AtHand):
         check_options(Prototypes, self.options)
         self.evaluation = Evaluation()
         self.training_seed = 0
-        self.epoch_losses = MeanLosses()
         self.head: Tensor
         self.losses: Tensor
         self.register_buffer("head", torch.tensor(0))

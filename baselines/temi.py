@@ -22,7 +22,6 @@ from baselines.decoded import decode
 from baselines.draws import Draws
 from baselines.evaluation import (
     Evaluation,
-    MeanLosses,
     choose_head,
     known_num_clusters,
     num_images,
@@ -137,7 +136,6 @@ class TEMI(AtHand):
         # Of the heads, in the mean over the last epoch.
         self.register_buffer("losses", torch.full((heads,), torch.inf))
         self.seed = 0
-        self.epoch_losses = MeanLosses()
         # Heads are drawn from there on, since Lightning seeds anew before it starts several processes.
         self.random_state = torch.get_rng_state()
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from digits import train
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from anomaly_clustering.data import Folder
-from baselines import IIC, GATCluster, gatcluster
+from baselines import IIC, GATCluster, gatcluster, iic
 from baselines.global_batch import GlobalBatchNorm2d
 from baselines.iic_network import network_input
 from baselines.statistics import measure_statistics
@@ -60,6 +60,31 @@ def test_iic_trains_the_same_and_scores_by_its_images(photos: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(running.parameters(), of_images.parameters(), strict=True))
     assert torch.allclose(by_images, expected, atol=1e-5)
     assert not torch.allclose(by_views, expected, atol=1e-2)
+
+
+def test_images_are_measured_where_they_are_scored_or_kept_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, images = clean(photos)
+    options = {"num_clusters": 3, "trunk": "conv3", "input_size": 32, "repeats": 2, "lr": 1e-2}
+    module, again, measured = IIC(**options, statistics="images"), IIC(**options), []
+    monkeypatch.setattr(iic, "measure_statistics", lambda *given: (measured.append(None), measure_statistics(*given)))
+
+    class Keeps(Callback):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                trainer.save_checkpoint(tmp_path / "second.ckpt")
+
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    often = {"max_epochs": 7, "check_val_every_n_epoch": 4, "num_sanity_val_steps": 0}
+    Trainer(accelerator="cpu", **often, **quiet, callbacks=[Keeps()]).fit(module, datamodule=data)
+    # The second epoch is kept, the fourth one scored, and the seventh one the last.
+    assert len(measured) == 3
+    again.load_state_dict(torch.load(tmp_path / "second.ckpt", weights_only=True)["state_dict"], strict=False)
+    for trained in (module, again):
+        seen = network_input(trained._middle(images), "sobel")
+        by_images, expected = means(trained.trunk[0], trained.trunk[1], seen)
+        assert torch.allclose(by_images, expected, atol=1e-5)
 
 
 def test_gatcluster_scores_by_its_images(photos: Path) -> None:
