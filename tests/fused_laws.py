@@ -169,6 +169,18 @@ def test_patches_may_lie_anywhere(precision: Precision, tolerance: float) -> Non
     assert torch.allclose(found.double(), expected, rtol=tolerance)
 
 
+def test_in_single_precision_patches_far_from_zero_are_told_apart_as_on_a_processor() -> None:
+    # Numbers of 17 bits, which a sum with 10000 keeps; most patches have a near twin.
+    near_zero = (torch.rand(3, 60, 16) * 1024).round() / 1024
+    near_zero[1:, :30] = near_zero[:1, :30] + 2**-10
+    bags = near_zero.to(DEVICE) + 10000
+    found, expected = nearest_distances(bags[:1], bags[1:], "fp32"), brute_force(bags[:1], bags[1:])
+    assert torch.allclose(found.double(), expected, rtol=1e-5)
+    # Else most of what rounding has left would lie below the least numbers of float16.
+    centre = torch.full((16,), 0.5).to(DEVICE)
+    assert torch.equal(fused._units(bags, centre + 10000), fused._units(bags - 10000, centre))
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 def test_bags_of_any_type_keep_it(dtype: torch.dtype) -> None:
     bags = random_bags(2, 20, 16).to(dtype)

@@ -126,7 +126,9 @@ def _centre(bags: Float[Tensor, "n p d"]) -> Float[Tensor, " d"]:
 
 def _units(bags: Float[Tensor, "n m d"], centre: Float[Tensor, " d"]) -> Float[Tensor, " n"]:
     """What 1 stands for in the factors of each bag: a power of two, so that scaling alone changes no digit."""
-    largest = torch.linalg.vector_norm(bags, ord=torch.inf, dim=(1, 2)).float() + centre.abs().amax()
+    # Of the centred numbers, which far from zero are much smaller, without a copy of them.
+    above, below = bags.amax(1).float() - centre, centre - bags.amin(1).float()  # [N, D] each
+    largest = torch.maximum(above, below).amax(1)
     _, exponents = torch.frexp(torch.where(largest > 0, largest, 1))
     return torch.ldexp(torch.ones_like(largest), exponents - LARGEST)
 
