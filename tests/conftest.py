@@ -49,11 +49,15 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is kept in the user's cache folder is made by this code, where all processes of the tests see it."""
-    base = tmp_path_factory.getbasetemp()
+    base, of_user = tmp_path_factory.getbasetemp(), Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     with pytest.MonkeyPatch.context() as patch:
+        # Of other libraries all is where it was.
+        for name, folder in (("HF_HOME", "huggingface"), ("TORCH_HOME", "torch"), ("MPLCONFIGDIR", "matplotlib")):
+            patch.setenv(name, os.environ.get(name) or str(of_user / folder))
         patch.setenv("XDG_CACHE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
         # Servers of tests are on this machine.
-        patch.setenv("no_proxy", "127.0.0.1,localhost,::1")
+        others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        patch.setenv("no_proxy", ",".join(filter(None, ("127.0.0.1,localhost,::1", others))))
         yield
 
 
