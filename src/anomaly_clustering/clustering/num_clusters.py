@@ -52,6 +52,7 @@ def choose_num_clusters(
     Raises:
         ValueError: the criterion has another name, there are too few images to choose, or 'silhouette' is without a
             distance.
+        TypeError: the tree or the distance is of no numbers.
 
     Example:
         >>> from anomaly_clustering.clustering.methods import ward
