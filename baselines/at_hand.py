@@ -88,7 +88,7 @@ class AtHand(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Also of an epoch that was not validated the checkpoint has what images are scored by."""
-        if self.trainer.state.fn == "fit":
+        if self._trainer is not None and self.trainer.state.fn == "fit":
             self._measure_once()
             checkpoint["state_dict"] = self.state_dict()
         checkpoint["images"] = self.trained_on
