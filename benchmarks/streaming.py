@@ -76,7 +76,10 @@ def images(folder: Path, count: int, distinct: int) -> Path:
 def watched(command: list[str], log: Path) -> Seen:
     """Run a command to its end, and look at its memory all the time."""
     start, before, process, workers = time.perf_counter(), _used(), 0, 0
-    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as running:
+    with (
+        log.open("w", encoding="utf-8") as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as running,
+    ):
         own = psutil.Process(running.pid)
         while running.poll() is None:
             try:
@@ -111,9 +114,9 @@ def row(folder: Path, count: int, distinct: int, first: int, views: int) -> tupl
     seen = watched(
         [sys.executable, "-m", "anomaly_clustering", "cluster", str(photos), *options], out.with_suffix(".log")
     )
-    found = json.loads((out / "metrics.json").read_text())
+    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert found["num_images"] == count, found
-    with (out / "assignments.csv").open() as file:
+    with (out / "assignments.csv").open(encoding="utf-8") as file:
         rows = [line for line in csv.DictReader(file) if int(Path(line["path"]).stem) < first // CLASSES]
     names = sorted({line["class"] for line in rows})
     labels, target = [int(line["cluster"]) for line in rows], [names.index(line["class"]) for line in rows]

@@ -50,7 +50,7 @@ def _table(folder: Path, old: str) -> str:
 
 
 def _row(path: Path) -> str:
-    module = ast.parse(path.read_text())
+    module = ast.parse(path.read_text(encoding="utf-8"))
     first = (ast.get_docstring(module) or "").splitlines()[0]
     return f"| {first} | {', '.join(f'`{name}`' for name in _defined(module))} |"
 
@@ -63,4 +63,4 @@ def _defined(module: ast.Module) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(architecture(PAGE.read_text()))
+    PAGE.write_text(architecture(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

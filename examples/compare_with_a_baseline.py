@@ -25,7 +25,7 @@ SCORES = ("nmi", "ari", "f1", "accuracy")
 
 def preset(name: str) -> dict[str, Any]:
     """The arguments of a method that a config holds."""
-    return yaml.safe_load((PRESETS / f"{name}_small_data.yaml").read_text())["model"]["init_args"]
+    return yaml.safe_load((PRESETS / f"{name}_small_data.yaml").read_text(encoding="utf-8"))["model"]["init_args"]
 
 
 def score(method: LightningModule, data: Folder, epochs: int) -> dict[str, float]:

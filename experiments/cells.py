@@ -87,7 +87,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     Raises:
         FileNotFoundError: the file of weights does not exist.
     """
-    config = yaml.safe_load(file_of(method, settings).read_text())
+    config = yaml.safe_load(file_of(method, settings).read_text(encoding="utf-8"))
     settings = replace(settings, trained=_on(category, settings.trained))
     model = config["model"]
     own = model.get("init_args") or {}
@@ -212,7 +212,7 @@ def file_of(method: Method, settings: Settings) -> Path:
 
 def class_of(file: Path) -> str:
     """The class path of the module of a configuration."""
-    path: str = yaml.safe_load(file.read_text())["model"]["class_path"]
+    path: str = yaml.safe_load(file.read_text(encoding="utf-8"))["model"]["class_path"]
     return path
 
 
@@ -268,7 +268,7 @@ class Store:
         identity |= {"left_out": cell.category.left_out} if cell.category.left_out else {}
         record = {"key": cell.key, **identity, "seed": cell.seed, **outcome.record}
         with whole_file(self.folder / f"{cell.key}.json") as part:
-            part.write_text(json.dumps(record, indent=2) + "\n")
+            part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         # Last, so that nothing is lost between the two.
         self.unfinished(cell).unlink(missing_ok=True)
 
@@ -280,7 +280,7 @@ class Store:
 def _record(path: Path) -> dict[str, Any] | None:
     """What is known of a cell; None where that is missing or damaged, so that it is computed again."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return record if is_record(record) else None

@@ -95,7 +95,7 @@ def write_figure(
 def _write(file: Path, text: str, rows: Sequence[Sequence[object]]) -> None:
     """As Markdown and CSV."""
     with whole_file(file.with_name(f"{file.name}.md")) as part:
-        part.write_text(f"{text}\n")
+        part.write_text(f"{text}\n", encoding="utf-8")
     write_csv(file.with_name(f"{file.name}.csv"), COLUMNS, rows)
 
 

@@ -57,7 +57,7 @@ def write_reproduction(parts: Sequence[Part], *, out: Path) -> None:
     """
     if out.exists() and not (out.is_file() and out.read_bytes().startswith(HEAD.splitlines()[0].encode())):
         raise FileExistsError(f"{str(out)!r} is not what this command writes, and stays; choose another --report")
-    remarks: dict[str, Any] = yaml.safe_load(REMARKS.read_text())
+    remarks: dict[str, Any] = yaml.safe_load(REMARKS.read_text(encoding="utf-8"))
     texts: list[str] = []
     records: dict[str, Mapping[str, Any]] = {}
     last = {part.name: part for part in parts}
@@ -71,7 +71,7 @@ def write_reproduction(parts: Sequence[Part], *, out: Path) -> None:
     said = {name: remarks[name].strip() for name in ("data", "conventions")}
     head = HEAD.format(circumstances=_circumstances(list(records.values())), **said)
     with whole_file(out) as file:
-        file.write_text("\n\n".join([head.strip(), *texts]) + "\n")
+        file.write_text("\n\n".join([head.strip(), *texts]) + "\n", encoding="utf-8")
 
 
 def _remark(remark: str | Mapping[str, str], part: Part, *, last: bool) -> str:

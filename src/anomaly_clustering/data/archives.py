@@ -144,7 +144,7 @@ def unpack(archive: Path, folder: Path, *, check: Callable[[Path], None] = lambd
             _unpack_into(archive, new)
             check(new)
             with whole_file(new / ORIGIN) as part:
-                part.write_text(json.dumps(origin, indent=1) + "\n")
+                part.write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
     if not _is_of(folder, archive):
         raise FileExistsError(
             f"{str(folder)!r} is there, and was not unpacked from {str(archive)!r} as that is now; give the folder to "
@@ -163,7 +163,7 @@ def _is_of(folder: Path, archive: Path) -> bool:
     if not (folder / ORIGIN).is_file():
         return False
     try:
-        told = json.loads((folder / ORIGIN).read_text())
+        told = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
         known = told.pop("sha256")
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return False

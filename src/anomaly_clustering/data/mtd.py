@@ -86,7 +86,7 @@ def list_mtd(
         raise FileNotFoundError(f"{str(root)!r} is not the Magnetic Tile Defect data: no {absent}. {BY_HAND}")
     images = {name: image_files(folder / "Imgs", {".jpg"}) for name, folder in folders.items() if folder}
     if split == "differnet":
-        normals = set(resources.files(__package__).joinpath("mtd_normals.txt").read_text().split())
+        normals = set(resources.files(__package__).joinpath("mtd_normals.txt").read_text(encoding="utf-8").split())
         missing = normals - {path.name for path in images["Free"]}
         if missing:
             raise FileNotFoundError(

@@ -164,7 +164,7 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             part.replace(file)
         with whole_file(folder / "refs" / "main") as commit:
-            commit.write_text(offered.commit)
+            commit.write_text(offered.commit, encoding="utf-8")
     with suppress(OSError):
         part.parent.rmdir()
     return file

@@ -244,7 +244,7 @@ def _yolo_regions(items: Sequence[Item], folder: Path, options: _Options) -> Non
             _copy(item, folder / "images" / part)
             file = folder / "labels" / part / f"{Path(item.name).stem}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(yolo(item, names, boxes=options.boxes))
+            file.write_text(yolo(item, names, boxes=options.boxes), encoding="utf-8")
     # A path would be taken from the working directory; without one the parts are found beside this file.
     content = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
     # YAML takes some of what is not printed for the end of a line, if it stands there as it is.
@@ -297,4 +297,4 @@ def _copy(item: Item, folder: Path) -> None:
 
 
 def _write_json(file: Path, content: object) -> None:
-    file.write_text(json.dumps(content, indent=1) + "\n")
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

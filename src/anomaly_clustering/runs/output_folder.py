@@ -232,7 +232,7 @@ def mark_of_run(folder: Path) -> Mark | None:
         images = len(run.paths) + (0 if run.embeddings is None else len(load_later(folder, run).paths))
         with (folder / ASSIGNMENTS).open(newline="", encoding=ENCODING, errors=ERRORS) as file:
             rows = len(list(csv.DictReader(file)))
-        counted = json.loads((folder / METRICS).read_text())["num_images"]
+        counted = json.loads((folder / METRICS).read_text(encoding="utf-8"))["num_images"]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     if not rows == counted == len(run.paths):

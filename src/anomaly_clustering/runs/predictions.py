@@ -153,7 +153,7 @@ def write_predictions(
     if isinstance(datamodule, DefectDataModule):
         found["notices"] = list(datamodule.notices)
     with new_run(out, overwrite=overwrite) as folder:
-        (folder / CONFIG).write_text(config)
-        (folder / METRICS).write_text(json.dumps(found, indent=2) + "\n")
+        (folder / CONFIG).write_text(config, encoding="utf-8")
+        (folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         if table:
             write_assignments(folder / ASSIGNMENTS, assignments_of(table, datamodule))

@@ -64,7 +64,7 @@ def write_run(
     grouping = mic.grouping
     notices = [*datamodule.notices, *mic.notices]
     with new_run(out, overwrite=overwrite) as folder:
-        (folder / CONFIG).write_text(config)
+        (folder / CONFIG).write_text(config, encoding="utf-8")
         _write_metrics(folder / METRICS, grouping, metrics, notices)
         run = _stored(out.name, mic, datamodule, facts=facts_of(mic, datamodule, metrics), notices=notices)
         rows = _assignments(run)
@@ -151,7 +151,7 @@ def _write_metrics(path: Path, grouping: Grouping, metrics: Mapping[str, float],
         "stability": None if math.isnan(grouping.groups.stability) else grouping.groups.stability,
         "notices": notices,
     }
-    path.write_text(json.dumps(summary, indent=2) + "\n")
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def _assignments(run: StoredRun) -> list[dict[str, object]]:

@@ -217,7 +217,7 @@ def write_training(
     texts = {CONFIG: config, METRICS: json.dumps(metrics, indent=2) + "\n"}
     for name, text in texts.items():
         with whole_file(out / name) as part:
-            part.write_text(text)
+            part.write_text(text, encoding="utf-8")
     if not table:
         about_to_place(out / METRICS, out / METRICS, result=out)
     else:

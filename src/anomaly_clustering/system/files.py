@@ -327,7 +327,8 @@ def mark(folder: Path) -> None:
         ...     [file.name for file in Path(folder).iterdir()]
         ['.anomaly-clustering']
     """
-    (folder / MARK).write_text("Written by anomaly-clustering, which does not take what is in here for photographs.\n")
+    text = "Written by anomaly-clustering, which does not take what is in here for photographs.\n"
+    (folder / MARK).write_text(text, encoding="utf-8")
 
 
 def is_marked(folder: Path) -> bool:

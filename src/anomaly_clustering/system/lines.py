@@ -18,12 +18,8 @@ def append_line(path: Path, line: str) -> None:
         OSError: the disk is full, or the file cannot be written.
     """
     data = f"{line}\n".encode("utf-8", "surrogateescape")
-    with naming_a_full_disk(path.parent):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            append_whole(descriptor, data, durable=True)
-        finally:
-            os.close(descriptor)
+    with naming_a_full_disk(path.parent), path.open("ab", buffering=0) as file:
+        append_whole(file.fileno(), data, durable=True)
 
 
 def append_whole(descriptor: int, data: bytes, *, durable: bool) -> None:

@@ -130,7 +130,8 @@ def _cuts(file: Path) -> Iterator[Cut]:
 
 def _boxes(file: Path) -> Iterator[tuple[tuple[int, int], str]]:
     """The centre of each box, and the name of its type."""
-    lines = file.read_text(errors="replace").splitlines() if file.stat().st_size <= LARGEST_OF_ONE else [""]
+    small = file.stat().st_size <= LARGEST_OF_ONE
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if small else [""]
     for i, line in enumerate(lines, start=1):
         try:
             # Some copies have commas.
