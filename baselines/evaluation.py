@@ -12,6 +12,7 @@ from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from anomaly_clustering.data.common_folders import common_folders
 from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.metrics.agreement import clustering_metrics
 from anomaly_clustering.metrics.samples import each_once
@@ -230,10 +231,10 @@ def told_of_images(module: LightningModule) -> dict[str, Any]:
     files = (
         [Path(os.path.abspath(record.image)) for record in images.records] if isinstance(images, DefectImages) else []
     )
-    above = os.path.commonpath([file.parent for file in files]) if files else ""
+    below = [file.relative_to(above) for file, above in zip(files, common_folders(files), strict=True)]
     return {
         "count": len(images),
-        "names": _digest([file.relative_to(above).parts for file in files]),
+        "names": _digest([file.parts for file in below]),
         "with_folders": _digest([file.parts[-2:] for file in files]),
     }
 

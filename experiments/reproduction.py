@@ -88,9 +88,16 @@ def _text(part: Part, measured: bool, remark: str, out: Path) -> str:
     if not measured:
         return "\n\n".join([title, "Not measured yet.", *filter(None, lines)])
     if part.name in FIGURES:
-        picture = os.path.relpath(file_of(part.name, part.found, part.found.store.folder.parent), out.parent)
-        lines.insert(1, f"The command draws it to `{Path(picture).as_posix()}.png` and `.svg`.")
+        picture = _seen_from(out.parent, file_of(part.name, part.found, part.found.store.folder.parent))
+        lines.insert(1, f"The command draws it to `{picture}.png` and `.svg`.")
     return "\n\n".join([f"{title}\n{rest}", *filter(None, lines)])
+
+
+def _seen_from(folder: Path, file: Path) -> str:
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:  # On another drive of Windows.
+        return Path(os.path.abspath(file)).as_posix()
 
 
 def _circumstances(records: Sequence[Mapping[str, Any]]) -> str:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import yaml
 from commands import SMALL, configured, refused, rows
 from conftest import MakeImage
 
+from anomaly_clustering.cli import options
 from anomaly_clustering.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -39,6 +40,19 @@ def test_cluster_groups_a_folder(photos: Path, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     assert "3, as given" in printed
     assert "report.html" in printed
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        (PureWindowsPath("E:\\"), "E"),
+        (PureWindowsPath(r"\\server\line 3\\"), "line 3"),
+        (PureWindowsPath(r"E:\line 3"), "line 3"),
+        (PurePosixPath("/"), "images"),
+    ],
+)
+def test_the_root_of_a_drive_has_a_name(folder: PurePath, name: str) -> None:
+    assert options._name_of(folder) == name
 
 
 def test_cluster_makes_more_clusters_than_there_are_types_and_says_why(

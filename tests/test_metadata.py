@@ -1,17 +1,21 @@
 """What a CSV file tells of images: matched by path or name, times as people write them, and kept with the run."""
 
 import os
+import posixpath
 import shutil
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from time import process_time
+from types import SimpleNamespace
 
 import pytest
 from conftest import MakeImage
 from PIL import Image
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.data import common_folders
 from anomaly_clustering.data.metadata import read_metadata, times_of
 from anomaly_clustering.data.named_images import finder
 from anomaly_clustering.data.times import DATE_TIME_ORIGINAL, EXIF_BLOCK, as_time
@@ -79,6 +83,22 @@ def test_images_whose_names_differ_by_their_folders_alone_are_not_compared_with_
     assert [find(f"part_{i:04}/cam1.png").images for i in range(6000)] == [[image] for image in images]
     # 36 million comparisons would take 5 s.
     assert process_time() - start < 2
+
+
+def test_photos_may_lie_on_two_drives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def common(folders: Sequence[Path]) -> str:
+        if len({drive(folder) for folder in folders}) > 1:
+            raise ValueError("Paths don't have the same drive")
+        return posixpath.commonpath(folders)
+
+    def drive(path: Path) -> str:
+        return path.parts[1]
+
+    monkeypatch.setattr(common_folders, "os", SimpleNamespace(path=SimpleNamespace(commonpath=common)))
+    monkeypatch.setattr(common_folders, "_drive", drive)
+    own, later = Path("/c/photos/dent/0.png"), Path("/d/line/new/1.png")
+    find = finder([own, later], [])
+    assert [find(text).images for text in ("dent/0.png", "new/1.png", str(later))] == [[own], [later], [later]]
 
 
 def test_a_name_that_a_mac_wrote_is_the_same_in_the_table_and_on_the_disk() -> None:
@@ -187,6 +207,13 @@ def test_times_come_from_the_metadata_else_from_exif_else_from_the_file() -> Non
     ]
     assert images[3] not in found.of
     assert told_times(found) == "times of 3 images: 1 by the metadata, 1 by EXIF, 1 by the time of the file"
+
+
+def test_the_time_of_a_file_that_lost_its_own_is_none() -> None:
+    Image.new("L", (16, 16)).save("lost.png")
+    # 1601, where Windows begins to count.
+    os.utime("lost.png", (0, -11_644_473_600))
+    assert times_of([Path("lost.png")], {}).of == {}
 
 
 def test_a_time_that_was_never_set_is_none(photos: Path, make_image: MakeImage) -> None:

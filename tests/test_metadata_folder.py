@@ -137,7 +137,7 @@ def test_parts_with_a_table_each_are_told(tmp_path: Path) -> None:
 def test_without_pyarrow_the_way_to_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_table(tmp_path, "parquet", ROWS)
     monkeypatch.setattr("anomaly_clustering.data.sets.metadata_folder.find_spec", lambda _: None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'anomaly-clustering\[parquet\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "anomaly-clustering\[parquet\]"'):
         MetadataFolder(tmp_path).setup()
 
 

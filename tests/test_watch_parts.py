@@ -1,5 +1,6 @@
 """The journal of `watch`, and how it looks at a folder."""
 
+import argparse
 import time
 from pathlib import Path
 
@@ -44,4 +45,9 @@ def test_the_words_of_a_command_are_those_of_a_shell_but_for_the_paths_of_window
     with monkeypatch.context() as windows:
         windows.setattr(values.os, "name", "nt")
         words = values.command_words(r'C:\tools\alarm.exe "D:\my lines\3"')
-    assert words == [r"C:\tools\alarm.exe", r"D:\my lines\3"]
+        assert words == [r"C:\tools\alarm.exe", r"D:\my lines\3"]
+        # `which` knows more endings than what starts a program.
+        windows.setattr(values.shutil, "which", {"alarm": r"C:\tools\alarm.com", "mail": r"C:\tools\mail.BAT"}.get)
+        assert values.command_words("alarm 3") == [r"C:\tools\alarm.com", "3"]
+        with pytest.raises(argparse.ArgumentTypeError, match="is a batch file, which runs what stands behind an '&'"):
+            values.command_words("mail 3")

@@ -6,8 +6,9 @@ there are answered at once.
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from textwrap import indent
 from typing import NoReturn, get_args
 
@@ -115,9 +116,15 @@ def folder_of_run(options: argparse.Namespace) -> Path:
         >>> str(folder_of_run(argparse.Namespace(out=None, images=Path("line 2/photos"))))
         'photos-clusters'
     """
+    if options.out or not options.images:
+        return options.out or Path("synthetic-clusters")
     # The name that a link was given, and not that of the folder where it leads.
-    name = Path(os.path.abspath(options.images)).name if options.images else "synthetic"
-    return options.out or Path(f"{name}-clusters")
+    return Path(f"{_name_of(Path(os.path.abspath(options.images)))}-clusters")
+
+
+def _name_of(folder: PurePath) -> str:
+    """Of the root of a drive its letter, of that of a share on Windows its name."""
+    return folder.name or next(filter(None, reversed(re.split(r"[\\/:]", folder.anchor))), "images")
 
 
 def assign_options(argv: Sequence[str]) -> argparse.Namespace:

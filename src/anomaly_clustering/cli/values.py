@@ -82,9 +82,18 @@ def command_words(text: str) -> list[str]:
         words = list(reader)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no command: {error}") from None
-    if not words or shutil.which(words[0]) is None:
+    program = shutil.which(words[0]) if words else None
+    if program is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no command that is there; give a program, and its words")
-    return words
+    if os.name != "nt":
+        return words
+    if program.lower().endswith((".bat", ".cmd")):
+        raise argparse.ArgumentTypeError(
+            f"{program!r} is a batch file, which runs what stands behind an '&' in the name of an image; give a "
+            r"program, such as 'python C:\tools\alarm.py'"
+        )
+    # Windows looks for programs that end in .exe, and not for other endings that `which` knows.
+    return [program, *words[1:]]
 
 
 def count(text: str) -> int:

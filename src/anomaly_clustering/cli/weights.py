@@ -1,6 +1,7 @@
 """Names of networks in; their weights, in a folder to carry to an offline machine, out: the command `weights`."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,9 @@ from anomaly_clustering.cli.console import print_plainly
 from anomaly_clustering.features.hub import Offered, cache_of, cached, fetch, is_whole, look_up, repositories
 from anomaly_clustering.features.published import Published, of_repository, published
 from anomaly_clustering.system.results import keeping
+
+# How a command is told where weights lie: in PowerShell, and in a shell.
+ON_WINDOWS, ELSEWHERE = '$env:HF_HOME = "DIR"; $env:HF_HUB_OFFLINE = "1";', "HF_HOME=DIR HF_HUB_OFFLINE=1"
 
 
 class Wanted(NamedTuple):
@@ -48,7 +52,8 @@ def _fetch(options: argparse.Namespace) -> None:
     _say(f"All of it is in {str(options.folder or cache)!r}.")
     if options.folder:
         _say("On a machine without a network, to which you carry that folder:")
-        _say(f"  HF_HOME=DIR HF_HUB_OFFLINE=1 anomaly-clustering cluster photos --backbone {options.names[0]}")
+        command = f"anomaly-clustering cluster photos --backbone {options.names[0]}"
+        _say(f"  {ON_WINDOWS if os.name == 'nt' else ELSEWHERE} {command}")
 
 
 def _show(options: argparse.Namespace) -> None:

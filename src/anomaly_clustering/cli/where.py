@@ -40,7 +40,7 @@ def check_where(options: argparse.Namespace) -> None:
         if getattr(options, name) and not options.executor:
             raise ValueError(f"--{name} is for --executor dask, not for a run on this machine")
     if options.executor and find_spec("distributed") is None:
-        raise ValueError("--executor dask needs Dask: pip install 'anomaly-clustering[dask]'")
+        raise ValueError('--executor dask needs Dask: pip install "anomaly-clustering[dask]"')
     if options.executor and options.method != "signed_residuals":
         raise ValueError(
             f"--executor is for --method signed_residuals, which compares each image with few others, not for "

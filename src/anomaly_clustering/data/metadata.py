@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.named_images import finder
-from anomaly_clustering.data.times import FIRST_YEAR, as_time, if_set, taken_at
+from anomaly_clustering.data.times import FIRST_YEAR, as_time, changed_at, taken_at
 from anomaly_clustering.system.given import check_is_file
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.tables import read_numbered_csv
@@ -152,7 +152,7 @@ def times_of(
         elif holds(image):
             if taken := taken_at(image):
                 found[image] = (taken, "EXIF")
-            elif changed := if_set(datetime.fromtimestamp(image.stat().st_mtime)):
+            elif changed := changed_at(image.stat().st_mtime):
                 found[image] = (changed, "file")
     return Times(
         {image: time for image, (time, _) in found.items()}, {image: source for image, (_, source) in found.items()}

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
+from anomaly_clustering.data.common_folders import common_folders
+
 Parts = tuple[str, ...]
 
 
@@ -77,10 +79,10 @@ def _finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None)
     absolute = {image: Path(os.path.abspath(image)) for image in images}
     by_path = {str(path): image for image, path in absolute.items()}
     by_end: dict[Parts, list[Path]] = defaultdict(list)
-    above = _image_folder(list(absolute.values()), folder)
-    below = {image: path.relative_to(above).parts for image, path in absolute.items()}
+    above = dict(zip(images, _image_folders(list(absolute.values()), folder), strict=True))
+    below = {image: path.relative_to(above[image]).parts for image, path in absolute.items()}
     for image, parts in below.items():
-        by_end[parts if len(parts) > 1 else (above.name, *parts)].append(image)
+        by_end[parts if len(parts) > 1 else (above[image].name, *parts)].append(image)
 
     # By each number of parts that a path has: one search of all images would be needed for each path otherwise.
     @cache
@@ -111,11 +113,11 @@ def _finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None)
     return find
 
 
-def _image_folder(images: Sequence[Path], folder: Path | None) -> Path:
+def _image_folders(images: Sequence[Path], folder: Path | None) -> list[Path]:
     given = None if folder is None else Path(os.path.abspath(folder))
     if given is not None and all(image.is_relative_to(given) for image in images):
-        return given
-    return Path(os.path.commonpath([image.parent for image in images])) if images else Path.cwd()
+        return [given] * len(images)
+    return common_folders(images)
 
 
 def _alike(one: Parts, other: Parts) -> int:

@@ -112,6 +112,23 @@ def with_colons(text: str) -> str:
     return DOTTED.sub(lambda clock: ":".join(part for part in clock.groups() if part), text)
 
 
+def changed_at(stamp: float) -> datetime | None:
+    """When a file was changed, local; None where that was never set: before 1970, or in a year that is in no calendar.
+
+    Args:
+        stamp: seconds since 1970, as the file system tells them.
+
+    Example:
+        >>> changed_at(0.0) == datetime.fromtimestamp(0), changed_at(-11644473600.0), changed_at(1e14)
+        (True, None, None)
+    """
+    try:
+        # Windows would refuse an earlier one; 1601 is what its files have whose time was lost.
+        return datetime.fromtimestamp(stamp) if stamp >= 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def if_set(time: datetime) -> datetime | None:
     """A time, or None for one that was never set: of a year before 1900.
 

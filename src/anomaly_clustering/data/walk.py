@@ -4,8 +4,8 @@ import errno
 import os
 import stat
 from collections.abc import Collection, Iterable
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePath
+from typing import NamedTuple, TypeVar
 
 from anomaly_clustering.data.opening import EXTENSIONS
 from anomaly_clustering.system.files import is_marked, real_path
@@ -18,6 +18,8 @@ NOT_TO_BE_READ = "which may not be read"
 # Before what the system says of it, as of a network that is down.
 CANNOT_BE_READ = "which cannot be read: "
 LINK_TO_NOWHERE = "a link to what is not there"
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 class FolderContent(NamedTuple):
@@ -90,14 +92,28 @@ def look(folder: Path) -> FolderContent:
             for file in files:
                 if not file.is_symlink():
                     found.setdefault(real / file.name, file)
-    for link in sorted(links):
+    for link in in_order(links):
         found.setdefault(real_path(link), link)
         mode, reason = _kind(link)
         left_out |= {} if mode else {link: reason or LINK_TO_NOWHERE}
     kinds = {path: _kind(path) for path in found.values()}
     left_out |= {path: reason for path, (_, reason) in kinds.items() if reason}
-    files = sorted(path for path, (mode, _) in kinds.items() if stat.S_ISREG(mode))
-    return FolderContent(files, dict(sorted(left_out.items())))
+    files = in_order(path for path, (mode, _) in kinds.items() if stat.S_ISREG(mode))
+    return FolderContent(files, {path: left_out[path] for path in in_order(left_out)})
+
+
+def in_order(paths: Iterable[AnyPath]) -> list[AnyPath]:
+    """Sort paths alike on every system; of those of Windows, Python itself overlooks the capitals.
+
+    Args:
+        paths: in any order.
+
+    Example:
+        >>> from pathlib import PureWindowsPath
+        >>> [path.name for path in in_order([PureWindowsPath("photos/a.png"), PureWindowsPath("photos/B.png")])]
+        ['B.png', 'a.png']
+    """
+    return sorted(paths, key=lambda path: path.parts)
 
 
 def real_paths(files: Iterable[Path]) -> list[Path]:
@@ -174,7 +190,7 @@ def loose_images(folder: Path) -> list[Path]:
         ...     print([path.name for path in loose_images(Path(folder))])
         ['0.png']
     """
-    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    inside = [path for path in in_order(folder.iterdir()) if not path.name.startswith(".")]
     return [path for path in inside if path.suffix.lower() in EXTENSIONS and stat.S_ISREG(_kind(path)[0])]
 
 
@@ -195,7 +211,7 @@ def folders_of_images(folder: Path) -> list[Path]:
         ...     print([path.name for path in folders_of_images(Path(folder))])
         ['crack']
     """
-    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    inside = [path for path in in_order(folder.iterdir()) if not path.name.startswith(".")]
     return [path for path in inside if stat.S_ISDIR(_kind(path)[0]) and not why_left_out(path)]
 
 

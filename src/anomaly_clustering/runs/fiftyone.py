@@ -97,5 +97,5 @@ def _fiftyone() -> Any:
     try:
         import fiftyone
     except ImportError:
-        raise ImportError("FiftyOne is not installed; pip install 'anomaly-clustering[fiftyone]'") from None
+        raise ImportError('FiftyOne is not installed; pip install "anomaly-clustering[fiftyone]"') from None
     return fiftyone

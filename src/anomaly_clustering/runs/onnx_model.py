@@ -168,4 +168,4 @@ def check_exporter() -> None:
         >>> check_exporter()
     """
     if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
-        raise ImportError(f"{missing[0]} is not installed; pip install 'anomaly-clustering[onnx]'")
+        raise ImportError(f'{missing[0]} is not installed; pip install "anomaly-clustering[onnx]"')

@@ -25,7 +25,7 @@ def dask_client(address: str | None, workers: int, *, failures: int) -> Iterator
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise ImportError("Dask is not installed; pip install 'anomaly-clustering[dask]'") from None
+        raise ImportError('Dask is not installed; pip install "anomaly-clustering[dask]"') from None
     # Of workers that are lost and found again it tells on many lines.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as opened:

@@ -133,7 +133,7 @@ def _json_lines(file: Path, columns: Sequence[str]) -> Sequence[Mapping[str, Any
 def _parquet(file: Path, columns: Sequence[str]) -> Sequence[Mapping[str, Any]]:
     if not find_spec("pyarrow"):
         raise ModuleNotFoundError(
-            f"{str(file)!r} is read with pyarrow, which is not installed: pip install 'anomaly-clustering[parquet]'"
+            f'{str(file)!r} is read with pyarrow, which is not installed: pip install "anomaly-clustering[parquet]"'
         )
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile

@@ -12,6 +12,7 @@ from typing import Any
 from anomaly_clustering.data.opening import looks_like
 from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.index_files import types_told
+from anomaly_clustering.data.walk import in_order
 from anomaly_clustering.system.files import whole_folder
 
 ENDINGS = {
@@ -44,7 +45,7 @@ def parquet_files(root: Path) -> list[Path]:
     if root.suffix == ".parquet" and root.is_file():
         return [root]
     # Not the hidden ones that systems lay beside files.
-    return sorted(path for path in root.glob("[!.]*.parquet") if path.stem != "metadata")
+    return in_order(path for path in root.glob("[!.]*.parquet") if path.stem != "metadata")
 
 
 def folder_of_parquet(files: Sequence[Path], label: str | None) -> Path:
@@ -94,7 +95,7 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
     """
     if not find_spec("pyarrow"):
         raise ModuleNotFoundError(
-            f"{str(files[0])!r} is read with pyarrow, which is not installed: pip install 'anomaly-clustering[parquet]'"
+            f'{str(files[0])!r} is read with pyarrow, which is not installed: pip install "anomaly-clustering[parquet]"'
         )
     folder = folder_of_parquet(files, label)
     if folder.exists():
