@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 from anomaly_clustering.runs.mark import Mark, files_into, read_mark
 from anomaly_clustering.runs.output_folder import reserved
 from anomaly_clustering.runs.run_folder import new_run
-from anomaly_clustering.system.files import digest, leftovers, whole_file, whole_folder
+from anomaly_clustering.system.files import digest, leftovers, whole_file
+from anomaly_clustering.system.folders import whole_folder
 
 
 def write(out: Path, text: str, *, overwrite: bool = False, fail: bool = False) -> None:

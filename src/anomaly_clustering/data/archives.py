@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, cast
 
-from anomaly_clustering.system.files import digest, whole_file, whole_folder
+from anomaly_clustering.system.files import digest, whole_file
+from anomaly_clustering.system.folders import whole_folder
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 # In a folder that was unpacked: from which archive.

@@ -20,6 +20,7 @@ from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.locks import LOCK, naming
 from anomaly_clustering.system.progress import tracked
+from anomaly_clustering.system.replacing import remove_file, replace_file
 
 # Seconds without a byte after which a server is given up: some pack the archive first.
 PATIENCE = 30
@@ -91,9 +92,9 @@ def provide(
                 raise
             except ValueError:
                 # The next try would stumble over it.
-                archive.unlink()
+                remove_file(archive)
                 raise
-            archive.unlink()
+            remove_file(archive)
 
 
 def _check_own(archive: Path, sha256: str | None) -> None:
@@ -184,7 +185,7 @@ def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
     """
     part = path.with_name(f".{path.name}.incomplete")
     if sha256 is None:
-        part.unlink(missing_ok=True)
+        remove_file(part)
     try:
         with naming_a_full_disk(path.parent):
             complete(part, partial(_receive, url, called=path.name), url=url, sha256=sha256)
@@ -192,13 +193,14 @@ def download(url: str, path: Path, *, sha256: str | None, by_hand: str) -> Path:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         on = ""
         if sha256 is None:
-            part.unlink(missing_ok=True)
+            remove_file(part)
         elif part.exists():
             on = f"; {part.stat().st_size:,} bytes are kept: start the command again to go on"
         raise ConnectionError(f"could not download {url} ({reason}){on}. {by_hand}") from None
     except ValueError as error:
         raise ValueError(f"{error}. {by_hand}") from None
-    return part.replace(path)
+    replace_file(part, path)
+    return path
 
 
 def _receive(url: str, file: BinaryIO, has: int, *, called: str) -> None:

@@ -1,13 +1,13 @@
 """Draws the synthetic data set once and keeps it in the user's cache: a textured product with six types of defects."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from anomaly_clustering.data.synthetic_images import dataset_files, write_dataset
-from anomaly_clustering.system.files import whole_folder
+from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.replacing import remove_folder
 
 # Seconds to wait for another process that draws the same, which takes a minute where images are many and large.
 PATIENCE = 600.0
@@ -45,7 +45,7 @@ def write_once(folder: Path, *, per_class: int, normals: int, size: int, difficu
         # Another process may have drawn it meanwhile, and read it now.
         if _is_whole(folder, files):
             return
-        discard = (lambda old, new: shutil.rmtree(old)) if folder.is_dir() else None
+        discard = (lambda old, new: remove_folder(old)) if folder.is_dir() else None
         with whole_folder(folder, keep=True, discard=discard) as new:
             write_dataset(new, per_class=per_class, normals=normals, size=size, seed=seed, difficulty=difficulty)
 

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from anomaly_clustering.system.downloads import alone, check_room, complete
 from anomaly_clustering.system.files import whole_file
 from anomaly_clustering.system.full_disk import naming_a_full_disk
+from anomaly_clustering.system.replacing import replace_file
 
 FILE = "model.safetensors"
 # Seconds to wait for an answer: of a machine without a network nobody wants to wait for longer.
@@ -162,7 +163,7 @@ def fetch(offered: Offered, cache: Path, *, called: str) -> Path:
         if not (file.is_file() and is_whole(file)):
             _download(offered, part, called)
             file.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(file)
+            replace_file(part, file)
         with whole_file(folder / "refs" / "main") as commit:
             commit.write_text(offered.commit, encoding="utf-8")
     with suppress(OSError):

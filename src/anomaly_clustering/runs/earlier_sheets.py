@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from anomaly_clustering.report.sheets import THUMBNAILS
 from anomaly_clustering.runs.mark import is_free_for, write_mark
 from anomaly_clustering.runs.output_folder import own_mark
+from anomaly_clustering.system.replacing import remove_file
 
 
 def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
@@ -39,7 +40,7 @@ def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
         return
     for name in gone:
         if is_free_for(folder, name, mark):
-            (folder / name).unlink(missing_ok=True)
+            remove_file(folder / name)
     with suppress(OSError):
         (folder / THUMBNAILS).rmdir()
     write_mark(folder, replace(mark, files={name: known for name, known in mark.files.items() if name not in gone}))

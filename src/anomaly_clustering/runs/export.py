@@ -27,7 +27,8 @@ from anomaly_clustering.runs.export_names import check_folders, check_xml, names
 from anomaly_clustering.runs.given_folders import check_given, check_same
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.system.choices import check_choice
-from anomaly_clustering.system.files import mark, real_path, remove_leftovers, whole_folder
+from anomaly_clustering.system.files import mark, real_path, remove_leftovers
+from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.whole_numbers import seed_number
 

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from anomaly_clustering.runs.mark import FORMAT
 from anomaly_clustering.runs.unfinished_folder import CARD, RESULT, VERSION, UnfinishedFolder, write_card
-from anomaly_clustering.system.files import mark, remove_leftovers, whole_folder
+from anomaly_clustering.system.files import mark, remove_leftovers
+from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.messages import counted
+from anomaly_clustering.system.replacing import remove_file
 from anomaly_clustering.system.tensors import DamagedError, read_tensors, write_tensors
 
 ABOUT = (
@@ -72,7 +74,7 @@ class FinishedRows(UnfinishedFolder):
                 f"{counted(count, 'finished image')} will not be used, and all begin anew"
             )
         for path in self._files():
-            path.unlink()
+            remove_file(path)
         self._replace_card(card)
 
     def parts(self) -> Iterator[dict[str, Tensor]]:
@@ -81,7 +83,7 @@ class FinishedRows(UnfinishedFolder):
             try:
                 yield read_tensors(path)
             except DamagedError:
-                path.unlink()
+                remove_file(path)
 
     def add(self, rows: Mapping[str, Tensor]) -> None:
         """Keep rows of some images.

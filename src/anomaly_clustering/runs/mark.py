@@ -19,6 +19,7 @@ from anomaly_clustering.system.files import LEFTOVER, LONGEST_NAME, digest, is_l
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.lock_files import is_lock
 from anomaly_clustering.system.locks import LOCK, LOCK_OF_WATCHER
+from anomaly_clustering.system.replacing import remove_file, replace_file
 from anomaly_clustering.system.results import about_to_place
 
 Kind = Literal["run", "training"]
@@ -219,9 +220,9 @@ def remove_own(folder: Path, mark: Mark) -> None:
     """
     for name in mark.files:
         if is_free_for(folder, name, mark):
-            (folder / name).unlink(missing_ok=True)
+            remove_file(folder / name)
     _remove_empty(folder)
-    (folder / MARK).unlink(missing_ok=True)
+    remove_file(folder / MARK)
     _remove_empty(folder)
 
 
@@ -285,9 +286,9 @@ def move_new(source: Path, target: Path) -> None:
     except (OSError, NotImplementedError):
         # Some file systems have no links; an empty file keeps the place.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL))
-        os.replace(source, target)
+        replace_file(source, target)
     else:
-        source.unlink()
+        remove_file(source)
 
 
 @contextmanager
@@ -313,5 +314,5 @@ def files_into(folder: Path, mark: Mark) -> Iterator[Path]:
             (folder / name).parent.mkdir(exist_ok=True)
             if name == added[-1][0]:
                 about_to_place(new / name, folder / name, result=folder)
-            os.replace(new / name, folder / name)
+            replace_file(new / name, folder / name)
         write_mark(folder, replace(mark, files={**mark.files, **dict(added)}))

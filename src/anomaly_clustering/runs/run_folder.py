@@ -30,7 +30,8 @@ from anomaly_clustering.runs.run_report import draw_report
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unfinished_folder import UnfinishedFolder
 from anomaly_clustering.runs.unusual import scores_of_images, sound_of
-from anomaly_clustering.system.files import digest, whole_folder
+from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.folders import whole_folder
 
 
 def write_run(

@@ -16,6 +16,7 @@ from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import FORMAT, read_mark
 from anomaly_clustering.system.files import MARK, UNFINISHED, digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.messages import counted
+from anomaly_clustering.system.replacing import remove_file
 
 CARD, VERSION = "unfinished.json", 1
 PART = re.compile(r"(?P<count>\d+)-images-[0-9a-f]{32}\.safetensors")
@@ -79,10 +80,10 @@ class UnfinishedFolder:
             return
         remove_leftovers(self.folder)
         for path in self._files():
-            path.unlink(missing_ok=True)
+            remove_file(path)
         # Until the last moment the folder says what it is.
         for name in (MARK, CARD):
-            (self.folder / name).unlink(missing_ok=True)
+            remove_file(self.folder / name)
         with suppress(OSError):
             self.folder.rmdir()
 

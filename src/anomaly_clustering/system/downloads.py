@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.lock_files import held
+from anomaly_clustering.system.replacing import remove_file
 
 # A file that is open at its end, and how many bytes it has, in; the rest of it is written there.
 Receive = Callable[[BinaryIO, int], None]
@@ -83,10 +84,10 @@ def complete(part: Path, receive: Receive, *, url: str, sha256: str | None, size
             os.fsync(file.fileno())
     except BaseException:
         if not part.stat().st_size:
-            part.unlink()
+            remove_file(part)
         raise
     if sha256 and (found := digest(part)) != sha256:
-        part.unlink()
+        remove_file(part)
         raise ValueError(
             f"{url} has a wrong checksum: what came has the SHA-256 {found} in place of {sha256}; nothing was kept: "
             "fetch it again, and if it comes so again, something on the way changes it"

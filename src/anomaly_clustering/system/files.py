@@ -6,7 +6,6 @@ All of the package writes through here what must not be found half written.
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from uuid import uuid4
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.lock_files import held, is_lock
 from anomaly_clustering.system.locks import LOCK, naming
+from anomaly_clustering.system.replacing import once_closed, remove_file, remove_folder, replace_file
 from anomaly_clustering.system.results import about_to_place
 
 # The folder that was replaced and the one that took its place in; all that is to be kept moved out of the first.
@@ -28,6 +28,23 @@ NEW, OLD = "new", "old"
 LONGEST_NAME = 255
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
 MARK = ".anomaly-clustering"
+
+
+class NotPlacedError(OSError):
+    """What was finished could not take its place, and is kept under another name.
+
+    Args:
+        message: tells that name.
+        kept: the folder.
+
+    Example:
+        >>> str(NotPlacedError("all of it is in 'run.finished'", Path("run.finished")))
+        "all of it is in 'run.finished'"
+    """
+
+    def __init__(self, message: str, kept: Path):
+        super().__init__(message)
+        self.kept = kept
 
 
 def real_path(path: Path) -> Path:
@@ -70,7 +87,8 @@ def unfinished(place: Path, name: str) -> Iterator[Path]:
     """A hidden folder for what is being written, which is removed in the end.
 
     It is locked for as long as this process lives. So what a process leaves that was killed is told from what another
-    one is writing, and is removed by the next that writes the same.
+    one is writing, and is removed by the next that writes the same. What was finished and could not be moved away
+    stays, without the lock.
 
     Args:
         place: where the hidden folder is made, with those above it where they are missing.
@@ -87,11 +105,15 @@ def unfinished(place: Path, name: str) -> Iterator[Path]:
     """
     remove_leftovers(place, name)
     with ExitStack() as lock:
-        folder = _begun(place, name, lock)
+        folder, empty = _begun(place, name, lock), True
         try:
             yield folder
+        except NotPlacedError as error:
+            empty = folder not in error.kept.parents
+            raise
         finally:
-            _empty(folder)
+            if empty:
+                _empty(folder)
             lock.close()
             with suppress(OSError):
                 folder.rmdir()
@@ -121,7 +143,7 @@ def remove_leftovers(place: Path, name: str | None = None, *, discard: Discard |
     Args:
         place: the folder that was written to; it need not be there.
         name: of the file or folder that was written; None for any.
-        discard: as for `whole_folder`.
+        discard: as for `folders.whole_folder`.
 
     Example:
         >>> import tempfile
@@ -210,7 +232,7 @@ def _finish(leftover: Path, folder: Path, discard: Discard | None) -> None:
         if discard:
             discard(old, folder)
     elif not folder.exists():
-        old.rename(folder)
+        once_closed(lambda: old.rename(folder))
 
 
 def _empty(leftover: Path) -> None:
@@ -218,10 +240,12 @@ def _empty(leftover: Path) -> None:
     if os.path.lexists(leftover / OLD):
         return
     for path in leftover.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name != LOCK:
-            path.unlink(missing_ok=True)
+        # What is not removed is in nobody's way; why it was written no more counts.
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                remove_folder(path)
+            elif path.name != LOCK:
+                remove_file(path)
 
 
 @contextmanager
@@ -236,6 +260,7 @@ def whole_file(path: Path, *, durable: bool = True, result: Path | None = None) 
 
     Raises:
         IsADirectoryError: the path is that of a folder.
+        OpenElsewhereError: on Windows another program has the file open.
 
     Example:
         >>> import tempfile
@@ -259,59 +284,7 @@ def whole_file(path: Path, *, durable: bool = True, result: Path | None = None) 
                 os.fsync(file.fileno())
         if result is not None:
             about_to_place(part, path, result=result)
-        os.replace(part, path)
-
-
-@contextmanager
-def whole_folder(
-    folder: Path, *, discard: Discard | None = None, keep: bool = False, is_result: bool = False
-) -> Iterator[Path]:
-    """An empty folder to write to, which becomes `folder` when all went well and leaves no trace otherwise.
-
-    Args:
-        folder: made with those above it where they are missing. Unless `discard` is given it is not there, or empty.
-        discard: what becomes of the folder that was there: called with where that was moved to, and the new folder.
-        keep: if another process has finished the same folder in the meantime, that one stays, and this is no error.
-        is_result: whether it is what the user's command is for, see `about_to_place`.
-
-    Raises:
-        FileExistsError: something else has appeared in its place, which stays as it is.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     with whole_folder(Path(place) / "run") as new:
-        ...         _ = (new / "labels.csv").write_text("path,label")
-        ...     [file.name for file in (Path(place) / "run").iterdir()]
-        ['labels.csv']
-    """
-    given, folder = folder, real_path(folder)
-    with naming_a_full_disk(folder), unfinished(folder.parent, folder.name) as temporary:
-        new, old = temporary / NEW, temporary / OLD
-        new.mkdir()
-        yield new
-        try:
-            if discard and folder.is_dir() and not folder.is_symlink():
-                folder.rename(old)
-            # No folder takes the place of one that holds something; on Windows of none at all.
-            if folder.is_dir():
-                folder.rmdir()
-            if is_result:
-                about_to_place(new, folder, result=given)
-            new.rename(folder)
-        except BaseException as error:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            elif folder.exists() and isinstance(error, OSError):
-                if keep and folder.is_dir():
-                    return
-                raise FileExistsError(
-                    f"{str(folder)!r} has appeared while this was computed, and stays as it is; nothing was written: "
-                    "run it again with another folder"
-                ) from None
-            raise
-        if discard and old.exists():
-            discard(old, folder)
+        replace_file(part, path)
 
 
 def mark(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomaly_clustering.data.images import decode
-from anomaly_clustering.system.files import whole_folder
+from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.progress import tracked
 
 

@@ -13,7 +13,8 @@ from anomaly_clustering.data.opening import looks_like
 from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.index_files import types_told
 from anomaly_clustering.data.walk import in_order
-from anomaly_clustering.system.files import whole_folder
+from anomaly_clustering.system.folders import whole_folder
+from anomaly_clustering.system.replacing import replace_file
 
 ENDINGS = {
     "a PNG image": ".png",
@@ -107,7 +108,9 @@ def write_images(files: Sequence[Path], label: str | None) -> Path:
             ending = ENDINGS.get(looks_like(part))
             if ending is None:
                 raise ValueError(f"image {number} of {str(files[0].parent)!r} is none that can be read")
-            table.write(json.dumps({"file_name": part.rename(part.with_suffix(ending)).name} | row) + "\n")
+            image = part.with_suffix(ending)
+            replace_file(part, image)
+            table.write(json.dumps({"file_name": image.name} | row) + "\n")
     return folder
 
 

@@ -1,0 +1,185 @@
+"""A file or folder that another program has open in; it, replaced, moved or removed as soon as that lets go, out.
+
+Windows neither replaces, moves nor removes a file that is open, nor a folder with such a file in it. A virus scanner or
+a preview lets go after a moment, so that what Windows refuses is tried again for a while; a spreadsheet does not, and
+then the user is told. Linux and macOS do it at once, and what they refuse is refused.
+"""
+
+import os
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+# Seconds until what is open stays so, and between two tries.
+PATIENCE, BETWEEN_TRIES = 10.0, 0.1
+Done = TypeVar("Done")
+
+
+class OpenElsewhereError(PermissionError):
+    """A file that was to be written or replaced is open in another program, such as a spreadsheet."""
+
+
+def is_open_elsewhere(error: BaseException) -> bool:
+    """Whether the system refused something as Windows does where another program has a file open.
+
+    Windows gives a lack of rights by the same number, so that this may be meant too.
+
+    Args:
+        error: what the system raised. On Windows alone an `OSError` has a `winerror`, be it None.
+
+    Example:
+        >>> is_open_elsewhere(PermissionError(13, "Permission denied", "a.csv")) == (os.name == "nt")
+        True
+    """
+    return isinstance(error, OpenElsewhereError) or (isinstance(error, PermissionError) and hasattr(error, "winerror"))
+
+
+def once_closed(work: Callable[[], Done], *, patience: float | None = None) -> Done:
+    """Do something with a file, again and again for a while where another program has it open on Windows.
+
+    Args:
+        work: does it; where it fails it has done nothing, or goes on when it is called again.
+        patience: seconds until it is given up; None for `PATIENCE`.
+
+    Returns:
+        What `work` returns.
+
+    Raises:
+        OSError: what `work` raised last.
+
+    Example:
+        >>> once_closed(lambda: len(os.listdir("/"))) > 0
+        True
+    """
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
+    while True:
+        try:
+            return work()
+        except PermissionError as error:
+            if not is_open_elsewhere(error) or time.monotonic() >= until:
+                raise
+        time.sleep(BETWEEN_TRIES)
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Move a file to where another one may be, which it replaces.
+
+    Args:
+        source: the file.
+        target: its new path, on the same file system.
+
+    Raises:
+        OpenElsewhereError: another program has the target open, and does not let go.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     source, target = Path(folder) / "a", Path(folder) / "b"
+        ...     source.touch()
+        ...     replace_file(source, target)
+        ...     source.exists(), target.exists()
+        (False, True)
+    """
+    try:
+        once_closed(lambda: os.replace(source, target))
+    except PermissionError as error:
+        if not is_open_elsewhere(error):
+            raise
+        raise _refused(target) from error
+
+
+def remove_file(file: Path) -> None:
+    """Remove a file of ours, if it is there; also a read-only one, such as a copy of a photograph that was.
+
+    Args:
+        file: or a link, which is removed alone.
+
+    Raises:
+        OSError: it is a folder, or the system refuses it.
+
+    Example:
+        >>> remove_file(Path("not there.csv"))
+    """
+    _removed(os.unlink, file)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of ours with all that is in it, also what is read-only; what is linked to stays.
+
+    Args:
+        folder: that is there.
+
+    Raises:
+        OSError: the system refuses it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     (Path(place) / "run" / "copies").mkdir(parents=True)
+        ...     remove_folder(Path(place) / "run")
+        ...     (Path(place) / "run").exists()
+        False
+    """
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(folder, onexc=lambda remove, path, error: _again(remove, path, error))
+    else:
+        shutil.rmtree(folder, onerror=lambda remove, path, raised: _again(remove, path, raised[1]))
+
+
+def _again(remove: Callable[..., object], path: str, error: BaseException) -> None:
+    if not is_open_elsewhere(error):
+        raise error
+    _removed(remove, Path(path))
+
+
+def _removed(remove: Callable[..., object], path: Path) -> None:
+    try:
+        with suppress(FileNotFoundError):
+            remove(path)
+    except PermissionError as error:
+        if not is_open_elsewhere(error):
+            raise
+        if not (path.is_symlink() or os.access(path, os.W_OK)):
+            # Windows removes nothing that is read-only.
+            path.chmod(stat.S_IREAD | stat.S_IWRITE)
+        with suppress(FileNotFoundError):
+            once_closed(lambda: remove(path))
+
+
+def check_closed(files: Iterable[Path]) -> None:
+    """Fail, before work is done, if a file that is to be replaced is open in another program.
+
+    Args:
+        files: what is no file, or not there, is in nobody's way.
+
+    Raises:
+        OpenElsewhereError: another program has one of them open, and does not let go.
+
+    Example:
+        >>> check_closed([Path("not there.csv")])
+    """
+    for file in files:
+        try:
+            if file.is_file():
+                once_closed(partial(_open_to_write, file))
+        except OSError as error:
+            # A file without the right to write to it is replaced where its folder can be written to.
+            if is_open_elsewhere(error):
+                raise _refused(file) from error
+
+
+def _open_to_write(file: Path) -> None:
+    with file.open("r+b"):
+        pass
+
+
+def _refused(file: Path) -> OpenElsewhereError:
+    if file.exists() and not os.access(file, os.W_OK):
+        return OpenElsewhereError(f"{str(file)!r} is read-only: change that, and run the command again")
+    return OpenElsewhereError(f"{str(file)!r} is open in another program: close it there, and run the command again")

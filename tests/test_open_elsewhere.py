@@ -1,0 +1,137 @@
+"""Files that another program has open, which Windows then neither replaces, moves nor removes: no work is lost."""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from open_elsewhere import opened_elsewhere
+
+from anomaly_clustering.runs.run_folder import new_run
+from anomaly_clustering.system.files import NotPlacedError, leftovers, remove_leftovers, whole_file
+from anomaly_clustering.system.folders import whole_folder
+from anomaly_clustering.system.replacing import OpenElsewhereError, once_closed
+
+
+def write(out: Path, text: str, *, overwrite: bool = False) -> None:
+    with new_run(out, overwrite=overwrite) as folder:
+        (folder / "assignments.csv").write_text(text)
+
+
+def test_what_is_open_for_a_moment_is_replaced_as_soon_as_it_is_closed(tmp_path: Path) -> None:
+    write(tmp_path / "run", "first")
+    (tmp_path / "a.csv").touch()
+    with opened_elsewhere(lambda file: file.name == "a.csv", lets_go_after=3) as refused:
+        with whole_file(tmp_path / "a.csv") as part:
+            part.write_text("new")
+        assert refused == ["replace a.csv"] * 3
+    for blocked in ("rename old", "rename run"):
+        with opened_elsewhere(lambda file: file.name == "assignments.csv", lets_go_after=2) as refused:
+            write(tmp_path / "run", blocked, overwrite=blocked == "rename old")
+            assert refused[:1] == [blocked]
+        assert (tmp_path / "run" / "assignments.csv").read_text() == blocked
+        for file in (tmp_path / "run").iterdir():
+            file.unlink()
+    assert (tmp_path / "a.csv").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "run"]
+
+
+def test_what_the_rights_do_not_allow_is_refused_at_once() -> None:
+    tries = []
+
+    def refused() -> None:
+        tries.append(1)
+        raise PermissionError(errno.EACCES, "Permission denied", "a.csv")
+
+    with pytest.raises(PermissionError):
+        once_closed(refused)
+    assert len(tries) == 1
+
+
+def test_a_file_that_stays_open_is_named_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    with (
+        opened_elsewhere(lambda file: file == tmp_path / "a.csv"),
+        pytest.raises(OpenElsewhereError, match=r"^'.*a\.csv' is open in another program: close it there, and run the"),
+        whole_file(tmp_path / "a.csv") as part,
+    ):
+        part.write_text("new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_run_beside_an_old_one_that_is_open_is_kept_and_its_place_told(tmp_path: Path) -> None:
+    run, kept = tmp_path / "run", tmp_path / "run.finished"
+    write(run, "first")
+    with (
+        opened_elsewhere(lambda file: file == run / "assignments.csv"),
+        pytest.raises(NotPlacedError, match=f"'{run}', or a file in it, is open.*close it there, remove '{run}', and"),
+    ):
+        write(run, "second", overwrite=True)
+    assert (run / "assignments.csv").read_text() == "first"
+    assert (kept / "assignments.csv").read_text() == "second"
+    with opened_elsewhere(lambda file: file == run / "assignments.csv"), pytest.raises(NotPlacedError, match="-2' to"):
+        write(run, "third", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.finished", "run.finished-2"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_run_that_cannot_be_moved_at_all_is_kept_where_it_is(tmp_path: Path, before: bool) -> None:
+    run = tmp_path / "run"
+    if before:
+        write(run, "first")
+    with (
+        opened_elsewhere(lambda file: "new" in file.parts and file.name == "assignments.csv"),
+        pytest.raises(NotPlacedError, match=r"'.*unfinished/new', or a file in it, is open in another") as told,
+    ):
+        write(run, "second", overwrite=before)
+    remove_leftovers(tmp_path, "run")
+    assert (told.value.kept / "assignments.csv").read_text() == "second"
+    assert run.exists() == before
+    assert leftovers(tmp_path) == []
+    # As the message has it.
+    if before:
+        assert (run / "assignments.csv").read_text() == "first"
+        assert f"remove '{run}'" in str(told.value)
+    else:
+        told.value.kept.rename(run)
+
+
+def test_a_folder_that_the_system_refuses_to_move_is_kept_whatever_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "run", "first")
+    rename = os.rename
+
+    def busy(source: Path, target: Path) -> None:
+        if Path(source).name == "run":
+            raise OSError(errno.EBUSY, "Device or resource busy", str(source))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", busy)
+    with pytest.raises(NotPlacedError, match=r"'.*run': device or resource busy; nothing is lost, all of it is in"):
+        write(tmp_path / "run", "second", overwrite=True)
+    assert (tmp_path / "run.finished" / "assignments.csv").read_text() == "second"
+
+
+def test_an_old_run_of_which_a_file_is_opened_too_late_is_removed_by_the_next_command(tmp_path: Path) -> None:
+    write(tmp_path / "run", "first")
+    with opened_elsewhere(lambda file: file.name == "assignments.csv" and "old" in file.parts):
+        write(tmp_path / "run", "second", overwrite=True)
+    assert (tmp_path / "run" / "assignments.csv").read_text() == "second"
+    write(tmp_path / "run", "third", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("enter", [whole_file, whole_folder])
+def test_a_failure_is_told_though_what_was_begun_is_open(
+    tmp_path: Path, enter: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    def fail() -> None:
+        with enter(tmp_path / "new") as part:
+            (part / "new" if part.is_dir() else part).touch()
+            raise RuntimeError("power cut")
+
+    with opened_elsewhere(lambda file: file.name == "new" and file.is_file()), pytest.raises(RuntimeError):
+        fail()
