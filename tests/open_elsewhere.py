@@ -48,7 +48,8 @@ def opened_elsewhere(
 
     def blocks(path: Path) -> bool:
         inside = [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
-        return (lets_go_after is None or len(refused) < lets_go_after) and any(map(is_open, inside))
+        still = lets_go_after is None or len(refused) < lets_go_after
+        return still and any(is_open(file) for file in inside if os.path.lexists(file))
 
     def refusing(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
         def asked(*paths: Any, **options: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from commands import rows
 from conftest import MakeImage
+from open_elsewhere import opened_elsewhere
 from test_update import make_other
 from test_watch import OFTEN, once, run  # noqa: F401
 
@@ -118,6 +119,33 @@ def test_an_image_that_the_disk_has_no_room_for_in_the_table_is_entered_once(
     assert not full
     assert len(read_journal(Path("run"))) == 1
     assert [row["path"] for row in rows(Path("run"), "assigned.csv")] == ["in/a.png"]
+
+
+def test_a_table_that_is_open_in_a_spreadsheet_is_said_once_and_written_when_it_is_closed(
+    make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    once(capsys)
+    make_image(Path("in/b.png"), 2, seed=31)
+    table = Path("run/assigned.csv")
+    with opened_elsewhere(lambda file: file == table, lets_write=False):
+        main([*WATCH, "--once"])
+        said = capsys.readouterr()
+        assert [json.loads(line)["path"] for line in said.out.splitlines()] == ["in/b.png"]
+        assert said.err.count("'run/assigned.csv' is open in another program: close it there") == 1
+        assert [row["path"] for row in rows(Path("run"), "assigned.csv")] == ["in/a.png"]
+        # A command that goes on, from whose start on it is open, until the spreadsheet is closed.
+        make_image(Path("in/c.png"), 2, seed=32)
+        with monkeypatch.context() as pauses:
+            until_stopped(pauses, 10)
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                main(WATCH)
+        said = capsys.readouterr()
+        assert [json.loads(line)["path"] for line in said.out.splitlines()] == ["in/c.png"]
+        assert said.err.count("'run/assigned.csv' is open in another program: close it there") == 1
+        assert "cannot be read or written to" not in said.err
+    assert once(capsys) == []
+    assert len(rows(Path("run"), "assigned.csv")) == 3
 
 
 def test_an_image_that_an_earlier_version_entered_twice_counts_once(make_image: MakeImage, capsys: Said) -> None:

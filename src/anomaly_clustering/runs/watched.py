@@ -38,6 +38,7 @@ from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers
 from anomaly_clustering.system.lines import mend
 from anomaly_clustering.system.locks import watching, working_on
+from anomaly_clustering.system.replacing import OpenElsewhereError, check_closed
 
 # How much longer the table is left as it is than it takes to write it anew.
 REST = 20
@@ -119,6 +120,8 @@ class Watcher:
         """The last file whose content was new."""
         self.behind = False
         """Whether the table has files where they are no more."""
+        self.table_is_open = False
+        """Whether it was left so, since another program has it open."""
         self.due = 0.0
         """When it may be written anew, by the clock of `time.monotonic`."""
         with working_on(folder):
@@ -320,8 +323,13 @@ class Watcher:
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         # What was recorded, and not yet written to the table, is so now.
         rows = all_rows(run, later, new, fitted, decisions, decisions.false_alarms)
-        write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
-        self.behind = False
+        try:
+            check_closed([self.folder / ASSIGNED], patience=0.0)
+            write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
+            self.behind = self.table_is_open = False
+        except OpenElsewhereError:
+            # A spreadsheet has it; it can be made of the journal as soon as that lets go.
+            self.behind = self.table_is_open = True
         return _known(files, decisions, fitted, new, own, [*contents_of(run, later).items(), *later.copies.items()])
 
 

@@ -152,11 +152,12 @@ def _removed(remove: Callable[..., object], path: Path) -> None:
             once_closed(lambda: remove(path))
 
 
-def check_closed(files: Iterable[Path]) -> None:
+def check_closed(files: Iterable[Path], *, patience: float | None = None) -> None:
     """Fail, before work is done, if a file that is to be replaced is open in another program.
 
     Args:
         files: what is no file, or not there, is in nobody's way.
+        patience: see `once_closed`.
 
     Raises:
         OpenElsewhereError: another program has one of them open, and does not let go.
@@ -167,7 +168,7 @@ def check_closed(files: Iterable[Path]) -> None:
     for file in files:
         try:
             if file.is_file():
-                once_closed(partial(_open_to_write, file))
+                once_closed(partial(_open_to_write, file), patience=patience)
         except OSError as error:
             # A file without the right to write to it is replaced where its folder can be written to.
             if is_open_elsewhere(error):
