@@ -7,12 +7,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from open_elsewhere import opened_elsewhere
+import torch
+from commands import SMALL, refused
+from open_elsewhere import NotOpened, Refused, opened_elsewhere
 
+from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs.earlier_sheets import remove_sheets
+from anomaly_clustering.runs.mark import Mark, files_into, read_mark, write_mark
 from anomaly_clustering.runs.run_folder import new_run
 from anomaly_clustering.system.files import NotPlacedError, leftovers, remove_leftovers, whole_file
 from anomaly_clustering.system.folders import whole_folder
-from anomaly_clustering.system.replacing import OpenElsewhereError, once_closed
+from anomaly_clustering.system.messages import sentence_of
+from anomaly_clustering.system.replacing import OpenElsewhereError, check_closed, once_closed
 
 
 def write(out: Path, text: str, *, overwrite: bool = False) -> None:
@@ -124,6 +130,65 @@ def test_an_old_run_of_which_a_file_is_opened_too_late_is_removed_by_the_next_co
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_files_are_added_to_a_run_together_or_not_at_all_though_one_is_open(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, "first")
+    mark = read_mark(run)
+    assert mark is not None
+
+    def add() -> None:
+        with files_into(run, mark) as new:
+            (new / "added.csv").write_text("second")
+            (new / "assignments.csv").write_text("second")
+
+    with (
+        opened_elsewhere(lambda file: file == run / "assignments.csv", lets_write=False),
+        pytest.raises(
+            OpenElsewhereError, match=r"^'.*run/assignments\.csv' is open in another program: close it there"
+        ),
+    ):
+        add()
+    assert sorted(path.name for path in run.iterdir()) == ["assignments.csv", "run.json"]
+    assert (run / "assignments.csv").read_text() == "first"
+    assert read_mark(run) == mark
+    add()
+    assert (run / "assignments.csv").read_text() == "second"
+
+
+def test_a_table_that_is_open_is_told_before_the_work(
+    flat_photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(flat_photos.parent)
+    main(["cluster", "flat", "--out", "run", *SMALL])
+    main(["assign", "flat", "--run", "run"])
+    main(["trends", "--run", "run"])
+    monkeypatch.setattr(torch.nn.Module, "__call__", None)
+    for table, words in {
+        "assigned.csv": ["assign", "flat", "--run", "run"],
+        "trends.csv": ["trends", "--run", "run"],
+        "assignments.csv": ["cluster", "flat", "--out", "run", *SMALL, "--overwrite"],
+    }.items():
+        with opened_elsewhere(Path("run", table).__eq__, lets_write=False):
+            said = refused(words, capsys)
+        assert said == f"error: 'run/{table}' is open in another program: close it there, and run the command again"
+
+
+def test_a_file_without_the_right_to_write_to_it_is_replaced_where_the_system_lets_it_be(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch(mode=0o444)
+    check_closed([tmp_path / "a.csv", tmp_path])
+    with whole_file(tmp_path / "a.csv") as part:
+        part.write_text("new")
+    assert (tmp_path / "a.csv").read_text() == "new"
+
+
+def test_what_windows_says_of_a_file_is_a_sentence() -> None:
+    said = sentence_of(Refused(errno.EACCES, "The process cannot access the file", "a", None, "b"))
+    assert said.startswith("'a' to 'b': the process cannot access the file; if it is open in another program, close it")
+    said = sentence_of(NotOpened(errno.EACCES, "Permission denied", "a"))
+    assert said.startswith("'a': permission denied; if it is open in another program, close it there, and run")
+    assert sentence_of(PermissionError(errno.EACCES, "Permission denied", "a")) == "'a': permission denied"
+
+
 @pytest.mark.parametrize("enter", [whole_file, whole_folder])
 def test_a_failure_is_told_though_what_was_begun_is_open(
     tmp_path: Path, enter: Callable[[Path], AbstractContextManager[Path]]
@@ -135,3 +200,16 @@ def test_a_failure_is_told_though_what_was_begun_is_open(
 
     with opened_elsewhere(lambda file: file.name == "new" and file.is_file()), pytest.raises(RuntimeError):
         fail()
+
+
+def test_an_earlier_sheet_that_is_looked_at_is_removed_by_the_next_command(tmp_path: Path) -> None:
+    (tmp_path / "thumbnails").mkdir()
+    sheets = ["thumbnails/0.jpg", "thumbnails/1.jpg"]
+    for name in sheets:
+        (tmp_path / name).touch()
+    write_mark(tmp_path, Mark("run", dict.fromkeys(sheets)))
+    with opened_elsewhere((tmp_path / sheets[0]).__eq__):
+        remove_sheets(tmp_path, keep=set())
+    assert read_mark(tmp_path) == Mark("run", {sheets[0]: None})
+    remove_sheets(tmp_path, keep=set())
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -19,7 +19,7 @@ from anomaly_clustering.runs.decisions import Decisions, given_to_page
 from anomaly_clustering.runs.earlier_sheets import remove_sheets
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import check_false_alarms, why_coarse, why_none
-from anomaly_clustering.runs.file_names import ASSIGNED, PAGE
+from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, MARK, METADATA, PAGE, PICTURES
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_folders import check_given, check_same
@@ -43,6 +43,7 @@ from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on
+from anomaly_clustering.system.replacing import check_closed
 
 
 class Assigned(NamedTuple):
@@ -95,6 +96,7 @@ def assign_to_run(
         ValueError: the run compared images patch by patch, labels are those of another run, a file is damaged, an image
             of the run has changed, or `false_alarms` is no share.
         PermissionError: an image of the run lies outside of the folders.
+        OpenElsewhereError: another program has a file open that is to be replaced; it is told before the work.
         BlockingIOError: another process works on the run.
     """
     folder, given, labels = Path(folder), [Path(image) for image in images], None if labels is None else Path(labels)
@@ -105,6 +107,7 @@ def assign_to_run(
     # From what is read to what is written: two at once would each keep their own images alone.
     with working_on(folder, patience=PATIENCE), KeptPictures(folder) as kept:
         remove_leftovers(folder)
+        check_closed(folder / name for name in (ASSIGNED, DECISIONS, LATER, MARK, METADATA, PAGE, PICTURES))
         run = load_run(folder, checkpoint=checkpoint)
         gone = _what_is_gone(run, kept)
         before, decisions = decisions_on(folder, run, labels)

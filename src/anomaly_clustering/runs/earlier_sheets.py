@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from anomaly_clustering.report.sheets import THUMBNAILS
 from anomaly_clustering.runs.mark import is_free_for, write_mark
 from anomaly_clustering.runs.output_folder import own_mark
-from anomaly_clustering.system.replacing import remove_file
+from anomaly_clustering.system.replacing import is_open_elsewhere, remove_file
 
 
 def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
@@ -16,7 +16,8 @@ def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
 
     Args:
         folder: of the run.
-        keep: paths of sheets in it, with slashes. Files that the mark does not list stay in any case.
+        keep: paths of sheets in it, with slashes. Files that the mark does not list stay in any case, and so does, on
+            Windows, one that another program has open.
 
     Raises:
         ValueError: the mark of the run is damaged.
@@ -38,9 +39,17 @@ def remove_sheets(folder: Path, *, keep: Set[str]) -> None:
     gone = [name for name in mark.files if PurePosixPath(name).parts[0] == THUMBNAILS and name not in keep]
     if not gone:
         return
+    still_open = set()
     for name in gone:
-        if is_free_for(folder, name, mark):
-            remove_file(folder / name)
+        try:
+            if is_free_for(folder, name, mark):
+                remove_file(folder / name)
+        except PermissionError as error:
+            if not is_open_elsewhere(error):
+                raise
+            # Somebody looks at it; the next command removes it.
+            still_open.add(name)
     with suppress(OSError):
         (folder / THUMBNAILS).rmdir()
-    write_mark(folder, replace(mark, files={name: known for name, known in mark.files.items() if name not in gone}))
+    left = {name: known for name, known in mark.files.items() if name not in gone or name in still_open}
+    write_mark(folder, replace(mark, files=left))

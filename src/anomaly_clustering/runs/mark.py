@@ -19,7 +19,7 @@ from anomaly_clustering.system.files import LEFTOVER, LONGEST_NAME, digest, is_l
 from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.lock_files import is_lock
 from anomaly_clustering.system.locks import LOCK, LOCK_OF_WATCHER
-from anomaly_clustering.system.replacing import remove_file, replace_file
+from anomaly_clustering.system.replacing import check_closed, remove_file, replace_file
 from anomaly_clustering.system.results import about_to_place
 
 Kind = Literal["run", "training"]
@@ -301,6 +301,7 @@ def files_into(folder: Path, mark: Mark) -> Iterator[Path]:
 
     Raises:
         FileExistsError: a file that is not the run's has the name of one that is added; nothing is changed.
+        OpenElsewhereError: another program has a file open that is to be replaced; nothing is changed.
     """
     with naming_a_full_disk(folder), unfinished(folder, "added") as temporary:
         new = temporary / "files"
@@ -309,6 +310,8 @@ def files_into(folder: Path, mark: Mark) -> Iterator[Path]:
         # The page, which shows the others, comes last.
         added = sorted(mark_of_all(new, mark.kind).files.items(), key=lambda file: Path(file[0]).suffix == ".html")
         check_free(folder, dict(added), mark)
+        # All of them before the first: half of them new would be worse than none.
+        check_closed(folder / name for name in (MARK, *dict(added)))
         write_mark(folder, replace(mark, files={**mark.files, **dict.fromkeys(dict(added))}))
         for name, _ in added:
             (folder / name).parent.mkdir(exist_ok=True)

@@ -29,6 +29,7 @@ from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unfinished_folder import remove_if_complete
 from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
 # What other commands have added to a run since.
@@ -55,6 +56,7 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
         FileExistsError: the folder holds a run and `overwrite` is not set; it holds anything else; it is the working
             directory or where a disk is mounted.
         PermissionError: nothing can be written there.
+        OpenElsewhereError: another program has a file of the run open that it holds.
         BlockingIOError: another process works on it.
         ValueError: the mark of the run that it holds is damaged.
 
@@ -83,6 +85,8 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
         mark = mark_of_run(out)
         check_no_strangers(out, mark)
         _check_run(out, mark, overwrite=overwrite)
+        # At the end it could not be moved away.
+        check_closed(out / name for name in (mark.files if mark else ()))
         if history := _history(out):
             say(
                 f"Notice: what came after the run in {str(out)!r} goes with it when this one is done: "
@@ -146,6 +150,7 @@ def check_file(out: Path, *, read: Iterable[Path | str | None] = ()) -> None:
         IsADirectoryError: it is a folder.
         FileExistsError: it is a file of a run or training, or one of those that are read.
         PermissionError: nothing can be written there.
+        OpenElsewhereError: another program has it open.
         ValueError: the mark of the run in whose folder it lies is damaged.
 
     Example:
@@ -172,6 +177,7 @@ def check_file(out: Path, *, read: Iterable[Path | str | None] = ()) -> None:
                 f"{str(out)!r} is a file of the {mark.kind} in {str(folder)!r}, which would be lost; choose another "
                 "name"
             )
+    check_closed([out])
 
 
 def _mark_if_any(folder: Path) -> Mark | None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anomaly_clustering.system.full_disk import FULL
+from anomaly_clustering.system.messages import sentence_of
 
 
 class RunAwayError(OSError):
@@ -38,4 +39,4 @@ def blaming_the_run(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise RunAwayError(f"the run in {str(folder)!r} cannot be read or written to: {error}") from error
+        raise RunAwayError(f"the run in {str(folder)!r} cannot be read or written to: {sentence_of(error)}") from error

@@ -21,6 +21,7 @@ from anomaly_clustering.runs.output_folder import check_no_strangers, check_plac
 from anomaly_clustering.runs.predictions import Table, assignments_of
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.results import about_to_place
 
 # What `last` names to Lightning.
@@ -43,6 +44,7 @@ def reserved_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> I
         FileExistsError: the folder holds a training and neither `ckpt_path` nor `overwrite` is set, or anything else.
         FileNotFoundError: there is no last checkpoint to go on from.
         PermissionError: nothing can be written there.
+        OpenElsewhereError: another program has a file of the training open that is to be replaced.
         BlockingIOError: another process works on it.
         ValueError: the mark of the training that it holds is damaged.
 
@@ -64,6 +66,7 @@ def reserved_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> I
         for folder in (out, out / CHECKPOINTS):
             remove_leftovers(folder)
         _check_content(out, goes_on=goes_on(out, ckpt_path), overwrite=overwrite)
+        check_closed(out / name for name in FILES)
         yield
 
 

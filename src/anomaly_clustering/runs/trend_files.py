@@ -13,7 +13,7 @@ from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, wr
 from anomaly_clustering.runs.assign import assign
 from anomaly_clustering.runs.assigned_rows import findings_of
 from anomaly_clustering.runs.decisions import Decisions, moved_by_hand, told_apart
-from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
+from anomaly_clustering.runs.file_names import MARK, TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
@@ -35,6 +35,7 @@ from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, MarkedChange, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on
+from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.tables import write_csv
 
 COLUMNS = ("period", "defect", "images", "of", "share", "drift", "changed")
@@ -72,11 +73,13 @@ def trends_of_run(
         FileNotFoundError: the folder holds no run.
         ValueError: labels or metadata do not fit, a file of the run is damaged, no image has a time, or periods are
             too many.
+        OpenElsewhereError: another program has a file open that is to be replaced.
         BlockingIOError: another process works on the run.
     """
     find_store(folder)
     with working_on(folder, patience=PATIENCE):
         remove_leftovers(folder)
+        check_closed(folder / name for name in (MARK, TRENDS, TRENDS_PAGE))
         run = load_run(folder)
         seen, decisions, digests, later = _seen(folder, run, labels)
         notices = told_of_labels(decisions)

@@ -2,6 +2,8 @@
 
 import re
 
+from anomaly_clustering.system.replacing import is_open_elsewhere
+
 # Characters of a name, and of a whole message. Windows knows no longer paths by default; hostile ones have thousands.
 LONGEST_NAME, LONGEST_MESSAGE = 260, 2_000
 # Names as `repr` writes them; an apostrophe stands beside a letter.
@@ -80,11 +82,17 @@ def sentence_of(error: Exception) -> str:
     Example:
         >>> sentence_of(OSError(36, "File name too long", "x"))
         "'x': file name too long"
+        >>> sentence_of(OSError(18, "Invalid cross-device link", "x", None, "y"))
+        "'x' to 'y': invalid cross-device link"
         >>> sentence_of(ValueError("tau must be positive"))
         'tau must be positive'
     """
     said = str(error)
-    if isinstance(error, OSError) and error.filename is not None and said.startswith(f"[Errno {error.errno}]"):
-        why = str(error.strerror)
-        return f"{str(error.filename)!r}: {why[:1].lower()}{why[1:]}"
-    return said
+    # Windows has numbers of its own.
+    if not (isinstance(error, OSError) and error.filename is not None and said.startswith(("[Errno ", "[WinError "))):
+        return said
+    # What is moved has two names.
+    names = " to ".join(repr(str(name)) for name in (error.filename, error.filename2) if name is not None)
+    why = str(error.strerror)
+    way_out = "; if it is open in another program, close it there, and run the command again"
+    return f"{names}: {why[:1].lower()}{why[1:]}{way_out if is_open_elsewhere(error) else ''}"
