@@ -10,6 +10,7 @@ import torch
 from commands import ROOT, refused, rows, scan
 from conftest import MakeImage
 from lightning import LightningModule
+from open_elsewhere import opened_elsewhere
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.predictions import rows_of
@@ -96,6 +97,19 @@ def test_the_table_of_epochs_of_a_training_that_goes_on_is_that_of_one_that_was_
     main(scan(photos, "--trainer.max_epochs", "2", "--out", "parts", *rare))
     main(scan(photos, "--trainer.max_epochs", "4", "--out", "parts", "--ckpt_path", "last", *rare))
     assert rows(Path("parts"), "epochs.csv") == rows(Path("whole"), "epochs.csv")
+
+
+def test_a_training_goes_on_though_its_table_is_open_in_a_spreadsheet(photos: Path) -> None:
+    for out, lets_go_after in (("closed", 3), ("open", None)):
+        table = Path(out, "epochs.csv")
+        with opened_elsewhere(table.__eq__, lets_write=False, lets_go_after=lets_go_after) as refused:
+            main(scan(photos, "--trainer.max_epochs", "3", "--out", out))
+        assert len(refused) >= 3
+        notices = json.loads(Path(out, "metrics.json").read_text())["notices"]
+        is_said = f"'{table}' lacks the last epochs, since it was open in another program" in notices
+        assert is_said == (out == "open")
+        assert [row["epoch"] for row in rows(Path(out), "epochs.csv")] == list("012"[: 1 if is_said else 3])
+        assert json.loads(Path(out, "metrics.json").read_text())["last"]["epoch"] == 2
 
 
 def test_an_epoch_in_whose_middle_a_training_stopped_is_repeated_as_a_whole(photos: Path, capsys) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from anomaly_clustering.system.replacing import OpenElsewhereError, check_closed
 from anomaly_clustering.system.tables import write_csv
 
 Epoch = Mapping[str, float | int]
@@ -27,6 +28,7 @@ class LastAndBest(Callback):
         stopped_in: the epoch in whose middle the training stopped; None where it did not.
         ended_in: the last epoch; -1 before the first.
         every: epochs from one validation to the next, as the trainer was made.
+        is_behind: whether the table lacks the last epochs, since another program has it open.
 
     Example:
         >>> training = LastAndBest()
@@ -42,6 +44,7 @@ class LastAndBest(Callback):
         self.stopped_in: int | None = None
         self.ended_in = -1
         self.every: int | None = None
+        self.is_behind = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.every = trainer.check_val_every_n_epoch
@@ -54,6 +57,8 @@ class LastAndBest(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.check_val_every_n_epoch = self.every
+        if self.is_behind:
+            self._save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -116,6 +121,8 @@ class LastAndBest(Callback):
             ]
         if self.rows and self.rows[-1]["epoch"] < self.ended_in:
             found += [f"scores are of epoch {self.rows[-1]['epoch']} at last, clusters of epoch {self.ended_in}"]
+        if self.is_behind:
+            found += [f"{str(self.table)!r} lacks the last epochs, since it was open in another program"]
         return found
 
     def _save(self, trainer: Trainer) -> None:
@@ -124,7 +131,13 @@ class LastAndBest(Callback):
         self.begin()
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         lines = [[_digits(name, row[name]) if name in row else "" for name in names] for row in self.rows]
-        write_csv(self.table, names, lines)
+        try:
+            check_closed([self.table], patience=0.0)
+            write_csv(self.table, names, lines)
+            self.is_behind = False
+        except OpenElsewhereError:
+            # Somebody looks at it in a spreadsheet, which ends no training: the next epoch is written with this one.
+            self.is_behind = True
 
 
 def _logged(trainer: Trainer) -> dict[str, float]:
