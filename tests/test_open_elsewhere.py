@@ -2,9 +2,11 @@
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from anomaly_clustering.runs.mark import Mark, files_into, read_mark, write_mark
 from anomaly_clustering.runs.run_folder import new_run
 from anomaly_clustering.system.files import NotPlacedError, leftovers, remove_leftovers, whole_file
 from anomaly_clustering.system.folders import whole_folder
+from anomaly_clustering.system.lock_files import held
 from anomaly_clustering.system.messages import sentence_of
 from anomaly_clustering.system.replacing import OpenElsewhereError, check_closed, once_closed
 
@@ -213,3 +216,51 @@ def test_an_earlier_sheet_that_is_looked_at_is_removed_by_the_next_command(tmp_p
     assert read_mark(tmp_path) == Mark("run", {sheets[0]: None})
     remove_sheets(tmp_path, keep=set())
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_lock_that_is_open_for_a_moment_is_taken_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, scans = os.open, iter(range(3))
+
+    def scanned(path: Any, *options: Any, **named: Any) -> int:
+        if path == tmp_path / ".lock" and next(scans, None) is not None:
+            raise NotOpened(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *options, **named)
+
+    monkeypatch.setattr(os, "open", scanned)
+    with held(tmp_path / ".lock") as state:
+        assert state == "taken"
+    assert next(scans, None) is None
+
+
+def test_copies_of_read_only_photographs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "run", "first")
+    (tmp_path / "run" / "assignments.csv").chmod(0o444)
+    unlink = os.unlink
+
+    def of_windows(path: Any, *, dir_fd: int | None = None) -> None:
+        if not os.lstat(path, dir_fd=dir_fd).st_mode & stat.S_IWRITE:
+            raise Refused(errno.EACCES, "Access is denied", str(path))
+        unlink(path, dir_fd=dir_fd)
+
+    def fail() -> None:
+        with whole_folder(tmp_path / "export") as new:
+            for name in ("a.png", "b.png"):
+                (new / name).touch(mode=0o444)
+            raise RuntimeError("power cut")
+
+    monkeypatch.setattr(os, "unlink", of_windows)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    write(tmp_path / "run", "second", overwrite=True)
+    assert (tmp_path / "run" / "assignments.csv").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_read_only_file_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch(mode=0o444)
+    with (
+        opened_elsewhere((tmp_path / "a.csv").__eq__),
+        pytest.raises(OpenElsewhereError, match=r"a\.csv' is read-only: change that, and run the command again"),
+        whole_file(tmp_path / "a.csv"),
+    ):
+        pass

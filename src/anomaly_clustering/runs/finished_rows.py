@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -80,10 +81,14 @@ class FinishedRows(UnfinishedFolder):
     def parts(self) -> Iterator[dict[str, Tensor]]:
         """The rows that are kept, file by file; a damaged file is removed, and its images are read again."""
         for path in self._files():
-            try:
-                yield read_tensors(path)
-            except DamagedError:
+            part = None
+            with suppress(DamagedError):
+                part = read_tensors(path)
+            if part is None:
+                # No sooner: Windows removes no file that is mapped to memory, as it is while the error is known.
                 remove_file(path)
+            else:
+                yield part
 
     def add(self, rows: Mapping[str, Tensor]) -> None:
         """Keep rows of some images.

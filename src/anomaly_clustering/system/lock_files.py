@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Literal
 
 from anomaly_clustering.system.full_disk import naming_a_full_disk
+from anomaly_clustering.system.replacing import once_closed
 
 State = Literal["taken", "busy", "unsupported"]
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # At a folder that others make and remove meanwhile, until it is given up.
 MOST_LOOKS = 1000
+# Seconds that a lock may be open in a program that looks at it, such as a virus scanner.
+MOMENT = 1.0
 # How the content of a lock begins.
 PROCESS = b"process "
 # What a process is told of another one fits on a screen.
@@ -143,7 +146,8 @@ def held(file: Path) -> Iterator[State]:
         ('taken', 'busy')
     """
     try:
-        descriptor = _opened(file)
+        # On Windows a virus scanner may have it open, or it goes away, for a moment.
+        descriptor = once_closed(lambda: _opened(file), patience=MOMENT)
     except PermissionError:
         if file.is_symlink() or not file.is_file():
             raise

@@ -145,8 +145,8 @@ def _removed(remove: Callable[..., object], path: Path) -> None:
     except PermissionError as error:
         if not is_open_elsewhere(error):
             raise
-        if not (path.is_symlink() or os.access(path, os.W_OK)):
-            # Windows removes nothing that is read-only.
+        # Windows removes nothing that is read-only.
+        if _is_read_only(path):
             path.chmod(stat.S_IREAD | stat.S_IWRITE)
         with suppress(FileNotFoundError):
             once_closed(lambda: remove(path))
@@ -175,12 +175,16 @@ def check_closed(files: Iterable[Path], *, patience: float | None = None) -> Non
                 raise _refused(file) from error
 
 
+def _is_read_only(file: Path) -> bool:
+    return file.exists() and not file.is_symlink() and not file.stat().st_mode & stat.S_IWRITE
+
+
 def _open_to_write(file: Path) -> None:
     with file.open("r+b"):
         pass
 
 
 def _refused(file: Path) -> OpenElsewhereError:
-    if file.exists() and not os.access(file, os.W_OK):
+    if _is_read_only(file):
         return OpenElsewhereError(f"{str(file)!r} is read-only: change that, and run the command again")
     return OpenElsewhereError(f"{str(file)!r} is open in another program: close it there, and run the command again")
