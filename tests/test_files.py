@@ -103,6 +103,16 @@ def test_places_that_cannot_be_written_to_are_found_before_the_work(
         write(Path("."), "first", overwrite=True)
 
 
+def test_windows_knows_no_mounts_of_pathlib_before_python_3_12(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_mount(path: Path) -> bool:
+        raise NotImplementedError("Path.is_mount() is unsupported on this system")
+
+    monkeypatch.setattr(Path, "is_mount", is_mount)
+    write(tmp_path / "run", "first")
+    with pytest.raises(FileExistsError, match="is where a disk is mounted"):
+        write(Path(tmp_path.anchor), "first")
+
+
 def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -85,10 +85,12 @@ def stop_on_signals(sentence: Callable[[], str]) -> None:
 
     def hold() -> None:
         # Until the child has let go of the socket, in which its signals would be seen as the command's.
-        signal.pthread_sigmask(signal.SIG_BLOCK, heeded)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_BLOCK, heeded)
 
     def go_on() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
 
     tell = sys.unraisablehook
 

@@ -124,7 +124,8 @@ def check_place(out: Path) -> Path:
         raise FileExistsError(f"{str(out)!r} is a link that leads nowhere; choose another folder with --out")
     if place.exists() and not place.is_dir():
         raise FileExistsError(f"{str(out)!r} is a file; choose another folder with --out")
-    if place.is_mount():
+    # Not `Path.is_mount`, which Windows has from Python 3.12.
+    if os.path.ismount(place):
         # What is mounted can be written to, but no finished folder can take its place.
         raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
     _check_above(out, place)

@@ -22,13 +22,13 @@ def hold_signals() -> None:
 
     To this process they come by its other threads.
     """
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 def heed_signals() -> None:
     """Have signals to end come to this thread, and to processes that it starts."""
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
