@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from anomaly_clustering.runs.mark import Mark, files_into, read_mark
-from anomaly_clustering.runs.output_folder import reserved
+from anomaly_clustering.runs.output_folder import check_file, reserved
 from anomaly_clustering.runs.run_folder import new_run
 from anomaly_clustering.system.files import digest, leftovers, whole_file
 from anomaly_clustering.system.folders import whole_folder
@@ -101,6 +101,19 @@ def test_places_that_cannot_be_written_to_are_found_before_the_work(
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(FileExistsError, match="is the working directory"):
         write(Path("."), "first", overwrite=True)
+
+
+def test_a_place_is_known_by_the_letter_of_its_drive_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a drive is mapped, Windows follows its letter to the server, but keeps it in the working directory."""
+    (tmp_path / "server" / "here").mkdir(parents=True)
+    (tmp_path / "drive").symlink_to("server")
+    (tmp_path / "server" / "weights.pt").touch()
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
+    monkeypatch.chdir(tmp_path / "server" / "here")
+    with pytest.raises(FileExistsError, match="is the working directory"):
+        write(tmp_path / "drive" / "here", "first")
+    with pytest.raises(FileExistsError, match="is read here, and would be lost"):
+        check_file(tmp_path / "drive" / "weights.pt", read=[tmp_path / "server" / "weights.pt"])
 
 
 def test_windows_knows_no_mounts_of_pathlib_before_python_3_12(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from conftest import MakeImage
 from anomaly_clustering.data import Folder
 from anomaly_clustering.data.anomalib import list_anomalib
 from anomaly_clustering.data.folder import list_folder
+from anomaly_clustering.data.layouts import recognise
 from anomaly_clustering.data.walk import real_paths
 
 
@@ -42,6 +43,23 @@ def test_normals_and_masks_inside_the_folder_are_not_clustered(photos: Path, mak
     assert len(data.records) == 10
     assert len(data.normal_records) == 5
     assert all(record.mask == photos / "masks" / record.image.relative_to(photos) for record in data.records)
+
+
+def test_a_folder_under_another_name_is_the_same_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in other capitals on macOS, or by the letter of a network drive: no link is followed to the same path."""
+    other = photos.parent / "PHOTOS"
+    other.symlink_to(photos)
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
+    data = ready(photos, normals=other / "good")
+    assert (len(data.records), len(data.normal_records)) == (10, 5)
+    (photos / "train").mkdir()
+    (photos / "good").rename(photos / "train" / "first_shift")
+    (photos / "bar").rename(photos / "test")
+    assert recognise(photos, [other / "train" / "first_shift"]).images == photos / "test"
+    with pytest.raises(ValueError, match="are one folder; give one for each kind of image"):
+        list_anomalib(photos.parent, normal_dir="photos/bright", abnormal_dirs=["PHOTOS/bright"])
+    with pytest.raises(ValueError, match="lies in"):
+        list_anomalib(photos.parent, normal_dir="photos", abnormal_dirs=["PHOTOS/bright"])
 
 
 def test_masks_may_end_in_mask_and_have_another_extension(photos: Path, make_image: MakeImage) -> None:

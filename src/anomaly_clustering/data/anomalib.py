@@ -12,6 +12,7 @@ from anomaly_clustering.data.folder import check_one_to_one, left_out, list_imag
 from anomaly_clustering.data.layouts import DEFECT_FREE, good_first
 from anomaly_clustering.data.records import Listing, Record
 from anomaly_clustering.system.files import real_path
+from anomaly_clustering.system.one_place import is_one_place, lies_in
 
 GOOD = "good"
 
@@ -90,11 +91,10 @@ def list_anomalib(
 def _check_apart(abnormal: Sequence[Path], good: Sequence[Path]) -> None:
     """See that no image is of two kinds: within a folder all below it is of one."""
     for outer, inner in permutations([*abnormal, *good], 2):
-        above, below = real_path(outer), real_path(inner)
-        if above == below:
+        if is_one_place(outer, inner):
             raise ValueError(f"{str(outer)!r} and {str(inner)!r} are one folder; give one for each kind of image")
         # Good images may lie among those with defects, as in MVTec AD.
-        if below.is_relative_to(above) and not (outer in abnormal and inner in good):
+        if lies_in([outer])(real_path(inner)) and not (outer in abnormal and inner in good):
             raise ValueError(
                 f"{str(inner)!r} lies in {str(outer)!r}, whose images are all of one kind; give folders beside one "
                 "another, such as several as data.abnormal_dir"
@@ -103,10 +103,8 @@ def _check_apart(abnormal: Sequence[Path], good: Sequence[Path]) -> None:
 
 def _check_masks(masks: Path, folders: Sequence[Path]) -> None:
     """See that no mask would be taken for an image, nor an image for a mask."""
-    place = real_path(masks)
     for folder in folders:
-        images = real_path(folder)
-        if place.is_relative_to(images) or images.is_relative_to(place):
+        if lies_in([folder])(real_path(masks)) or lies_in([masks])(real_path(folder)):
             raise ValueError(
                 f"{str(masks)!r}, of masks, and {str(folder)!r}, of images, are one folder, or one lies in the other; "
                 "give folders beside one another"

@@ -16,6 +16,7 @@ from anomaly_clustering.data.survey import Bits
 from anomaly_clustering.data.walk import check_may_be_read, look, loose_images, real_paths
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
+from anomaly_clustering.system.one_place import lies_in
 from anomaly_clustering.system.progress import tracked
 
 
@@ -127,11 +128,10 @@ def list_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
 
 
 def _outside(files: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
-    places = [real_path(folder) for folder in folders]
-    if not places:
+    if not folders:
         return [*files]
-    inside = (any(real.is_relative_to(place) for place in places) for real in real_paths(files))
-    return [path for path, is_inside in zip(files, inside, strict=True) if not is_inside]
+    is_inside = lies_in(folders)
+    return [path for path, real in zip(files, real_paths(files), strict=True) if not is_inside(real.parent)]
 
 
 def left_out(folder: Path, leave_out: Sequence[Path] = (), *, beside: Collection[str] = ()) -> list[str]:
@@ -154,7 +154,8 @@ def left_out(folder: Path, leave_out: Sequence[Path] = (), *, beside: Collection
         left out: 1 file in '...' of kinds that are not read (1 .heic)
     """
     found = look(folder)
-    passed_over = {path: found.left_out[path] for path in _outside([*found.left_out], leave_out)}
+    is_meant = lies_in(leave_out)
+    passed_over = {path: why for path, why in found.left_out.items() if not is_meant(real_path(path))}
     files = [path for path in _outside(found.files, leave_out) if path.suffix.lower() not in beside]
     return [*_other_kinds(folder, files), *_passed_over(folder, passed_over)]
 

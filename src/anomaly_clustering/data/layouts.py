@@ -13,6 +13,7 @@ from anomaly_clustering.data.survey import levels_of
 from anomaly_clustering.data.walk import NOT_TO_BE_READ, folders_of_images, image_files, loose_images, why_left_out
 from anomaly_clustering.system.files import real_path
 from anomaly_clustering.system.messages import counted
+from anomaly_clustering.system.one_place import lies_in
 
 DEFECT_FREE = frozenset({"good", "normal", "ok"})
 MASKS = frozenset({"ground_truth", "groundtruth", "ground truth", "gt", "mask", "masks"})
@@ -170,7 +171,7 @@ def _is_category(inside: dict[str, Path], known: Sequence[Path] = ()) -> bool:
 
 
 def _holds_any(folder: Path, others: Sequence[Path]) -> bool:
-    return any(real_path(other).is_relative_to(real_path(folder)) for other in others)
+    return any(map(lies_in([folder]), map(real_path, others)))
 
 
 def _is_split(inside: dict[str, Path]) -> bool:

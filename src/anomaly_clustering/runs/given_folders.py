@@ -3,11 +3,11 @@
 Labels and runs may come from somebody else, and what they list is copied or drawn into what the user then passes on.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.files import digest, real_path
+from anomaly_clustering.system.one_place import lies_in
 
 # Named in a message; the others are counted.
 MOST_NAMED = 3
@@ -33,10 +33,12 @@ def check_given(
         PermissionError: 1 of 2 images are not below the given folders 'photos', '.', where links lead: ...
     """
     given = [Path()] if folders is None else folders
-    real = [os.path.realpath(folder) for folder in given]
+    is_below = lies_in(given)
     seen = contents or {}
     outside = [
-        image for image in images if not _is_below(image, real) and not (image in seen and digest(image) == seen[image])
+        image
+        for image in images
+        if not is_below(real_path(image)) and not (image in seen and digest(image) == seen[image])
     ]
     if outside:
         named = ", ".join(repr(str(image)) for image in outside[:MOST_NAMED])
@@ -67,8 +69,3 @@ def check_same(images: Sequence[Path], contents: Mapping[Path, str]) -> None:
             f"{len(changed)} of {len(images)} images are not what they were when the run saw them, {str(changed[0])!r} "
             "for one; put them back, or cluster them anew"
         )
-
-
-def _is_below(image: Path, folders: Sequence[str]) -> bool:
-    real = Path(os.path.realpath(image))
-    return any(real.is_relative_to(folder) for folder in folders)

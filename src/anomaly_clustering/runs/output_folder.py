@@ -29,6 +29,7 @@ from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unfinished_folder import remove_if_complete
 from anomaly_clustering.system.files import real_path, remove_leftovers
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.one_place import is_one_place
 from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
@@ -129,7 +130,7 @@ def check_place(out: Path) -> Path:
         # What is mounted can be written to, but no finished folder can take its place.
         raise FileExistsError(f"{str(out)!r} is where a disk is mounted; choose a folder in it with --out")
     _check_above(out, place)
-    if place == Path.cwd():
+    if is_one_place(place, Path.cwd()):
         raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
     return place
 
@@ -169,7 +170,7 @@ def check_file(out: Path, *, read: Iterable[Path | str | None] = ()) -> None:
     # What takes the place of a link leaves the file that it leads to.
     place = real_path(out.parent) / out.name
     _check_above(out, place)
-    if any(file and real_path(Path(file)) == place for file in read):
+    if not place.is_symlink() and any(file and is_one_place(Path(file), place) for file in read):
         raise FileExistsError(f"{str(out)!r} is read here, and would be lost; choose another name")
     for folder in place.parents:
         mark = _mark_if_any(folder)

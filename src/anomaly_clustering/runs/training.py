@@ -21,6 +21,7 @@ from anomaly_clustering.runs.output_folder import check_no_strangers, check_plac
 from anomaly_clustering.runs.predictions import Table, assignments_of
 from anomaly_clustering.system.files import digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.one_place import lies_in
 from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.results import about_to_place
 
@@ -85,7 +86,7 @@ def goes_on(out: Path, ckpt_path: str | Path | None) -> bool:
     """
     if ckpt_path is None or "://" in str(ckpt_path):
         return False
-    return ckpt_path == "last" or real_path(Path(ckpt_path)).is_relative_to(real_path(out))
+    return ckpt_path == "last" or lies_in([out])(real_path(Path(ckpt_path)))
 
 
 def _check_content(out: Path, *, goes_on: bool, overwrite: bool) -> None:
