@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +17,8 @@ from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.mark import read_mark, strangers
-from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.runs.output_folder import check_file, reserved
+from anomaly_clustering.system.files import whole_file, whole_folder
 from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.lock_files import held
 from anomaly_clustering.system.locks import watching, working_on
@@ -221,6 +223,32 @@ def test_a_user_who_may_write_in_the_folder_alone_and_one_who_may_beside_it_keep
     assert [path.name for path in tmp_path.rglob("*")] == ["run"]
 
 
+def test_what_lies_where_only_folders_can_be_made_is_worked_on_and_nothing_new_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the root of a disk on Windows, which says that it may be written to."""
+    opened = os.open
+
+    def takes_folders_alone(path: Any, flags: int, *mode: int) -> int:
+        if Path(path).parent == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, flags, *mode)
+
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(os, "open", takes_folders_alone)
+    with working_on(tmp_path / "run"), watching(tmp_path / "run"):
+        assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", ".watcher"]
+    for folder in (tmp_path / "run", tmp_path / "new"):
+        with (
+            pytest.raises(PermissionError, match="is not a folder that can be written to"),
+            reserved(folder, overwrite=True),
+        ):
+            pass
+    with pytest.raises(PermissionError, match="is not a folder that can be written to"):
+        check_file(tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.rglob("*")] == ["run"]
+
+
 def test_the_lock_of_another_user_is_no_folder_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock, opened = tmp_path / ".run.lock", os.open
 
@@ -236,6 +264,22 @@ def test_the_lock_of_another_user_is_no_folder_without_rights(tmp_path: Path, mo
     lock.write_bytes(b"process 7 on another machine")
     with pytest.raises(PermissionError, match="is the lock of another user"), working_on(tmp_path / "run"):
         pass
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_drive_without_locks_is_worked_on_and_what_is_no_lock_stays(
+    tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with working_on(tmp_path / "run"):
+        assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
+    (tmp_path / ".run.lock").write_text("my thesis", encoding="utf-8")
+    with pytest.raises(FileExistsError, match="is none; move it away"), working_on(tmp_path / "run"):
+        pass
+    assert (tmp_path / ".run.lock").read_text(encoding="utf-8") == "my thesis"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "link to itself", "folder"])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from anomaly_clustering.report.sheets import MOST_IN_PAGE, THUMBNAILS
 from anomaly_clustering.runs.file_names import (
@@ -28,7 +29,8 @@ from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unfinished_folder import remove_if_complete
 from anomaly_clustering.system.files import real_path, remove_leftovers
-from anomaly_clustering.system.locks import working_on
+from anomaly_clustering.system.lock_files import held
+from anomaly_clustering.system.locks import LOCK, working_on
 from anomaly_clustering.system.one_place import is_one_place
 from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.tables import ENCODING, ERRORS
@@ -137,8 +139,17 @@ def check_place(out: Path) -> Path:
 
 def _check_above(out: Path, place: Path) -> None:
     parent = next(folder for folder in place.parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+    if not (parent.is_dir() and os.access(parent, os.W_OK) and (parent != place.parent or _takes_files(parent))):
         raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
+
+
+def _takes_files(folder: Path) -> bool:
+    """Tried, since Windows says it of every folder, also of C:\\ and others that take new folders alone."""
+    try:
+        with held(folder / f".{uuid4().hex}{LOCK}"):
+            return True
+    except PermissionError:
+        return False
 
 
 def check_file(out: Path, *, read: Iterable[Path | str | None] = ()) -> None:

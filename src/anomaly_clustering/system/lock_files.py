@@ -21,7 +21,8 @@ from anomaly_clustering.system.full_disk import naming_a_full_disk
 from anomaly_clustering.system.replacing import once_closed
 
 State = Literal["taken", "busy", "unsupported"]
-UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+# Drives of WebDAV and FUSE say that the argument is invalid, which here is always the same and valid.
+UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # At a folder that others make and remove meanwhile, until it is given up.
 MOST_LOOKS = 1000
@@ -70,8 +71,11 @@ def take(descriptor: int) -> State:
             import msvcrt
 
             os.lseek(descriptor, FAR, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            os.lseek(descriptor, 0, os.SEEK_SET)
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            finally:
+                # What is read next tells a lock from other files, also where it cannot be locked.
+                os.lseek(descriptor, 0, os.SEEK_SET)
         else:
             import fcntl
 

@@ -4,12 +4,12 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from anomaly_clustering.system.ending import tell
-from anomaly_clustering.system.lock_files import held, holder, is_held
+from anomaly_clustering.system.lock_files import State, held, holder, is_held
 
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 # Seconds to wait for who works on a folder for moments, and between two looks.
@@ -150,11 +150,15 @@ def _alone(folder: Path, place: Path, lock_name: str, refusal: str) -> Iterator[
     Another user may be allowed to write where this one is not, so that each looks at the other place too.
     """
     missing = [above for above in place.parents if not above.exists()]
-    lock, other = place.with_name(f".{place.name}{lock_name}"), place / lock_name
-    if place.is_dir() and not os.access(place.parent, os.W_OK):
-        lock, other = other, lock
+    beside, inside = place.with_name(f".{place.name}{lock_name}"), place / lock_name
+    places = [beside]
+    if place.is_dir():
+        # Windows says that any folder may be written to, also C:\ and others that take folders but no files.
+        places = [beside, inside] if os.access(place.parent, os.W_OK) else [inside]
     try:
-        with naming(folder, lock), held(lock) as state:
+        with ExitStack() as kept:
+            lock, state = _first_that_can_be_held(places, folder, kept)
+            other = inside if lock == beside else beside
             if state == "busy" or is_held(other):
                 raise BlockingIOError(f"{str(folder)!r} {refusal.format(holder(lock if state == 'busy' else other))}")
             _locks.add(lock)
@@ -166,3 +170,14 @@ def _alone(folder: Path, place: Path, lock_name: str, refusal: str) -> Iterator[
         for above in missing:
             with suppress(OSError):
                 above.rmdir()
+
+
+def _first_that_can_be_held(locks: Sequence[Path], folder: Path, kept: ExitStack) -> tuple[Path, State]:
+    for lock in locks[:-1]:
+        try:
+            return lock, kept.enter_context(held(lock))
+        except OSError as error:
+            if error.errno not in CLOSED:
+                raise
+    with naming(folder, locks[-1]):
+        return locks[-1], kept.enter_context(held(locks[-1]))
