@@ -28,16 +28,20 @@ from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, discard_run, read_mark, strangers
 from anomaly_clustering.runs.store import load_run
 from anomaly_clustering.runs.unfinished_folder import remove_if_complete
-from anomaly_clustering.system.files import real_path, remove_leftovers
+from anomaly_clustering.system.files import UNFINISHED, real_path, remove_leftovers
 from anomaly_clustering.system.lock_files import held
 from anomaly_clustering.system.locks import LOCK, working_on
 from anomaly_clustering.system.one_place import is_one_place
+from anomaly_clustering.system.path_lengths import check_length
 from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
 # What other commands have added to a run since.
 HISTORY = (ASSIGNED, DECISIONS, WATCHED, TRENDS)
 FILES = (ASSIGNMENTS, CONFIG, METRICS, PAGE, PICTURES, STORE)
+
+# The longest path in a run, by which images are added that come later.
+LONGEST = Path(f".added.{'0' * 32}{UNFINISHED}", "files", f".{LATER}.{'0' * 32}{UNFINISHED}", LATER)
 
 # Folders that this process found free, and keeps for runs to come.
 _reserved: set[Path] = set()
@@ -121,6 +125,7 @@ def check_place(out: Path) -> Path:
     Raises:
         FileExistsError: it is the working directory or where a disk is mounted.
         PermissionError: nothing can be written there.
+        OSError: its path is too long for this system.
     """
     place = real_path(out)
     if place.is_symlink():
@@ -134,6 +139,7 @@ def check_place(out: Path) -> Path:
     _check_above(out, place)
     if is_one_place(place, Path.cwd()):
         raise FileExistsError(f"{str(out)!r} is the working directory; choose a folder in it with --out")
+    check_length(place, LONGEST, given=out)
     return place
 
 

@@ -1,0 +1,52 @@
+"""A folder to come in; an error before the work out, where the system takes no paths as long as those in it."""
+
+import errno
+from pathlib import Path
+
+from anomaly_clustering.system.files import unfinished
+
+# Characters that paths of files and of folders may have on every system; only Windows takes no longer ones.
+LONGEST_FILE, LONGEST_FOLDER = 259, 247
+
+
+def check_length(place: Path, inside: Path, *, given: Path) -> None:
+    """Fail if the system takes no paths as long as those in a folder will be, which is tried.
+
+    Args:
+        place: the absolute path of the folder, which need not be there.
+        inside: the longest path in it, from there on.
+        given: the folder as the user named it.
+
+    Raises:
+        OSError: the path is too long.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     check_length(Path(folder) / "run", Path("thumbnails/0.jpg"), given=Path("run"))
+        ...     check_length(Path(folder) / "run", Path("/".join(["x" * 99] * 50)), given=Path("run"))
+        Traceback (most recent call last):
+        OSError: 'run' has too long a path: files in it would have one of ... characters, more than this system ...
+    """
+    file = place / inside
+    above = next(folder for folder in place.parents if folder.exists())
+    try:
+        with unfinished(above, "length") as hidden:
+            folder = _of_length(len(str(file.parent)), hidden)
+            folder.mkdir(parents=True)
+            _of_length(len(str(file)), folder).touch()
+    except OSError as error:
+        # Windows does not find what is too long.
+        if not (isinstance(error, FileNotFoundError) or error.errno == errno.ENAMETOOLONG):
+            raise
+        shorter = max(len(str(file)) - LONGEST_FILE, len(str(file.parent)) - LONGEST_FOLDER)
+        raise OSError(
+            f"{str(given)!r} has too long a path: files in it would have one of {len(str(file))} characters, more than "
+            f"this system takes; choose a folder whose path has at most {len(str(place)) - shorter} characters"
+        ) from None
+
+
+def _of_length(length: int, folder: Path) -> Path:
+    """A path in a folder that has so many characters, in names that file systems take."""
+    whole, rest = divmod(length - len(str(folder)) - 2, 100)
+    return folder.joinpath(*["x" * 99] * whole, "x" * (rest + 1))
