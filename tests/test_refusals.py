@@ -4,8 +4,10 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import jsonargparse
 import pytest
 import torch
 from commands import ROOT, SMALL, configured, refused
@@ -28,6 +30,21 @@ def test_folder_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(["clutser", "photos"], capsys)
     assert line.startswith("error: there is no command 'clutser'; choose one of cluster, export, assign, update")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_config_is_utf_8_whatever_the_system_takes(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonargparse._paths, "open", partial(open, encoding="cp1252"), raising=False)
+    monkeypatch.chdir(tmp_path)
+    given = "data:\n  class_path: anomaly_clustering.data.Folder\n  init_args:\n    root: Prüfung\n"
+    Path("config.yaml").write_text(given, encoding=encoding)
+    assert refused(configured("test", "-c", "config.yaml"), capsys) == "error: 'Prüfung' does not exist"
+    Path("config.yaml").write_text(given, encoding="cp1252")
+    error = refused(configured("test", "--config", "config.yaml"), capsys)
+    assert error.startswith("error: config 'config.yaml' is not UTF-8")
+    assert error.endswith("; save it as UTF-8")
 
 
 def test_fewer_images_than_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from rich.console import Console
 
+from anomaly_clustering.cli.config_files import read_as_utf8
 from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, print_scores
 from anomaly_clustering.cli.together import end_with_the_others, is_rank_zero, telling_the_others
 from anomaly_clustering.data.datamodule import DefectDataModule
@@ -97,6 +98,10 @@ class CommandLine(LightningCLI):
     def __init__(self, kept: ExitStack, *args: Any, **kwargs: Any):
         self.kept = kept
         super().__init__(*args, **kwargs)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        with read_as_utf8():
+            super().parse_arguments(parser, args)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--out", type=Path, help="the run's folder (default: runs/COMMAND)")
