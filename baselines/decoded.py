@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -26,6 +27,8 @@ from baselines.pixels import AugmentationPlan, augmented, moved
 # How many views are computed at a time. As floats of 256 pixels 256 take 200 MB of a GPU; 16 suit a processor's caches.
 ON_ACCELERATORS, ON_PROCESSORS = 256, 16
 SHARED_MEMORY = Path("/dev/shm")
+# Windows removes no file that is in use; one opened with this goes by itself when the last process lets go of it.
+REMOVED_WITH_THE_LAST = getattr(os, "O_TEMPORARY", 0)
 
 
 class Decoded(NamedTuple):
@@ -87,20 +90,29 @@ def decode(module: LightningModule) -> Decoded:
     place = SHARED_MEMORY if roomy else _temporary(size)
     name = str(place / f"anomaly-clustering-{uuid4().hex}")
     path = f"{trainer.strategy.broadcast(name)}-{trainer.node_rank}"
+    is_first = trainer.local_rank == 0
     try:
-        if trainer.local_rank == 0:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            os.truncate(path, size)
-        trainer.strategy.barrier()
-        pixels = torch.from_file(path, shared=True, size=size, dtype=torch.uint8).view(shape)
+        with ExitStack() as opened:
+            if is_first:
+                file = _opened(path, opened, os.O_CREAT | os.O_EXCL)
+                os.ftruncate(file, size)
+            trainer.strategy.barrier()
+            if not is_first:
+                file = _opened(path, opened)
+            pixels = torch.frombuffer(mmap(file, size), dtype=torch.uint8).view(shape)
         _read(images, pixels, range(trainer.local_rank, len(images), trainer.num_devices), _threads(module))
         trainer.strategy.barrier()
     finally:
-        # The memory is there until the last process lets go of it; Windows keeps the file as long.
-        if trainer.local_rank == 0:
-            with suppress(PermissionError):
-                Path(path).unlink(missing_ok=True)
+        # The memory is there until the last process lets go of it.
+        if is_first and not REMOVED_WITH_THE_LAST:
+            Path(path).unlink(missing_ok=True)
     return Decoded(_placed(pixels, module.device), training_seed(module), module.device)
+
+
+def _opened(path: str, opened: ExitStack, how: int = 0) -> int:
+    file = os.open(path, os.O_RDWR | REMOVED_WITH_THE_LAST | how, 0o600)
+    opened.callback(os.close, file)
+    return file
 
 
 def _temporary(size: int) -> Path:

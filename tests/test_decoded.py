@@ -1,5 +1,7 @@
 """Images of a training: each is decoded once, for all processes, and seen alike by one process and by two."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from digits import train
 from lightning import Callback, LightningModule, Trainer, seed_everything
 
 from anomaly_clustering.data import Folder
-from baselines import IIC, SCAN, GATCluster
+from baselines import IIC, SCAN, GATCluster, decoded
 from baselines.decoded import SHARED_MEMORY
 
 
@@ -69,6 +71,32 @@ def test_two_processes_see_the_views_of_one_and_share_what_they_decode(
     assert torch.equal(pixels, shared)
     # Nothing is left behind.
     assert set(SHARED_MEMORY.glob("anomaly-clustering-*")) <= left_over
+
+
+def test_a_file_that_windows_does_not_remove_while_it_is_mapped_goes_with_the_training(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, temporary = os.open, 1 << 30
+
+    def opened_by_windows(path: Any, flags: int, *mode: int) -> int:
+        file = opened(path, flags & ~temporary, *mode)
+        if flags & temporary:
+            # Here it can go at once, and what is mapped stays.
+            os.unlink(path)
+        return file
+
+    def in_use(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+
+    monkeypatch.setattr(decoded, "SHARED_MEMORY", tmp_path / "windows has none")
+    monkeypatch.setattr(decoded, "REMOVED_WITH_THE_LAST", temporary, raising=False)
+    monkeypatch.setattr(decoded.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(os, "open", opened_by_windows)
+    monkeypatch.setattr(Path, "unlink", in_use)
+    module = IIC(num_clusters=3, trunk="conv3", input_size=32, repeats=2)
+    data = Folder(photos, image_size=64, num_workers=0)
+    assert train(module, data, epochs=1, seed=0)["last"]["epoch"] == 0
+    assert list(tmp_path.glob("anomaly-clustering-*")) == []
 
 
 @pytest.mark.parametrize(
