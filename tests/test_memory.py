@@ -38,6 +38,32 @@ def test_what_pytorch_says_of_other_memory_is_understood() -> None:
     assert out_of_memory(RuntimeError("DataLoader worker (pid 7) is killed by signal: Aborted."), "test") == ""
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:116] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 "
+            "bytes."
+        ),
+        OSError(
+            "[WinError 1455] Die Auslagerungsdatei ist zu klein. Error loading 'torch_cpu.dll' or its dependencies."
+        ),
+    ],
+)
+def test_windows_says_it_in_its_own_words(error: Exception) -> None:
+    assert out_of_memory(error, "assign") == "memory ran out: give fewer images at a time"
+
+
+@pytest.mark.parametrize(
+    "end", ["(pid(s) 4242, 7) exited unexpectedly", "(pid 7) exited unexpectedly with exit code 1."]
+)
+def test_a_process_that_ended_without_a_word_may_have_had_too_little(end: str) -> None:
+    assert out_of_memory(RuntimeError(f"DataLoader worker {end}"), "assign") == (
+        "a process that reads images has ended, most often because memory ran out: give fewer images at a time; if it "
+        "said above why, mend that"
+    )
+
+
 def test_no_command_is_advised_of_options_that_are_not_its_own() -> None:
     for command in set(COMMANDS) - set(RESEARCH):
         assert "data." not in out_of_memory(MemoryError(), command)
