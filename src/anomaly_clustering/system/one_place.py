@@ -30,7 +30,7 @@ def is_one_place(first: Path, second: Path) -> bool:
 def lies_in(folders: Iterable[Path]) -> Callable[[Path], bool]:
     """A function that tells whether a path lies in one of some folders, or is one of them.
 
-    It asks the system once for each folder on the way, so that it can be asked of many.
+    It looks at each path once, so that it can be asked of the folders of many files.
 
     Args:
         folders: they need not be there.
@@ -51,7 +51,11 @@ def lies_in(folders: Iterable[Path]) -> Callable[[Path], bool]:
     def is_one_of_them(path: Path) -> bool:
         return path in real or (bool(numbers) and _number(path) in numbers)
 
-    return lambda path: any(map(is_one_of_them, (path, *path.parents)))
+    @cache
+    def is_inside(path: Path) -> bool:
+        return any(map(is_one_of_them, (path, *path.parents)))
+
+    return is_inside
 
 
 def _number(path: Path) -> tuple[int, int] | None:
