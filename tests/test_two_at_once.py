@@ -18,7 +18,7 @@ from conftest import MakeImage
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.mark import read_mark, strangers
 from anomaly_clustering.runs.output_folder import check_file, reserved
-from anomaly_clustering.system.files import whole_file, whole_folder
+from anomaly_clustering.system.files import whole_file
 from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.lock_files import held
 from anomaly_clustering.system.locks import watching, working_on
