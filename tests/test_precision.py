@@ -1,6 +1,10 @@
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from anomaly_clustering.search import precision
 from anomaly_clustering.search.precision import resolve
 
 CPU = torch.device("cpu")
@@ -32,3 +36,26 @@ def test_integers_are_refused_where_their_products_are_cut_off(monkeypatch: pyte
         resolve("int8", CPU)
     with pytest.raises(ValueError, match="which a cuda device has not"):
         resolve("int8", torch.device("cuda"))
+
+
+def test_where_triton_has_no_compiler_a_gpu_is_searched_in_the_plain_way_and_a_warning_says_so_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = pytest.importorskip("triton.runtime")
+
+    class Driver:
+        def get_current_target(self) -> None:
+            raise subprocess.CalledProcessError(1, ["gcc", "main.c"])
+
+    monkeypatch.setattr(runtime, "driver", SimpleNamespace(active=Driver()))
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    precision._triton_compiles.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="Triton cannot compile here .*gcc.*: install a C compiler") as warned:
+            found = [resolve("auto", torch.device("cuda")) for _ in range(2)]
+    finally:
+        precision._triton_compiles.cache_clear()
+    assert found == [torch.bfloat16] * 2
+    assert len(warned) == 1

@@ -52,7 +52,7 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def fused_runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the fused search runs on a device; where only Triton is missing for it, a warning says so, once.
+    """Whether the fused search runs on a device; where only Triton or its compiler is missing, a warning says so, once.
 
     Args:
         device: where the bags are.
@@ -69,7 +69,7 @@ def fused_runs_on(device: torch.device, dtype: torch.dtype) -> bool:
     # Devices of AMD are called cuda as well.
     if device.type != "cuda" or torch.version.hip or torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
         return False
-    return _has_triton()
+    return _has_triton() and _triton_compiles()
 
 
 @cache
@@ -90,6 +90,26 @@ def _has_triton() -> bool:
             stacklevel=2,
         )
     return found
+
+
+@cache
+def _triton_compiles() -> bool:
+    """Whether what Triton calls a GPU with can be built here, which takes more than Triton itself."""
+    from triton.runtime import driver
+
+    try:
+        driver.active.get_current_target()
+    except (
+        Exception
+    ) as error:  # Of a compiler, of a loader, of Triton: whatever is missing, another search does without.
+        warnings.warn(
+            f"Triton cannot compile here ({error}), so this GPU takes several times as long to find the nearest "
+            "patches as it could: install a C compiler and the headers of Python (gcc and python3-dev), or go on with "
+            "the slower search",
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 def capabilities() -> Mapping[str, Any]:
