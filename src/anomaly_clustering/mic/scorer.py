@@ -29,15 +29,17 @@ class Scorer(nn.Module):
 
         Args:
             share: the images that this process counts; all processes hold all labels.
+
+        Returns:
+            Scores by name, on the device of the metrics: a group of GPUs exchanges nothing that lies on a processor.
         """
-        target = torch.from_numpy(grouping.target)
-        if not (target >= 0).any():
+        if not (grouping.target >= 0).any():
             return {}
         self.metrics.reset()
         device = self.metrics["nmi"].device
         arrays = (grouping.labels, grouping.target, grouping.index)
         self.metrics.update(*(torch.from_numpy(array[share]).to(device) for array in arrays))
-        curve = purity_curve(grouping.groups.tree, target)
+        curve = purity_curve(grouping.groups.tree, torch.from_numpy(grouping.target)).to(device)
         reductions = {f"r@{purity:.0%}": reduction_at(curve, purity) for purity in (0.9, 0.95, 0.99)}
         return self.metrics.compute() | {"mauc": mean_auc(curve)} | reductions
 
