@@ -173,7 +173,9 @@ class Prototypes(AtHand):
             return read_features(Path(options.features), num_images(self))
         given = {name: options[name] for name in ("backbone", "layer", "checkpoint", "tau", "cache", "seed")}
         data = attached_data(self.trainer)
-        return region_embeddings(data, options.embedding, num_clusters=options.num_clusters, **given)
+        # Lightning lets a module make its layers where it is trained, which a run of MIC decides for itself.
+        with torch.device("cpu"):
+            return region_embeddings(data, options.embedding, num_clusters=options.num_clusters, **given)
 
     def on_fit_start(self) -> None:
         options, self.training_seed = self.options, training_seed(self)

@@ -37,6 +37,6 @@ def measure_statistics(
 def in_any_order(images: Decoded, size: int) -> Iterable[Float[Tensor, "b 3 h w"]]:
     """All images as they are, each once, in batches of a size, in an order that the seed tells."""
     count = len(images.pixels)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(images.seed))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(images.seed), device="cpu")
     # Batches of equal size to within an image, since each counts alike.
     return map(images.clean, order.tensor_split(-(-count // size)))

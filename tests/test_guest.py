@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.mic import MIC
+from anomaly_clustering.mic.apart import apart
 from anomaly_clustering.mic.quiet import LOGGERS
 
 
@@ -74,6 +75,23 @@ def test_an_autocast_of_the_program_does_not_count(images: torch.Tensor, fitted:
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
         (scores,) = trainer.validate(mic, DataLoader([batch], batch_size=None), verbose=False)
         assert scores["nmi"] == 1
+
+
+def test_a_default_device_of_the_program_does_not_count(images: torch.Tensor, fitted: AnomalyClusterer) -> None:
+    class Makes(LightningModule):
+        @apart
+        def zeros(self) -> torch.Tensor:
+            return torch.zeros(2)
+
+    step_of_mic = Makes()
+    step_of_mic.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    # Whoever makes a tensor there, and looks at its numbers, fails.
+    with torch.device("meta"):
+        assert step_of_mic.zeros().tolist() == [0, 0]
+        again = AnomalyClusterer(2, image_size=64, views=1).fit(images)
+        found = again.assign(images[[0, 7]] * 0.9, false_alarms=0.2)
+    assert (again.embeddings_ == fitted.embeddings_).all()
+    assert (found.distances == fitted.assign(images[[0, 7]] * 0.9, false_alarms=0.2).distances).all()
 
 
 def test_known_images_need_no_network(images: torch.Tensor, fitted: AnomalyClusterer) -> None:

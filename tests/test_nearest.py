@@ -325,3 +325,11 @@ def test_the_name_of_a_precision_is_refused_before_the_first_block_is_asked_for(
     for search in (pairwise_nearest, lambda bags, precision: nearest_blocks(bags, bags, precision)):
         with pytest.raises(ValueError, match=r"precision must be one of .*, got 'fp8'"):
             search(bags, "fp8")
+
+
+def test_what_is_drawn_does_not_hang_on_the_default_device() -> None:
+    # More patches than are looked at, far from zero, so that some are drawn and their mean is subtracted.
+    bags = 100 + torch.rand(5, 1024, 3)
+    with torch.device("meta"):
+        found = nearest_distances(bags, bags)
+    assert torch.equal(found, nearest_distances(bags, bags))

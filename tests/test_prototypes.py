@@ -133,6 +133,18 @@ def test_it_stands_on_the_embeddings_that_we_cluster(photos: Path, embedding: st
     assert data.trainer.lightning_module is module
 
 
+def test_regions_are_found_though_lightning_makes_layers_on_a_gpu(photos: Path) -> None:
+    class MadeElsewhere(Prototypes):
+        def _embeddings(self) -> torch.Tensor:
+            # Stands for a GPU, which is the default device while Lightning calls `configure_model`.
+            with torch.device("meta"):
+                return super()._embeddings()
+
+    module = MadeElsewhere("paper", backbone="embedded", heads=2)
+    train(module, Folder(photos, image_size=64, num_workers=0), epochs=1, seed=0)
+    assert module.clean.isfinite().all()
+
+
 def test_in_a_table_prototypes_stand_on_what_the_row_above_clusters() -> None:
     settings = Settings(synthetic=True, backbone="resnet18", cache=Path("cache"), trained={"Prototypes.heads": 2})
     for_us, for_them = (

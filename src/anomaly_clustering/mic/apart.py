@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+import torch
 from lightning import LightningModule
 
 from anomaly_clustering.mic.processes import shared_by
@@ -16,6 +17,8 @@ R = TypeVar("R")
 
 def apart(step: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
     """Let a step ask the processes of its Trainer alone, whatever group the caller has made, and compute exactly.
+
+    What names no device is made on the processor, whatever the caller's default is.
 
     Args:
         step: a method of a module that a Trainer runs.
@@ -34,7 +37,7 @@ def apart(step: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R
 
     @wraps(step)
     def step_apart(module: M, *args: P.args, **kwargs: P.kwargs) -> R:
-        with shared_by(module.trainer.world_size), no_autocast():
+        with shared_by(module.trainer.world_size), no_autocast(), torch.device("cpu"):
             return step(module, *args, **kwargs)
 
     return step_apart

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,14 +21,13 @@ from anomaly_clustering.system.autocast import no_autocast
 def as_guest() -> Iterator[None]:
     """Leave the caller's process as it was, and say nothing of what Lightning does in it.
 
-    Several threads may be guests at a time, and an autocast of the caller does not count. Lightning ends the process at
-    Ctrl-C, where a notebook or a script waits for its own end.
+    Several threads may be guests at a time, and neither an autocast nor a default device of the caller counts.
+    Lightning ends the process at Ctrl-C, where a notebook or a script waits for its own end.
 
     Raises:
         KeyboardInterrupt: the user pressed Ctrl-C.
 
     Example:
-        >>> import torch
         >>> before = torch.get_rng_state()
         >>> with as_guest():
         ...     _ = torch.rand(3)
@@ -35,7 +35,7 @@ def as_guest() -> Iterator[None]:
         True
     """
     try:
-        with quiet(), own_numbers(), no_autocast():
+        with quiet(), own_numbers(), no_autocast(), torch.device("cpu"):
             yield
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):
@@ -70,7 +70,7 @@ def embed_as_guest(
         >>> embed_as_guest(iter([]), recipe, references, center=np.empty(0), width=40).embeddings.shape
         (0, 40)
     """
-    with own_numbers(), no_autocast():
+    with own_numbers(), no_autocast(), torch.device("cpu"):
         first = next(batches, None)
         if first is None:
             return NewImages.none(width)

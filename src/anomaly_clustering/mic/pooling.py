@@ -132,7 +132,8 @@ def bag_of_words(bags: Float[Tensor, "n m d"], words: int = 512, *, seed: int = 
     patches = rearrange(bags, "n m d -> (n m) d")
     if not (isinstance(words, Integral) and 1 <= words <= len(patches)):
         raise ValueError(f"words must be between 1 and {len(patches)} (the number of patches), got {words}")
-    sample = torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))[: PATCHES_PER_WORD * words]
+    order = torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed), device="cpu")
+    sample = order[: PATCHES_PER_WORD * words]
     kmeans = MiniBatchKMeans(words, batch_size=4096, compute_labels=False, random_state=seed)
     kmeans.fit(patches[sample.to(bags.device)].cpu().numpy())
     codebook = torch.from_numpy(kmeans.cluster_centers_).to(bags)

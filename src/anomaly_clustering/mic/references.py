@@ -180,7 +180,7 @@ def draw(total: int, count: int, seed: int) -> Int[Tensor, " drawn"]:
         >>> draw(3, 32, seed=0).tolist()
         [0, 1, 2]
     """
-    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed), device="cpu")[:count].sort().values
 
 
 def draw_positions(options: Options, data: Any) -> Int[Tensor, " drawn"] | None:

@@ -30,10 +30,11 @@ def centre_of(bags: Float[Tensor, "n p d"]) -> Float[Tensor, " d"] | None:
         True
     """
     total, length = bags.shape[0] * bags.shape[1], bags.shape[1]
-    places = torch.arange(total)
+    # Drawn on the processor, whatever device is the default, so that all devices take the same ones.
+    places = torch.arange(total, device="cpu")
     if total > SAMPLE:
         # Evenly taken ones may all lie in one column of the images, where there is nothing but background.
-        places = torch.randint(total, (SAMPLE,), generator=torch.Generator().manual_seed(0))
+        places = torch.randint(total, (SAMPLE,), generator=torch.Generator().manual_seed(0), device="cpu")
     places = places.to(bags.device)
     some = bags[places // length, places % length].to(torch.promote_types(bags.dtype, torch.float32))
     centre = some.mean(0)

@@ -80,5 +80,6 @@ def _rotate(bag: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
 @lru_cache
 def _rotation(channels: int) -> Float[Tensor, "d d"]:
     """A random rotation, always the same one."""
-    noise = torch.randn(channels, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    source = torch.Generator().manual_seed(0)
+    noise = torch.randn(channels, channels, dtype=torch.float64, generator=source, device="cpu")
     return torch.linalg.qr(noise).Q.float()
