@@ -16,6 +16,7 @@ from anomaly_clustering.estimator import AnomalyClusterer
 from anomaly_clustering.mic import MIC
 from anomaly_clustering.mic.apart import apart
 from anomaly_clustering.mic.quiet import LOGGERS
+from anomaly_clustering.mic.trainer import plain_trainer
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,15 @@ def test_a_default_device_of_the_program_does_not_count(images: torch.Tensor, fi
         found = again.assign(images[[0, 7]] * 0.9, false_alarms=0.2)
     assert (again.embeddings_ == fitted.embeddings_).all()
     assert (found.distances == fitted.assign(images[[0, 7]] * 0.9, false_alarms=0.2).distances).all()
+
+
+def test_of_several_gpus_the_one_that_the_program_has_set_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"is_available": True, "device_count": 4, "current_device": 2}
+    for question, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, question, lambda *_, answer=answer: answer)
+    alone, two = (plain_trainer(progress_bar=False, accelerator="cuda", devices=count) for count in (1, 2))
+    assert alone.strategy.root_device == torch.device("cuda", 2)
+    assert two.num_devices == 2
 
 
 def test_known_images_need_no_network(images: torch.Tensor, fitted: AnomalyClusterer) -> None:

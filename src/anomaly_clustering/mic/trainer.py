@@ -20,7 +20,8 @@ def plain_trainer(
     num_nodes: int = 1,
     callbacks: Sequence[Callback] = (),
 ) -> Trainer:
-    """A Trainer that writes no files and says nothing of itself; on one device, unless more are asked for.
+    """A Trainer that writes no files and says nothing of itself; on one device, unless more are asked for: of several
+    GPUs on the one that PyTorch would take here, as each process of somebody's script has set its own.
 
     Args:
         progress_bar: whether one is shown.
@@ -30,9 +31,11 @@ def plain_trainer(
         callbacks: beside the bar. With several devices one of them shares out the images.
     """
     alone = devices * num_nodes == 1
+    on_gpu = accelerator == "cuda" and torch.cuda.is_available()
     return Trainer(
         accelerator=accelerator,
-        devices=devices,
+        # By their number Lightning takes the first ones, and leaves the last of these set.
+        devices=[torch.cuda.current_device()] if alone and on_gpu else devices,
         num_nodes=num_nodes,
         strategy="auto" if alone else "ddp",
         # In a job of several tasks each would be taken for one process of many.
