@@ -272,6 +272,15 @@ def test_bags_are_the_same_bits_with_any_number_of_threads_in_batches_of_any_siz
         assert all(torch.equal(one, another) for one, another in zip(found[0], other, strict=True))
 
 
+def test_a_gpu_embeds_large_images_part_by_part() -> None:
+    embedder, seen = Embedder(Backbone("embedded", layer="pyramid").folded()).to("meta"), []
+    convolution = next(module for module in embedder.modules() if isinstance(module, torch.nn.Conv2d))
+    convolution.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    levels = embedder.levels({"image": torch.empty(70, 3, 512, 512, device="meta")})
+    assert seen == [32, 32, 6]
+    assert [len(level) for level in levels] == [70, 70, 70]
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_threads_of_a_processor_leave_the_switch_of_gpus_alone(allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)

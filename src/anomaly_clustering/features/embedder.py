@@ -21,6 +21,9 @@ from anomaly_clustering.system.threads import in_order
 
 # Images that a thread of a processor embeds at a time: its memory is used again for the next ones.
 AT_ONCE = 2
+# Pixels that a GPU embeds at a time, at most: 32 images of 512 x 512, which take 2 GiB of the network that comes along.
+# References come all together, whatever the size of batches.
+PIXELS_AT_ONCE = 32 * 512**2
 
 
 class Embedder(nn.Module):
@@ -195,8 +198,7 @@ class Embedder(nn.Module):
         places, groups = [torch.arange(len(images))], [images]
         if self.side is not None:
             places, groups = map(list, zip(*by_size(images), strict=True))
-        size = AT_ONCE if images.device.type == "cpu" else max(1, len(images))
-        parts = [part for group in groups for part in group.split(size)]
+        parts = [part for group in groups for part in group.split(_at_once(group))]
         found = zip(*in_order(work, parts, device=images.device), strict=True)
         return [torch.cat(level) if self.side is None else reunited(places, level) for level in found]
 
@@ -216,6 +218,10 @@ class Embedder(nn.Module):
             images: red, green and blue in [0, 1], none on a canvas.
         """
         return [bag(maps, self.kernel_size).unflatten(1, maps.shape[2:]) for maps in self.backbone.maps(images)]
+
+
+def _at_once(images: Float[Tensor, "b 3 height width"]) -> int:
+    return AT_ONCE if images.device.type == "cpu" else max(1, PIXELS_AT_ONCE // images.shape[-2:].numel())
 
 
 def settings_of_products(device: torch.device) -> dict[str, str]:
