@@ -5,12 +5,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import pytest
 import torch
 
-from anomaly_clustering.features.backbone import _as_on_a_processor
+from anomaly_clustering.features.convolutions import exact_convolutions
 from anomaly_clustering.features.embedder import settings_of_products
 from anomaly_clustering.search.fused_plan import make_plan
 
@@ -47,7 +48,7 @@ def in_a_child(first: str, then: str, within: bool) -> None:
         return
     SWITCHES[first]()
     if within:
-        with _as_on_a_processor(torch.device("cuda")):
+        with exact_convolutions(torch.device("cuda")):
             assert torch.backends.cudnn.conv.fp32_precision in ("ieee", "none")
     before = settings_read()
     SWITCHES[then]()
@@ -64,6 +65,19 @@ def test_convolutions_of_a_gpu_are_exact_and_all_settings_are_as_they_were_after
     assert len(lines) == 2 * len(PAIRS)
     for pair, without, within in zip(PAIRS, lines[::2], lines[1::2], strict=True):
         assert without == within, pair
+
+
+def test_convolutions_of_a_gpu_are_exact_until_the_last_of_several_threads_has_ended() -> None:
+    convolutions, gpu = torch.backends.cudnn.conv, torch.device("cuda")
+    assert convolutions.fp32_precision == "tf32"
+    first, second = exact_convolutions(gpu), exact_convolutions(gpu)
+    with ThreadPoolExecutor(1) as another:
+        another.submit(first.__enter__).result()
+        second.__enter__()
+        another.submit(first.__exit__, None, None, None).result()
+        assert convolutions.fp32_precision == "ieee"
+        second.__exit__(None, None, None)
+    assert convolutions.fp32_precision == "tf32"
 
 
 def test_what_products_of_a_gpu_are_rounded_to_is_in_the_names_of_bags() -> None:

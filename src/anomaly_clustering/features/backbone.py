@@ -3,8 +3,6 @@
 The one place that knows what a network of timm expects of its input, and where to cut it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from anomaly_clustering.features.cache import tensors_digest
+from anomaly_clustering.features.convolutions import exact_convolutions
 from anomaly_clustering.features.folding import fold
 from anomaly_clustering.features.plain_timm import timm
 from anomaly_clustering.features.pretrained import load_into, weights_of
@@ -141,7 +140,7 @@ class Backbone(nn.Module):
             ValueError: the patches of a transformer do not fill the image, or it takes images of another size alone.
         """
         self._check_size(images.shape[-2:])
-        with _as_on_a_processor(images.device):
+        with exact_convolutions(images.device):
             maps = self.network.forward_intermediates(
                 ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last),
                 indices=self.indices,
@@ -167,33 +166,6 @@ class Backbone(nn.Module):
                 f"images of {size[1]}x{size[0]} pixels cannot be cut into the {patch}-pixel patches of {self.name!r}; "
                 f"set the image size to {fits}"
             )
-
-
-@contextmanager
-def _as_on_a_processor(device: torch.device) -> Iterator[None]:
-    """Let GPUs multiply what convolutions are given in float32, of which cuDNN keeps 10 bits otherwise.
-
-    On pill that moved embeddings by .03, and 8 of 150 images to another cluster than on a processor.
-    """
-    # The switch is of the process: on a processor several threads are here at once, and one would restore what another
-    # has set.
-    backends: Any = torch.backends  # Some of its modules are made as they are asked for.
-    convolutions = backends.cudnn.conv
-    if device.type != "cuda" or convolutions.fp32_precision != "tf32":
-        yield
-        return
-    # PyTorch tells what holds for convolutions, not whether by a switch of their own or by a wider one. Only the one
-    # that decides is turned, so that what is set afterwards, at whichever of them, counts as if this had not been.
-    for switch in (backends, backends.cudnn, convolutions):
-        before = switch.fp32_precision
-        switch.fp32_precision = "ieee"
-        if convolutions.fp32_precision == "ieee":
-            break
-        switch.fp32_precision = before
-    try:
-        yield
-    finally:
-        switch.fp32_precision = before
 
 
 def _joined(maps: list[Tensor]) -> Tensor:
