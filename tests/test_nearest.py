@@ -225,8 +225,12 @@ def test_a_bag_is_at_distance_zero_from_itself(precision: Precision) -> None:
     assert nearest_distances(bags, bags, precision)[range(3), range(3)].max() == 0
 
 
+@pytest.mark.parametrize("differences", [float_factors.DIFFERENCES, 3 * 12 * 16 * 4, 1])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_path_of_other_devices_gives_the_same(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_of_other_devices_gives_the_same(
+    precision: Precision, differences: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(float_factors, "DIFFERENCES", differences)
     bags = F.normalize(torch.randn(5, 12, 16), dim=-1)
     expected = list(pairwise_nearest(bags, precision))
     monkeypatch.setattr(float_factors, "_on_processor", float_factors._on_accelerator)

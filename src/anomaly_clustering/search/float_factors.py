@@ -8,11 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from anomaly_clustering.search.fused_plan import slices
 from anomaly_clustering.search.kernels import nearest_by_numbers
 from anomaly_clustering.search.precision import capabilities
 
 # Channels are filled up to a multiple of this number.
 ALIGNED = 8
+# Bytes of the differences between patches that an accelerator measures at a time: the fewer patches an image has, the
+# more images meet in a product, and the patches that were found take many times its memory.
+DIFFERENCES = 2**26
 
 
 class FloatFactors:
@@ -109,5 +113,11 @@ def _distances(
     nearest: Int[Tensor, "r l m"], queries: Float[Tensor, "l m d"], references: Float[Tensor, "r p d"]
 ) -> Float[Tensor, "r l m"]:
     """Distance from each patch of the queries to the patch of each reference that was found to be nearest."""
-    found = references[torch.arange(len(references), device=nearest.device)[:, None, None], nearest]
-    return torch.linalg.vector_norm(found - queries, dim=-1)
+    distances = queries.new_empty(nearest.shape)
+    pairs = max(1, DIFFERENCES // (queries[:1].numel() * queries.element_size()))
+    for some in slices(len(queries), pairs):
+        for others in slices(len(references), max(1, pairs // (some.stop - some.start))):
+            chosen = nearest[others, some]
+            found = references[others][torch.arange(len(chosen), device=chosen.device)[:, None, None], chosen]
+            distances[others, some] = torch.linalg.vector_norm(found - queries[some], dim=-1)
+    return distances
