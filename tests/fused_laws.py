@@ -191,6 +191,16 @@ def test_bags_of_any_type_keep_it(dtype: torch.dtype) -> None:
     assert error < {torch.float64: 1e-4, torch.float16: 1e-3, torch.bfloat16: 5e-3}[dtype]
 
 
+def test_the_default_type_of_the_program_does_not_count() -> None:
+    bags = random_bags(2, 20, 16)
+    expected = pairwise(bags, "fp16")
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(pairwise(bags, "fp16"), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_bags_that_do_not_lie_one_after_the_other() -> None:
     bags = random_bags(2, 24, 20).transpose(1, 2)
     assert (nearest_distances(bags, bags[:, :7], "fp16") - brute_force(bags, bags[:, :7])).abs().max() < 1e-4

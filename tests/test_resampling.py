@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -74,3 +74,18 @@ def test_distances_between_patches_are_computed_once(photos: Path, monkeypatch: 
     monkeypatch.setattr("anomaly_clustering.mic.scores.pairwise_nearest", counted)
     run_mic(folder(photos), resamples=20)
     assert passes == [15]
+
+
+@pytest.mark.parametrize("options", [{"resamples": 3}, {"distance": "spoc"}])
+def test_the_default_type_of_the_program_does_not_count(photos: Path, options: dict[str, Any]) -> None:
+    expected, scores = run_mic(folder(photos), **options)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found, again = run_mic(folder(photos), **options)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert again == scores
+    for name in ("embeddings", "weights", "top_scores", "normal_top_scores"):
+        one, other = (getattr(mic.grouping, name) for mic in (found, expected))
+        assert one.dtype == other.dtype == np.float32
+        assert np.array_equal(one, other, equal_nan=True)

@@ -101,8 +101,8 @@ def spoc(bags: Float[Tensor, "n m d"], grid: tuple[int, int], sigma: float = 100
     height, width = grid
     if min(grid) < 1 or height * width != bags.shape[1]:
         raise ValueError(f"grid must have {bags.shape[1]} patches as the bags do, got {height} x {width}")
-    y = torch.arange(height, device=bags.device) - (height - 1) / 2
-    x = torch.arange(width, device=bags.device) - (width - 1) / 2
+    y = torch.arange(height, dtype=torch.float32, device=bags.device) - (height - 1) / 2
+    x = torch.arange(width, dtype=torch.float32, device=bags.device) - (width - 1) / 2
     exponents = -((y[:, None] / sigma) ** 2 + (x / sigma) ** 2) / 2
     return torch.einsum("nmd,m->nd", bags, torch.softmax(exponents.flatten(), dim=0).to(bags))
 

@@ -149,7 +149,8 @@ class CachedResults:
 
     def __init__(self, found: Mapping[str, Tensor]):
         self.reference_bags: Float16[Tensor, "r p d"] | None = found.get("reference_bags")
-        self.normal_top_scores: Float[Tensor, "r 4"] = found.get("normal_top_scores", torch.empty(0, len(TOP)))
+        none = torch.empty(0, len(TOP), dtype=torch.float32)
+        self.normal_top_scores: Float[Tensor, "r 4"] = found.get("normal_top_scores", none)
         self.tau = float(found["tau"]) if "tau" in found else None
         of_run = ("reference_bags", "tau", "normal_top_scores")
         self.rows = {name: rows for name, rows in found.items() if name not in of_run}

@@ -115,7 +115,7 @@ def rarity_within(
     """
     if reduce == "mean":
         # A product with zeros and ones reads the distances where they lie; to itself an image has distance zero.
-        kept = torch.zeros(len(nearest), device=nearest.device).index_fill(0, chosen, 1)
+        kept = nearest.new_zeros(len(nearest)).index_fill(0, chosen, 1)
         return torch.einsum("nkm,k->nm", nearest, kept)[chosen] / (len(chosen) - 1)
     others = ~torch.eye(len(chosen), dtype=torch.bool, device=nearest.device)
     within = nearest[chosen[:, None], chosen][others].unflatten(0, (len(chosen), -1)).transpose(0, 1)

@@ -168,7 +168,7 @@ def means_and_errors(found: Mapping[str, Spread]) -> dict[str, Tensor]:
     """
     both = {name: mean_and_standard_error(np.array(spread.subsets)) for name, spread in found.items()}
     return {
-        f"{name}_{kind}": torch.tensor(value)
+        f"{name}_{kind}": torch.tensor(value, dtype=torch.float32)
         for name, pair in both.items()
         for kind, value in zip(("mean", "se"), pair, strict=True)
     }

@@ -140,7 +140,9 @@ class Stream:
     def normal_top_scores(self) -> Float[Tensor, "r 4"]:
         """How unusual the most unusual patches of each normal image are among the others; none if that is not asked."""
         found = [view.normal_scores for view in self.references if view.normal_scores is not None]
-        return top_means(torch.stack(found).mean(0).flatten(1)) if found else torch.empty(0, len(TOP))
+        if not found:
+            return torch.empty(0, len(TOP), dtype=torch.float32)
+        return top_means(torch.stack(found).mean(0).flatten(1))
 
     def choose_tau(self, batch: Mapping[str, Any], patches: float) -> None:
         """Take the tau at which so many patches count on average in some images.

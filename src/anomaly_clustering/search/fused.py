@@ -96,7 +96,7 @@ class _Bags(NamedTuple):
         padded, rows = round_up(length, self.tile), 16
         stored = plan.width * (2 if plan.split else 1)
         values = torch.empty(count * padded, stored, dtype=plan.stored, device=bags.device)
-        halves = torch.empty(count, padded, device=bags.device)
+        halves = torch.empty(count, padded, dtype=torch.float32, device=bags.device)
         prepare[(padded // rows, count)](
             bags,
             self.centre,
