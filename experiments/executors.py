@@ -41,6 +41,9 @@ class LocalProcesses(Executor):
     """
 
     def __init__(self, workers: int):
+        import torch  # Here, since the other executors should not wait for it.
+
+        self.gpus = torch.cuda.device_count()
         self.threads = ThreadPoolExecutor(workers)
         self.pools: dict[int, ProcessPoolExecutor] = {}
         self.workers = workers
@@ -52,7 +55,8 @@ class LocalProcesses(Executor):
 
     def _pool(self, number: int) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, mp_context=spawn, initializer=_start_worker, initargs=(number, self.workers))
+        told = (number, self.workers, self.gpus)
+        return ProcessPoolExecutor(1, mp_context=spawn, initializer=_start_worker, initargs=told)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         return self.threads.submit(self._run, fn, *args, **kwargs)
@@ -95,7 +99,7 @@ def _silent_tracker() -> Iterator[None]:
             os.environ["PYTHONWARNINGS"] = given
 
 
-def _start_worker(number: int, workers: int) -> None:
+def _start_worker(number: int, workers: int, gpus: int) -> None:
     """First thing in a process: its GPU, its cores, and that it ends with the command that started it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -107,11 +111,12 @@ def _start_worker(number: int, workers: int) -> None:
     threading.Thread(target=follow, daemon=True).start()
     # A terminal sends it to all its processes; the command decides for all, and says so once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch  # Here, since the other executors should not wait for it.
-
-    if gpus := torch.cuda.device_count():
+    if gpus:
+        # Before anything asks CUDA in this process, which from then on sees what it saw first.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[number % gpus]
+    import torch
+
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 

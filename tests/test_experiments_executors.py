@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments.executors import InProcess, LocalProcesses, Name, open_executor
 
@@ -63,6 +64,23 @@ def test_executors_compute_fail_and_outlive_a_killed_worker(
         assert [future.result(timeout=120) for future in sums] == [0, 2, 4]
         assert "says why" in str(broken.exception(timeout=120))
         assert killed.result(timeout=120) == 2
+
+
+def visible_gpus() -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, {"0", "1"}), ("3,5", {"3", "5"})])
+def test_each_process_sees_a_gpu_of_its_own(
+    given: str | None, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The processes are not asked, since there the question itself could fix what they see.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    with LocalProcesses(2) as executor:
+        assert {executor.pools[number].submit(visible_gpus).result() for number in range(2)} == expected
 
 
 def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:

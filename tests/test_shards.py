@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,20 @@ def test_a_worker_computes_where_it_is_told_to(flat_photos: Path, monkeypatch: p
     told = told._replace(name="on a GPU", accelerator="cuda")
     with pytest.raises(ValueError, match=r"worker .* has no GPU that PyTorch can use"):
         shards.rows_of_shard(told, shard)
+
+
+@pytest.mark.parametrize(("are_ours", "devices"), [(True, ["cuda:0", "cuda:1", "cuda:0"]), (False, ["cuda"] * 3)])
+def test_workers_that_the_command_starts_share_out_the_gpus(
+    are_ours: bool, devices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    told = shards.WorkerSetup("", {}, None, np.zeros((0, 3, 32, 32), np.uint8), None, 0.1, "", "cuda", are_ours)
+    found = []
+    for number in range(3):
+        monkeypatch.setattr(distributed, "get_worker", lambda number=number: SimpleNamespace(name=number))
+        found.append(shards._device(told))
+    assert found == devices
 
 
 def test_workers_are_for_what_compares_with_few(flat_photos: Path, tmp_path: Path) -> None:

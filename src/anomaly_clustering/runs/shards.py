@@ -45,6 +45,7 @@ class WorkerSetup(NamedTuple):
         tau: smoothness of the weights.
         network_digest: of the weights of the network, see `Backbone`.
         accelerator: 'cpu', 'cuda', or 'auto' for a GPU where the worker has one.
+        are_ours: whether the command has started the workers, whose names are then their numbers.
     """
 
     name: str
@@ -55,6 +56,7 @@ class WorkerSetup(NamedTuple):
     tau: float
     network_digest: str
     accelerator: str = "auto"
+    are_ours: bool = False
 
 
 class ImageShard(NamedTuple):
@@ -157,7 +159,7 @@ def by_dask(client: Any, accelerator: str = "auto") -> Callable[..., Iterator[Ma
     def rows(mic: MIC, data: DefectDataModule, batches: Sequence[Sequence[int]]) -> Iterator[Mapping[str, Tensor]]:
         from distributed import KilledWorker, as_completed
 
-        what = worker_setup(mic, accelerator)
+        what = worker_setup(mic, accelerator)._replace(are_ours=client.cluster is not None)
         # A task of its own, so that it is there again when the worker that holds it is lost.
         told = client.submit(_same, what, pure=False)
         futures = [client.submit(rows_of_shard, told, shard, pure=False) for shard in shards_of(data, batches)]
@@ -187,9 +189,8 @@ def _opened(told: WorkerSetup) -> tuple[Stream, Options]:
             _open.clear()
             if told.accelerator == "cuda" and not torch.cuda.is_available():
                 raise ValueError(f"worker {_worker()} has no GPU that PyTorch can use: leave --accelerator cuda out")
-            device = ACCELERATOR if told.accelerator == "auto" else told.accelerator
             # Names in a cache tell of the data, which is not here.
-            mic = MIC(**{**told.options, "cache": None}).to(device).eval()
+            mic = MIC(**{**told.options, "cache": None}).to(_device(told)).eval()
             if mic.backbone.digest != told.network_digest:
                 raise ValueError(
                     f"worker {_worker()} has other weights of {mic.backbone.name!r} than the command: give all "
@@ -208,6 +209,16 @@ def _opened(told: WorkerSetup) -> tuple[Stream, Options]:
             )
             _open[told.name] = stream, mic.options
         return _open[told.name]
+
+
+def _device(told: WorkerSetup) -> str:
+    """Workers that the command has started share out the GPUs; others take the first that they were given to see."""
+    device = ACCELERATOR if told.accelerator == "auto" else told.accelerator
+    if device != "cuda" or not told.are_ours:
+        return device
+    from distributed import get_worker
+
+    return f"cuda:{get_worker().name % torch.cuda.device_count()}"
 
 
 def _check(path: Path) -> None:
