@@ -99,9 +99,8 @@ def _triton_compiles() -> bool:
 
     try:
         driver.active.get_current_target()
-    except (
-        Exception
-    ) as error:  # Of a compiler, of a loader, of Triton: whatever is missing, another search does without.
+    # Of a compiler, of a loader, of Triton: whatever is missing, another search does without.
+    except Exception as error:
         warnings.warn(
             f"Triton cannot compile here ({error}), so this GPU takes several times as long to find the nearest "
             "patches as it could: install a C compiler and the headers of Python (gcc and python3-dev), or go on with "
