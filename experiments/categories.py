@@ -13,8 +13,10 @@ from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
+from anomaly_clustering.data.sets.categories import folder_of
 from anomaly_clustering.data.walk import look
 from anomaly_clustering.system.files import digest
+from anomaly_clustering.system.messages import sentence_of
 
 # Names of classes without a defect, in small letters; that of MTD among them.
 GOOD = DEFECT_FREE | {TYPES[0].lower()}
@@ -100,14 +102,24 @@ def opened(config: Mapping[str, Any]) -> DefectDataModule:
 
 
 def why_missing(category: Category, root: Path | None) -> str | None:
-    """What to tell a reader of a table about a category that is not there."""
-    if category.whole == SYNTHETIC or category.folder is not None:
+    """What to tell a reader of a table about a category that is not there, or that cannot be read; None of others."""
+    if category.whole == SYNTHETIC:
         return None
+    try:
+        if category.folder is None and (why := _why_not_found(category, root)):
+            return why
+        fingerprint(category.whole, root)
+    except OSError as error:
+        return sentence_of(error)
+    return None
+
+
+def _why_not_found(category: Category, root: Path | None) -> str:
     if root is None:
         return "no --data-root was given"
     if not root.is_dir():
         return f"there is no folder {str(root)!r}"
-    return None if _folders(category, root) else f"not found in {str(root)!r}"
+    return "" if _folders(category, root) else f"not found in {str(root)!r}"
 
 
 def _folders(category: Category, root: Path | None) -> list[Path]:
@@ -116,11 +128,14 @@ def _folders(category: Category, root: Path | None) -> list[Path]:
         return [folder for folder in (category.folder, category.normals) if folder]
     if root is None:
         return []
-    of_mtd = category.dataset == MTD.dataset
-    names = [f"MT_{kind}" for kind in TYPES] if of_mtd else [category.name]
-    found = [folder for name in names if (folder := find(root, name))]
-    complete = len(found) == len(names) and (of_mtd or (found[0] / "test").is_dir())
-    return found if complete else []
+    if category.dataset == MTD.dataset:
+        found = [folder for kind in TYPES if (folder := find(root, f"MT_{kind}"))]
+        return found if len(found) == len(TYPES) else []
+    try:
+        # As the DataModule finds it: of several folders of a name the first with images in it.
+        return [folder_of(root, category.name, "test")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def has_masks(category: Category, root: Path | None) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anomaly_clustering.runs.tracked_run import TrackedRun
 from anomaly_clustering.system.files import remove_leftovers_below
-from experiments.asked import REPRODUCTION, Command, all_parts, compares_networks, parts_of
+from experiments.asked import REPRODUCTION, Command, all_parts, chosen_cells, compares_networks, parts_of
 from experiments.cells import Store
 from experiments.figures import FIGURES
 from experiments.follow import check_wandb, log_summary
@@ -23,7 +23,10 @@ REPORT = Path("REPRODUCTION.md")
 
 
 def make(command: Command) -> int:
-    """Compute what is missing, then print and write each table and figure; 1 if cells failed.
+    """Compute what is missing, then print and write each table and figure.
+
+    Returns:
+        1 if cells failed; 2 if nothing of a table or figure could be computed, as where its data is not there; else 0.
 
     Raises:
         ValueError: an option names what there is not.
@@ -41,6 +44,7 @@ def make(command: Command) -> int:
         for notice in told_of_finished(all_parts(command), store):
             print(f"Notice: {notice}", file=sys.stderr)
     failed: dict[str, str] = {}
+    empty: list[str] = []
     for name in command.names:
         parts = parts_of(name, command)
         if command.dry_run:
@@ -54,12 +58,24 @@ def make(command: Command) -> int:
                 print(f"Gathered in {command.measured}")
             continue
         print(write(name, found[name, command], command, failed), flush=True)
+        if _came_to_nothing(found[name, command], command):
+            empty.append(name)
         if command.wandb != "off":
             summary = TrackedRun(name, "summary", name, 0, id=name_of(name, found[name, command]))
             log_summary(followed_run(summary, command), *per_category(found[name, command]))
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
-    return 1 if failed else 0
+    if failed:
+        return 1
+    if empty:
+        print(f"error: nothing of {', '.join(empty)} could be computed; above is told what is missing", file=sys.stderr)
+    return 2 if empty else 0
+
+
+def _came_to_nothing(found: Found, command: Command) -> bool:
+    """Whether nothing could be computed of what was asked for: its data or its networks are not there."""
+    asked_for = bool(chosen_cells(found.plan, command)) or not found.plan.cells
+    return asked_for and not (found.categories or command.finished)
 
 
 def _reproduce(found: Mapping[tuple[str, Command], Found], failed: Mapping[str, str]) -> None:

@@ -53,9 +53,11 @@ def _note(table: Table, resamples: int) -> str:
 
 
 def write_table(name: str, table: Table, found: Found, out: Path, failed: Mapping[str, str]) -> str:
-    """Write a table as Markdown and CSV; the Markdown, and where it lies."""
+    """Write a table as Markdown and CSV, but an empty one over no other; the Markdown, and where it lies."""
     text, numbers = table_as_text(name, table, found, failed)
     file = file_of(name, found, out)
+    if not found.categories and file.with_name(f"{file.name}.md").exists():
+        return f"{text}\n\nNothing of it was found, so {file}.md and .csv stay as they are"
     _write(file, text, table_rows(name, numbers))
     return f"{text}\n\nWritten to {file}.md and .csv"
 

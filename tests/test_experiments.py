@@ -1,5 +1,6 @@
 """Tables by one command: what is measured, its spread, and what is said of what is missing."""
 
+import errno
 import shutil
 from dataclasses import replace
 from importlib import resources
@@ -12,9 +13,10 @@ from tiny_tables import SMALL, records, run
 
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import CATEGORIES
-from experiments import command, tables
+from anomaly_clustering.system import files
+from experiments import categories, command, tables
 from experiments.__main__ import main
-from experiments.categories import MVTEC
+from experiments.categories import MVTEC, fingerprint, why_missing
 from experiments.cells import Cell, Settings, Store, cell
 from experiments.compute import Outcome, resolve
 from experiments.methods import DISTANCES, WEIGHTED, Method
@@ -178,3 +180,40 @@ def test_a_method_of_ones_own_takes_a_yaml_and_a_line(
     trained = [record for record in records(out) if record["method"].startswith("Brightness")]
     assert len(trained) == 3  # Last and best epoch are of one run.
     assert trained[0]["metrics"].keys() >= {"loss", "nmi", "best_nmi", "best_by_loss_nmi", "ari", "f1"}
+
+
+def test_a_file_that_cannot_be_read_takes_its_own_category_alone(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = root / "mvtec" / "bottle" / "test" / "good" / "0.png"
+
+    def digest(path: Path) -> str:
+        if path == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return files.digest(path)
+
+    monkeypatch.setattr(categories, "digest", digest)
+    assert run(root, out, "--only", "average") == 0
+    assert f"Missing: bottle ({str(closed)!r}: permission denied)." in capsys.readouterr().out
+    assert {record["category"] for record in records(out)} == {"cable", "tile"}
+
+
+def test_a_table_of_which_nothing_is_found_replaces_none(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, out, "--only", "average", "--categories", "tile") == 0
+    before = {path: path.read_text() for path in (out / "tables").iterdir()}
+    capsys.readouterr()
+    assert run(root / "typo", out) == 2
+    printed = capsys.readouterr()
+    assert f"there is no folder {str(root / 'typo')!r}" in printed.out
+    assert "stay as they are" in printed.out
+    assert "error: nothing of table1 could be computed" in printed.err
+    assert {path: path.read_text() for path in (out / "tables").iterdir()} == before
+
+
+def test_a_category_is_looked_for_as_the_data_module_does(root: Path) -> None:
+    # An empty folder of the same name above it.
+    (root / "bottle").mkdir()
+    assert why_missing(MVTEC[0], root) is None
+    assert fingerprint(MVTEC[0], root) == fingerprint(MVTEC[0], root / "mvtec")
