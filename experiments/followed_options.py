@@ -11,6 +11,7 @@ from experiments.asked import (
     methods_of,
     takes_folders,
 )
+from experiments.categories import Category
 from experiments.cells import class_of, file_of, is_mic, takes
 from experiments.figures import FIGURES
 from experiments.methods import REPOSITORY, Method
@@ -61,6 +62,8 @@ def told_of_unfollowed(command: Command) -> list[str]:
         if not any(takes(path, option) for path in trained):
             having = [name for name in TABLES if any(takes(path, option) for path in _trained_by(name, command))]
             notices.append(f"--trained {option!r} changes nothing of {named}: it is of {', '.join(having)}")
+        elif (where := option.partition("@")[2]) and where not in map(str, _measured_on(command)):
+            notices.append(f"--trained {option!r} changes nothing of {named}, which {where} is no category of")
     return notices
 
 
@@ -86,13 +89,15 @@ def _check_networks(command: Command) -> None:
 
 
 def _check_categories(command: Command) -> None:
-    parts = all_parts(command)
-    there = {category for name, of in parts for category in categories_of(name, of)}
-    if command.categories and not there & set(command.categories):
+    there = _measured_on(command)
+    if absent := [str(category) for category in command.categories if category not in there]:
         raise ValueError(
-            f"--categories: {', '.join(command.names)} has none of {', '.join(map(str, command.categories))}; "
-            f"{_folders()} take --folders"
+            f"--categories: {', '.join(command.names)} has none of {', '.join(absent)}; {_folders()} take --folders"
         )
+
+
+def _measured_on(command: Command) -> set[Category]:
+    return {category for name, of in all_parts(command) for category in categories_of(name, of)}
 
 
 def _folders() -> str:

@@ -40,7 +40,7 @@ def command_of(words: list[str]) -> Command:
     """What was asked for.
 
     Raises:
-        ValueError: an option has a value that it cannot have.
+        ValueError: an option has a value that it cannot have, or two for one name.
         FileNotFoundError: a file that was named is not there.
     """
     parser, actions = _parser()
@@ -102,19 +102,20 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     def add(*names: str, **how: Any) -> None:
         actions.append(parser.add_argument(*names, **how))
 
+    # Given again, such an option adds to what it was given before.
+    several: dict[str, Any] = {"nargs": "+", "default": [], "action": "extend"}
     add("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
     add("--data-root", type=Path, metavar="DIR", help="folder with the data sets")
     add("--data", choices=("paper", "synthetic"), default="paper", help="the paper's data sets, or generated images")
-    add("--folders", nargs="+", default=[], metavar="NAME=DIR", help="more for some tables: folders of classes")
-    add("--normals", nargs="+", default=[], metavar="NAME=DIR", help="the normal images of some of these")
+    add("--folders", **several, metavar="NAME=DIR", help="more for some tables: folders of classes")
+    add("--normals", **several, metavar="NAME=DIR", help="the normal images of some of these")
     add("--out", type=Path, default=Path("runs/experiments"), metavar="DIR", help="results (default runs/experiments)")
     add("--backbone", default=Settings.backbone, metavar="NAME", help="embedded, or any of timm (default: the paper's)")
     add("--checkpoint", type=Path, metavar="FILE", help="weights of the network in a local file")
     add("--last-layer", default="last", metavar="NAME", help="of the network, for Table 4, if its weights end early")
     add(
         "--backbones",
-        nargs="+",
-        default=[],
+        **several,
         metavar="NETWORK",
         help="of Figures 9 to 11, and of all of 'reproduction': NAME[@LAST_LAYER][=FILE]",
     )
@@ -129,8 +130,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     add("--preset", default="", metavar="NAME", help="of trained methods, such as small_data: configs/*/*_NAME.yaml")
     add(
         "--trained",
-        nargs="+",
-        default=[],
+        **several,
         metavar="NAME=VALUE",
         help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18, on one "
         "category IIC.max_epochs@MTD=50",
@@ -142,8 +142,8 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
         metavar="N",
         help="runs of what draws random numbers (default 1; 3 beyond the paper's tables)",
     )
-    add("--only", nargs="+", default=[], metavar="METHOD", help="compute only methods whose names begin so")
-    add("--categories", nargs="+", default=[], metavar="NAME", help="compute only these, such as bottle or MTD")
+    add("--only", **several, metavar="METHOD", help="compute only methods whose names begin so")
+    add("--categories", **several, metavar="NAME", help="compute only these, such as bottle or MTD")
     add("--dry-run", action="store_true", help="compute nothing; list what is missing and how long it will take")
     add("--finished", action="store_true", help="compute nothing; print and write what is finished")
     add(
@@ -155,7 +155,12 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
     add("--executor", choices=get_args(Name), default="inprocess", help="where cells run (default inprocess)")
     add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes, or SLURM jobs at a time")
     add("--address", metavar="URL", help="of a Dask scheduler; without it one is started here")
-    add("--parameter", nargs="*", default=[], metavar="NAME=VALUE", help="of submitit, such as slurm_partition=gpu")
+    add(
+        "--parameter",
+        **(several | {"nargs": "*"}),
+        metavar="NAME=VALUE",
+        help="of submitit, such as slurm_partition=gpu",
+    )
     add("--num-workers", type=int, default=0, metavar="N", help="processes that load the images of a cell (default 0)")
     add("--wandb", choices=get_args(Mode), default="off", help="log runs to Weights & Biases (default off)")
     add("--artefacts", action="store_true", help="write contact sheets, heat maps and confusion of each run to --out")
@@ -206,7 +211,12 @@ def _pairs(texts: list[str]) -> dict[str, Any]:
 def _texts(texts: list[str]) -> dict[str, str]:
     if wrong := [text for text in texts if "=" not in text]:
         raise ValueError(f"{wrong[0]!r} is not of the form NAME=VALUE")
-    return dict(text.split("=", 1) for text in texts)
+    found: dict[str, str] = {}
+    for name, value in (text.split("=", 1) for text in texts):
+        if name in found:
+            raise ValueError(f"{name!r} is given twice, as {found[name]!r} and as {value!r}; give it once")
+        found[name] = value
+    return found
 
 
 def _value(text: str) -> Any:

@@ -85,6 +85,8 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--dry-run", "--finished"), "--dry-run lists what is missing, and --finished computes nothing of it"),
         (("--report", "all.md"), "--report is what 'reproduction' writes, and not table1"),
         (("--folders", "mine=.", "--categories", "mine"), "--categories: table1 has none of mine; "),
+        (("--categories", "bottle", "synthetic"), "--categories: table1 has none of synthetic; "),
+        (("--trained", "lr=1", "--trained", "lr=2"), "'lr' is given twice, as '1' and as '2'"),
     ],
 )
 def test_wrong_options_say_so(
@@ -101,6 +103,19 @@ def test_options_that_are_for_other_tables_are_told(root: Path, out: Path, capsy
     told = capsys.readouterr().err
     assert re.search(r"--folders changes nothing of table1: .*ladder.* take folders", told)
     assert re.search(r"--trained 'SCAN.max_epochs' changes nothing of table1: it is of .*table8", told)
+    assert run(root, out, "--trained", "SCAN.max_epochs@synthetic=2", "--dry-run", table="table8") == 0
+    assert "changes nothing of table8, which synthetic is no category of" in capsys.readouterr().err
+
+
+def test_an_option_that_is_given_again_adds_to_what_it_was_given_before(tmp_path: Path) -> None:
+    words = ["--trained", "max_epochs=5", "--only", "IIC", "--folders", f"a={tmp_path}", "--categories", "a"]
+    words += ["--trained", "lr=0.1", "--only", "SCAN", "--folders", f"b={tmp_path}", "--categories", "b"]
+    command = command_of(["rival", *words, "--backbones", "a", "--backbones", "b"])
+    assert (command.settings.trained, command.only) == ({"max_epochs": 5, "lr": 0.1}, ["IIC", "SCAN"])
+    assert (
+        [str(category) for category in command.categories] == [str(folder) for folder in command.folders] == ["a", "b"]
+    )
+    assert [network.name for network in command.networks] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
