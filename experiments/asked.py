@@ -14,7 +14,7 @@ from experiments.executors import Name
 from experiments.figures import FIGURES, Network
 from experiments.methods import Method
 from experiments.plan import Plan, make_plan
-from experiments.reading import EACH_RUN
+from experiments.reading import EACH_RUN, STABILITY
 from experiments.tables import LABELLING, READINGS, RESAMPLES, TABLES
 
 REPRODUCTION = "reproduction"
@@ -113,7 +113,7 @@ def _own(name: str) -> Sequence[Category]:
 def needs_of(name: str) -> Collection[str]:
     """Metrics without which a run is not finished for a table: versions before these were measured did without."""
     shown = set(TABLES[name].metrics) if name in TABLES else set()
-    every_run = {EACH_RUN: READINGS, LABELLING[0]: set(LABELLING), "stability": {"stability"}}
+    every_run = {EACH_RUN: READINGS, LABELLING[0]: set(LABELLING), STABILITY: {STABILITY}}
     return [metric for metric, others in every_run.items() if shown & others]
 
 

@@ -25,6 +25,7 @@ from experiments.agreement import agree, without_incidental
 from experiments.categories import Category, data_config, fingerprint, weights_digest
 from experiments.compute import Outcome, resolve
 from experiments.methods import REPOSITORY, Method
+from experiments.reading import lacks
 
 # Options of trained methods that are the Trainer's.
 TRAINER = ("max_epochs", "max_time", "precision")
@@ -231,11 +232,11 @@ class Store:
         """The result of a cell, unless it is missing or a default that it was computed with has changed since.
 
         Args:
-            needs: metrics that it must have.
+            needs: metrics that it must have, see `lacks`.
         """
         now = resolve(cell.config)
         for record in (_record(self.folder / f"{cell.key}.json"), self.elsewhere.get(cell.key)):
-            if record and agree(record["config"], now) and record["metrics"].keys() >= set(needs):
+            if record and agree(record["config"], now) and not lacks(record, needs):
                 return dict(record)
         return None
 

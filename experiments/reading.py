@@ -1,12 +1,14 @@
 """A run of MIC in; how far what its report shows tells good images from defective ones, and where defects are, out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 from matplotlib.path import Path as Outline
 from sklearn.metrics import roc_auc_score
 
+from anomaly_clustering.clustering.bagging import bags_tell
 from anomaly_clustering.data import DefectDataModule
 from anomaly_clustering.data.images import read_mask
 from anomaly_clustering.data.opening import image_size
@@ -20,6 +22,8 @@ from experiments.categories import GOOD
 
 # The metric that every run has, and those of versions before had not.
 EACH_RUN = "num_clusters"
+# That of runs that ask random subsets, unless these are too small to tell.
+STABILITY = "stability"
 
 
 def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
@@ -37,7 +41,7 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
     grouping, recipe = mic.grouping, mic.recipe(data.image_size)
     found = {EACH_RUN: float(grouping.num_clusters)}
     if not np.isnan(grouping.groups.stability):
-        found["stability"] = grouping.groups.stability
+        found[STABILITY] = grouping.groups.stability
     known = np.flatnonzero(grouping.target >= 0)
     good_classes = [label for label, name in enumerate(data.class_names) if name.lower() in GOOD]
     good: Bool[np.ndarray, " n"] = np.isin(grouping.target[known], good_classes)
@@ -51,6 +55,25 @@ def reading(mic: MIC, data: DefectDataModule) -> dict[str, float]:
         if recipe.aspect == "square" and any(mask is not None for mask in masks):
             found |= regions_found([regions_of(heat) for heat in shown.heat], masks, good)
     return found
+
+
+def lacks(record: Mapping[str, Any], needs: Collection[str]) -> bool:
+    """Whether a finished run lacks metrics, so that it has to be computed again: versions before did not measure these.
+
+    Args:
+        record: of the run.
+        needs: names of metrics. Of images so few that no version measures the `stability`, it is not lacking.
+
+    Example:
+        >>> few = {"metrics": {"num_clusters": 3.0}, "num_images": 6}
+        >>> lacks(few, ["stability"]), lacks(few | {"num_images": 60}, ["stability"])
+        (False, True)
+    """
+    lacking = set(needs) - record["metrics"].keys()
+    images, clusters = record.get("num_images"), record["metrics"].get(EACH_RUN)
+    if images and clusters and not bags_tell(images, int(clusters)):
+        lacking.discard(STABILITY)
+    return bool(lacking)
 
 
 def _some(shown: Unusual, chosen: Int[np.ndarray, " some"]) -> Unusual:

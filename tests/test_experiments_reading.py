@@ -139,6 +139,22 @@ def test_the_table_of_stability_has_that_of_each_run(root: Path, out: Path, caps
     assert line.split("|")[2].split() == [f"{stability:.3f}".removeprefix("0")]
 
 
+def test_of_too_few_images_to_tell_stability_the_rest_is_shown(
+    tmp_path: Path, out: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, name in enumerate(("good", "bright", "bar")):
+        for seed in range(2):
+            make_image(tmp_path / "mine" / name / f"{seed}.png", kind, seed=seed)
+    flags = ("--folders", f"mine={tmp_path / 'mine'}", "--categories", "mine", "--seeds", "1", "--resamples", "0")
+    assert run(tmp_path, out, *flags, "--only", "Weighted averages, bagged", table="stability") == 0
+    stability, nmi = capsys.readouterr().out.split("### Stability")[1].split("### NMI")
+    shown = [next(line for line in block.splitlines() if line.startswith("| Weighted")) for block in (stability, nmi)]
+    assert [line.split("|")[2].strip() == "-" for line in shown] == [True, False]
+    # And nothing is computed a second time.
+    assert run(tmp_path, out, *flags, "--only", "Weighted averages, bagged", "--dry-run", table="stability") == 0
+    assert "stability: 0 of " in capsys.readouterr().out
+
+
 def test_the_table_of_the_report_has_its_numbers(root: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--seeds", "1", "--categories", "bottle", "--only", "Weighted Average")
     assert run(root, out, *flags, table="report") == 0
