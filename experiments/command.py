@@ -54,7 +54,7 @@ def make(command: Command) -> int:
         if name == REPRODUCTION:
             _reproduce(found, failed)
             if command.measured:
-                write_gathered(command.measured, gathered, store)
+                write_gathered(command.measured, store)
                 print(f"Gathered in {command.measured}")
             continue
         print(write(name, found[name, command], command, failed), flush=True)

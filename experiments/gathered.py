@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.locks import working_on
 from experiments.cells import Store, is_record
 
 Record = Mapping[str, Any]
 # Behind the point, of scores and of those of random subsets, of which tables print the mean; they print three.
 DIGITS = {"metrics": 5, "spreads": 4}
+# Seconds to wait for another command that gathers in the same file, which takes a few.
+PATIENCE = 300.0
 # For text, 3% smaller than the default.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
 
@@ -45,19 +48,25 @@ def read_gathered(file: Path) -> dict[str, Record]:
     return found
 
 
-def write_gathered(file: Path, before: Mapping[str, Record], store: Store) -> None:
-    """Write the runs that a file held, and those of a store, into the file; of one and the same the later.
+def write_gathered(file: Path, store: Store) -> None:
+    """Add the runs of a store to those that a file holds, one command after the other; of one and the same the later.
 
     One with more metrics stays: an older version may have computed it again, without those that came since.
+
+    Raises:
+        ValueError: see `read_gathered`.
+        BlockingIOError: another command has written the file for minutes.
     """
-    runs = dict(before)
-    for record in store.all():
-        known = runs.get(record["key"])
-        if known is None or _fullness(record) >= _fullness(known):
-            runs[record["key"]] = record
-    lines = [json.dumps(_rounded(run), separators=(",", ":")) for run in sorted(runs.values(), key=_place)]
-    with whole_file(file) as part:
-        part.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode(), filters=FILTERS))
+    with working_on(file, patience=PATIENCE):
+        # What it holds now: another command may have added to it since this one has begun.
+        runs = read_gathered(file)
+        for record in store.all():
+            known = runs.get(record["key"])
+            if known is None or _fullness(record) >= _fullness(known):
+                runs[record["key"]] = record
+        lines = [json.dumps(_rounded(run), separators=(",", ":")) for run in sorted(runs.values(), key=_place)]
+        with whole_file(file) as part:
+            part.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode(), filters=FILTERS))
 
 
 def _fullness(run: Record) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tiny_tables import SMALL, records, run
 
+from experiments import command
 from experiments.__main__ import main
 from experiments.cells import Store
 from experiments.gathered import read_gathered, write_gathered
@@ -54,6 +55,21 @@ def test_runs_of_two_machines_make_one_report(root: Path, tmp_path: Path) -> Non
     }
 
 
+def test_two_commands_at_once_add_both_their_runs(
+    root: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(root, out, "--categories", "bottle", "--only", "average")
+    (record,) = records(out)
+    file = tmp_path / "runs.jsonl.xz"
+
+    def reproduce(*given: Any) -> None:
+        write(file, record | {"key": "of another command"})
+
+    monkeypatch.setattr(command, "_reproduce", reproduce)
+    assert report(root, out, "--measured", str(file)) == 0
+    assert read_gathered(file).keys() == {record["key"], "of another command"}
+
+
 def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_path: Path) -> None:
     run(root, out, "--categories", "bottle", "--only", "average")
     (record,) = records(out)
@@ -72,7 +88,8 @@ def test_of_one_run_measured_twice_the_one_with_more_metrics_stays(root: Path, o
     store, file = Store(tmp_path / "cells"), tmp_path / "runs.jsonl.xz"
     store.folder.mkdir()
     (store.folder / f"{record['key']}.json").write_text(json.dumps(record | later | {"metrics": fewer}))
-    write_gathered(file, {record["key"]: record | earlier}, store)
+    write(file, record | earlier)
+    write_gathered(file, store)
     assert read_gathered(file) == {record["key"]: as_gathered(record | earlier)}
 
 
