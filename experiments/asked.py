@@ -18,6 +18,8 @@ from experiments.reading import EACH_RUN, STABILITY
 from experiments.tables import LABELLING, READINGS, RESAMPLES, TABLES
 
 REPRODUCTION = "reproduction"
+# The options of a command's one network, each with a value.
+NETWORK = ("--backbone", "--checkpoint", "--last-layer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,8 @@ def parts_of(name: str, command: Command) -> list[tuple[str, Command]]:
     if name != REPRODUCTION:
         return [(name, command)]
     each = [_with_network(command, network) for network in command.networks] or [command]
-    return [(part, of) for part in (*TABLES, *FIGURES) for of in ([command] if compares_networks(part) else each)]
+    comparing = [command if command.networks else _without_network(command)]
+    return [(part, of) for part in (*TABLES, *FIGURES) for of in (comparing if compares_networks(part) else each)]
 
 
 def all_parts(command: Command) -> list[tuple[str, Command]]:
@@ -72,6 +75,22 @@ def _with_network(command: Command, network: Network) -> Command:
     flags += ["--checkpoint", network.checkpoint] if network.checkpoint else []
     flags += ["--last-layer", network.last_layer] if network.last_layer != "last" else []
     return replace(command, settings=settings, flags=f"{command.flags} {shlex.join(flags)}".lstrip())
+
+
+def _without_network(command: Command) -> Command:
+    """The command of a figure of several networks, which takes no network of its own."""
+    usual = Settings()
+    settings = replace(
+        command.settings, backbone=usual.backbone, checkpoint=usual.checkpoint, last_layer=usual.last_layer
+    )
+    flags, words = [], iter(shlex.split(command.flags))
+    for word in words:
+        option, joined, _ = word.partition("=")
+        if option not in NETWORK:
+            flags.append(word)
+        elif not joined:
+            next(words, None)
+    return replace(command, settings=settings, flags=shlex.join(flags))
 
 
 def compares_networks(name: str) -> bool:

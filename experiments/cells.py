@@ -92,7 +92,7 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     settings = replace(settings, trained=_on(category, settings.trained))
     model = config["model"]
     own = model.get("init_args") or {}
-    model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **method.options}
+    model["init_args"] = {**own, **_shared(model["class_path"], seed, settings), **_of_row(method, settings)}
     if trainer := _of_trainer(model["class_path"], settings):
         config["trainer"] = {**(config.get("trainer") or {}), **trainer}
     if model["init_args"].get("layer") == "last" and model["init_args"].get("backbone") == settings.backbone:
@@ -108,11 +108,20 @@ def cell(name: str, method: Method, category: Category, seed: int, settings: Set
     return Cell(name, category, seed, config, _key(config, category, settings))
 
 
-def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
-    """Arguments of MIC, and of what is trained on its regions; modules of other classes have their own.
+def _of_row(method: Method, settings: Settings) -> dict[str, Any]:
+    """Arguments of a row. A tau that was asked for takes the place of one that is chosen by how many patches count."""
+    chosen = ("effective_patches",) if settings.tau is not None else ()
+    return {name: value for name, value in method.options.items() if name not in chosen}
 
-    A tau that was asked for takes the place of one that is chosen by how many patches count.
-    """
+
+def follows_tau(method: Method) -> bool:
+    """Whether a row follows a tau that was asked for, and has none of its own, as those of figures over tau have."""
+    file = REPOSITORY / method.config
+    return "tau" not in method.options and file.is_file() and locate(class_of(file)) in (MIC, Prototypes)
+
+
+def _shared(class_path: str, seed: int, settings: Settings) -> dict[str, Any]:
+    """Arguments of MIC, and of what is trained on its regions; modules of other classes have their own."""
     kind = locate(class_path)
     if kind not in (MIC, Prototypes):
         return _given(class_path, _parameters(class_path), settings)

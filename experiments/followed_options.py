@@ -12,7 +12,7 @@ from experiments.asked import (
     takes_folders,
 )
 from experiments.categories import Category
-from experiments.cells import class_of, file_of, is_mic, takes
+from experiments.cells import Settings, class_of, file_of, follows_tau, is_mic, takes
 from experiments.figures import FIGURES
 from experiments.methods import REPOSITORY, Method
 from experiments.tables import TABLES
@@ -57,7 +57,10 @@ def told_of_unfollowed(command: Command) -> list[str]:
     named, notices = ", ".join(command.names), []
     if command.folders and not any(takes_folders(name) for name, _ in parts):
         notices.append(f"--folders changes nothing of {named}: {_folders()} take folders")
-    trained = _trained((method for name, of in parts for method in methods_of(name, of).values()), command)
+    methods = [method for name, of in parts for method in methods_of(name, of).values()]
+    if command.settings.tau is not None and not any(map(follows_tau, methods)):
+        notices.append(f"--tau changes nothing of {named}, which has values of its own")
+    trained = _trained(methods, command)
     for option in command.settings.trained:
         if not any(takes(path, option) for path in trained):
             having = [name for name in TABLES if any(takes(path, option) for path in _trained_by(name, command))]
@@ -85,6 +88,13 @@ def _check_networks(command: Command) -> None:
         raise ValueError(
             f"--backbones: {', '.join(command.names)} has one network; {comparing} and {REPRODUCTION} compare several. "
             "Give --backbone"
+        )
+    given, usual = command.settings, Settings()
+    is_given = any(getattr(given, name) != getattr(usual, name) for name in ("backbone", "checkpoint", "last_layer"))
+    if is_given and not names and all(map(compares_networks, command.names)):
+        raise ValueError(
+            f"--backbone, --checkpoint, --last-layer: {', '.join(command.names)} compares several networks. "
+            "Give --backbones"
         )
 
 

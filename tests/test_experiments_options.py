@@ -16,6 +16,7 @@ from experiments.__main__ import main
 from experiments.agreement import agree
 from experiments.categories import MTD, MVTEC, SYNTHETIC, weights_digest
 from experiments.cells import Settings, cell, is_mic
+from experiments.ladder import LADDER
 from experiments.methods import WEIGHTED, Method, with_options
 from experiments.options import _pairs, command_of
 from experiments.plan import make_plan
@@ -97,6 +98,11 @@ def test_wrong_options_say_so(
     assert not out.exists()
 
 
+def test_a_figure_of_several_networks_takes_no_network_of_its_own(root: Path, out: Path, capsys) -> None:
+    assert run(root, out, table="figure9") == 2
+    assert "figure9 compares several networks. Give --backbones" in capsys.readouterr().err
+
+
 def test_options_that_are_for_other_tables_are_told(root: Path, out: Path, capsys) -> None:
     # A report gives one command for each table, with the options of all.
     assert run(root, out, "--folders", f"mine={root}", "--trained", "SCAN.max_epochs=2", "--dry-run") == 0
@@ -105,6 +111,8 @@ def test_options_that_are_for_other_tables_are_told(root: Path, out: Path, capsy
     assert re.search(r"--trained 'SCAN.max_epochs' changes nothing of table1: it is of .*table8", told)
     assert run(root, out, "--trained", "SCAN.max_epochs@synthetic=2", "--dry-run", table="table8") == 0
     assert "changes nothing of table8, which synthetic is no category of" in capsys.readouterr().err
+    assert run(root, out, "--tau", "0.1", "--dry-run", table="figure6") == 0
+    assert "--tau changes nothing of figure6, which has values of its own" in capsys.readouterr().err
 
 
 def test_an_option_that_is_given_again_adds_to_what_it_was_given_before(tmp_path: Path) -> None:
@@ -189,8 +197,9 @@ def test_a_tau_reaches_what_is_trained_on_regions(options: dict[str, Any], embed
 
 def test_a_tau_that_is_asked_for_takes_the_place_of_one_that_is_chosen() -> None:
     settings = Settings(synthetic=True, backbone="embedded", tau=0.05)
-    found = cell("", Method("configs/mic/signed_residuals.yaml"), SYNTHETIC, 0, settings).config["model"]["init_args"]
-    assert (found["tau"], found["effective_patches"]) == (0.05, None)
+    for method in (Method("configs/mic/signed_residuals.yaml"), LADDER["+ levels"], LADDER["+ levels (semi)"]):
+        found = cell("", method, SYNTHETIC, 0, settings).config["model"]["init_args"]
+        assert (found["tau"], found["effective_patches"]) == (0.05, None)
 
 
 def test_vectors_that_are_given_are_part_of_what_a_run_is_of(tmp_path: Path) -> None:
