@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             end_after_all(status, INTERRUPTED)
         print(INTERRUPTED, file=sys.stderr)
         return status
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {shortened(sentence_of(error))}", file=sys.stderr)
         return 2
 

@@ -127,15 +127,23 @@ class Submitit(Executor):
         folder: for job scripts, pickled results and logs; all machines see it.
         cluster: 'slurm', or 'local' to try it without one.
         parameters: of `submitit.AutoExecutor`, such as `slurm_partition` or `timeout_min`.
+
+    Raises:
+        ImportError: submitit is not installed.
     """
 
     def __init__(self, folder: Path, workers: int, *, cluster: str = "slurm", parameters: dict[str, Any] | None = None):
-        import submitit
+        try:
+            import submitit
+        except ImportError:
+            raise ImportError("submitit is not installed; pip install 'anomaly-clustering[cluster]'") from None
 
         self.threads = ThreadPoolExecutor(workers)
         self.jobs = submitit.AutoExecutor(folder, cluster=cluster)
         self.jobs.update_parameters(**{"name": "anomaly-clustering", "timeout_min": 240, **(parameters or {})})
         self.died = submitit.core.utils.UncompletedJobError
+        # A kind of the other: of a worker that has told what the function raised, and so has not died.
+        self.failed = submitit.core.utils.FailedJobError
         self.lock = threading.Lock()
         self.running: set[Any] = set()
         self.closed = False
@@ -156,7 +164,7 @@ class Submitit(Executor):
                 self.running.discard(job)
             return result
 
-        return _twice(attempt, self.died)
+        return _twice(attempt, self.died, but=(self.failed,))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         if cancel_futures:
@@ -168,11 +176,13 @@ class Submitit(Executor):
         self.threads.shutdown(wait, cancel_futures=cancel_futures)
 
 
-def _twice(attempt: Callable[[], T], died: type[BaseException]) -> T:
+def _twice(attempt: Callable[[], T], died: type[BaseException], but: tuple[type[BaseException], ...] = ()) -> T:
     """Once more if the worker died; what the function itself raises is raised at once."""
     for _ in range(ATTEMPTS - 1):
         try:
             return attempt()
+        except but:
+            raise
         except died:
             continue
     return attempt()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_tables import run
 
 from experiments.executors import InProcess, LocalProcesses, Name, open_executor
 
@@ -81,6 +82,33 @@ def test_each_process_sees_a_gpu_of_its_own(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     with LocalProcesses(2) as executor:
         assert {executor.pools[number].submit(visible_gpus).result() for number in range(2)} == expected
+
+
+def count_and_fail(folder: Path) -> None:
+    (folder / str(len(list(folder.iterdir())))).touch()
+    raise ValueError("says why")
+
+
+def test_a_function_that_fails_in_a_job_of_slurm_is_not_called_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    (tmp_path / "calls").mkdir()
+    where = {"folder": tmp_path / "jobs", "parameters": {"cluster": "local"}}
+    with open_executor("submitit", workers=1, address=None, **where) as (executor, _):
+        assert "says why" in str(executor.submit(count_and_fail, tmp_path / "calls").exception(timeout=120))
+    assert len(list((tmp_path / "calls").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("name", "package"), [("submitit", "submitit"), ("dask", "distributed")])
+def test_an_executor_that_is_not_installed_is_named(
+    name: str, package: str, root: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(root, out, "--only", "average", "--executor", name) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "is not installed; pip install 'anomaly-clustering[" in line
 
 
 def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
