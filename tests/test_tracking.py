@@ -145,6 +145,22 @@ def test_a_run_of_mic_holds_all_of_it(photos: Path, tmp_path: Path) -> None:
     assert_holds_clusters(run, images=15, heat_maps=True)
 
 
+def test_a_command_that_fails_leaves_its_run_to_no_other(photos: Path, tmp_path: Path) -> None:
+    fit = ["fit", "--model", "baseline.Brightness", "--data", "anomaly_clustering.data.Folder", "--wandb", "offline"]
+    fit += ["--data.root", str(photos), "--data.image_size", "64", "--trainer.accelerator", "cpu"]
+    fit += ["--trainer.enable_progress_bar", "false"]
+    (photos / "bar" / "0.png").write_bytes(b"no image")
+    with pytest.raises(SystemExit):
+        main([*fit, "--data.num_workers", "0", "--out", "first"])
+    assert wandb.run is None
+    main(
+        command(
+            photos, *EMBEDDED, "--wandb", "offline", "--data.root", str(photos / "good"), "--model.num_clusters", "2"
+        )
+    )
+    assert sorted(run.run.job_type for run in runs(tmp_path)) == ["Brightness", "MIC"]
+
+
 def test_the_same_options_are_the_same_run(photos: Path, tmp_path: Path) -> None:
     for out in ("first", "second"):
         main(command(photos, *EMBEDDED, "--wandb", "offline", "--out", out))

@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def _run(argv: Sequence[str], kept: ExitStack) -> None:
-    command = CommandLine(
+    CommandLine(
         kept,
         LightningModule,
         LightningDataModule,
@@ -78,7 +78,6 @@ def _run(argv: Sequence[str], kept: ExitStack) -> None:
         parser_kwargs={"prog": "anomaly-clustering"},
         args=list(argv),
     )
-    command.finish()
 
 
 class Parser(LightningArgumentParser):
@@ -92,7 +91,7 @@ class CommandLine(LightningCLI):
     """LightningCLI that leaves the folder of a run behind: assignments, metrics, resolved config, report.
 
     Args:
-        kept: closed when the command has ended; until then nobody else writes to the folder.
+        kept: closed when the command has ended; until then nobody else writes to the folder, and W&B holds its run.
     """
 
     def __init__(self, kept: ExitStack, *args: Any, **kwargs: Any):
@@ -173,8 +172,10 @@ class CommandLine(LightningCLI):
 
     def _track(self, trainer: Trainer) -> None:
         # Here, since importing W&B takes a second.
-        from anomaly_clustering.runs.tracking import Track, run_of, wandb_logger
+        from anomaly_clustering.runs.tracking import Track, finish, run_of, wandb_logger
 
+        # Also of a command that fails, or a second one of this process would go on with its run.
+        self.kept.push(lambda kind, error, trace: finish(failed=kind is not None))
         self._dump_config()
         config = self.config[self.subcommand]
         # From the checkpoint of another folder begins a training, and a run, of its own.
@@ -185,13 +186,6 @@ class CommandLine(LightningCLI):
             # After those that were asked for by `--trainer.logger`.
             trainer.loggers = [*trainer.loggers, logger]
         trainer.callbacks.append(Track(run))  # type: ignore[attr-defined]
-
-    def finish(self) -> None:
-        """End the run that W&B holds, or a second command of this process would go on with it."""
-        if self.mode != "off":
-            from anomaly_clustering.runs.tracking import finish
-
-            finish()
 
     def before_test(self) -> None:
         if not is_overridden("test_step", self.model):
