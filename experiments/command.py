@@ -56,13 +56,12 @@ def make(command: Command) -> int:
             if command.measured:
                 write_gathered(command.measured, store)
                 print(f"Gathered in {command.measured}")
-            continue
-        print(write(name, found[name, command], command, failed), flush=True)
-        if _came_to_nothing(found[name, command], command):
-            empty.append(name)
+        else:
+            print(write(name, found[name, command], command, failed), flush=True)
+            if _came_to_nothing(found[name, command], command):
+                empty.append(name)
         if command.wandb != "off":
-            summary = TrackedRun(name, "summary", name, 0, id=name_of(name, found[name, command]))
-            log_summary(followed_run(summary, command), *per_category(found[name, command]))
+            failed |= _log(found)
     for text in failed.values():
         print(f"\n{text}", file=sys.stderr)
     if failed:
@@ -70,6 +69,19 @@ def make(command: Command) -> int:
     if empty:
         print(f"error: nothing of {', '.join(empty)} could be computed; above is told what is missing", file=sys.stderr)
     return 2 if empty else 0
+
+
+def _log(found: Mapping[tuple[str, Command], Found]) -> dict[str, str]:
+    """Log tables and figures to W&B, each as a run of its own; what W&B says of those that it does not take."""
+    refused: dict[str, str] = {}
+    for (name, command), of in found.items():
+        summary = TrackedRun(name, "summary", name, 0, id=name_of(name, of))
+        try:
+            log_summary(followed_run(summary, command), *per_category(of))
+        except Exception as error:
+            # Whatever it is, the table is written, and others may follow.
+            refused[f"summary of {name}"] = f"failed: W&B has not taken the summary of {name}: {error}"
+    return refused
 
 
 def _came_to_nothing(found: Found, command: Command) -> bool:

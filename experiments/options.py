@@ -9,7 +9,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
+from anomaly_clustering.data.workers import number_of_workers
 from anomaly_clustering.runs.tracked_run import Mode
+from anomaly_clustering.system.whole_numbers import image_side
 from experiments.asked import REPRODUCTION, Command
 from experiments.categories import DEFECTIVE_MTD, MTD, MVTEC, SYNTHETIC, by_name, own_categories
 from experiments.cells import Settings
@@ -175,6 +177,8 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be at least 1, got {number}")
     if options.resamples is not None and (options.resamples < 0 or options.resamples == 1):
         raise ValueError(f"--resamples must be 0 (none) or at least 2, got {options.resamples}")
+    image_side(options.image_size)
+    number_of_workers(options.num_workers)
     if options.measured and not (options.finished and options.names == [REPRODUCTION]):
         raise ValueError("--measured goes with 'reproduction --finished' alone: nothing can be drawn of its runs")
     if options.checkpoint and not options.checkpoint.is_file():

@@ -77,6 +77,8 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--trained", "IIC.neighbours@MTD=2"), "--trained 'IIC.neighbours@MTD': none of baselines."),
         (("--trained", "max_epochs"), "'max_epochs' is not of the form NAME=VALUE"),
         (("--categories", "bottl"), "'bottl' is not one of"),
+        (("--image-size", "0"), "image_size must be at least 32, got 0"),
+        (("--num-workers", "-1"), "num_workers must be at least 0, got -1"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--resamples", "1"), "--resamples must be 0 (none) or at least 2, got 1"),
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),

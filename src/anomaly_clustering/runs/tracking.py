@@ -26,6 +26,8 @@ from anomaly_clustering.system.attached import attached_data
 from anomaly_clustering.system.files import real_path
 
 PROJECT = "anomaly-clustering"
+# Characters of a tag, as W&B takes them.
+LONGEST_TAG = 64
 # Under which a checkpoint of a training names the run that W&B holds of it.
 IN_CHECKPOINT = "wandb_run"
 UNLISTED = "pictures and assignments are not logged, since {} does not list image files; metrics and options are"
@@ -129,7 +131,7 @@ def wandb_logger(mode: Mode, run: TrackedRun, *, folder: Path = Path()) -> Wandb
         mode=mode,
         group=run.experiment,
         job_type=run.method,
-        tags=[run.category, f"seed {run.seed}"],
+        tags=[run.category[:LONGEST_TAG], f"seed {run.seed}"],
         config=dict(run.config),
         settings=wandb.Settings(silent=True, console="off"),
         # Without a connection W&B continues nothing; that the id is the same suffices.
@@ -282,7 +284,12 @@ def log_table(
     """
     logger = wandb_logger(mode, run, folder=folder)
     if logger:
-        logger.experiment.log({"per_category": wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+        try:
+            table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            logger.experiment.log({"per_category": table})
+        except BaseException:
+            finish(failed=True)
+            raise
         finish()
 
 
