@@ -147,11 +147,12 @@ def has_masks(category: Category, root: Path | None) -> bool:
 
 @lru_cache(maxsize=64)
 def num_images(category: Category) -> int | None:
-    """How many images a folder of the user's own holds; None where it is none, or part of one, or cannot be read."""
+    """How many images to cluster a folder of the user's own holds; None of others, of parts, and of unreadable ones."""
     if category.folder is None or category.left_out:
         return None
     try:
-        return len(list_folder(category.folder, normals=category.normals).records)
+        records = list_folder(category.folder, normals=category.normals).records
+        return sum(not record.is_normal_train for record in records)
     except (ValueError, OSError):
         return None
 

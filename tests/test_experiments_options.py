@@ -14,7 +14,7 @@ from tiny_tables import run
 from experiments import tables
 from experiments.__main__ import main
 from experiments.agreement import agree
-from experiments.categories import MTD, MVTEC, SYNTHETIC, weights_digest
+from experiments.categories import MTD, MVTEC, SYNTHETIC, Category, num_images, weights_digest
 from experiments.cells import Settings, cell, is_mic
 from experiments.ladder import LADDER
 from experiments.methods import WEIGHTED, Method, with_options
@@ -256,3 +256,7 @@ def test_a_folder_of_too_few_images_for_a_row_is_named(
     few = f"{str(tmp_path / 'mine')!r} has 9 images{drawn}, and the row needs at least 15"
     assert f"Missing: Signed residuals, 15 clusters on mine ({few}" in said.out
     assert "Traceback" not in said.err
+
+
+def test_normal_images_are_not_among_those_to_cluster(photos: Path, flat_photos: Path) -> None:
+    assert num_images(Category("mine", folder=photos, normals=flat_photos)) == 15
