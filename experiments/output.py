@@ -184,7 +184,8 @@ def _mean(members: tuple[Category, ...], name: str) -> Group:
 def absent(plan: Plan) -> dict[str, str]:
     """Categories and methods that cannot be measured, those with the same reason together."""
     reasons: dict[str, list[str]] = {}
-    whole = set(MVTEC) <= plan.missing.keys()
+    # All of a data set, for one reason.
+    whole = set(MVTEC) <= plan.missing.keys() and len({plan.missing[category] for category in MVTEC}) == 1
     categories = {category.dataset if whole else str(category): why for category, why in plan.missing.items()}
     for what, why in (categories | plan.unavailable | plan.lacking).items():
         reasons.setdefault(why, []).append(what)

@@ -147,4 +147,6 @@ def estimate(cells: Sequence[Cell], store: Store) -> Estimate:
 def _costs(config: Mapping[str, Any]) -> tuple[tuple[Any, Any], int]:
     """What else than the method and the data decides how long a run takes: network and size of images, and epochs."""
     model, data = (config[part]["init_args"] for part in ("model", "data"))
+    # Of a data set without one of its classes the size is that of the whole.
+    data = data["whole"]["init_args"] if "whole" in data else data
     return (model.get("backbone"), data.get("image_size")), config["trainer"].get("max_epochs") or 1

@@ -20,7 +20,8 @@ from experiments.categories import MVTEC, fingerprint, why_missing
 from experiments.cells import Cell, Settings, Store, cell
 from experiments.compute import Outcome, resolve
 from experiments.methods import DISTANCES, WEIGHTED, Method
-from experiments.plan import estimate
+from experiments.output import absent
+from experiments.plan import Plan, estimate
 
 
 def test_a_table_says_what_was_measured_and_what_is_missing(
@@ -96,6 +97,11 @@ def test_how_long_runs_take_is_told_by_runs_of_the_same_network_size_and_epochs(
     assert estimate([made(400)], store) == (4800.0, [])
     assert estimate([made(5), made(5, image_size=128)], store) == (60.0, ["Average"])
     assert estimate([made(5, backbone="resnet18")], store) == (0.0, ["Average"])
+    # Also where one type of defect is left out.
+    left_out = MVTEC[0]._replace(left_out="bar")
+    small, large = (cell("Without", WEIGHTED, left_out, 0, replace(settings, image_size=size)) for size in (64, 128))
+    store.write(small, Outcome({"metrics": {}, "config": resolve(small.config), "duration_s": 20.0}, {}))
+    assert estimate([small, large], store) == (20.0, ["Without"])
 
 
 def test_numbers_have_a_spread_and_a_table_of_how_they_depend_on_tau(
@@ -210,6 +216,13 @@ def test_a_table_of_which_nothing_is_found_replaces_none(
     assert "stay as they are" in printed.out
     assert "error: nothing of table1 could be computed" in printed.err
     assert {path: path.read_text() for path in (out / "tables").iterdir()} == before
+
+
+def test_a_whole_data_set_is_missing_for_one_reason_alone() -> None:
+    plan = Plan(missing=dict.fromkeys(MVTEC, "not found"))
+    assert absent(plan) == {"MVTec AD": "not found"}
+    plan.missing[MVTEC[0]] = "permission denied"
+    assert absent(plan)["bottle"] == "permission denied"
 
 
 def test_a_category_is_looked_for_as_the_data_module_does(root: Path) -> None:
