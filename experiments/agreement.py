@@ -18,7 +18,7 @@ def without_incidental(config: Any) -> Any:
     """
     if isinstance(config, Mapping):
         kept = {name: value for name, value in config.items() if name not in INCIDENTAL}
-        return {name: without_incidental(value) for name, value in kept.items() if not _is_file(name, value)}
+        return {name: without_incidental(value) for name, value in kept.items() if not is_file(name, value)}
     return [without_incidental(value) for value in config] if isinstance(config, list | tuple) else config
 
 
@@ -33,10 +33,16 @@ def agree(then: Any, now: Any) -> bool:
     """
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         shared = then.keys() & now.keys() - set(INCIDENTAL)
-        files = {name for name in shared if _is_file(name, then[name]) and _is_file(name, now[name])}
+        files = {name for name in shared if is_file(name, then[name]) and is_file(name, now[name])}
         return all(agree(then[name], now[name]) for name in shared - files)
     return bool(then == now)
 
 
-def _is_file(name: str, value: Any) -> bool:
+def is_file(name: str, value: Any) -> bool:
+    """Whether an argument is a file of vectors.
+
+    Example:
+        >>> is_file("features", "vectors.npy"), is_file("features", 20)
+        (True, False)
+    """
     return name == OR_FILE and isinstance(value, str)

@@ -35,6 +35,7 @@ from experiments.kept import Kept
 from experiments.labelling import labelling
 from experiments.left_out import LeftOut, unknown_scores
 from experiments.methods import REPOSITORY
+from experiments.places import with_whole_paths
 from experiments.reading import reading
 
 # Lightning's chatter and files are of no use where hundreds of runs are one table.
@@ -61,28 +62,35 @@ class Outcome:
     arrays: dict[str, np.ndarray]
 
 
-def compute(config: dict[str, Any], followed: Followed | None = None, unfinished: Path | None = None) -> Outcome:
+def compute(
+    config: dict[str, Any],
+    followed: Followed | None = None,
+    unfinished: Path | None = None,
+    *,
+    folder: Path | None = None,
+) -> Outcome:
     """Run a module on a DataModule: `fit` if it has a training step, `test` if not. One run at a time in a process.
 
     Args:
         config: `model` and `data` as class paths with arguments, `seed_everything`, and `trainer` where it matters.
         followed: where else the run is seen.
         unfinished: where a training is kept while it goes on, and from where it goes on.
+        folder: that the paths of the configuration are relative to, where that is not the one of this process.
 
     Raises:
         BlockingIOError: another process goes on with the training in `unfinished`.
         ValueError: see `resolve`; or `unfinished` is of another version of the module.
     """
     with ALONE, quiet():
-        return _compute(config, followed, unfinished)
+        return _compute(config, followed, unfinished, folder or Path.cwd())
 
 
-def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path | None) -> Outcome:
+def _compute(config: dict[str, Any], followed: Followed | None, unfinished: Path | None, folder: Path) -> Outcome:
     started = time.perf_counter()
     # Asked for here and not at import: each process may see a GPU of its own.
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     seed_everything(config["seed_everything"], workers=True, verbose=False)
-    parsed = _parser().parse_object(config)
+    parsed = _parser().parse_object(with_whole_paths(config, folder))
     objects = _parser().instantiate(parsed)
     given = {name: value for name, value in objects.trainer.items() if value is not None}
     module, data, epochs = objects.model, objects.data, LastAndBest()

@@ -191,8 +191,8 @@ def _twice(attempt: Callable[[], T], died: type[BaseException], but: tuple[type[
 @contextmanager
 def open_executor(
     name: Name, *, workers: int, address: str | None, folder: Path, parameters: dict[str, Any]
-) -> Iterator[tuple[Executor, int]]:
-    """An executor, and how many cells it can take at a time.
+) -> Iterator[tuple[Executor, Callable[[], int]]]:
+    """An executor, and a function that tells how many cells it can take at a time by now.
 
     Args:
         workers: processes on this machine, or jobs in SLURM's queue.
@@ -213,14 +213,14 @@ def open_executor(
     else:
         executor, workers = InProcess(), 1
     try:
-        yield executor, workers
+        yield executor, lambda: workers
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def _dask(address: str | None, workers: int) -> Iterator[tuple[Executor, int]]:
+def _dask(address: str | None, workers: int) -> Iterator[tuple[Executor, Callable[[], int]]]:
     # A task whose worker died is given to another one so many times; Dask's default is three.
     with dask_client(address, workers, failures=ATTEMPTS - 1) as client:
         # However many threads a worker has, it computes one cell at a time.
-        yield client.get_executor(pure=False), max(2 * len(client.nthreads()), 1)
+        yield client.get_executor(pure=False), lambda: max(2 * len(client.nthreads()), 1)

@@ -142,5 +142,6 @@ def _followed(name: str, cell: Cell, command: Command) -> Followed:
 
 def followed_run(run: TrackedRun, command: Command) -> Followed:
     """A run that is seen where the command says."""
-    artefacts = command.out / "artefacts" / run.identity if command.artefacts else None
-    return Followed(run, command.wandb, command.out, artefacts)
+    # Absolute, since the worker may have been started elsewhere.
+    out = command.out.absolute()
+    return Followed(run, command.wandb, out, out / "artefacts" / run.identity if command.artefacts else None)

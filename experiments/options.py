@@ -135,7 +135,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[argparse.Action]]:
         **several,
         metavar="NAME=VALUE",
         help="their options, and max_epochs, max_time, precision: max_epochs=100 SCAN.backbone=resnet18, on one "
-        "category IIC.max_epochs@MTD=50",
+        "category IIC.max_epochs@MTD=50; what is for one method comes before what is for one category",
     )
     add("--cache", type=Path, metavar="DIR", help="keep features and nearest patches, for runs that share them")
     add(

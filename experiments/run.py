@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from pathlib import Path
 
 from experiments.cells import Cell, Store
 from experiments.compute import Outcome, compute
@@ -16,14 +17,14 @@ def run(
     store: Store,
     executor: Executor,
     *,
-    at_a_time: int,
+    at_a_time: Callable[[], int],
     report: Report = lambda cell, outcome: None,
     followed: Callable[[Cell], Followed | None] = lambda cell: None,
 ) -> dict[Cell, str]:
     """Compute cells and keep each as soon as it is done; one that fails does not stop the others.
 
     Args:
-        at_a_time: how many the executor is given before the first of them is done.
+        at_a_time: how many the executor can be given before one of them is done; it may have more workers later.
         report: is told of each cell with its outcome, None where it failed.
         followed: where else a cell is seen.
 
@@ -35,8 +36,10 @@ def run(
     failed: dict[Cell, str] = {}
 
     def fill() -> None:
-        while len(running) < at_a_time and (cell := next(waiting, None)):
-            running[executor.submit(compute, cell.config, followed(cell), store.unfinished(cell))] = cell
+        most = at_a_time()
+        while len(running) < most and (cell := next(waiting, None)):
+            given = (cell.config, followed(cell), store.unfinished(cell))
+            running[executor.submit(compute, *given, folder=Path.cwd())] = cell
 
     fill()
     while running:

@@ -93,6 +93,22 @@ def test_a_failing_cell_is_reported_and_does_not_stop_the_others(
     assert {record["category"] for record in records(out)} == {"cable", "tile"}
 
 
+def test_a_worker_that_was_started_elsewhere_finds_what_is_named_by_relative_paths(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = root.parent, tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    settings = Settings(Path(root.name), backbone="embedded", image_size=64, cache=Path("cache"))
+    config = cell("", WEIGHTED, MVTEC[0], 0, settings).config
+    monkeypatch.chdir(elsewhere)
+    outcome = compute.compute(config, folder=here)
+    assert (here / "cache").is_dir()
+    assert not any(elsewhere.iterdir())
+    # What is kept of a run names them as the command did.
+    assert outcome.record["config"]["data"]["init_args"]["root"] == root.name
+
+
 def test_labels_of_a_trained_method_are_those_of_its_predictions(root: Path) -> None:
     settings = Settings(root, image_size=64)
     config = cell("", WEIGHTED, MVTEC[0], 0, settings).config

@@ -58,7 +58,7 @@ def test_executors_compute_fail_and_outlive_a_killed_worker(
         executor,
         at_a_time,
     ):
-        assert at_a_time >= 2
+        assert at_a_time() >= 2
         killed = executor.submit(die, tmp_path / "calls", 1)
         sums = [executor.submit(add, i, i) for i in range(3)]
         broken = executor.submit(fail, "says why")
@@ -109,6 +109,22 @@ def test_an_executor_that_is_not_installed_is_named(
     assert run(root, out, "--only", "average", "--executor", name) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "is not installed; pip install 'anomaly-clustering[" in line
+
+
+def test_workers_of_dask_that_join_later_are_counted(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    from distributed import LocalCluster
+
+    quiet = {"dashboard_address": None, "processes": False, "threads_per_worker": 1}
+    with (
+        LocalCluster(n_workers=1, **quiet) as cluster,
+        open_executor("dask", workers=1, address=cluster.scheduler_address, folder=tmp_path, parameters={}) as opened,
+    ):
+        at_a_time = opened[1]
+        assert at_a_time() == 2
+        cluster.scale(2)
+        cluster.wait_for_workers(2)
+        assert at_a_time() == 4
 
 
 def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
