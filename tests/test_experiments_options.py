@@ -180,6 +180,9 @@ def test_options_of_trained_methods_on_one_category(root: Path, tmp_path: Path) 
     assert bottle.config["trainer"] == {"max_epochs": 4}
     assert bottle.config["model"]["init_args"] == {"clusters": 5}
     assert cable.config["trainer"] == {"max_epochs": 6}
+    # What is for the method comes before what is for the category.
+    of_both = replace(settings, trained={"Brightness.max_epochs": 9, "max_epochs@bottle": 4})
+    assert cell("own", Method(str(config)), MVTEC[0], 0, of_both).config["trainer"] == {"max_epochs": 9}
     # What is for other categories leaves a run what it was.
     alone = replace(settings, trained={"max_epochs": 6})
     assert cell("own", Method(str(config)), MVTEC[1], 0, alone).key == cable.key
