@@ -136,7 +136,7 @@ class Submitit(Executor):
         try:
             import submitit
         except ImportError:
-            raise ImportError("submitit is not installed; pip install 'anomaly-clustering[cluster]'") from None
+            raise ImportError('submitit is not installed; pip install "anomaly-clustering[cluster]"') from None
 
         self.threads = ThreadPoolExecutor(workers)
         self.jobs = submitit.AutoExecutor(folder, cluster=cluster)

@@ -108,7 +108,7 @@ def test_an_executor_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     assert run(root, out, "--only", "average", "--executor", name) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert "is not installed; pip install 'anomaly-clustering[" in line
+    assert 'is not installed; pip install "anomaly-clustering[' in line
 
 
 def test_workers_of_dask_that_join_later_are_counted(tmp_path: Path) -> None:
