@@ -23,8 +23,6 @@ from anomaly_clustering.runs.mark import Mark, write_mark
 from anomaly_clustering.runs.tracked_run import TrackedRun, mode_of
 from anomaly_clustering.runs.tracking import wandb_logger
 from experiments.__main__ import main as experiments
-from experiments.figures import FIGURES
-from experiments.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -147,22 +145,6 @@ def test_a_run_of_mic_holds_all_of_it(photos: Path, tmp_path: Path) -> None:
     assert_holds_clusters(run, images=15, heat_maps=True)
 
 
-def test_a_command_that_fails_leaves_its_run_to_no_other(photos: Path, tmp_path: Path) -> None:
-    fit = ["fit", "--model", "baseline.Brightness", "--data", "anomaly_clustering.data.Folder", "--wandb", "offline"]
-    fit += ["--data.root", str(photos), "--data.image_size", "64", "--trainer.accelerator", "cpu"]
-    fit += ["--trainer.enable_progress_bar", "false"]
-    (photos / "bar" / "0.png").write_bytes(b"no image")
-    with pytest.raises(SystemExit):
-        main([*fit, "--data.num_workers", "0", "--out", "first"])
-    assert wandb.run is None
-    main(
-        command(
-            photos, *EMBEDDED, "--wandb", "offline", "--data.root", str(photos / "good"), "--model.num_clusters", "2"
-        )
-    )
-    assert sorted(run.run.job_type for run in runs(tmp_path)) == ["Brightness", "MIC"]
-
-
 def test_the_same_options_are_the_same_run(photos: Path, tmp_path: Path) -> None:
     for out in ("first", "second"):
         main(command(photos, *EMBEDDED, "--wandb", "offline", "--out", out))
@@ -226,36 +208,6 @@ def test_images_that_are_no_files_are_tracked_by_their_metrics(tmp_path: Path) -
     assert not any("assignments" in row for row in run.history)
     table = Path("runs/fit/assignments.csv").read_text().splitlines()
     assert (table[0], len(table)) == ("index,cluster", 7)
-
-
-def test_a_long_name_of_a_folder_is_cut_to_a_tag(tmp_path: Path) -> None:
-    logger = wandb_logger("offline", TrackedRun("e", "m", "x" * 65, 0), folder=tmp_path)
-    assert logger
-    assert logger.experiment.tags == ("x" * 64, "seed 0")
-    wandb.finish()
-    wandb.teardown()
-
-
-def test_a_table_that_wandb_does_not_take_stops_no_other(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**given: Any) -> None:
-        raise wandb.errors.CommError("the network is down")
-
-    monkeypatch.setattr(wandb, "Table", refuse)
-    words = ["--data-root", str(root), "--finished", "--out", "out", "--wandb", "offline"]
-    assert experiments(["table3", "table4", *words]) == 1
-    assert sorted({path.name.partition("-")[0] for path in Path("out/tables").iterdir()}) == ["table3", "table4"]
-    told = capsys.readouterr().err
-    assert all(f"the summary of {name}: the network is down" in told for name in ("table3", "table4"))
-    assert wandb.run is None
-    wandb.teardown()
-
-
-def test_the_report_of_all_logs_each_of_its_tables(root: Path, tmp_path: Path) -> None:
-    words = ["--data-root", str(root), "--finished", "--out", "out", "--report", "all.md", "--wandb", "offline"]
-    assert experiments(["reproduction", *words]) == 0
-    assert {run.run.run_group for run in runs(tmp_path / "out")} == {*TABLES, *FIGURES}
 
 
 def test_off_is_off(photos: Path, tmp_path: Path) -> None:
