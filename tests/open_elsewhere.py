@@ -71,6 +71,7 @@ def opened_elsewhere(
 
     opened = io.open
     with pytest.MonkeyPatch.context() as windows:
+        windows.setattr(replacing, "ON_WINDOWS", True)
         windows.setattr(replacing, "BETWEEN_TRIES", 0.0)
         windows.setattr(replacing, "PATIENCE", 0.02)
         for name in ("rename", "replace", "unlink", "rmdir"):

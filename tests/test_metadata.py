@@ -85,6 +85,11 @@ def test_images_whose_names_differ_by_their_folders_alone_are_not_compared_with_
     assert process_time() - start < 2
 
 
+def test_an_image_may_be_listed_twice() -> None:
+    image = Path("photos/dent/0.png")
+    assert {*finder([image, image], [])("dent/0.png").images} == {image}
+
+
 def test_photos_may_lie_on_two_drives(monkeypatch: pytest.MonkeyPatch) -> None:
     def common(folders: Sequence[Path]) -> str:
         if len({drive(folder) for folder in folders}) > 1:

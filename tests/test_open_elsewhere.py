@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,7 +20,8 @@ from anomaly_clustering.runs.mark import Mark, files_into, read_mark, write_mark
 from anomaly_clustering.runs.run_folder import new_run
 from anomaly_clustering.system.files import NotPlacedError, leftovers, remove_leftovers, whole_file
 from anomaly_clustering.system.folders import whole_folder
-from anomaly_clustering.system.lock_files import held
+from anomaly_clustering.system.lock_files import PROCESS, held
+from anomaly_clustering.system.locks import LOCK
 from anomaly_clustering.system.messages import sentence_of
 from anomaly_clustering.system.replacing import OpenElsewhereError, check_closed, once_closed
 
@@ -63,7 +65,7 @@ def test_a_file_that_stays_open_is_named_and_stays(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("old")
     with (
         opened_elsewhere(lambda file: file == tmp_path / "a.csv"),
-        pytest.raises(OpenElsewhereError, match=r"^'.*a\.csv' is open in another program: close it there, and run the"),
+        pytest.raises(OpenElsewhereError, match=r"^'.*a\.csv' is open in another program: close it there$"),
         whole_file(tmp_path / "a.csv") as part,
     ):
         part.write_text("new")
@@ -124,6 +126,53 @@ def test_a_folder_that_the_system_refuses_to_move_is_kept_whatever_the_reason(
     assert (tmp_path / "run.finished" / "assignments.csv").read_text() == "second"
 
 
+def test_neither_run_is_lost_where_the_old_one_cannot_be_moved_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    write(run, "first")
+    rename = os.rename
+
+    def busy(source: Path, target: Path) -> None:
+        if Path(target) == run:
+            raise OSError(errno.EBUSY, "Device or resource busy", str(source))
+        rename(source, target)
+
+    with monkeypatch.context() as moment:
+        moment.setattr(os, "rename", busy)
+        with pytest.raises(NotPlacedError, match=r"all of it is in '.*run\.finished'"):
+            write(run, "second", overwrite=True)
+    remove_leftovers(tmp_path, "run")
+    assert (run / "assignments.csv").read_text() == "first"
+    assert (tmp_path / "run.finished" / "assignments.csv").read_text() == "second"
+
+
+def test_what_another_process_has_finished_serves_though_it_is_open(tmp_path: Path) -> None:
+    place = tmp_path / "cut-outs"
+    with whole_folder(place, keep=True) as new:
+        (new / "0.png").write_text("second")
+        with whole_folder(place, keep=True) as first:
+            (first / "0.png").write_text("first")
+        blocked = opened_elsewhere(lambda file: file.parent == new)
+        blocked.__enter__()
+    blocked.__exit__(None, None, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["cut-outs"]
+    assert (place / "0.png").read_text() == "first"
+
+
+def test_of_a_leftover_all_is_removed_but_what_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By names, as Windows does it.
+    monkeypatch.setattr(shutil, "_use_fd_functions", False)
+    leftover = tmp_path / f".run.{'0' * 32}.unfinished"
+    (leftover / "new").mkdir(parents=True)
+    for name in "abc":
+        (leftover / "new" / f"{name}.png").touch()
+    (leftover / LOCK).write_bytes(PROCESS)
+    with opened_elsewhere(lambda file: file.name == "b.png"):
+        remove_leftovers(tmp_path, "run")
+    assert [path.name for path in (leftover / "new").iterdir()] == ["b.png"]
+
+
 def test_an_old_run_of_which_a_file_is_opened_too_late_is_removed_by_the_next_command(tmp_path: Path) -> None:
     write(tmp_path / "run", "first")
     with opened_elsewhere(lambda file: file.name == "assignments.csv" and "old" in file.parts):
@@ -173,7 +222,7 @@ def test_a_table_that_is_open_is_told_before_the_work(
     }.items():
         with opened_elsewhere(Path("run", table).__eq__, lets_write=False):
             said = refused(words, capsys)
-        assert said == f"error: 'run/{table}' is open in another program: close it there, and run the command again"
+        assert said == f"error: 'run/{table}' is open in another program: close it there"
 
 
 def test_a_file_without_the_right_to_write_to_it_is_replaced_where_the_system_lets_it_be(tmp_path: Path) -> None:
@@ -188,7 +237,7 @@ def test_what_windows_says_of_a_file_is_a_sentence() -> None:
     said = sentence_of(Refused(errno.EACCES, "The process cannot access the file", "a", None, "b"))
     assert said.startswith("'a' to 'b': the process cannot access the file; if it is open in another program, close it")
     said = sentence_of(NotOpened(errno.EACCES, "Permission denied", "a"))
-    assert said.startswith("'a': permission denied; if it is open in another program, close it there, and run")
+    assert said.startswith("'a': permission denied; if it is open in another program, close it there")
     assert sentence_of(PermissionError(errno.EACCES, "Permission denied", "a")) == "'a': permission denied"
 
 
@@ -260,7 +309,7 @@ def test_a_read_only_file_is_told_as_one(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch(mode=0o444)
     with (
         opened_elsewhere((tmp_path / "a.csv").__eq__),
-        pytest.raises(OpenElsewhereError, match=r"a\.csv' is read-only: change that, and run the command again"),
+        pytest.raises(OpenElsewhereError, match=r"a\.csv' is read-only: change that"),
         whole_file(tmp_path / "a.csv"),
     ):
         pass

@@ -45,7 +45,7 @@ def test_a_run_has_room_for_all_that_comes_into_it_or_is_refused(
     error = refused(["cluster", str(flat_photos), *SMALL, "--out", folder(longest + 1)], capsys)
     assert error.endswith(
         f"has too long a path: files in it would have one of {longest + 145} characters, more than this system takes; "
-        f"choose a folder whose path has at most {longest} characters"
+        f"choose a folder with a path of at most {longest} characters"
     )
     assert "has too long a path" in refused(["cluster", str(flat_photos), "--out", folder(longest + 90)], capsys)
     main(["cluster", str(flat_photos), *SMALL, "--out", folder(longest)])

@@ -123,7 +123,7 @@ def folder_of_run(options: argparse.Namespace) -> Path:
 
 
 def _name_of(folder: PurePath) -> str:
-    """Of the root of a drive its letter, of that of a share on Windows its name."""
+    """Of the root of a drive its letter, of that of a share on Windows its name; 'images' of the root of a system."""
     return folder.name or next(filter(None, reversed(re.split(r"[\\/:]", folder.anchor))), "images")
 
 

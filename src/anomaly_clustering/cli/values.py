@@ -87,12 +87,13 @@ def command_words(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(f"{text!r} is no command that is there; give a program, and its words")
     if os.name != "nt":
         return words
-    if program.lower().endswith((".bat", ".cmd")):
+    if not program.lower().endswith((".exe", ".com")):
+        # Of a batch file the shell would run what stands behind an '&' in the name of an image.
         raise argparse.ArgumentTypeError(
-            f"{program!r} is a batch file, which runs what stands behind an '&' in the name of an image; give a "
-            r"program, such as 'python C:\tools\alarm.py'"
+            f"{program!r} is a file that another program runs; give that program too, such as "
+            r"'python C:\tools\alarm.py', which is no shell"
         )
-    # Windows looks for programs that end in .exe, and not for other endings that `which` knows.
+    # Without its ending Windows would look for an .exe alone.
     return [program, *words[1:]]
 
 

@@ -17,7 +17,6 @@ from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError
 from anomaly_clustering.data.walk import CANNOT_BE_READ, NOT_TO_BE_READ, FolderContent, check_may_be_read, look
 from anomaly_clustering.runs.assigned import what_to_know
 from anomaly_clustering.runs.changing_files import signature
-from anomaly_clustering.runs.file_names import ASSIGNED
 from anomaly_clustering.runs.run_away import ChangingError, RunAwayError
 from anomaly_clustering.runs.watched import Watcher, watcher_of
 from anomaly_clustering.system.full_disk import FULL
@@ -73,12 +72,9 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
                     _tell(options, watcher, row, watcher.digest)
         is_last = options.once and not folder.waiting
         _waiting(options, partial(watcher.tidy, now=is_last))
-        if watcher.table_is_open and not told:
-            _say(
-                f"{str(watcher.folder / ASSIGNED)!r} is open in another program: close it there; what comes is "
-                "assigned all the same, and entered in it afterwards"
-            )
-        told = watcher.table_is_open
+        if watcher.why_behind and not told:
+            _say(f"{watcher.why_behind}; what comes is assigned all the same, and entered in it afterwards")
+        told = bool(watcher.why_behind)
         if is_last:
             return unknown
         time.sleep(options.every)

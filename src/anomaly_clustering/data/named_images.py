@@ -79,7 +79,7 @@ def _finder(images: Sequence[Path], places: Sequence[Path], folder: Path | None)
     absolute = {image: Path(os.path.abspath(image)) for image in images}
     by_path = {str(path): image for image, path in absolute.items()}
     by_end: dict[Parts, list[Path]] = defaultdict(list)
-    above = dict(zip(images, _image_folders(list(absolute.values()), folder), strict=True))
+    above = dict(zip(absolute, _image_folders(list(absolute.values()), folder), strict=True))
     below = {image: path.relative_to(above[image]).parts for image, path in absolute.items()}
     for image, parts in below.items():
         by_end[parts if len(parts) > 1 else (above[image].name, *parts)].append(image)

@@ -28,7 +28,7 @@ class LastAndBest(Callback):
         stopped_in: the epoch in whose middle the training stopped; None where it did not.
         ended_in: the last epoch; -1 before the first.
         every: epochs from one validation to the next, as the trainer was made.
-        is_behind: whether the table lacks the last epochs, since another program has it open.
+        why_behind: why the table lacks the last epochs, as where another program has it open; '' where it has them.
 
     Example:
         >>> training = LastAndBest()
@@ -44,7 +44,7 @@ class LastAndBest(Callback):
         self.stopped_in: int | None = None
         self.ended_in = -1
         self.every: int | None = None
-        self.is_behind = False
+        self.why_behind = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.every = trainer.check_val_every_n_epoch
@@ -57,8 +57,8 @@ class LastAndBest(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.check_val_every_n_epoch = self.every
-        if self.is_behind:
-            self._save(trainer)
+        if self.why_behind:
+            self._save(trainer, patience=None)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
@@ -121,23 +121,23 @@ class LastAndBest(Callback):
             ]
         if self.rows and self.rows[-1]["epoch"] < self.ended_in:
             found += [f"scores are of epoch {self.rows[-1]['epoch']} at last, clusters of epoch {self.ended_in}"]
-        if self.is_behind:
-            found += [f"{str(self.table)!r} lacks the last epochs, since it was open in another program"]
+        if self.why_behind:
+            found += [f"the table of epochs lacks the last ones: {self.why_behind}"]
         return found
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, *, patience: float | None = 0.0) -> None:
         if self.table is None or not trainer.is_global_zero:
             return
         self.begin()
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         lines = [[_digits(name, row[name]) if name in row else "" for name in names] for row in self.rows]
         try:
-            check_closed([self.table], patience=0.0)
+            check_closed([self.table], patience=patience)
             write_csv(self.table, names, lines)
-            self.is_behind = False
-        except OpenElsewhereError:
+            self.why_behind = ""
+        except OpenElsewhereError as error:
             # Somebody looks at it in a spreadsheet, which ends no training: the next epoch is written with this one.
-            self.is_behind = True
+            self.why_behind = str(error)
 
 
 def _logged(trainer: Trainer) -> dict[str, float]:

@@ -93,7 +93,7 @@ def reserved(out: Path, *, overwrite: bool, say: Callable[[str], object] = print
         check_no_strangers(out, mark)
         _check_run(out, mark, overwrite=overwrite)
         # At the end it could not be moved away.
-        check_closed(out / name for name in (mark.files if mark else ()))
+        check_closed((out / name for name in (mark.files if mark else ())), with_folder=True)
         if history := _history(out):
             say(
                 f"Notice: what came after the run in {str(out)!r} goes with it when this one is done: "

@@ -15,7 +15,7 @@ from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.checkpoints import is_of_training
 from anomaly_clustering.runs.epochs import Epoch
-from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, METRICS
+from anomaly_clustering.runs.file_names import ASSIGNMENTS, CHECKPOINTS, CONFIG, EPOCHS, MARK, METRICS
 from anomaly_clustering.runs.mark import Mark, discard_run, is_free_for, read_mark, remove_own, write_mark
 from anomaly_clustering.runs.output_folder import check_no_strangers, check_place
 from anomaly_clustering.runs.predictions import Table, assignments_of
@@ -67,7 +67,7 @@ def reserved_to_train(out: Path, *, ckpt_path: str | None, overwrite: bool) -> I
         for folder in (out, out / CHECKPOINTS):
             remove_leftovers(folder)
         _check_content(out, goes_on=goes_on(out, ckpt_path), overwrite=overwrite)
-        check_closed(out / name for name in FILES)
+        check_closed(out / name for name in (MARK, *FILES))
         yield
 
 

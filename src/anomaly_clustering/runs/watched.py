@@ -120,8 +120,8 @@ class Watcher:
         """The last file whose content was new."""
         self.behind = False
         """Whether the table has files where they are no more."""
-        self.table_is_open = False
-        """Whether it was left so, since another program has it open."""
+        self.why_behind = ""
+        """Why it was left so, where that is not for lack of time, as where another program has it open."""
         self.due = 0.0
         """When it may be written anew, by the clock of `time.monotonic`."""
         with working_on(folder):
@@ -202,7 +202,7 @@ class Watcher:
         with blaming_the_run(self.folder), working_on(self.folder):
             self._refresh()
             if self.behind:
-                self.known = self._brought_up_to_date()
+                self.known = self._brought_up_to_date(patience=None if now else 0.0)
         self.due = time.monotonic() + REST * (time.monotonic() - begun)
 
     def _look_at(self, path: Path, was: tuple[int, int, int], content: str) -> _Seen:
@@ -305,8 +305,12 @@ class Watcher:
         if self._files() != self.known.files:
             self.known = self._brought_up_to_date()
 
-    def _brought_up_to_date(self) -> _Known:
-        """What is known, once the folder's mark, decisions and table are written as this watcher needs them."""
+    def _brought_up_to_date(self, *, patience: float | None = 0.0) -> _Known:
+        """What is known, once the folder's mark, decisions and table are written as this watcher needs them.
+
+        Args:
+            patience: for a table that another program has open, see `once_closed`.
+        """
         run = self.run
         # Both grow while the run goes on.
         mark = listing_pictures(self.folder, own_mark(self.folder))
@@ -324,12 +328,12 @@ class Watcher:
         # What was recorded, and not yet written to the table, is so now.
         rows = all_rows(run, later, new, fitted, decisions, decisions.false_alarms)
         try:
-            check_closed([self.folder / ASSIGNED], patience=0.0)
+            check_closed([self.folder / ASSIGNED], patience=patience)
             write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
-            self.behind = self.table_is_open = False
-        except OpenElsewhereError:
+            self.behind, self.why_behind = False, ""
+        except OpenElsewhereError as error:
             # A spreadsheet has it; it can be made of the journal as soon as that lets go.
-            self.behind = self.table_is_open = True
+            self.behind, self.why_behind = True, str(error)
         return _known(files, decisions, fitted, new, own, [*contents_of(run, later).items(), *later.copies.items()])
 
 

@@ -228,11 +228,10 @@ def _finish(leftover: Path, folder: Path, discard: Discard | None) -> None:
     new, old = leftover / NEW, leftover / OLD
     if not old.is_dir():
         return
-    if not new.exists():
-        if discard:
-            discard(old, folder)
-    elif not folder.exists():
+    if not folder.exists():
         once_closed(lambda: old.rename(folder))
+    elif discard and not new.exists():
+        discard(old, folder)
 
 
 def _empty(leftover: Path) -> None:
@@ -243,7 +242,7 @@ def _empty(leftover: Path) -> None:
         # What is not removed is in nobody's way; why it was written no more counts.
         with suppress(OSError):
             if path.is_dir() and not path.is_symlink():
-                remove_folder(path)
+                remove_folder(path, leave_refused=True)
             elif path.name != LOCK:
                 remove_file(path)
 

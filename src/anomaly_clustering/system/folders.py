@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anomaly_clustering.system.files import NEW, OLD, Discard, NotPlacedError, real_path, unfinished
@@ -21,7 +21,7 @@ IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 def whole_folder(
     folder: Path, *, discard: Discard | None = None, keep: bool = False, is_result: bool = False
 ) -> Iterator[Path]:
-    """An empty folder to write to, which becomes `folder` when all went well and leaves no trace otherwise.
+    """An empty folder to write to, which becomes `folder` when all went well; where the work fails it leaves no trace.
 
     Args:
         folder: made with those above it where they are missing. Unless `discard` is given it is not there, or empty.
@@ -59,9 +59,13 @@ def whole_folder(
         except BaseException as error:
             moved = old.exists()
             if moved and not folder.exists():
-                once_closed(lambda: old.rename(folder))
+                # Where that is refused too, the next command that writes the same does it.
+                with suppress(OSError):
+                    once_closed(lambda: old.rename(folder))
             if not isinstance(error, OSError):
                 raise
+            if keep and not discard and folder.is_dir() and any(folder.iterdir()):
+                return
             if error.errno in IN_THE_WAY and folder.exists():
                 if keep and folder.is_dir():
                     return

@@ -23,6 +23,8 @@ LOCK, LOCK_OF_WATCHER = ".lock", ".watcher"
 _working: dict[Path, int] = {}
 # The locks of these folders, which hold nothing that the next process needs.
 _locks: set[Path] = set()
+# Where a lock was denied, in folders in which users make no files; on Windows it takes a moment to be sure of that.
+_denied: set[Path] = set()
 
 
 def _forget() -> None:
@@ -174,10 +176,13 @@ def _alone(folder: Path, place: Path, lock_name: str, refusal: str) -> Iterator[
 
 def _first_that_can_be_held(locks: Sequence[Path], folder: Path, kept: ExitStack) -> tuple[Path, State]:
     for lock in locks[:-1]:
+        if lock in _denied:
+            continue
         try:
             return lock, kept.enter_context(held(lock))
         except OSError as error:
             if error.errno not in CLOSED:
                 raise
+            _denied.add(lock)
     with naming(folder, locks[-1]):
         return locks[-1], kept.enter_context(held(locks[-1]))

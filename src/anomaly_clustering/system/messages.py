@@ -94,5 +94,5 @@ def sentence_of(error: Exception) -> str:
     # What is moved has two names.
     names = " to ".join(repr(str(name)) for name in (error.filename, error.filename2) if name is not None)
     why = str(error.strerror)
-    way_out = "; if it is open in another program, close it there, and run the command again"
+    way_out = "; if it is open in another program, close it there"
     return f"{names}: {why[:1].lower()}{why[1:]}{way_out if is_open_elsewhere(error) else ''}"

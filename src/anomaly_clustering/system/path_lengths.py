@@ -1,12 +1,13 @@
 """A folder to come in; an error before the work out, where the system takes no paths as long as those in it."""
 
 import errno
+import os
 from pathlib import Path
 
 from anomaly_clustering.system.files import unfinished
 
-# Characters that paths of files and of folders may have on every system; only Windows takes no longer ones.
-LONGEST_FILE, LONGEST_FOLDER = 259, 247
+# Characters that paths of files and of folders may have on Windows; 0 elsewhere, where they may have thousands.
+LONGEST_FILE, LONGEST_FOLDER = (259, 247) if os.name == "nt" else (0, 0)
 
 
 def check_length(place: Path, inside: Path, *, given: Path) -> None:
@@ -40,9 +41,10 @@ def check_length(place: Path, inside: Path, *, given: Path) -> None:
         if not (isinstance(error, FileNotFoundError) or error.errno == errno.ENAMETOOLONG):
             raise
         shorter = max(len(str(file)) - LONGEST_FILE, len(str(file.parent)) - LONGEST_FOLDER)
+        of_length = f"of at most {len(str(place)) - shorter} characters" if LONGEST_FILE else "that is shorter"
         raise OSError(
             f"{str(given)!r} has too long a path: files in it would have one of {len(str(file))} characters, more than "
-            f"this system takes; choose a folder whose path has at most {len(str(place)) - shorter} characters"
+            f"this system takes; choose a folder with a path {of_length}"
         ) from None
 
 

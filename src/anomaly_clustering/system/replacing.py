@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+# Elsewhere a file that is open is moved and removed as any other, so that nobody needs to look.
+ON_WINDOWS = os.name == "nt"
 # Seconds until what is open stays so, and between two tries.
 PATIENCE, BETWEEN_TRIES = 10.0, 0.1
 Done = TypeVar("Done")
@@ -109,11 +111,12 @@ def remove_file(file: Path) -> None:
     _removed(os.unlink, file)
 
 
-def remove_folder(folder: Path) -> None:
+def remove_folder(folder: Path, *, leave_refused: bool = False) -> None:
     """Remove a folder of ours with all that is in it, also what is read-only; what is linked to stays.
 
     Args:
         folder: that is there.
+        leave_refused: leave what the system refuses to remove, at once, and remove the rest.
 
     Raises:
         OSError: the system refuses it.
@@ -126,19 +129,23 @@ def remove_folder(folder: Path) -> None:
         ...     (Path(place) / "run").exists()
         False
     """
+
+    def again(remove: Callable[..., object], path: str | Path, error: BaseException) -> None:
+        try:
+            if not is_open_elsewhere(error):
+                raise error
+            _removed(remove, Path(path), patience=0.0 if leave_refused else None)
+        except OSError:
+            if not leave_refused:
+                raise
+
     if sys.version_info >= (3, 12):
-        shutil.rmtree(folder, onexc=lambda remove, path, error: _again(remove, path, error))
+        shutil.rmtree(folder, onexc=again)
     else:
-        shutil.rmtree(folder, onerror=lambda remove, path, raised: _again(remove, path, raised[1]))
+        shutil.rmtree(folder, onerror=lambda remove, path, raised: again(remove, path, raised[1]))
 
 
-def _again(remove: Callable[..., object], path: str, error: BaseException) -> None:
-    if not is_open_elsewhere(error):
-        raise error
-    _removed(remove, Path(path))
-
-
-def _removed(remove: Callable[..., object], path: Path) -> None:
+def _removed(remove: Callable[..., object], path: Path, *, patience: float | None = None) -> None:
     try:
         with suppress(FileNotFoundError):
             remove(path)
@@ -149,15 +156,16 @@ def _removed(remove: Callable[..., object], path: Path) -> None:
         if _is_read_only(path):
             path.chmod(stat.S_IREAD | stat.S_IWRITE)
         with suppress(FileNotFoundError):
-            once_closed(lambda: remove(path))
+            once_closed(lambda: remove(path), patience=patience)
 
 
-def check_closed(files: Iterable[Path], *, patience: float | None = None) -> None:
-    """Fail, before work is done, if a file that is to be replaced is open in another program.
+def check_closed(files: Iterable[Path], *, patience: float | None = None, with_folder: bool = False) -> None:
+    """Fail, before work is done, if a file that is to be replaced is open in another program; on Windows alone.
 
     Args:
         files: what is no file, or not there, is in nobody's way.
         patience: see `once_closed`.
+        with_folder: whether they are moved with the folder around them, which those that are read-only do not hinder.
 
     Raises:
         OpenElsewhereError: another program has one of them open, and does not let go.
@@ -165,9 +173,9 @@ def check_closed(files: Iterable[Path], *, patience: float | None = None) -> Non
     Example:
         >>> check_closed([Path("not there.csv")])
     """
-    for file in files:
+    for file in files if ON_WINDOWS else ():
         try:
-            if file.is_file():
+            if file.is_file() and not (with_folder and _is_read_only(file)):
                 once_closed(partial(_open_to_write, file), patience=patience)
         except OSError as error:
             # A file without the right to write to it is replaced where its folder can be written to.
@@ -186,5 +194,5 @@ def _open_to_write(file: Path) -> None:
 
 def _refused(file: Path) -> OpenElsewhereError:
     if _is_read_only(file):
-        return OpenElsewhereError(f"{str(file)!r} is read-only: change that, and run the command again")
-    return OpenElsewhereError(f"{str(file)!r} is open in another program: close it there, and run the command again")
+        return OpenElsewhereError(f"{str(file)!r} is read-only: change that")
+    return OpenElsewhereError(f"{str(file)!r} is open in another program: close it there")
