@@ -106,7 +106,8 @@ def test_a_training_goes_on_though_its_table_is_open_in_a_spreadsheet(photos: Pa
             main(scan(photos, "--trainer.max_epochs", "3", "--out", out))
         assert len(refused) >= 3
         notices = json.loads(Path(out, "metrics.json").read_text())["notices"]
-        is_said = f"'{table}' lacks the last epochs, since it was open in another program" in notices
+        why = f"'{table}' is open in another program: close it there"
+        is_said = f"the table of epochs lacks the last ones: {why}" in notices
         assert is_said == (out == "open")
         assert [row["epoch"] for row in rows(Path(out), "epochs.csv")] == list("012"[: 1 if is_said else 3])
         assert json.loads(Path(out, "metrics.json").read_text())["last"]["epoch"] == 2

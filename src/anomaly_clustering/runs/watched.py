@@ -306,11 +306,7 @@ class Watcher:
             self.known = self._brought_up_to_date()
 
     def _brought_up_to_date(self, *, patience: float | None = 0.0) -> _Known:
-        """What is known, once the folder's mark, decisions and table are written as this watcher needs them.
-
-        Args:
-            patience: for a table that another program has open, see `once_closed`.
-        """
+        """What is known, once mark, decisions and table are as is needed here; for `patience` see `once_closed`."""
         run = self.run
         # Both grow while the run goes on.
         mark = listing_pictures(self.folder, own_mark(self.folder))
