@@ -79,11 +79,16 @@ def test_a_trained_method_leaves_what_it_predicts_and_its_scores(photos: Path, c
     words = scan(photos, "--ckpt_path", "trained/checkpoints/last.ckpt")[1:]
     for command in ("predict", "validate"):
         main([command, *words])
-        assert capsys.readouterr().out.strip().endswith(f"Results are in runs/{command}")
+        said = capsys.readouterr().out
+        assert said.strip().endswith(f"Results are in runs/{command}")
+        assert "other options" not in said
         assert rows(Path("runs", command)) == rows(Path("trained"))
         assert "already holds a run" in refused([command, *words], capsys)
     main(["predict", *words[:-2], "--out", "untrained"])
     assert "SCAN was asked as it is made, untrained: --ckpt_path names a training" in capsys.readouterr().out
+    main(["predict", *words, "--model.crop", "56", "--out", "cropped"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the training had other options, with which its clusters may be others: crop 64 in place of 56" in said
     last = json.loads(Path("trained/metrics.json").read_text())["last"]
     assert json.loads(Path("runs/validate/metrics.json").read_text())["nmi"] == pytest.approx(last["nmi"])
     main(["predict", *words, "--overwrite", "--return_predictions", "false"])

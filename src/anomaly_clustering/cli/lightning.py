@@ -21,7 +21,7 @@ from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.mic.trainer import ACCELERATOR
-from anomaly_clustering.runs.checkpoints import OfWholeEpochs, WholeCheckpoints
+from anomaly_clustering.runs.checkpoints import OfWholeEpochs, WholeCheckpoints, told_of_options
 from anomaly_clustering.runs.epochs import LastAndBest
 from anomaly_clustering.runs.file_names import CHECKPOINTS, EPOCHS
 from anomaly_clustering.runs.output_folder import reserved
@@ -253,13 +253,19 @@ class CommandLine(LightningCLI):
             print_notices(console, datamodule.notices)
         if isinstance(module, MIC):
             print_notices(console, module.notices)
-        elif is_overridden("training_step", module) and not self.config[self.subcommand].ckpt_path:
-            untrained = f"{type(module).__name__} was asked as it is made, untrained: --ckpt_path names a training"
-            print_notices(console, [untrained])
+        elif is_overridden("training_step", module):
+            print_notices(console, self._told_of_training())
         # Those of other methods Lightning has printed.
         if metrics and isinstance(module, MIC):
             print_scores(console, metrics)
         print_plainly(console, f"Results are in {self.out}")
+
+    def _told_of_training(self) -> list[str]:
+        if not self.config[self.subcommand].ckpt_path:
+            return [f"{type(self.model).__name__} was asked as it is made, untrained: --ckpt_path names a training"]
+        checkpoints = self.trainer.strategy.checkpoint_io
+        then = checkpoints.options if isinstance(checkpoints, WholeCheckpoints) else {}
+        return told_of_options(then, self.model.hparams)
 
     def _said(self) -> list[dict[str, Any]] | None:
         """What the method says of each image, asked for where the command has not."""

@@ -5,7 +5,7 @@ Lightning writes a checkpoint where temporary files lie, and copies it over the 
 
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,11 +51,15 @@ class WholeCheckpoints(TorchCheckpointIO):
     Args:
         out: the folder of the training. Checkpoints that a user's callback puts elsewhere are written whole as well.
         begin: is called before the first one is written.
+
+    Attributes:
+        options: of the module whose checkpoint was read last, as far as that tells them.
     """
 
     def __init__(self, out: Path, begin: Callable[[], None]):
         self.out = real_path(out)
         self.begin = begin
+        self.options: Mapping[str, object] = {}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
@@ -100,7 +104,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         known = mark.files.get(name) if mark and name else None
         if known and known != digest(Path(path)):
             raise damaged(path)
-        return state_of(path, partial(super().load_checkpoint, path, map_location, weights_only))
+        state = state_of(path, partial(super().load_checkpoint, path, map_location, weights_only))
+        told = state.get("hyper_parameters")
+        self.options = told if isinstance(told, Mapping) else {}
+        return state
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint, unless it lies among the files of the training and is not one of them.
@@ -128,6 +135,24 @@ class WholeCheckpoints(TorchCheckpointIO):
             )
         if name not in mark.files:
             write_mark(self.out, replace(mark, files={**mark.files, name: None}))
+
+
+def told_of_options(then: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """What to say of a training that is asked with other options than it was made with.
+
+    Args:
+        then: options of the training, by name.
+        now: options of the module that has its weights; what only one of the two has is of another version.
+
+    Example:
+        >>> told_of_options({"crop": 0.7, "lr": 0.1}, {"crop": 0.8, "lr": 0.1, "flip": True})
+        ['the training had other options, with which its clusters may be others: crop 0.7 in place of 0.8']
+    """
+    told = {name: (repr(then[name]), repr(option)) for name, option in now.items() if name in then}
+    others = ", ".join(
+        f"{name} {before} in place of {after}" for name, (before, after) in told.items() if before != after
+    )
+    return [f"the training had other options, with which its clusters may be others: {others}"] if others else []
 
 
 def state_of(path: str | Path, read: Callable[[], Any]) -> dict[str, Any]:
