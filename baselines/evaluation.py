@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int, Shaped
 from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -78,6 +79,9 @@ class Evaluation(nn.Module):
                 f"the training has diverged: in epoch {module.current_epoch} its loss is not a number. Set a lower "
                 "--model.lr, or train in --trainer.precision 32-true"
             )
+        is_asked = module._trainer is not None and not module._trainer.sanity_checking
+        if is_asked and len(labels) < (total := num_images(module)):
+            rank_zero_warn(f"scores are of {len(labels)} of {total} images: see --trainer.limit_val_batches")
         scores = {"loss": loss} if loss.isfinite() else {}
         scores["clusters_used"] = loss.new_tensor(len(labels.unique()))
         if (images["target"] >= 0).any():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lightning import LightningModule, Trainer, seed_everything
@@ -27,8 +28,8 @@ def digits(folder: Path, classes: Iterable[int] = range(10)) -> tuple[Folder, st
     return data, str(folder / "features.npy")
 
 
-def train(module: LightningModule, data: Folder, *, epochs: int, seed: int) -> dict[str, Epoch]:
-    """The epochs to report."""
+def train(module: LightningModule, data: Folder, *, epochs: int, seed: int, **options: Any) -> dict[str, Epoch]:
+    """The epochs to report; options are of the Trainer."""
     seed_everything(seed)
     log = LastAndBest()
     Trainer(
@@ -39,5 +40,6 @@ def train(module: LightningModule, data: Folder, *, epochs: int, seed: int) -> d
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=[log],
+        **options,
     ).fit(module, datamodule=data)
     return log.chosen()

@@ -99,6 +99,13 @@ def test_the_head_of_lowest_loss_gives_the_clusters(photos: Path) -> None:
     assert rows["last"].keys() >= {"nmi", "ari", "f1", "accuracy", "purity", "clusters_used"}
 
 
+def test_scores_of_a_part_of_the_images_are_told_as_such(photos: Path) -> None:
+    data = Folder(photos, image_size=64, num_workers=0)
+    module = IIC(trunk="conv3", input_size=32, repeats=1, batch_size=4)
+    with pytest.warns(UserWarning, match="scores are of 4 of 15 images: see --trainer.limit_val_batches"):
+        train(module, data, epochs=1, seed=0, limit_val_batches=1)
+
+
 def test_bad_options_are_named() -> None:
     with pytest.raises(ValueError, match="input must be 'rgb', got 'sobel'"):
         IIC(pretrained="embedded")
