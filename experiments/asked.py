@@ -56,11 +56,11 @@ def parts_of(name: str, command: Command) -> list[tuple[str, Command]]:
 
     'reproduction' is every table and figure, with each network that was named; those that compare networks once.
     """
+    comparing = command if command.networks else _without_network(command)
     if name != REPRODUCTION:
-        return [(name, command)]
+        return [(name, comparing if compares_networks(name) else command)]
     each = [_with_network(command, network) for network in command.networks] or [command]
-    comparing = [command if command.networks else _without_network(command)]
-    return [(part, of) for part in (*TABLES, *FIGURES) for of in (comparing if compares_networks(part) else each)]
+    return [(part, of) for part in (*TABLES, *FIGURES) for of in ([comparing] if compares_networks(part) else each)]
 
 
 def all_parts(command: Command) -> list[tuple[str, Command]]:

@@ -57,8 +57,9 @@ def make(command: Command) -> int:
                 write_gathered(command.measured, store)
                 print(f"Gathered in {command.measured}")
         else:
-            print(write(name, found[name, command], command, failed), flush=True)
-            if _came_to_nothing(found[name, command], command):
+            (made,) = found.values()
+            print(write(name, made, command, failed), flush=True)
+            if _came_to_nothing(made, command):
                 empty.append(name)
         if command.wandb != "off":
             failed |= _log(found)

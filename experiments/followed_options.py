@@ -1,8 +1,9 @@
 """What the user asked for in; an error or a notice about options that no table or figure of it follows, out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from experiments.asked import (
+    NETWORK,
     REPRODUCTION,
     Command,
     all_parts,
@@ -55,11 +56,20 @@ def told_of_unfollowed(command: Command) -> list[str]:
     """
     parts = all_parts(command)
     named, notices = ", ".join(command.names), []
+    for begin in _beginning_no(command.only, [method for name, of in parts for method in methods_of(name, of)]):
+        notices.append(f"--only {begin!r}: no method of {named} begins so")
+    comparing = [name for name, _ in parts if compares_networks(name)]
+    if comparing and _has_network(command) and not command.networks:
+        notices.append(f"{', '.join(NETWORK)} change nothing of {', '.join(comparing)}: give --backbones for these")
     if command.folders and not any(takes_folders(name) for name, _ in parts):
         notices.append(f"--folders changes nothing of {named}: {_folders()} take folders")
+    if absent := [str(category) for category in command.categories if category not in _measured_on(command)]:
+        notices.append(
+            f"--categories: nothing of {named} is measured on {', '.join(absent)}; {_folders()} take --folders"
+        )
     methods = [method for name, of in parts for method in methods_of(name, of).values()]
     if command.settings.tau is not None and not any(map(follows_tau, methods)):
-        notices.append(f"--tau changes nothing of {named}, which has values of its own")
+        notices.append(f"--tau changes nothing of {named}, where it has values of its own")
     trained = _trained(methods, command)
     for option in command.settings.trained:
         if not any(takes(path, option) for path in trained):
@@ -71,11 +81,16 @@ def told_of_unfollowed(command: Command) -> list[str]:
 
 
 def _check_methods(command: Command) -> None:
-    parts = all_parts(command)
-    methods = list(dict.fromkeys(method for name, of in parts for method in methods_of(name, of)))
-    for begin in command.only:
-        if not any(method.lower().startswith(begin.lower()) for method in methods):
-            raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
+    methods = list(dict.fromkeys(method for name, of in all_parts(command) for method in methods_of(name, of)))
+    # Some may be of other tables, since the commands of a report have the options of all.
+    anywhere = [method for name in KNOWN for method in methods_of(name, command)]
+    nowhere, absent = (_beginning_no(command.only, among) for among in (anywhere, methods))
+    for begin in nowhere or (absent if len(absent) == len(command.only) else ()):
+        raise ValueError(f"--only {begin!r}: no method begins so; there are {methods}")
+
+
+def _beginning_no(begins: Sequence[str], methods: Sequence[str]) -> list[str]:
+    return [begin for begin in begins if not any(method.lower().startswith(begin.lower()) for method in methods)]
 
 
 def _check_networks(command: Command) -> None:
@@ -86,23 +101,27 @@ def _check_networks(command: Command) -> None:
     if names and not any(name == REPRODUCTION or compares_networks(name) for name in command.names):
         comparing = ", ".join(filter(compares_networks, FIGURES))
         raise ValueError(
-            f"--backbones: {', '.join(command.names)} has one network; {comparing} and {REPRODUCTION} compare several. "
-            "Give --backbone"
+            f"--backbones is for {comparing} and {REPRODUCTION}, which compare several networks. For "
+            f"{', '.join(command.names)} give --backbone"
         )
-    given, usual = command.settings, Settings()
-    is_given = any(getattr(given, name) != getattr(usual, name) for name in ("backbone", "checkpoint", "last_layer"))
-    if is_given and not names and all(map(compares_networks, command.names)):
+    if _has_network(command) and not names and all(map(compares_networks, command.names)):
         raise ValueError(
-            f"--backbone, --checkpoint, --last-layer: {', '.join(command.names)} compares several networks. "
-            "Give --backbones"
+            f"{', '.join(NETWORK)}: several networks are compared by {', '.join(command.names)}. Give --backbones"
         )
+
+
+def _has_network(command: Command) -> bool:
+    """Whether a network of the command's own was asked for."""
+    given, usual = command.settings, Settings()
+    return any(getattr(given, name) != getattr(usual, name) for name in ("backbone", "checkpoint", "last_layer"))
 
 
 def _check_categories(command: Command) -> None:
-    there = _measured_on(command)
-    if absent := [str(category) for category in command.categories if category not in there]:
+    # Some may be of other tables, since the commands of a report have the options of all.
+    if command.categories and _measured_on(command).isdisjoint(command.categories):
+        absent = ", ".join(map(str, command.categories))
         raise ValueError(
-            f"--categories: {', '.join(command.names)} has none of {', '.join(absent)}; {_folders()} take --folders"
+            f"--categories: nothing of {', '.join(command.names)} is measured on {absent}; {_folders()} take --folders"
         )
 
 

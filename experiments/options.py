@@ -49,9 +49,10 @@ def command_of(words: list[str]) -> Command:
     options = parser.parse_args(words)
     _check(options)
     known = {str(category): category for category in (*MVTEC, MTD, DEFECTIVE_MTD, SYNTHETIC)}
-    folders = own_categories(_texts(options.folders), _texts(options.normals), known)
-    known |= {str(category): category for category in folders}
-    trained = _pairs(options.trained)
+    folders, normals = (_texts(option, getattr(options, option)) for option in ("folders", "normals"))
+    own = own_categories(folders, normals, known)
+    known |= {str(category): category for category in own}
+    trained = _pairs("trained", options.trained)
     by_name("--trained", [option.partition("@")[2] for option in trained if "@" in option], known)
     settings = Settings(
         data_root=options.data_root,
@@ -72,7 +73,7 @@ def command_of(words: list[str]) -> Command:
         out=options.out,
         seeds=options.seeds,
         resamples=options.resamples,
-        folders=folders,
+        folders=own,
         networks=[_network(text) for text in options.backbones],
         only=options.only,
         categories=by_name("--categories", options.categories, known),
@@ -82,7 +83,7 @@ def command_of(words: list[str]) -> Command:
         executor=options.executor,
         workers=options.workers,
         address=options.address,
-        parameters=_pairs(options.parameter),
+        parameters=_pairs("parameter", options.parameter),
         wandb=options.wandb,
         artefacts=options.artefacts,
         report=options.report,
@@ -177,8 +178,12 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be at least 1, got {number}")
     if options.resamples is not None and (options.resamples < 0 or options.resamples == 1):
         raise ValueError(f"--resamples must be 0 (none) or at least 2, got {options.resamples}")
-    image_side(options.image_size)
-    number_of_workers(options.num_workers)
+    for name, check in (("image_size", image_side), ("num_workers", number_of_workers)):
+        try:
+            check(getattr(options, name))
+        except ValueError as error:
+            # As the user gave it, and not as a function calls it.
+            raise ValueError(str(error).replace(name, f"--{name.replace('_', '-')}")) from None
     if options.measured and not (options.finished and options.names == [REPRODUCTION]):
         raise ValueError("--measured goes with 'reproduction --finished' alone: nothing can be drawn of its runs")
     if options.checkpoint and not options.checkpoint.is_file():
@@ -208,17 +213,17 @@ def _most_values(action: argparse.Action) -> float:
     return action.nargs if isinstance(action.nargs, int) else inf
 
 
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    return {name: _value(text) for name, text in _texts(texts).items()}
+def _pairs(option: str, texts: list[str]) -> dict[str, Any]:
+    return {name: _value(text) for name, text in _texts(option, texts).items()}
 
 
-def _texts(texts: list[str]) -> dict[str, str]:
+def _texts(option: str, texts: list[str]) -> dict[str, str]:
     if wrong := [text for text in texts if "=" not in text]:
-        raise ValueError(f"{wrong[0]!r} is not of the form NAME=VALUE")
+        raise ValueError(f"--{option}: {wrong[0]!r} is not of the form NAME=VALUE")
     found: dict[str, str] = {}
     for name, value in (text.split("=", 1) for text in texts):
         if name in found:
-            raise ValueError(f"{name!r} is given twice, as {found[name]!r} and as {value!r}; give it once")
+            raise ValueError(f"--{option}: {name!r} is given twice, as {found[name]!r} and as {value!r}; give it once")
         found[name] = value
     return found
 

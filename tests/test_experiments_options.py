@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import MakeImage
-from tiny_tables import run
+from tiny_tables import SMALL, run
 
 from experiments import tables
 from experiments.__main__ import main
 from experiments.agreement import agree
+from experiments.asked import all_parts, methods_of
 from experiments.categories import MTD, MVTEC, SYNTHETIC, Category, num_images, weights_digest
 from experiments.cells import Settings, cell, is_mic
+from experiments.followed_options import check_followed
 from experiments.ladder import LADDER
 from experiments.methods import WEIGHTED, Method, with_options
 from experiments.options import _pairs, command_of
@@ -75,21 +78,22 @@ def test_what_cannot_be_configured_is_missing(root: Path) -> None:
         (("--trained", "IIC.neighbours=2"), "--trained 'IIC.neighbours': none of baselines."),
         (("--trained", "IIC.max_epochs@MDT=2"), "--trained: 'MDT' is not one of"),
         (("--trained", "IIC.neighbours@MTD=2"), "--trained 'IIC.neighbours@MTD': none of baselines."),
-        (("--trained", "max_epochs"), "'max_epochs' is not of the form NAME=VALUE"),
+        (("--trained", "max_epochs"), "--trained: 'max_epochs' is not of the form NAME=VALUE"),
         (("--categories", "bottl"), "'bottl' is not one of"),
-        (("--image-size", "0"), "image_size must be at least 32, got 0"),
-        (("--num-workers", "-1"), "num_workers must be at least 0, got -1"),
+        (("--image-size", "0"), "--image-size must be at least 32, got 0"),
+        (("--num-workers", "-1"), "--num-workers must be at least 0, got -1"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--resamples", "1"), "--resamples must be 0 (none) or at least 2, got 1"),
         (("--checkpoint", "absent.pth"), "checkpoint 'absent.pth' does not exist"),
         (("--backbones", "resnet18=a.pth", "resnet18=b.pth"), "--backbones: 'resnet18' is there twice"),
         (("--data", "synthetic", "--folders", "mine=."), "--data synthetic is measured alone"),
-        (("--backbones", "embedded"), "--backbones: table1 has one network; figure9, figure10, figure11 and"),
+        (("--backbones", "embedded"), "networks. For table1 give --backbone"),
         (("--dry-run", "--finished"), "--dry-run lists what is missing, and --finished computes nothing of it"),
         (("--report", "all.md"), "--report is what 'reproduction' writes, and not table1"),
-        (("--folders", "mine=.", "--categories", "mine"), "--categories: table1 has none of mine; "),
-        (("--categories", "bottle", "synthetic"), "--categories: table1 has none of synthetic; "),
-        (("--trained", "lr=1", "--trained", "lr=2"), "'lr' is given twice, as '1' and as '2'"),
+        (("--folders", "mine=.", "--categories", "mine"), "--categories: nothing of table1 is measured on mine; "),
+        (("--only", "IIC", "SCAN"), "--only 'IIC': no method begins so"),
+        (("--trained", "lr=1", "--trained", "lr=2"), "--trained: 'lr' is given twice, as '1' and as '2'"),
+        (("--folders", "a=.", "a=.."), "--folders: 'a' is given twice, as '.' and as '..'"),
     ],
 )
 def test_wrong_options_say_so(
@@ -102,7 +106,7 @@ def test_wrong_options_say_so(
 
 def test_a_figure_of_several_networks_takes_no_network_of_its_own(root: Path, out: Path, capsys) -> None:
     assert run(root, out, table="figure9") == 2
-    assert "figure9 compares several networks. Give --backbones" in capsys.readouterr().err
+    assert "several networks are compared by figure9. Give --backbones" in capsys.readouterr().err
 
 
 def test_options_that_are_for_other_tables_are_told(root: Path, out: Path, capsys) -> None:
@@ -114,7 +118,27 @@ def test_options_that_are_for_other_tables_are_told(root: Path, out: Path, capsy
     assert run(root, out, "--trained", "SCAN.max_epochs@synthetic=2", "--dry-run", table="table8") == 0
     assert "changes nothing of table8, which synthetic is no category of" in capsys.readouterr().err
     assert run(root, out, "--tau", "0.1", "--dry-run", table="figure6") == 0
-    assert "--tau changes nothing of figure6, which has values of its own" in capsys.readouterr().err
+    assert "--tau changes nothing of figure6, where it has values of its own" in capsys.readouterr().err
+
+
+def test_what_a_report_prints_for_each_table_is_taken(root: Path, out: Path, capsys) -> None:
+    some = ["--folders", f"mine={root}", "--categories", "cable", "MTD", "mine", "--only", "average", "IIC"]
+    words = ["reproduction", "--data-root", str(root), *SMALL, *some]
+    for name, command in all_parts(command_of(words)):
+        if any(method.startswith(("Average", "IIC")) for method in methods_of(name, command)):
+            check_followed(command_of([name, *shlex.split(command.flags)]))
+    assert run(root, out, "--dry-run", *some) == 0
+    told = capsys.readouterr().err
+    assert "--categories: nothing of table1 is measured on mine; " in told
+    assert "--only 'IIC': no method of table1 begins so" in told
+
+
+def test_a_figure_of_several_networks_is_not_called_by_that_of_a_table_beside_it(root: Path, out: Path, capsys) -> None:
+    assert main(["table1", "figure9", "--data-root", str(root), "--out", str(out), *SMALL, "--finished"]) == 0
+    said = capsys.readouterr()
+    table, figure = said.out.split("# Figure 9")
+    assert ("pixels with embedded: " in table, f"pixels with {Settings.backbone}: " in figure) == (True, True)
+    assert "--backbone, --checkpoint, --last-layer change nothing of figure9: " in said.err
 
 
 def test_an_option_that_is_given_again_adds_to_what_it_was_given_before(tmp_path: Path) -> None:
@@ -133,7 +157,7 @@ def test_an_option_that_is_given_again_adds_to_what_it_was_given_before(tmp_path
     [("600", 600), ("1e-4", 1e-4), ("off", "off"), ("1:00:00", "1:00:00"), ("[0.9, 1]", [0.9, 1]), ("x=y", "x=y")],
 )
 def test_values_are_read_as_json(text: str, value: Any) -> None:
-    assert _pairs([f"name={text}"]) == {"name": value}
+    assert _pairs("trained", [f"name={text}"]) == {"name": value}
 
 
 @pytest.mark.parametrize("named", [["unknown", "names"], ["--report=names", "unknown"], ["--finished", "unknown"]])
