@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -41,7 +41,7 @@ class LocalProcesses(Executor):
     """
 
     def __init__(self, workers: int):
-        import torch  # Here, since the other executors should not wait for it.
+        import torch  # Here: a worker that is spawned imports this module before its GPU is chosen.
 
         self.gpus = torch.cuda.device_count()
         self.threads = ThreadPoolExecutor(workers)
@@ -181,10 +181,9 @@ def _twice(attempt: Callable[[], T], died: type[BaseException], but: tuple[type[
     for _ in range(ATTEMPTS - 1):
         try:
             return attempt()
-        except but:
-            raise
-        except died:
-            continue
+        except died as error:
+            if isinstance(error, but):
+                raise
     return attempt()
 
 
@@ -222,5 +221,14 @@ def open_executor(
 def _dask(address: str | None, workers: int) -> Iterator[tuple[Executor, Callable[[], int]]]:
     # A task whose worker died is given to another one so many times; Dask's default is three.
     with dask_client(address, workers, failures=ATTEMPTS - 1) as client:
-        # However many threads a worker has, it computes one cell at a time.
-        yield client.get_executor(pure=False), lambda: max(2 * len(client.nthreads()), 1)
+        most = 1
+
+        def at_a_time() -> int:
+            nonlocal most
+            # A scheduler that does not answer for a while has the workers that it had.
+            with suppress(OSError):
+                # However many threads a worker has, it computes one cell at a time.
+                most = max(2 * len(client.nthreads()), 1)
+            return most
+
+        yield client.get_executor(pure=False), at_a_time

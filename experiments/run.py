@@ -10,6 +10,8 @@ from experiments.compute import Outcome, compute
 from experiments.follow import Followed
 
 Report = Callable[[Cell, Outcome | None], None]
+# Seconds between two looks at how many workers there are, while a run goes on for hours.
+BETWEEN_LOOKS = 5.0
 
 
 def run(
@@ -43,7 +45,7 @@ def run(
 
     fill()
     while running:
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        for future in wait(running, BETWEEN_LOOKS, FIRST_COMPLETED).done:
             cell = running.pop(future)
             if error := future.exception():
                 failed[cell] = "".join(traceback.format_exception(error))

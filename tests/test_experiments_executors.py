@@ -1,20 +1,27 @@
 """Executors under fire: workers that are killed, functions that fail, commands that end without warning."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny_tables import run
 
+from experiments import run as run_module
+from experiments.categories import SYNTHETIC
+from experiments.cells import Cell, Store
+from experiments.compute import Outcome
 from experiments.executors import InProcess, LocalProcesses, Name, open_executor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,9 +118,9 @@ def test_an_executor_that_is_not_installed_is_named(
     assert 'is not installed; pip install "anomaly-clustering[' in line
 
 
-def test_workers_of_dask_that_join_later_are_counted(tmp_path: Path) -> None:
+def test_workers_of_dask_that_join_later_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    from distributed import LocalCluster
+    from distributed import Client, LocalCluster
 
     quiet = {"dashboard_address": None, "processes": False, "threads_per_worker": 1}
     with (
@@ -125,6 +132,29 @@ def test_workers_of_dask_that_join_later_are_counted(tmp_path: Path) -> None:
         cluster.scale(2)
         cluster.wait_for_workers(2)
         assert at_a_time() == 4
+
+        def no_answer(client: Client) -> None:
+            raise TimeoutError("the scheduler does not answer")
+
+        monkeypatch.setattr(Client, "nthreads", no_answer)
+        assert at_a_time() == 4
+
+
+def test_workers_that_join_while_a_run_goes_on_are_given_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "BETWEEN_LOOKS", 0.01)
+    both, workers = threading.Barrier(2), itertools.chain([1], itertools.repeat(2))
+
+    def until_both_run() -> Outcome:
+        both.wait(10)
+        return Outcome({}, {})
+
+    class Workers(ThreadPoolExecutor):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            return super().submit(until_both_run)
+
+    cells = [Cell("", SYNTHETIC, seed, {}, str(seed)) for seed in range(2)]
+    with Workers(2) as executor:
+        assert run_module.run(cells, Store(tmp_path), executor, at_a_time=lambda: next(workers)) == {}
 
 
 def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
