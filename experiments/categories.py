@@ -108,18 +108,27 @@ def why_missing(category: Category, root: Path | None) -> str | None:
     try:
         if category.folder is None and (why := _why_not_found(category, root)):
             return why
-        fingerprint(category.whole, root)
+    except OSError as error:
+        return sentence_of(error)
+    return _why_unreadable(category.whole, root)
+
+
+@lru_cache(maxsize=64)
+def _why_unreadable(category: Category, root: Path | None) -> str | None:
+    """Kept, as a fingerprint is, which keeps no error: each table would read the files up to the bad one anew."""
+    try:
+        fingerprint(category, root)
     except OSError as error:
         return sentence_of(error)
     return None
 
 
-def _why_not_found(category: Category, root: Path | None) -> str:
+def _why_not_found(category: Category, root: Path | None) -> str | None:
     if root is None:
         return "no --data-root was given"
     if not root.is_dir():
         return f"there is no folder {str(root)!r}"
-    return "" if _folders(category, root) else f"not found in {str(root)!r}"
+    return None if _folders(category, root) else f"not found in {str(root)!r}"
 
 
 def _folders(category: Category, root: Path | None) -> list[Path]:

@@ -192,8 +192,10 @@ def test_a_file_that_cannot_be_read_takes_its_own_category_alone(
     root: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = root / "mvtec" / "bottle" / "test" / "good" / "0.png"
+    read: list[Path] = []
 
     def digest(path: Path) -> str:
+        read.append(path)
         if path == closed:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return files.digest(path)
@@ -202,6 +204,9 @@ def test_a_file_that_cannot_be_read_takes_its_own_category_alone(
     assert run(root, out, "--only", "average") == 0
     assert f"Missing: bottle ({str(closed)!r}: permission denied)." in capsys.readouterr().out
     assert {record["category"] for record in records(out)} == {"cable", "tile"}
+    # The next table reads nothing anew.
+    assert run(root, out, "--only", "average", table="table7") == 0
+    assert len(read) == len(set(read))
 
 
 def test_a_table_of_which_nothing_is_found_replaces_none(
