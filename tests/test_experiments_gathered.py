@@ -4,13 +4,16 @@ import json
 import lzma
 import re
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_tables import SMALL, records, run
 
-from experiments import command
+from anomaly_clustering.system.locks import working_on
+from experiments import command, gathered
 from experiments.__main__ import main
 from experiments.cells import Store
 from experiments.gathered import read_gathered, write_gathered
@@ -68,6 +71,23 @@ def test_two_commands_at_once_add_both_their_runs(
     monkeypatch.setattr(command, "_reproduce", reproduce)
     assert report(root, out, "--measured", str(file)) == 0
     assert read_gathered(file).keys() == {record["key"], "of another command"}
+
+
+def test_a_file_that_another_command_writes_is_waited_for_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathered, "PATIENCE", 0.2)
+    file, writing = tmp_path / "runs.jsonl.xz", working_on(tmp_path / "runs.jsonl.xz")
+    with ThreadPoolExecutor(1) as another:
+        another.submit(writing.__enter__).result()
+        with pytest.raises(BlockingIOError, match=r"runs\.jsonl\.xz' is in use by .*; let that end$"):
+            write_gathered(file, Store(tmp_path / "cells"))
+        monkeypatch.setattr(gathered, "PATIENCE", 60.0)
+        waiting = threading.Timer(0.2, lambda: another.submit(writing.__exit__, None, None, None))
+        waiting.start()
+        write_gathered(file, Store(tmp_path / "cells"))
+        waiting.join()
+    assert read_gathered(file) == {}
 
 
 def test_of_one_run_measured_twice_the_later_stays(root: Path, out: Path, tmp_path: Path) -> None:
