@@ -247,6 +247,13 @@ def test_samples_have_their_size_and_masks_that_of_bags(tmp_path: Path) -> None:
     sample = DefectImages([Record(path, mask=tmp_path / "mask.png")], 64, aspect="keep")[0]
     assert sample["image"].shape == (4, 40, 104)
     assert sample["mask"].shape == (1, 64, 64)
+    # Also within a program that makes its own tensors elsewhere.
+    images = DefectImages([Record(path), Record(path, mask=tmp_path / "mask.png")], 64, aspect="keep")
+    with torch.device("meta"):
+        batch = as_batch([images[0], images[1]])
+        given = ImagesOfAnyForm([path], 64, aspect="keep")[0]["image"]
+    assert (batch["mask"].tolist(), batch["index"].tolist()) == (torch.zeros(2, 1, 64, 64).tolist(), [0, 1])
+    assert given.tolist() == batch["image"][0].tolist()
 
 
 def test_transformers_take_sides_in_sixteenths_of_a_multiple_of_16_patches(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from lightning import LightningDataModule
 from PIL import Image
@@ -99,7 +100,9 @@ class ImagesOfAnyForm(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        pixels = self.transform(_rgb(self.images[index], self.name(index), self.bits, self.needed))
+        # Whatever device a program makes its tensors on, as `DefectImages` does it.
+        with torch.device("cpu"):
+            pixels = self.transform(_rgb(self.images[index], self.name(index), self.bits, self.needed))
         self.digests[index] = _digest(pixels)
         return {"image": pixels, "target": -1, "index": index, "path": str(index), "digest": self.digests[index]}
 

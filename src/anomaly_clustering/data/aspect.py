@@ -31,7 +31,7 @@ def resized_keeping_aspect(image: Image.Image, side: int) -> Float[Tensor, "4 he
     size = kept_size(*image.size, side)
     resized = v2.functional.resize(image, [*size], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
     pixels = v2.functional.to_dtype(v2.functional.pil_to_tensor(resized), torch.float32, scale=True)
-    return torch.cat([pixels, torch.ones(1, *size)])
+    return torch.cat([pixels, pixels.new_ones(1, *size)])
 
 
 def as_batch(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -49,10 +49,12 @@ def as_batch(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         (torch.Size([2, 4, 3, 3]), [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     """
     height, width = (max(sample["image"].shape[axis] for sample in samples) for axis in (1, 2))
-    if all(sample["image"].shape[1:] == (height, width) for sample in samples):
+    if any(sample["image"].shape[1:] != (height, width) for sample in samples):
+        canvases = (
+            F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1]))
+            for image in (sample["image"] for sample in samples)
+        )
+        samples = [{**sample, "image": image} for sample, image in zip(samples, canvases, strict=True)]
+    # Whatever device a program makes its tensors on: a process that reads images may use no GPU.
+    with torch.device("cpu"):
         return default_collate([*samples])
-    canvases = (
-        F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1]))
-        for image in (sample["image"] for sample in samples)
-    )
-    return default_collate([{**sample, "image": image} for sample, image in zip(samples, canvases, strict=True)])

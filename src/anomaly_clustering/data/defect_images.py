@@ -64,6 +64,11 @@ class DefectImages(Dataset):
         return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        # Whatever device a program makes its tensors on: a process that reads images may use no GPU.
+        with torch.device("cpu"):
+            return self._sample(index)
+
+    def _sample(self, index: int) -> dict[str, Any]:
         record = self.records[index]
         image = read_image(record.image, record.bits or FULL_BITS, self.needed)
         sample = {
