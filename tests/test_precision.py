@@ -55,6 +55,10 @@ def test_where_triton_has_no_compiler_a_gpu_is_searched_in_the_plain_way_and_a_w
     try:
         with pytest.warns(UserWarning, match="Triton cannot compile here .*gcc.*: install a C compiler") as warned:
             found = [resolve("auto", torch.device("cuda")) for _ in range(2)]
+        with pytest.raises(
+            ValueError, match=r"with a C compiler .*, and this cuda device has not all of these; choose"
+        ):
+            resolve("fp16", torch.device("cuda"))
     finally:
         precision._triton_compiles.cache_clear()
     assert found == [torch.bfloat16] * 2

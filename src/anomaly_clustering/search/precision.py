@@ -43,10 +43,10 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
             f"which {place} has not; choose 'auto'"
         )
     if precision == "fp16" and not fused_runs_on(device, torch.float16):
-        place = "this processor is none" if device.type == "cpu" else f"this {device.type} device has not both"
+        place = "this processor is none" if device.type == "cpu" else f"this {device.type} device has not all of these"
         raise ValueError(
-            "precision 'fp16' needs a GPU of NVIDIA's Ampere generation or newer, and Triton 3.4 or newer, and "
-            f"{place}; choose 'auto'"
+            "precision 'fp16' needs a GPU of NVIDIA's Ampere generation or newer, and Triton 3.4 or newer with a C "
+            f"compiler and the headers of Python (gcc and python3-dev), and {place}; choose 'auto'"
         )
     return TYPES[precision]
 
