@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+# Arguments that are paths, if they are given.
+PATHS = ("root", "normals", "checkpoint", "cache")
 # Where things lie and how fast they are read changes no result.
-INCIDENTAL = ("root", "normals", "num_workers", "checkpoint", "cache")
+INCIDENTAL = (*PATHS, "num_workers")
 # A file of vectors, whose content the key of a run has; of GATCluster a number of channels, which is no path.
 OR_FILE = "features"
 

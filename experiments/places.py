@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.agreement import is_file
-
-# Arguments that are paths, if they are given.
-PATHS = ("root", "normals", "checkpoint", "cache")
+from experiments.agreement import PATHS, is_file
 
 
 def with_whole_paths(config: Any, folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Convolutions of a GPU in; they, with all digits of float32, as a processor computes them, out."""
+"""Lets a GPU compute convolutions with all digits of float32, as a processor does."""
 
 import threading
 from collections.abc import Iterator

@@ -178,11 +178,8 @@ def network_of(
         )
     backbone = backbone_of(recipe)
     embedder = Embedder(backbone, recipe.kernel_size)
-    kept = (
-        torch.zeros(0, 0, backbone.channels, dtype=torch.float16)
-        if references is None
-        else torch.from_numpy(references)
-    )
+    none = torch.zeros(0, 0, backbone.channels, dtype=torch.float32)
+    kept = none if references is None else torch.from_numpy(references)
     if are_images(references):
         seen = Stream(embedder, kept, recipe, tau=recipe.tau).references
     else:
