@@ -73,7 +73,8 @@ def opened_elsewhere(
     with pytest.MonkeyPatch.context() as windows:
         windows.setattr(replacing, "ON_WINDOWS", True)
         windows.setattr(replacing, "BETWEEN_TRIES", 0.0)
-        windows.setattr(replacing, "PATIENCE", 0.02)
+        # Long, where it ends before: a machine may be slow.
+        windows.setattr(replacing, "PATIENCE", 0.02 if lets_go_after is None else 10.0)
         for name in ("rename", "replace", "unlink", "rmdir"):
             windows.setattr(os, name, refusing(name, getattr(os, name)))
         if not lets_write:

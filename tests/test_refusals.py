@@ -45,6 +45,8 @@ def test_a_config_is_utf_8_whatever_the_system_takes(
     error = refused(configured("test", "--config", "config.yaml"), capsys)
     assert error.startswith("error: config 'config.yaml' is not UTF-8")
     assert error.endswith("; save it as UTF-8")
+    # Left to itself, jsonargparse reads as Windows does.
+    assert jsonargparse.Path("config.yaml", mode="fr").read_text() == given
 
 
 def test_fewer_images_than_clusters(flat_photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

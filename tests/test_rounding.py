@@ -68,6 +68,10 @@ def test_convolutions_of_a_gpu_are_exact_and_all_settings_are_as_they_were_after
 
 
 def test_convolutions_of_a_gpu_are_exact_until_the_last_of_several_threads_has_ended() -> None:
+    subprocess.run([sys.executable, __file__, "threads"], check=True)
+
+
+def in_two_threads() -> None:
     convolutions, gpu = torch.backends.cudnn.conv, torch.device("cuda")
     assert convolutions.fp32_precision == "tf32"
     first, second = exact_convolutions(gpu), exact_convolutions(gpu)
@@ -109,6 +113,9 @@ def test_the_fused_search_takes_the_precision_of_products_however_it_is_told(
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    if sys.argv[1:]:
+        in_two_threads()
+        sys.exit()
     for both in PAIRS:
         in_a_child(*both, within=False)
         in_a_child(*both, within=True)

@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import fcntl
 import os
 import shutil
 import signal
@@ -270,6 +269,8 @@ def test_the_lock_of_another_user_is_no_folder_without_rights(tmp_path: Path, mo
 def test_a_drive_without_locks_is_worked_on_and_what_is_no_lock_stays(
     tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(error, os.strerror(error))
 
