@@ -15,6 +15,7 @@ import torch
 from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.runs import output_folder
 from anomaly_clustering.runs.mark import read_mark, strangers
 from anomaly_clustering.runs.output_folder import check_file, reserved
 from anomaly_clustering.system.files import whole_file
@@ -235,6 +236,7 @@ def test_what_lies_where_only_folders_can_be_made_is_worked_on_and_nothing_new_i
 
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(os, "open", takes_folders_alone)
+    monkeypatch.setattr(output_folder, "ON_WINDOWS", True)
     with working_on(tmp_path / "run"), watching(tmp_path / "run"):
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", ".watcher"]
     for folder in (tmp_path / "run", tmp_path / "new"):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from anomaly_clustering.report.sheets import MOST_IN_PAGE, THUMBNAILS
 from anomaly_clustering.runs.file_names import (
@@ -33,7 +32,7 @@ from anomaly_clustering.system.lock_files import held
 from anomaly_clustering.system.locks import LOCK, working_on
 from anomaly_clustering.system.one_place import is_one_place
 from anomaly_clustering.system.path_lengths import check_length
-from anomaly_clustering.system.replacing import check_closed
+from anomaly_clustering.system.replacing import ON_WINDOWS, check_closed
 from anomaly_clustering.system.tables import ENCODING, ERRORS
 
 # What other commands have added to a run since.
@@ -145,17 +144,19 @@ def check_place(out: Path) -> Path:
 
 def _check_above(out: Path, place: Path) -> None:
     parent = next(folder for folder in place.parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK) and (parent != place.parent or _takes_files(parent))):
+    if not (parent.is_dir() and os.access(parent, os.W_OK) and (parent != place.parent or _takes_files(place))):
         raise PermissionError(f"{str(out)!r} cannot be made: {str(parent)!r} is not a folder that can be written to")
 
 
-def _takes_files(folder: Path) -> bool:
-    """Tried, since Windows says it of every folder, also of C:\\ and others that take new folders alone."""
-    try:
-        with held(folder / f".{uuid4().hex}{LOCK}"):
-            return True
-    except PermissionError:
-        return False
+def _takes_files(place: Path) -> bool:
+    """Tried on Windows, which says of any folder that it may be written to, also of C:\\, which takes folders alone."""
+    if ON_WINDOWS:
+        try:
+            with held(place.with_name(f".{place.name}{LOCK}")):
+                pass
+        except PermissionError:
+            return False
+    return True
 
 
 def check_file(out: Path, *, read: Iterable[Path | str | None] = ()) -> None:

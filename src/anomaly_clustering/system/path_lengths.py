@@ -2,6 +2,8 @@
 
 import errno
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from anomaly_clustering.system.files import unfinished
@@ -11,7 +13,9 @@ LONGEST_FILE, LONGEST_FOLDER = (259, 247) if os.name == "nt" else (0, 0)
 
 
 def check_length(place: Path, inside: Path, *, given: Path) -> None:
-    """Fail if the system takes no paths as long as those in a folder will be, which is tried.
+    """Fail if the system takes no paths as long as those in a folder will be.
+
+    Windows is tried: whether it takes long ones is for its administrator to choose. Others tell.
 
     Args:
         place: the absolute path of the folder, which need not be there.
@@ -31,21 +35,37 @@ def check_length(place: Path, inside: Path, *, given: Path) -> None:
     """
     file = place / inside
     above = next(folder for folder in place.parents if folder.exists())
+    if _is_taken(file, above, place.name) if LONGEST_FILE else len(os.fsencode(file)) < _most_bytes(above):
+        return
+    shorter = max(len(str(file)) - LONGEST_FILE, len(str(file.parent)) - LONGEST_FOLDER)
+    of_length = f"of at most {len(str(place)) - shorter} characters" if LONGEST_FILE else "that is shorter"
+    raise OSError(
+        f"{str(given)!r} has too long a path: files in it would have one of {len(str(file))} characters, more than "
+        f"this system takes; choose a folder with a path {of_length}"
+    )
+
+
+def _most_bytes(folder: Path) -> int:
+    """Of a path below a folder, with the zero at its end."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            return os.pathconf(folder, "PC_PATH_MAX")
+    return sys.maxsize
+
+
+def _is_taken(file: Path, above: Path, name: str) -> bool:
+    """Whether a path as long as that of a file can be made; of a run of this name, which removes what a kill leaves."""
     try:
-        with unfinished(above, "length") as hidden:
+        with unfinished(above, name) as hidden:
             folder = _of_length(len(str(file.parent)), hidden)
             folder.mkdir(parents=True)
             _of_length(len(str(file)), folder).touch()
     except OSError as error:
         # Windows does not find what is too long.
-        if not (isinstance(error, FileNotFoundError) or error.errno == errno.ENAMETOOLONG):
-            raise
-        shorter = max(len(str(file)) - LONGEST_FILE, len(str(file.parent)) - LONGEST_FOLDER)
-        of_length = f"of at most {len(str(place)) - shorter} characters" if LONGEST_FILE else "that is shorter"
-        raise OSError(
-            f"{str(given)!r} has too long a path: files in it would have one of {len(str(file))} characters, more than "
-            f"this system takes; choose a folder with a path {of_length}"
-        ) from None
+        if isinstance(error, FileNotFoundError) or error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
+    return True
 
 
 def _of_length(length: int, folder: Path) -> Path:
