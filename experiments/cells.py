@@ -20,6 +20,7 @@ import yaml
 
 from anomaly_clustering.mic.module import MIC
 from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.replacing import remove_file
 from baselines import Prototypes
 from experiments.agreement import agree, without_incidental
 from experiments.categories import Category, data_config, fingerprint, weights_digest
@@ -280,7 +281,7 @@ class Store:
         with whole_file(self.folder / f"{cell.key}.json") as part:
             part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         # Last, so that nothing is lost between the two.
-        self.unfinished(cell).unlink(missing_ok=True)
+        remove_file(self.unfinished(cell))
 
     def all(self) -> list[dict[str, Any]]:
         """Every finished cell of the folder, whatever its configuration."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.locks import working_on
 from experiments.cells import Store, is_record
-from experiments.one_at_a_time import one_at_a_time
 
 Record = Mapping[str, Any]
 # Behind the point, of scores and of those of random subsets, of which tables print the mean; they print three.
@@ -57,7 +57,7 @@ def write_gathered(file: Path, store: Store) -> None:
         ValueError: see `read_gathered`.
         BlockingIOError: another command has written the file for minutes.
     """
-    with one_at_a_time(file, patience=PATIENCE):
+    with working_on(file, patience=PATIENCE, replaceable=False):
         # What it holds now: another command may have added to it since this one has begun.
         runs = read_gathered(file)
         for record in store.all():

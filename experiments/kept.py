@@ -11,8 +11,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from anomaly_clustering.system.files import whole_file
+from anomaly_clustering.system.locks import working_on
 from experiments.agreement import agree
-from experiments.one_at_a_time import one_at_a_time
 
 # Seconds from one checkpoint to the next, at least.
 EVERY = 120.0
@@ -69,7 +69,7 @@ class Kept(Callback):
         if self.file is None:
             yield
             return
-        with one_at_a_time(self.file):
+        with working_on(self.file, replaceable=False):
             yield
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -13,8 +13,8 @@ from anomaly_clustering.features.hub import Offered, cache_of, cached, fetch, is
 from anomaly_clustering.features.published import Published, of_repository, published
 from anomaly_clustering.system.results import keeping
 
-# How a command is told where weights lie: in PowerShell, and in a shell.
-ON_WINDOWS, ELSEWHERE = '$env:HF_HOME = "DIR"; $env:HF_HUB_OFFLINE = "1";', "HF_HOME=DIR HF_HUB_OFFLINE=1"
+# How a command is told where weights lie.
+POWERSHELL, SHELL = '$env:HF_HOME = "DIR"; $env:HF_HUB_OFFLINE = "1";', "HF_HOME=DIR HF_HUB_OFFLINE=1"
 
 
 class Wanted(NamedTuple):
@@ -53,7 +53,7 @@ def _fetch(options: argparse.Namespace) -> None:
     if options.folder:
         _say("On a machine without a network, to which you carry that folder:")
         command = f"anomaly-clustering cluster photos --backbone {options.names[0]}"
-        _say(f"  {ON_WINDOWS if os.name == 'nt' else ELSEWHERE} {command}")
+        _say(f"  {POWERSHELL if os.name == 'nt' else SHELL} {command}")
 
 
 def _show(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from anomaly_clustering.data.archives import UnpackByHandError, ending_of, is_archive, unpack, unpacked
-from anomaly_clustering.data.walk import SYSTEM_FOLDERS, in_order
+from anomaly_clustering.data.walk import SYSTEM_FOLDERS, sorted_paths
 from anomaly_clustering.system.downloads import alone, check_room, complete
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.full_disk import naming_a_full_disk
@@ -146,7 +146,7 @@ def find_all(root: Path, name: str, *, levels: int = 1) -> list[Path]:
         ...     [path.parent.name for path in find_all(Path(root), "MT_Free")][1:]
         ['dataset-main']
     """
-    below = (path for level in range(1, levels + 1) for path in in_order(root.glob(f"{'*/' * level}{name}")))
+    below = (path for level in range(1, levels + 1) for path in sorted_paths(root.glob(f"{'*/' * level}{name}")))
     return [
         path for path in (root / name, *below) if path.is_dir() and not _of_systems(path.relative_to(root).parts[:-1])
     ]
@@ -252,7 +252,7 @@ def tree_digest(folder: Path, files: list[Path]) -> str:
         45556d65
     """
     tree = hashlib.sha256()
-    for path in in_order(files):
+    for path in sorted_paths(files):
         tree.update(path.relative_to(folder).as_posix().encode())
         tree.update(bytes.fromhex(digest(path)))
     return tree.hexdigest()

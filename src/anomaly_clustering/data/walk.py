@@ -92,17 +92,17 @@ def look(folder: Path) -> FolderContent:
             for file in files:
                 if not file.is_symlink():
                     found.setdefault(real / file.name, file)
-    for link in in_order(links):
+    for link in sorted_paths(links):
         found.setdefault(real_path(link), link)
         mode, reason = _kind(link)
         left_out |= {} if mode else {link: reason or LINK_TO_NOWHERE}
     kinds = {path: _kind(path) for path in found.values()}
     left_out |= {path: reason for path, (_, reason) in kinds.items() if reason}
-    files = in_order(path for path, (mode, _) in kinds.items() if stat.S_ISREG(mode))
-    return FolderContent(files, {path: left_out[path] for path in in_order(left_out)})
+    files = sorted_paths(path for path, (mode, _) in kinds.items() if stat.S_ISREG(mode))
+    return FolderContent(files, {path: left_out[path] for path in sorted_paths(left_out)})
 
 
-def in_order(paths: Iterable[AnyPath]) -> list[AnyPath]:
+def sorted_paths(paths: Iterable[AnyPath]) -> list[AnyPath]:
     """Sort paths alike on every system; of those of Windows, Python itself overlooks the capitals.
 
     Args:
@@ -110,7 +110,7 @@ def in_order(paths: Iterable[AnyPath]) -> list[AnyPath]:
 
     Example:
         >>> from pathlib import PureWindowsPath
-        >>> [path.name for path in in_order([PureWindowsPath("photos/a.png"), PureWindowsPath("photos/B.png")])]
+        >>> [path.name for path in sorted_paths([PureWindowsPath("photos/a.png"), PureWindowsPath("photos/B.png")])]
         ['B.png', 'a.png']
     """
     return sorted(paths, key=lambda path: path.parts)
@@ -190,7 +190,7 @@ def loose_images(folder: Path) -> list[Path]:
         ...     print([path.name for path in loose_images(Path(folder))])
         ['0.png']
     """
-    inside = [path for path in in_order(folder.iterdir()) if not path.name.startswith(".")]
+    inside = [path for path in sorted_paths(folder.iterdir()) if not path.name.startswith(".")]
     return [path for path in inside if path.suffix.lower() in EXTENSIONS and stat.S_ISREG(_kind(path)[0])]
 
 
@@ -211,7 +211,7 @@ def folders_of_images(folder: Path) -> list[Path]:
         ...     print([path.name for path in folders_of_images(Path(folder))])
         ['crack']
     """
-    inside = [path for path in in_order(folder.iterdir()) if not path.name.startswith(".")]
+    inside = [path for path in sorted_paths(folder.iterdir()) if not path.name.startswith(".")]
     return [path for path in inside if stat.S_ISDIR(_kind(path)[0]) and not why_left_out(path)]
 
 

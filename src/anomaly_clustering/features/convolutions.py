@@ -1,19 +1,15 @@
-"""Lets a GPU compute convolutions with all digits of float32, as a processor does."""
+"""A device in; while it lasts, the convolutions that are computed there have all digits of float32."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 
-# The switch is of the process: the first of several threads turns it, and the last one turns it back.
-_LOCK, _TURNED = threading.Lock(), ExitStack()
-_within = 0
+from anomaly_clustering.system.for_all_threads import ForAllThreads
 
 
-@contextmanager
-def exact_convolutions(device: torch.device) -> Iterator[None]:
+def exact_convolutions(device: torch.device) -> AbstractContextManager[None]:
     """Let GPUs multiply what convolutions are given in float32, of which cuDNN keeps 10 bits otherwise.
 
     On pill that moved embeddings by .03, and 8 of 150 images to another cluster than on a processor. Several threads
@@ -27,21 +23,7 @@ def exact_convolutions(device: torch.device) -> Iterator[None]:
         ...     torch.nn.Conv2d(1, 1, 1, bias=False)(torch.zeros(1, 1, 1, 1)).item()
         0.0
     """
-    global _within
-    if device.type != "cuda":
-        yield
-        return
-    with _LOCK:
-        if _within == 0:
-            _TURNED.enter_context(_turned())
-        _within += 1
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _within -= 1
-            if _within == 0:
-                _TURNED.close()
+    return _TURNED.held() if device.type == "cuda" else nullcontext()
 
 
 @contextmanager
@@ -63,3 +45,7 @@ def _turned() -> Iterator[None]:
         yield
     finally:
         switch.fp32_precision = before
+
+
+# The switch is of the process.
+_TURNED = ForAllThreads(_turned)

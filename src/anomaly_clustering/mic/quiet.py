@@ -1,34 +1,19 @@
 """Hides what Lightning says of itself while it works for us, since the user asked for groups."""
 
 import logging
-import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+from anomaly_clustering.system.for_all_threads import ForAllThreads
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
-# Levels and filters belong to the process: the first of several threads hides, and the last one shows again.
-_LOCK, _HIDDEN = threading.Lock(), ExitStack()
-_within = 0
 
-
-@contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> AbstractContextManager[None]:
     """Warnings of Lightning's logs come through, its tips do not. Lightning sets its own levels when it is imported,
     so import it before. Several threads may be within at a time."""
-    global _within
-    with _LOCK:
-        if _within == 0:
-            _HIDDEN.enter_context(_hidden())
-        _within += 1
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _within -= 1
-            if _within == 0:
-                _HIDDEN.close()
+    return _HIDDEN.held()
 
 
 @contextmanager
@@ -45,3 +30,7 @@ def _hidden() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+# Levels and filters belong to the process.
+_HIDDEN = ForAllThreads(_hidden)

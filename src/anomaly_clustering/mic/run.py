@@ -85,11 +85,9 @@ class Run:
         """How unusual the most unusual patches of normal images are among the others; none if there are no others."""
         if self.stream is not None:
             return self.stream.normal_top_scores
-        return (
-            torch.empty(0, len(TOP), dtype=torch.float32)
-            if self.compared_with is None
-            else self.compared_with.normal_top_scores
-        )
+        if self.compared_with is not None:
+            return self.compared_with.normal_top_scores
+        return torch.empty(0, len(TOP), dtype=torch.float32)
 
     @property
     def shared(self) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from anomaly_clustering.data.aspect import as_batch
 from anomaly_clustering.data.defect_images import DefectImages
 from anomaly_clustering.data.records import Record
-from anomaly_clustering.data.walk import in_order
+from anomaly_clustering.data.walk import sorted_paths
 from anomaly_clustering.mic.recipe import Recipe, embed_new
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.later_images import LaterImages
@@ -42,7 +42,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false
     known = {*run.digests, *seen.digests}
     new = {content: image for image, content in reversed(contents.items()) if content not in known}
     if new:
-        paths, recipe = in_order(new.values()), run.recipe
+        paths, recipe = sorted_paths(new.values()), run.recipe
         found = embed_new(_batches(paths, recipe), recipe, run.references, center=run.center, device=ACCELERATOR)
         seen = seen.and_new(run, paths, [contents[path] for path in paths], found, false_alarms)
     return seen.seen_at(contents)

@@ -77,7 +77,7 @@ def naming(folder: Path, hidden: Path) -> Iterator[None]:
 
 
 @contextmanager
-def working_on(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
+def working_on(folder: Path, *, patience: float = 0.0, replaceable: bool = True) -> Iterator[None]:
     """Keep other processes from working on a folder, which need not be there yet, until the work on it has ended.
 
     The lock is a hidden file beside the folder, or in it where nothing can be written beside it. Within the work it can
@@ -86,6 +86,7 @@ def working_on(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     Args:
         folder: those above it are made where they are missing, and removed again if nothing was put there.
         patience: seconds to wait for another process that works on it, such as a watcher, which does so for moments.
+        replaceable: whether another folder would do as well, which the error then says; not if it is a file.
 
     Raises:
         BlockingIOError: another process works on it.
@@ -107,7 +108,10 @@ def working_on(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     if _working.get(place) == threading.get_ident():
         yield
         return
-    refusal, until = "is in use by {}; let that end, or choose another folder", time.monotonic() + patience
+    until = time.monotonic() + patience
+    refusal = (
+        "is in use by {}; let that end, or choose another folder" if replaceable else "is in use by {}; let that end"
+    )
     with ExitStack() as lock:
         while True:
             try:

@@ -7,7 +7,7 @@ from typing import Any
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import below, check_there, not_named, read_json
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
-from anomaly_clustering.data.walk import in_order
+from anomaly_clustering.data.walk import sorted_paths
 
 WHAT = "the annotation file"
 IMAGES = "images"
@@ -52,7 +52,7 @@ def list_coco(
             f"there is no {str(file)!r}: data.annotations {annotations!r} begins at data.root; give the path from "
             "there, or the whole one"
         )
-    if not file.exists() and (others := [path.name for path in in_order(root.glob("[!.]*.json"))]):
+    if not file.exists() and (others := [path.name for path in sorted_paths(root.glob("[!.]*.json"))]):
         raise FileNotFoundError(
             f"there is no {str(file)!r}, {WHAT}; {str(root)!r} has {', '.join(map(repr, others))}: give the name of "
             "the one as data.annotations"

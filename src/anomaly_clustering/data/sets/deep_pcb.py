@@ -11,7 +11,7 @@ from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.cut_outs import Cut, write_once
 from anomaly_clustering.data.sets.index_files import LARGEST_OF_ONE, check_there
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
-from anomaly_clustering.data.walk import image_files, in_order, look
+from anomaly_clustering.data.walk import image_files, look, sorted_paths
 
 # In the order of their numbers, from 1 on.
 TYPES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
@@ -39,7 +39,7 @@ def cut_out(root: Path) -> None:
     """
     told = _told(root)
     cuts = [cut for file in told for cut in _cuts(file)]
-    images = in_order({cut.image for cut in cuts})
+    images = sorted_paths({cut.image for cut in cuts})
     check_there(images, root)
     write_once(_place(told), cuts, side=SIDE)
 

@@ -10,7 +10,7 @@ from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import read_boxes
 from anomaly_clustering.data.sets.one_type import Several, TypedImage, listing_of
-from anomaly_clustering.data.walk import image_files, in_order, look
+from anomaly_clustering.data.walk import image_files, look, sorted_paths
 from anomaly_clustering.system.messages import counted
 
 # As the boxes have them.
@@ -57,7 +57,7 @@ def list_gc10_det(root: Path, *, several: Several = "leave_out") -> Listing:
     images = {image.stem: image for image in reversed(image_files(boxes.parent))}
     told = {file.stem: file for file in look(boxes).files if file.suffix.lower() == ".xml"}
     seen, without = [], []
-    for image in in_order(images.values()):
+    for image in sorted_paths(images.values()):
         types = _types(told[image.stem]) if image.stem in told else []
         if types:
             seen.append(TypedImage(image, types))

@@ -12,7 +12,7 @@ from typing import Any
 from anomaly_clustering.data.opening import looks_like
 from anomaly_clustering.data.sets.cache_place import place_of
 from anomaly_clustering.data.sets.index_files import types_told
-from anomaly_clustering.data.walk import in_order
+from anomaly_clustering.data.walk import sorted_paths
 from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.replacing import replace_file
 
@@ -46,7 +46,7 @@ def parquet_files(root: Path) -> list[Path]:
     if root.suffix == ".parquet" and root.is_file():
         return [root]
     # Not the hidden ones that systems lay beside files.
-    return in_order(path for path in root.glob("[!.]*.parquet") if path.stem != "metadata")
+    return sorted_paths(path for path in root.glob("[!.]*.parquet") if path.stem != "metadata")
 
 
 def folder_of_parquet(files: Sequence[Path], label: str | None) -> Path:

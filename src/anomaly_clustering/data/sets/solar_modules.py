@@ -8,7 +8,7 @@ from pathlib import Path
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.index_files import below, check_there, not_named, read_json
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
-from anomaly_clustering.data.walk import in_order
+from anomaly_clustering.data.walk import sorted_paths
 
 INDEX = "module_metadata.json"
 WHAT = "the index of InfraredSolarModules"
@@ -39,7 +39,9 @@ def list_solar_modules(root: Path) -> Listing:
         ...     list_solar_modules(Path(root)).class_names
         ['Cell']
     """
-    index = next((path for path in (root / INDEX, *in_order(root.glob(f"*/{INDEX}"))) if path.is_file()), root / INDEX)
+    index = next(
+        (path for path in (root / INDEX, *sorted_paths(root.glob(f"*/{INDEX}"))) if path.is_file()), root / INDEX
+    )
     told = read_json(index, WHAT)
     try:
         seen = [

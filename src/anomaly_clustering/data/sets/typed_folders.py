@@ -7,7 +7,7 @@ from anomaly_clustering.data.download import find
 from anomaly_clustering.data.folder import left_out
 from anomaly_clustering.data.records import Listing
 from anomaly_clustering.data.sets.one_type import TypedImage, listing_of
-from anomaly_clustering.data.walk import image_files, in_order
+from anomaly_clustering.data.walk import image_files, sorted_paths
 
 STEEL_STRIP = (
     *("finishing roll printing", "iron sheet ash", "oxide scale of plate system"),
@@ -70,7 +70,7 @@ def list_wafer_maps(root: Path) -> Listing:
         ...     list_wafer_maps(Path(root)).class_names[:3]
         ['good', 'Center', 'Donut']
     """
-    pickles = [root] if root.suffix == ".pkl" else in_order(root.glob("[!.]*.pkl"))
+    pickles = [root] if root.suffix == ".pkl" else sorted_paths(root.glob("[!.]*.pkl"))
     if pickles and not (root / WAFER_MAPS[0]).is_dir():
         raise ValueError(
             f"{str(pickles[0])!r} is a pickle, which can run any program as it is read, so it is not read here; "
