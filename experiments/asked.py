@@ -142,6 +142,17 @@ def settings_of(name: str, command: Command) -> Settings:
     return replace(command.settings, resamples=usual if command.resamples is None else command.resamples)
 
 
+def asked_otherwise(name: str, command: Command) -> list[str]:
+    """Seeds, subsets and networks that were asked for in place of the usual ones: files are told by them."""
+    table = TABLES.get(name)
+    usual = {"seeds": table.seeds if table else 1, "subsets": table.resamples if table else RESAMPLES}
+    asked = {"seeds": command.seeds, "subsets": command.resamples}
+    numbers = [f"{asked[what]}{what}" for what in usual if asked[what] not in (None, usual[what])]
+    compared = () if name in TABLES else FIGURES[name].networks
+    networks = command.networks if compared and tuple(command.networks) != compared else ()
+    return [*numbers, *(network.of_file for network in networks)]
+
+
 def methods_of(name: str, command: Command) -> Mapping[str, Method]:
     """The rows of a table, or what a figure is drawn from."""
     if name in TABLES:

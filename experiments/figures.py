@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure as Drawing
@@ -42,6 +43,12 @@ class Network(NamedTuple):
         """As the command line takes it."""
         layer = f"@{self.last_layer}" if self.last_layer != "last" else ""
         return f"{self.name}{layer}{f'={self.checkpoint}' if self.checkpoint else ''}"
+
+    @property
+    def of_file(self) -> str:
+        """What tells the files of figures with it, wherever its weights lie."""
+        layer = self.last_layer if self.last_layer != "last" else ""
+        return "-".join(filter(None, [self.name, Path(self.checkpoint or "").stem, layer]))
 
 
 @dataclass(frozen=True)

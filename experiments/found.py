@@ -1,5 +1,6 @@
 """A plan and the store in; what figures are drawn from out: numbers, arrays and images of finished cells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +15,16 @@ from experiments.spread import Results
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured for a table or figure."""
+    """What was measured for a table or figure.
+
+    Args:
+        otherwise: what was asked for in place of what is usual for it.
+    """
 
     plan: Plan
     store: Store
     settings: Settings
+    otherwise: Sequence[str] = ()
 
     @cached_property
     def results(self) -> Results:

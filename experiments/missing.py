@@ -8,7 +8,7 @@ from pathlib import Path
 from anomaly_clustering.features.backbone import Backbone
 from anomaly_clustering.runs.tracked_run import TrackedRun
 from anomaly_clustering.system.messages import counted
-from experiments.asked import Command, chosen_cells, plan_of, settings_of
+from experiments.asked import Command, asked_otherwise, chosen_cells, plan_of, settings_of
 from experiments.cells import Cell, Store, is_mic
 from experiments.compute import Outcome
 from experiments.executors import open_executor
@@ -31,7 +31,7 @@ def measured(name: str, command: Command, store: Store, failed: dict[str, str]) 
     plan = plan_of(name, command)
     missing = [cell for cell in _missing(name, plan, command, store) if cell.key not in failed]
     failed |= _compute(name, _with_weights(missing, plan), store, command)
-    return Found(plan, store, settings_of(name, command))
+    return Found(plan, store, settings_of(name, command), asked_otherwise(name, command))
 
 
 def told_of_finished(parts: Sequence[tuple[str, Command]], store: Store) -> list[str]:

@@ -107,10 +107,10 @@ def file_of(name: str, found: Found, out: Path) -> Path:
 
 
 def name_of(name: str, found: Found) -> str:
-    """What tells a table or figure from that of another setting, or of folders that have other names."""
+    """What tells a table or figure from that of another setting, other subsets, or folders that have other names."""
     plan = found.plan
     own = sorted({str(place.whole) for place in (*(of for _, of in plan.cells), *plan.missing) if place.folder})
-    settings = "-".join([found.settings.name, *own])
+    settings = "-".join([found.settings.name, *found.otherwise, *own])
     if len(settings) > LONGEST_NAME:
         settings = f"{found.settings.name}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
     return re.sub(r"[^\w.-]", "_", f"{name}-{settings}")

@@ -41,7 +41,7 @@ def test_a_table_says_what_was_measured_and_what_is_missing(
     assert f"[{(0.426 + 0.439) / 2:.3f}]".replace("0.", ".") in objects
     assert "[.288]" in textures
     assert tiles.strip() == "- [.065]"
-    markdown, numbers = (out / "tables" / f"table1-embedded-64px.{ending}" for ending in ("md", "csv"))
+    markdown, numbers = (out / "tables" / f"table1-embedded-64px-2subsets.{ending}" for ending in ("md", "csv"))
     assert markdown.read_text().strip() in printed
     assert len(numbers.read_text().splitlines()) == 1 + 3 * 4 * 5
 
@@ -81,7 +81,7 @@ def test_a_table_of_other_folders_is_another_file(photos: Path, out: Path, capsy
         assert main(["names", *flags, "--folders", f"{name}={photos}", "--categories", name, "--dry-run"]) == 0
         assert main(["names", *flags, "--folders", f"{name}={photos}", "--finished"]) == 0
     assert [path.name for path in sorted((out / "tables").glob("*.md"))] == [
-        f"names-embedded-64px-{name}.md" for name in ("one", "two")
+        f"names-embedded-64px-1seeds-0subsets-{name}.md" for name in ("one", "two")
     ]
 
 
@@ -168,7 +168,7 @@ def test_synthetic_images_are_labelled_so(
     printed = capsys.readouterr().out
     assert "(synthetic set, not the data of the paper)" in printed
     assert "[" not in printed.split("### NMI")[1]
-    assert (out / "tables" / "table1-synthetic-embedded-64px.md").is_file()
+    assert (out / "tables" / "table1-synthetic-embedded-64px-2subsets.md").is_file()
 
 
 def test_a_method_of_ones_own_takes_a_yaml_and_a_line(

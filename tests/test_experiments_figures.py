@@ -57,18 +57,18 @@ def test_figures_are_drawn(name: str, root: Path, tmp_path: Path, capsys: pytest
     out = tmp_path / "out"
     assert main([name, "--data-root", str(root), "--out", str(out), *SMALL]) == 0
     assert "Missing: " in capsys.readouterr().out
-    picture = np.asarray(Image.open(out / "figures" / f"{name}-embedded-32px.png").convert("L"))
+    picture = np.asarray(Image.open(out / "figures" / f"{name}-embedded-32px-2subsets.png").convert("L"))
     assert min(picture.shape) > 200
     assert picture.std() > 10
-    assert (out / "figures" / f"{name}-embedded-32px.svg").read_text().startswith("<?xml")
+    assert (out / "figures" / f"{name}-embedded-32px-2subsets.svg").read_text().startswith("<?xml")
 
 
 @pytest.mark.parametrize(("name", "only"), [("figure3", "maximum"), ("figure12", "max"), ("figure13", "average")])
 def test_figures_show_what_was_measured(name: str, only: str, root: Path, tmp_path: Path) -> None:
     flags = ["--data-root", str(root), "--out", str(tmp_path), *SMALL]
     assert main([name, *flags, "--only", only]) == 0
-    assert (tmp_path / "figures" / f"{name}-embedded-32px.png").is_file()
-    numbers = (tmp_path / "figures" / f"{name}-embedded-32px.csv").read_text().splitlines()
+    assert (tmp_path / "figures" / f"{name}-embedded-32px-2subsets.png").is_file()
+    numbers = (tmp_path / "figures" / f"{name}-embedded-32px-2subsets.csv").read_text().splitlines()
     assert sum(",1," in line for line in numbers) == 1  # The mean over one category.
 
 
@@ -90,7 +90,7 @@ def test_all_bars_and_lines_are_of_the_same_categories_and_say_of_how_many() -> 
 def test_curves_and_bars_are_drawn(name: str, root: Path, tmp_path: Path) -> None:
     flags = ["--backbones", "embedded"] if FIGURES[name].networks else []
     assert main([name, "--data-root", str(root), "--out", str(tmp_path), *SMALL, *flags]) == 0
-    assert (tmp_path / "figures" / f"{name}-embedded-32px.png").is_file()
+    assert (tmp_path / "figures" / f"{name}-embedded-32px-2subsets.png").is_file()
 
 
 def test_a_network_without_weights_is_missing(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,5 +181,5 @@ def test_reproduction_computes_what_is_missing_of_all_and_draws_it(
     assert main(["reproduction", *flags]) == 0
     assert len(list((out / "cells").glob("*.json"))) == missing > 1
     assert "object, 1 of 10" in report.read_text()
-    assert (out / "figures" / "figure13-embedded-32px.png").is_file()
-    assert (out / "tables" / "table1-embedded-32px.md").is_file()
+    assert (out / "figures" / "figure13-embedded-32px-2subsets.png").is_file()
+    assert (out / "tables" / "table1-embedded-32px-2subsets.md").is_file()

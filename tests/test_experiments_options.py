@@ -17,12 +17,15 @@ from experiments.__main__ import main
 from experiments.agreement import agree
 from experiments.asked import all_parts, methods_of
 from experiments.categories import MTD, MVTEC, SYNTHETIC, Category, num_images, weights_digest
-from experiments.cells import Settings, cell, is_mic
+from experiments.cells import Settings, Store, cell, is_mic
 from experiments.followed_options import check_followed
 from experiments.ladder import LADDER
 from experiments.methods import WEIGHTED, Method, with_options
+from experiments.missing import measured
 from experiments.options import _pairs, command_of
+from experiments.output import name_of
 from experiments.plan import make_plan
+from experiments.tables import RESAMPLES
 
 
 def test_mic_is_known_by_any_of_its_class_paths() -> None:
@@ -53,6 +56,24 @@ def test_dry_run_lists_what_is_missing_and_how_long_it_takes(
     printed = capsys.readouterr().out
     assert "12 of 12 runs" in printed
     assert re.search(r"they take 0:00:\d\d and more", printed)
+
+
+def test_other_subsets_seeds_and_networks_have_files_of_their_own(tmp_path: Path) -> None:
+    def name(*words: str) -> str:
+        command = command_of([*words, "--out", str(tmp_path)])
+        return name_of(words[0], measured(words[0], replace(command, finished=True), Store(tmp_path / "cells"), {}))
+
+    usual = name("table1")
+    assert usual == "table1-wide_resnet50_2.racm_in1k"
+    assert name("table1", "--resamples", str(RESAMPLES), "--seeds", "1") == usual
+    assert name("table1", "--resamples", "5", "--seeds", "3") == f"{usual}-3seeds-5subsets"
+    assert name("rival", "--seeds", "3") == name("rival") != name("rival", "--seeds", "1")
+    assert name("figure9") == f"figure9-{Settings().backbone}"
+    others = {name("figure9", "--backbones", *names) for names in (["resnet18"], ["resnet18@layer3"], ["embedded"])}
+    assert len(others | {name("figure9")}) == 4
+    # Where a file of weights lies makes no other figure.
+    (tmp_path / "mine.safetensors").touch()
+    assert name("figure9", "--backbones", f"resnet18={tmp_path / 'mine.safetensors'}").endswith("-resnet18-mine")
 
 
 def test_what_cannot_be_configured_is_missing(root: Path) -> None:
