@@ -14,7 +14,7 @@ from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.mtd import TYPES
 from anomaly_clustering.data.mvtec import OBJECTS, TEXTURES
 from anomaly_clustering.data.sets.categories import folder_of
-from anomaly_clustering.data.walk import look
+from anomaly_clustering.data.walk import SYSTEM_FILES, look
 from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.messages import sentence_of
 
@@ -170,13 +170,14 @@ def num_images(category: Category) -> int | None:
 def fingerprint(category: Category, root: Path | None) -> str:
     """A digest of the names and contents of the files of a category: what was measured, wherever it lies.
 
-    Of the files that are listed for it, also through links, those whose names have an ending, as all images' have.
+    Of the files that are listed for it, also through links, those whose names have an ending, as all images' have, but
+    not those that come with a look into a folder.
     """
     if category == SYNTHETIC or (category.folder is None and root is None):
         return str(category)
     found = hashlib.sha256()
     for folder in _folders(category, root):
-        files = [path for path in look(folder).files if "." in path.name]
+        files = [path for path in look(folder).files if "." in path.name and path.name.lower() not in SYSTEM_FILES]
         found.update(
             repr(sorted((path.relative_to(folder.parent).as_posix(), digest(path)) for path in files)).encode()
         )

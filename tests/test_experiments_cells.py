@@ -268,17 +268,17 @@ def test_images_of_the_same_names_and_sizes_are_other_data(tmp_path: Path) -> No
     assert len(keys) == 2
 
 
-def test_what_is_measured_through_a_link_is_part_of_the_data_and_what_is_hidden_is_not(tmp_path: Path) -> None:
+def test_what_is_measured_through_a_link_is_part_of_the_data_and_what_systems_add_is_not(tmp_path: Path) -> None:
     elsewhere, folder = tmp_path / "elsewhere", tmp_path / "images"
     elsewhere.mkdir()
     folder.mkdir()
     (folder / "crack").symlink_to(elsewhere)
     keys = []
-    for file in (elsewhere / "0.png", elsewhere / "1.png", folder / ".DS_Store"):
+    for file in (elsewhere / "0.png", elsewhere / "1.png", folder / ".DS_Store", elsewhere / "Thumbs.db"):
         file.write_bytes(b"")
         fingerprint.cache_clear()
         keys.append(fingerprint(Category("mine", folder=folder), None))
-    assert keys[0] != keys[1] == keys[2]
+    assert keys[0] != keys[1] == keys[2] == keys[3]
 
 
 @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"config": 1}', "[" * 100_000])

@@ -14,6 +14,8 @@ from anomaly_clustering.system.files import is_marked, real_path
 SYSTEM_FOLDERS = frozenset(
     {"@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found"}
 )
+# What Windows lays into a folder that somebody looks at.
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 NOT_TO_BE_READ = "which may not be read"
 # Before what the system says of it, as of a network that is down.
 CANNOT_BE_READ = "which cannot be read: "
