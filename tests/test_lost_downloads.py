@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from anomaly_clustering.data.download import provide
+from anomaly_clustering.system.downloads import alone
 
 
 def zipped() -> bytes:
@@ -144,6 +145,24 @@ def test_two_commands_download_the_same_once(server: Server, tmp_path: Path) -> 
         list(threads.map(partial(get, url=server.url), [tmp_path / "data"] * 2))
     assert server.ranges == [None]
     assert names(tmp_path) == ["data"]
+
+
+def test_who_waits_long_for_another_download_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock, met = tmp_path / ".a.zip.lock", threading.Event()
+    monkeypatch.setattr("anomaly_clustering.system.downloads.QUIET", 0.3)
+
+    def wait() -> None:
+        with alone(lock):
+            met.set()
+
+    with ThreadPoolExecutor(1) as thread:
+        with alone(lock):
+            waiting = thread.submit(wait)
+            assert not met.wait(1.0)
+        waiting.result(timeout=10)
+    assert capsys.readouterr().err == f"Waiting for another process that downloads the same (it holds {lock})\n"
 
 
 def test_an_archive_of_the_user_s_beside_the_root_is_used_or_left_alone(server: Server, tmp_path: Path) -> None:

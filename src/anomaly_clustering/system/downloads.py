@@ -3,8 +3,10 @@
 Who asks the server, and how, is the caller's: the hub of weights has a client of its own.
 """
 
+import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +19,16 @@ from anomaly_clustering.system.replacing import remove_file
 
 # A file that is open at its end, and how many bytes it has, in; the rest of it is written there.
 Receive = Callable[[BinaryIO, int], None]
-# Seconds between two looks whether another process has ended.
+# Seconds between two looks whether another process has ended, and after which the user is told of it.
 LOOK = 0.2
+QUIET = 5.0
 
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Wait for another process that fetches the same, as those of one run do, and keep others waiting.
+
+    Who waits for long is told so, each process of a run on its own, since any of them may be the one that fetches.
 
     Args:
         lock: a path that only this lock has, see `held`.
@@ -37,11 +42,15 @@ def alone(lock: Path) -> Iterator[None]:
         ...     print([path.name for path in Path(place).iterdir()])
         ['.a.zip.lock']
     """
+    tell_at = time.monotonic() + QUIET
     while True:
         with held(lock) as state:
             if state != "busy":
                 yield
                 return
+        if time.monotonic() >= tell_at:
+            print(f"Waiting for another process that downloads the same (it holds {lock})", file=sys.stderr, flush=True)
+            tell_at = math.inf
         time.sleep(LOOK)
 
 
