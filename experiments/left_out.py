@@ -108,7 +108,7 @@ def unknown_scores(mic: MIC, data: LeftOut) -> dict[str, float]:
     assert grouping.embeddings is not None
     # Each file is an image of its own here, whatever is in it.
     of_run, new = ([str(record.image) for record in records] for records in (data.records, later))
-    fitted = Fitted(recipe, grouping.references, of_run, grouping.embeddings, grouping.labels, grouping.top_scores)
+    fitted = Fitted(of_run, grouping.embeddings, grouping.labels, grouping.top_scores, recipe.signed_root)
     finding = findings(found.top_scores, grouping.normal_top_scores, FALSE_ALARMS)
     assigned = assign(new, Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new)), fitted)
     is_unknown = np.arange(len(later)) >= len(data.known)

@@ -16,7 +16,7 @@ from anomaly_clustering.runs.decisions import (
     told_apart,
 )
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
-from anomaly_clustering.runs.given_labels import decided, told_of_labels
+from anomaly_clustering.runs.given_labels import decided
 from anomaly_clustering.runs.labels import LARGEST, read_labels
 from anomaly_clustering.runs.later_images import LaterImages
 from anomaly_clustering.runs.proposed import proposed
@@ -162,7 +162,7 @@ def test_a_name_of_images_that_are_not_there_names_no_group(run: StoredRun, tmp_
     file = written(tmp_path / "labels.csv", f"flip.png,100,flip,0,,sha256:{'f' * 16}", "x.png,-1,,0,,SHA256:X")
     found = decided(run, came(run, "x"), file, Decisions(run.labels))
     assert (found.names, found.later) == ({}, {})
-    assert told_of_labels(found) == [
+    assert found.told == [
         "1 row of the labels, such as 'flip.png', is of no image that this run has seen, and counts for nothing"
     ]
 
@@ -170,7 +170,7 @@ def test_a_name_of_images_that_are_not_there_names_no_group(run: StoredRun, tmp_
 def test_digits_of_a_content_may_be_capitals(run: StoredRun, tmp_path: Path) -> None:
     later = replace(came(run, "x"), digests=["ab" * 32])
     found = decided(run, later, written(tmp_path / "labels.csv", f"y.png,1,,0,,{'AB' * 8}"), Decisions(run.labels))
-    assert (found.later, found.strangers) == ({"ab" * 32: 1}, [])
+    assert (found.later, found.told) == ({"ab" * 32: 1}, [])
 
 
 def test_groups_without_a_name_are_not_known_where_it_was_lost_that_they_were_proposed(
@@ -206,13 +206,13 @@ def test_a_file_from_before_images_came_leaves_what_was_decided_on_them(run: Sto
     )
     later, before = came(run, "x", "y", "z"), Decisions(run.labels, proposed={"x": 100, "y": 100}, groups=[100])
     known = decided(run, later, new, before)
-    assert told_of_labels(known) == []
+    assert known.told == []
     found = decided(run, later, old, known)
     # The file has another name for the cluster of z, which stays in one of its own.
     assert (found.later, found.not_in, found.unsure) == ({"x": 100, "z": 101}, {"y": (1,)}, ["y"])
     assert found.names == {0: "dent", 100: "flip", 101: "bend"}
     assert found.proposed == {"y": 100}
-    counted, renumbered = told_of_labels(found)
+    counted, renumbered = found.told
     assert counted == "the labels do not list 3 images that came later, on which earlier ones decided: that stays"
     assert renumbered.startswith("the labels give cluster 0, which was 'bend', another name: images that came later")
     # What it lists is as it has it.
@@ -231,7 +231,7 @@ def test_an_image_that_a_file_does_not_list_stays_in_a_cluster_of_its_name(run: 
     assert found.names == {5: "dent", 7: "chip", 8: "scratch"}
     # The same file again changes nothing, and has nothing new to say.
     again = decided(run, came(run, "x", "y", "z"), file, found)
-    assert (again.later, again.names, len(told_of_labels(again))) == (found.later, found.names, 1)
+    assert (again.later, again.names, len(again.told)) == (found.later, found.names, 1)
 
 
 def old_rows(name: str) -> str:

@@ -103,7 +103,7 @@ def test_a_run_that_dies_twice_reads_each_image_once_and_ends_as_if_it_had_not(
     undisturbed = Attempt(flat_photos, tmp_path / "other", method=method)
     first = Attempt(flat_photos, tmp_path / "run", dies=5, method=method)
     assert first.read == list(range(10))
-    assert what_is_kept("cluster").startswith("8 of 15 images are kept in ")
+    assert what_is_kept().startswith("8 of 15 images are kept in ")
     second = Attempt(flat_photos, tmp_path / "run", dies=2, method=method)
     assert second.said == [f"Goes on with 8 of 15 images, which {str(tmp_path / 'run.unfinished')!r} holds"]
     assert second.read == [8, 9, 10, 11]

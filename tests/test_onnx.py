@@ -155,7 +155,7 @@ def test_the_lines_of_the_docs_tell_the_clusters_of_pytorch(
 
 def fitted_to_run(run: StoredRun) -> Fitted:
     assert run.embeddings is not None
-    return Fitted(run.recipe, run.references, run.digests, run.embeddings, run.labels, run.top_scores)
+    return Fitted(run.digests, run.embeddings, run.labels, run.top_scores, run.recipe.signed_root)
 
 
 def _images(run):

@@ -174,11 +174,6 @@ def test_a_run_of_an_earlier_version_is_read_and_what_it_lacks_is_not_known(tmp_
     assert (again.mean_scores == run.mean_scores).all()
 
 
-def test_what_an_earlier_version_kept_beside_that_is_left(tmp_path: Path) -> None:
-    written(tmp_path, told={"normal_scores": None})
-    assert load_run(tmp_path).title == stored().title
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

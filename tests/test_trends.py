@@ -128,7 +128,7 @@ def test_the_page_shows_names_as_text_and_marks_what_has_changed(tmp_path: Path)
     def share(value: float) -> str:
         return f"{value:.0%}"
 
-    chart = Chart(name, [0.1, float("nan"), 0.4], share, Stretch(2, 2, "40%", "10%"))
+    chart = Chart(name, [0.1, float("nan"), 0.4], share, Stretch(2, 2, 0.4, 0.1))
     page = TrendsPage(
         name, "batch", ["1", name, "3"], [10, 0, 10], [chart], [[1, 0, 4]], None, None, None, [name], 0.02, 3
     )

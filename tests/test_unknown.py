@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist, pdist, squareform
 
 from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
-from anomaly_clustering.mic.recipe import Recipe, scores_against
+from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign, most_like, nearest_clusters
 
@@ -133,24 +133,10 @@ def fitted_and_new() -> tuple[Fitted, Embedded]:
     kinds[4] = kinds[3] + rng.normal(size=20)
     points = kinds[np.append(labels, np.full(40, 4))] + 0.7 * rng.normal(size=(160, 20))
     points = directions(points - points[:120].mean(0))
-    recipe = Recipe(
-        "embedded",
-        "blocks.2",
-        None,
-        3,
-        64,
-        "weighted_average",
-        "rarity",
-        "interval",
-        0.02,
-        None,
-        0.75,
-        signed_root=True,
-    )
     top, names = np.ones((160, 4)), [str(i) for i in range(160)]
     finding = np.ones(40, dtype=bool)
     return (
-        Fitted(recipe, None, names[:120], points[:120], labels, top[:120]),
+        Fitted(names[:120], points[:120], labels, top[:120], signed_root=True),
         Embedded(names[120:], points[120:], top[120:], finding, [()] * 40),
     )
 

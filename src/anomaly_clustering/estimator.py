@@ -247,7 +247,7 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         others = pixels.others(self.digests_, batch_size)
         width = self.embeddings_.shape[1]
         found = embed_as_guest(others, recipe, self.references_, center=self.center_, width=width)
-        fitted = Fitted(recipe, self.references_, self.digests_, self.embeddings_, self.labels_, self.top_scores_)
+        fitted = Fitted(self.digests_, self.embeddings_, self.labels_, self.top_scores_, recipe.signed_root)
         finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
         known = set(self.digests_)
         new = [digest for digest in dict.fromkeys(pixels.digests) if digest not in known]

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from anomaly_clustering.cli.console import as_cell, drawing_the_report, offering_to_skip, print_notices, print_plainly
+from anomaly_clustering.cli.console import as_cell, offering_to_skip, print_notices, print_plainly
 from anomaly_clustering.data.folder import list_folder
 from anomaly_clustering.data.metadata import Matched, read_metadata
 from anomaly_clustering.data.survey import surveyed
@@ -41,7 +41,6 @@ def assign_images(options: argparse.Namespace, *, propose: bool = False) -> None
             propose=propose,
             metadata=metadata,
             checkpoint=options.checkpoint,
-            progress=drawing_the_report,
         )
     _print([*notices, *untold, *found.notices], found.rows, options.run, given=images, own=run.paths)
 

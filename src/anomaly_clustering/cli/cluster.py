@@ -14,7 +14,6 @@ from rich.table import Table
 
 from anomaly_clustering.cli.console import (
     as_cell,
-    drawing_the_report,
     offering_to_skip,
     print_notices,
     print_plainly,
@@ -68,7 +67,6 @@ def cluster(options: argparse.Namespace) -> None:
             metadata=metadata,
             overwrite=options.overwrite,
             unfinished=finished,
-            progress=drawing_the_report,
         )
     print_notices(console, untold)
     _print(console, mic, datamodule, metrics, out)

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -12,7 +11,6 @@ from rich.text import Text
 from anomaly_clustering.data.opening import UnreadableImageError
 from anomaly_clustering.metrics.titles import TITLES
 from anomaly_clustering.system.messages import LONGEST_NAME, shortened
-from anomaly_clustering.system.progress import tracked
 
 WIDTH = 80
 
@@ -46,11 +44,6 @@ def offering_to_skip() -> Iterator[None]:
         # What comes from another process ends with the line of its traceback.
         said = str(error).rstrip()
         raise UnreadableImageError(f"{said}; --skip-unreadable lists such files and goes on without them") from error
-
-
-def drawing_the_report(images: Iterable[Path]) -> Iterable[Path]:
-    """A bar that shows how far the report is."""
-    return tracked(images, "Drawing the report")
 
 
 def print_scores(console: Console, metrics: Mapping[str, float]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from anomaly_clustering.cli.console import print_notices, print_plainly
 from anomaly_clustering.runs.fitted_and_new import fitted_to
-from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
+from anomaly_clustering.runs.given_labels import decisions_on
 from anomaly_clustering.runs.onnx_model import check_exporter, cluster_network, described, write_onnx
 from anomaly_clustering.runs.output_folder import check_file
 from anomaly_clustering.runs.store import load_run
@@ -35,7 +35,7 @@ def export_onnx(options: argparse.Namespace) -> None:
     later, decisions = decisions_on(options.run, run, options.labels)
     fitted = fitted_to(run, later, decisions)
     network, console = cluster_network(run, fitted, half=options.half), Console()
-    print_notices(console, told_of_labels(decisions))
+    print_notices(console, decisions.told)
     with console.status("Exporting the network", spinner="line"), warnings.catch_warnings():
         # What the exporter says of its own parts is nothing that a user could act on.
         warnings.simplefilter("ignore")

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from rich.console import Console
 
 from anomaly_clustering.cli.config_files import read_as_utf8
-from anomaly_clustering.cli.console import drawing_the_report, epochs_table, print_notices, print_plainly, print_scores
+from anomaly_clustering.cli.console import epochs_table, print_notices, print_plainly, print_scores
 from anomaly_clustering.cli.together import end_with_the_others, is_rank_zero, telling_the_others
 from anomaly_clustering.data.datamodule import DefectDataModule
 from anomaly_clustering.mic.companions import Companions
@@ -240,7 +240,6 @@ class CommandLine(LightningCLI):
                 metrics=metrics,
                 config=self._resolved(),
                 overwrite=overwrite,
-                progress=drawing_the_report,
             )
         else:
             table = self._said()

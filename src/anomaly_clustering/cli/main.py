@@ -70,11 +70,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             within a second, whatever it computes.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # One for research may stand behind a file of options.
+    command = next((word for word in words if word in COMMANDS), "")
     nothing_placed()
     try:
         if argv is None:
             outlast_readers()
-            stop_on_signals(partial(_interrupted, words))
+            stop_on_signals(_interrupted)
             end_with_the_starter()
         work = _command(words)
         from anomaly_clustering.mic.quiet import quiet
@@ -88,17 +90,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         if status is None:
             raise
         if argv is None:
-            end_after_all(status, _interrupted(words))
-        print(_interrupted(words), file=sys.stderr)
+            end_after_all(status, _interrupted())
+        print(_interrupted(), file=sys.stderr)
         sys.exit(status)
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
-        if unread := no_images_came(error, words[0] if words else ""):
+        if unread := no_images_came(error):
             # What reads them may never answer a wish to end.
             if argv is None:
                 traced = format_exc() if os.environ.get(TRACEBACK) else ""
                 end_after_all(2, f"{traced}error: {unread}")
             error = OSError(unread)
-        if less := out_of_memory(error, words[0] if words else ""):
+        if less := out_of_memory(error, command):
             error = OSError(less)
         lost = "Connection closed by peer" in str(error)
         if os.environ.get(TRACEBACK) or (isinstance(error, RuntimeError | ImportError) and not lost):
@@ -106,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if lost:
             sys.exit("error: another process failed; it says why")
         # The commands for research have options of the names that Python code has.
-        said = _message(error) if words and words[0] in RESEARCH else by_options(_message(error))
+        said = _message(error) if command in RESEARCH else by_options(_message(error))
         print(f"error: {said}", file=sys.stderr)
         sys.exit(2)
 
@@ -136,6 +138,7 @@ def _command(words: list[str]) -> Callable[[], object]:
             return partial(assign_images, options, propose=word == "update")
         case ["watch", *rest]:
             options = options_of.watch_options(rest)
+            keeping(lambda: "what was assigned is kept: start the command again to go on")
             from anomaly_clustering.cli.watch import watch
 
             return partial(watch, options)
@@ -160,6 +163,8 @@ def _command(words: list[str]) -> Callable[[], object]:
 
             return partial(weights, options)
         case _:
+            if "fit" in words:
+                keeping(lambda: "epochs that have ended are kept: go on with --ckpt_path last, if there are any")
             _check_configs(words)
             from anomaly_clustering.cli.lightning import run
 
@@ -180,8 +185,8 @@ def _check_configs(words: Sequence[str]) -> None:
                 raise FileNotFoundError(f"config {config!r} does not exist")
 
 
-def _interrupted(words: Sequence[str]) -> str:
-    return f"error: interrupted; {what_is_kept(words[0] if words else '')}" if is_first() else ""
+def _interrupted() -> str:
+    return f"error: interrupted; {what_is_kept()}" if is_first() else ""
 
 
 def _message(error: Exception) -> str:

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from anomaly_clustering.cli.console import as_cell, print_notices, print_plainly
+from anomaly_clustering.report.trends_page import Stretch
 from anomaly_clustering.runs.file_names import TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.trend_files import trends_of_run
-from anomaly_clustering.runs.trends import DRIFT, MarkedChange, Trends
+from anomaly_clustering.runs.trends import DRIFT, Trends
 from anomaly_clustering.system.messages import counted
 
 
@@ -39,7 +40,7 @@ def _print(console: Console, found: Trends) -> None:
     print_plainly(console, f"{counted(len(found.periods), 'period')}, by {found.by}")
 
 
-def _told(change: MarkedChange | None, found: Trends, form: str) -> str:
+def _told(change: Stretch | None, found: Trends, form: str) -> str:
     if change is None:
         return ""
     names = dict.fromkeys([found.periods[change.first], found.periods[change.last]])

@@ -57,7 +57,6 @@ class Watch:
 
     def __init__(self, trainer: Trainer):
         self.rank, self.world = trainer.global_rank, trainer.world_size
-        self.work = trainer.state.fn.value if trainer.state.fn else ""
         self.name = f"process {os.getpid()} on {socket.gethostname()}"
         self.connections: dict[int, socket.socket] = {}
         self.ending = threading.Event()
@@ -112,7 +111,7 @@ class Watch:
             return
         who = f"rank {said['rank']} of {self.world} ({said['name']})"
         what = {"died": f"{who} has died, most often because memory ran out", "failed": f"{who} failed; it says why"}
-        again = what_is_kept(self.work)
+        again = what_is_kept()
         if word == "interrupted":
             # By a terminal's Ctrl-C all are, and the first one says so.
             end(1, "" if self.rank else f"error: {who} was interrupted; {again}")

@@ -21,14 +21,14 @@ class Stretch(NamedTuple):
     Attributes:
         first: with which it begins.
         last: with which it ends.
-        within: what it is there, as the page writes it.
-        elsewhere: what it is in all other periods.
+        within: the mean there.
+        elsewhere: the mean of all other periods.
     """
 
     first: int
     last: int
-    within: str
-    elsewhere: str
+    within: float
+    elsewhere: float
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from scipy.spatial.distance import cdist
 from anomaly_clustering.clustering.methods import cluster_means, distance_to_center
 from anomaly_clustering.clustering.neighbours import Neighbours
 from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
-from anomaly_clustering.mic.recipe import Recipe, check_width
-from anomaly_clustering.mic.result import References
+from anomaly_clustering.mic.recipe import check_width
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS, check_false_alarms
 
 # Distances that are held at a time, 32 MiB.
@@ -22,21 +21,19 @@ class Fitted(NamedTuple):
     """What images that come later are assigned by; entry i of each sequence of N is image i of the run.
 
     Attributes:
-        recipe: how the run made its embeddings.
-        references: what patches of new images are compared with.
         digests: what tells whether an image is one of the run.
         embeddings: one vector an image [N, D].
         labels: cluster of each image [N].
         top_scores: how unusual the most unusual patches of each image are [N, 4], see `top_means`; NaN where that is
             not known.
+        signed_root: whether embeddings are signed roots, as in the recipe of the run.
     """
 
-    recipe: Recipe
-    references: References | None
     digests: Sequence[str]
     embeddings: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     top_scores: Float[np.ndarray, "n 4"]
+    signed_root: bool
 
 
 class Embedded(NamedTuple):
@@ -110,9 +107,8 @@ def assign(
         ValueError: `false_alarms` is no share, or embeddings of the run and the new images differ in length.
 
     Example:
-        >>> recipe = Recipe("embedded", "blocks.2", None, 3, 64, "weighted_average", "uniform", "mean", 0.02, None)
         >>> run, unknown = np.array([[0.0], [2.0], [10.0]]), np.full((3, 4), np.nan)
-        >>> fitted = Fitted(recipe, None, ["a", "b", "c"], run, np.array([0, 0, 1]), unknown)
+        >>> fitted = Fitted(["a", "b", "c"], run, np.array([0, 0, 1]), unknown, signed_root=False)
         >>> new = Embedded(["d"], np.array([[9.0]]), unknown[:1], np.array([True]), [()])
         >>> found = assign(["a", "d"], new, fitted)
         >>> found.labels.tolist(), found.distances.tolist()
@@ -124,7 +120,7 @@ def assign(
     seen = ScoredEmbeddings(fitted.embeddings, fitted.top_scores)
     came = ScoredEmbeddings(new.embeddings, new.top_scores)
     center = None
-    if fitted.recipe.signed_root:
+    if fitted.signed_root:
         # Images without a finding are of no type, however many come.
         counted = [fitted.embeddings, new.embeddings[new.finding], *([] if before is None else [before])]
         center = np.concatenate(counted).mean(0, dtype=np.float64)

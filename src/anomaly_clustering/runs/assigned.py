@@ -1,6 +1,6 @@
 """Assigns images to the run that lies in a folder, and leaves there what came of it: a table, the page, the images."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -23,7 +23,7 @@ from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, MARK,
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_folders import check_given, check_same
-from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
+from anomaly_clustering.runs.given_labels import decisions_on
 from anomaly_clustering.runs.given_metadata import of_images
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import (
@@ -68,7 +68,6 @@ def assign_to_run(
     propose: bool = False,
     metadata: Mapping[Path, Metadata] | None = None,
     checkpoint: Path | str | None = None,
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> Assigned:
     """Assign images to the clusters of a run; all of its folder is brought up to date, or nothing.
 
@@ -85,7 +84,6 @@ def assign_to_run(
         metadata: of the images, or, where none are given, of those of the run and of later ones by the paths that they
             have there; kept with the run beside what it has.
         checkpoint: where the weights of the run's network are now; None where they are where they were.
-        progress: wraps the images while the report is drawn.
 
     Returns:
         What `all_rows` makes of the images of this call and of all before: clusters may have been corrected since.
@@ -133,13 +131,13 @@ def assign_to_run(
         rows = all_rows(run, later, new, fitted, decisions, share)
         notices = [
             *gone,
-            *told_of_labels(decisions),
+            *decisions.told,
             *told_of_overwritten(before, later),
             *what_to_know(run, len(fitted.labels), share),
             *what_is_proposed(later, found, decisions),
         ]
         told, told_otherwise = _metadata_of(folder, run, before, later, asked, metadata or {})
-        _write(folder, run, later, found, decisions, rows, told, kept, progress)
+        _write(folder, run, later, found, decisions, rows, told, kept)
         return Assigned(rows, [*notices, *told_otherwise])
 
 
@@ -214,7 +212,6 @@ def _write(
     rows: Sequence[Mapping[str, object]],
     metadata: Mapping[Path, Metadata],
     kept: KeptPictures,
-    progress: Callable[[Iterable[Path]], Iterable[Path]],
 ) -> None:
     """All of it, or nothing; pictures that are kept on the way are right in any case."""
     if metadata:
@@ -234,7 +231,7 @@ def _write(
         shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
         given = given_to_page(run, [*run.digests, *shown], decisions)
         drawn = _drawn(run, later, found, decisions)
-        draw_report(new, run, kept, drawn, home=folder, given=given, metadata=metadata, progress=progress)
+        draw_report(new, run, kept, drawn, home=folder, given=given, metadata=metadata)
     # The page that was here may still be open.
     remove_sheets(folder, keep=before | sheets_of(folder / PAGE))
 

@@ -36,11 +36,7 @@ class Decisions:
         false_alarms: share of known images that may be taken for unknown, as an `assign`, `update` or `watch` was
             given it last.
         files_given: how many files of labels the run was given so far.
-        strangers: files in a table of labels that neither the run nor a later call has seen; not saved.
-        not_listed: SHA-256 of later images that a table of labels did not list, and on which something was decided
-            before, which stays; not saved.
-        renumbered: old and new number of clusters of such images, by their name, whose old number the table gives to
-            another name; not saved.
+        told: what to know of the table of labels that they come from; not saved.
 
     Example:
         >>> Decisions(np.array([0, 0, 1])).known_clusters
@@ -56,9 +52,7 @@ class Decisions:
     unsure: Sequence[str] = ()
     false_alarms: float = FALSE_ALARMS
     files_given: int = 0
-    strangers: Sequence[Path] = ()
-    not_listed: Sequence[str] = ()
-    renumbered: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    told: Sequence[str] = ()
 
     @property
     def known_clusters(self) -> set[int]:

@@ -40,12 +40,11 @@ def fitted_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Fitte
             "in the report, and give its labels.csv with --labels"
         )
     return Fitted(
-        run.recipe,
-        run.references,
         list(compress(told_apart([*run.digests, *later.digests]), is_known)),
         np.concatenate([run.embeddings, later.embeddings])[is_known],
         held[is_known],
         np.concatenate([run.top_scores, later.top_scores])[is_known],
+        run.recipe.signed_root,
     )
 
 

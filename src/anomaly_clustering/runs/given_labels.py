@@ -1,6 +1,6 @@
 """A file of labels and what was decided before in; what is decided from then on, and what to know of it, out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     own = np.array([rows[path].cluster for path in run.paths])
     in_file = {row.cluster for row in rows.values()}
     used = {*in_file, *before.groups, *before.known_clusters, *before.names}
-    kept = _renumbered(_not_listed(before, marked), names, used)
+    kept, renumbered = _renumbered(_not_listed(before, marked), names, used)
     later_clusters = {**kept.later, **held}
     listed_clusters = {*own.tolist(), *held.values()}
     return Decisions(
@@ -74,9 +74,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         unsure=[*kept.unsure, *(image for image, row in marked.items() if row.unsure)],
         false_alarms=before.false_alarms,
         files_given=before.files_given + 1,
-        strangers=_strangers(rows, run, later),
-        not_listed=list(dict.fromkeys([*kept.later, *kept.not_in, *kept.unsure])),
-        renumbered=kept.renumbered,
+        told=_told(_strangers(rows, run, later), {*kept.later, *kept.not_in, *kept.unsure}, renumbered),
     )
 
 
@@ -94,7 +92,9 @@ def _not_listed(before: Decisions, listed: Collection[str]) -> Decisions:
     )
 
 
-def _renumbered(kept: Decisions, names: Mapping[int, str], used: Collection[int]) -> Decisions:
+def _renumbered(
+    kept: Decisions, names: Mapping[int, str], used: Collection[int]
+) -> tuple[Decisions, dict[str, tuple[int, int]]]:
     """Clusters of images that a file does not list, under other numbers where the file gives theirs another name.
 
     Nothing tells whether the file renames the cluster or uses its number for another one, so the images stay in one of
@@ -104,12 +104,12 @@ def _renumbered(kept: Decisions, names: Mapping[int, str], used: Collection[int]
     of_name = {name: k for k, name in sorted(names.items(), reverse=True)}
     free = free_numbers(used, max(used) + 1)
     number = {k: of_name[name] if (name := kept.names[k]) in of_name else next(free) for k in others}
-    return replace(
+    moved = replace(
         kept,
         names={number.get(k, k): name for k, name in kept.names.items()},
         later={image: number.get(k, k) for image, k in kept.later.items()},
-        renumbered={kept.names[k]: (k, number[k]) for k in others},
     )
+    return moved, {kept.names[k]: (k, number[k]) for k in others}
 
 
 def _strangers(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImages) -> list[Path]:
@@ -143,35 +143,24 @@ def _check_rows(rows: Mapping[Path, Labelled], run: StoredRun, later: LaterImage
         raise ValueError(f"{str(file)!r} is not of this run: {'; '.join(slips)}")
 
 
-def told_of_labels(decisions: Decisions) -> list[str]:
-    """What a table of labels says of images that are not there, and what it cannot know of those that are.
-
-    Args:
-        decisions: out of such a table.
-
-    Returns:
-        Sentences for the user, or none.
-
-    Example:
-        >>> told_of_labels(Decisions(np.array([0]), strangers=[Path("b.png")]))
-        ["1 row of the labels, such as 'b.png', is of no image that this run has seen, and counts for nothing"]
-        >>> told_of_labels(Decisions(np.array([0]), {4: "dent"}, {"9f86": 4}, not_listed=["9f86"]))
-        ['the labels do not list 1 image that came later, on which earlier ones decided: that stays']
-    """
-    number = len(decisions.strangers)
+def _told(
+    strangers: Sequence[Path], not_listed: Collection[str], renumbered: Mapping[str, tuple[int, int]]
+) -> list[str]:
+    """What a table says of images that are not there, and what it cannot know of those that are."""
+    number = len(strangers)
     what = "is of no image" if number == 1 else "are of no images"
     notices = [
         f"{counted(number, 'row')} of the labels, such as {str(path)!r}, {what} that this run has seen, and "
         f"{'counts' if number == 1 else 'count'} for nothing"
-        for path in decisions.strangers[:1]
+        for path in strangers[:1]
     ]
-    if decisions.not_listed:
-        images = counted(len(decisions.not_listed), "image")
+    if not_listed:
+        images = counted(len(not_listed), "image")
         notices.append(f"the labels do not list {images} that came later, on which earlier ones decided: that stays")
     notices += [
         f"the labels give cluster {before}, which was {name!r}, another name: images that came later and that they do "
         f"not list stay in {name!r}, which is cluster {now} from now on; name both alike where they are one"
-        for name, (before, now) in decisions.renumbered.items()
+        for name, (before, now) in renumbered.items()
     ]
     return notices
 

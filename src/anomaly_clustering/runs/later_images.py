@@ -3,7 +3,7 @@
 import json
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class LaterImages:
     finding: Bool[np.ndarray, " k"]
     scores: Float[np.ndarray, "k h w"] | None = None
     copies: Mapping[Path, str] = field(default_factory=dict)
-    heard: tuple[int, str] | None = (0, "")
+    heard: tuple[int, str] = (0, "")
     times: Mapping[str, Metadata] = field(default_factory=dict)
 
     @property
@@ -198,37 +198,23 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     assert run.embeddings is not None
     stored = _stored(folder / LATER, run)
     journal, seen = read_journal(folder), {*run.digests, *stored.digests}
-    came: dict[str, Entry] = {}
-    for entry in journal:
-        if entry.arrays and entry.digest not in seen:
-            # An earlier version could enter an image twice, on a disk that was nearly full.
-            came.setdefault(entry.digest, entry)
-    later, entries = stored, list(came.values())
+    later, entries = stored, [entry for entry in journal if entry.arrays and entry.digest not in seen]
     if entries:
         try:
             arrays = {name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays}
             check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
             arrays["finding"] = np.array([entry.finding for entry in entries])
-            later = stored._followed_by([entry.path for entry in entries], list(came), arrays)
+            later = stored._followed_by([entry.path for entry in entries], [entry.digest for entry in entries], arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
-    last, known = _last_seen(stored, journal, seen), {*seen, *later.digests}
+    # What is stored, then what the journal has had since.
+    last = {**stored.copies, **stored.contents, **_files(since(journal, stored.heard))}
+    known = {*seen, *later.digests}
     # A path may have held several of them, one after another.
     own = set(zip(later.paths, later.digests, strict=True))
     copies = {path: content for path, content in last.items() if content in known and (path, content) not in own}
     heard = (len(journal), journal[-1].digest if journal else "")
     return replace(later, copies=copies, heard=heard).with_overwritten(last)
-
-
-def _last_seen(stored: LaterImages, journal: Sequence[Entry], seen: Collection[str]) -> dict[Path, str]:
-    """What was seen last under each path: by what is stored, then by what the journal has had since."""
-    if stored.heard is None:
-        # What came before the first image that is not stored may be older than what is stored, or younger.
-        first = next((i for i, entry in enumerate(journal) if entry.arrays and entry.digest not in seen), len(journal))
-        older, younger = journal[:first], journal[first:]
-    else:
-        older, younger = [], since(journal, stored.heard)
-    return {**stored.copies, **_files(older), **stored.contents, **_files(younger)}
 
 
 def _files(entries: Sequence[Entry]) -> dict[Path, str]:
@@ -294,7 +280,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             others = names.get("copies", {"paths": [], "digests": []})
             files = [Path(path) for path in checked_texts(others, "paths")]
             copies = dict(zip(files, checked_texts(others, "digests", like="paths"), strict=True))
-            heard = checked_heard(names["heard"]) if names.get("heard") else None
+            heard = checked_heard(names.get("heard", [0, ""]))
             times = checked_times(names.get("times", {}))
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,6 @@ def write_run(
     metadata: Mapping[Path, Metadata] | None = None,
     overwrite: bool = False,
     unfinished: UnfinishedFolder | None = None,
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Write the folder of a run that has just ended.
 
@@ -57,7 +56,6 @@ def write_run(
         metadata: of images, kept with the run where there is any.
         overwrite: whether a run that the folder holds may be lost.
         unfinished: what was kept for this run, which is removed when it is complete; None where nothing was.
-        progress: wraps the images as they are drawn into the report.
 
     Raises:
         OSError: the folder is not free, see `reserved`.
@@ -76,7 +74,7 @@ def write_run(
             metadata = with_times(metadata, run.contents)
             write_metadata(folder, metadata)
         with KeptPictures(folder) as kept:
-            draw_report(folder, run, kept, home=out, metadata=metadata or {}, progress=progress)
+            draw_report(folder, run, kept, home=out, metadata=metadata or {})
         if unfinished is not None:
             unfinished.completes(folder)
     if unfinished is not None:

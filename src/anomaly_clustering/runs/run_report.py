@@ -1,6 +1,6 @@
 """A stored run and images that came later in; its report, drawn, out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from anomaly_clustering.runs.kept_pictures import KeptPictures, small_picture
 from anomaly_clustering.runs.regions import regions_of
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.unusual import grade, scale_of_run, sound_of
+from anomaly_clustering.system.progress import tracked
 
 GONE_SIZE = (64, 64)
 
@@ -63,7 +64,6 @@ def draw_report(
     *,
     home: Path,
     metadata: Mapping[Path, Metadata],
-    progress: Callable[[Iterable[Path]], Iterable[Path]],
     given: Given | None = None,
 ) -> None:
     """Write the report, and the thumbnails beside it where there are many.
@@ -75,7 +75,6 @@ def draw_report(
         later: images that are not of the run; None where there are none.
         home: of the run, from where the page leads to the files of the images.
         metadata: of the images, where there is any.
-        progress: wraps the images while they are read.
         given: decisions that the page opens with; None where nobody has decided anything.
 
     Raises:
@@ -128,7 +127,7 @@ def draw_report(
         contents=[digest[:CONTENT_DIGITS] for digest in later.digests],
         metadata=_columns(paths, metadata),
     )
-    write_report(folder / PAGE, report, progress=progress)
+    write_report(folder / PAGE, report, progress=lambda images: tracked(images, "Drawing the report"))
 
 
 def _told_of_gone(which: str, paths: Sequence[Path], contents: Sequence[str], kept: KeptPictures) -> list[str]:

@@ -133,8 +133,6 @@ def load_run(folder: Path | str, *, checkpoint: Path | str | None = None) -> Sto
         if "scores" not in arrays and shows_defects(rest["recipe"]):
             found = patch_scores(arrays["weights"], arrays["mean_scores"], rest["recipe"].tau)
             arrays["scores"] = kept_scores(found, rest["recipe"])
-        # Of earlier versions, beside what says the same.
-        rest.pop("normal_scores", None)
         return StoredRun(**(rest | arrays))
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged or of another version: {error}") from None

@@ -1,6 +1,6 @@
 """The folder of a run in; `trends.csv` and `trends.html` in it, with what became of its defects over time, out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import time
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from anomaly_clustering.runs.decisions import Decisions, moved_by_hand, told_apa
 from anomaly_clustering.runs.file_names import MARK, TRENDS, TRENDS_PAGE
 from anomaly_clustering.runs.find_store import find_store
 from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
-from anomaly_clustering.runs.given_labels import decisions_on, told_of_labels
+from anomaly_clustering.runs.given_labels import decisions_on
 from anomaly_clustering.runs.journal import read_times
 from anomaly_clustering.runs.kept_metadata import (
     dated,
@@ -32,7 +32,7 @@ from anomaly_clustering.runs.output_folder import own_mark
 from anomaly_clustering.runs.period_names import PERIODS_OF_TIME
 from anomaly_clustering.runs.periods import Periods, periods_of, told_of_column, told_of_gaps
 from anomaly_clustering.runs.store import StoredRun, load_run
-from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, MarkedChange, Trends, trends
+from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on
 from anomaly_clustering.system.replacing import check_closed
@@ -82,7 +82,7 @@ def trends_of_run(
         check_closed(folder / name for name in (MARK, TRENDS, TRENDS_PAGE))
         run = load_run(folder)
         seen, decisions, digests, later = _seen(folder, run, labels)
-        notices = told_of_labels(decisions)
+        notices = [*decisions.told]
         contents = dict(zip(seen.paths, digests, strict=True))
         told, untold = _metadata(folder, seen, contents, metadata)
         came, copies = ({}, {}) if later is None else (later.times, later.copies)
@@ -178,15 +178,14 @@ def _rows(found: Trends) -> list[tuple[object, ...]]:
     return rows
 
 
-def _in(change: MarkedChange | None, period: int) -> int:
+def _in(change: Stretch | None, period: int) -> int:
     return int(change is not None and change.first <= period <= change.last)
 
 
 def _page(title: str, found: Trends, notices: Sequence[str], gaps: Sequence[int]) -> TrendsPage:
     drift = None
     if found.drift is not None:
-        changed = _stretch(found.drift_change, _deviations)
-        drift = Chart("Drift of embeddings", found.drift.tolist(), _deviations, changed, gaps=gaps)
+        drift = Chart("Drift of embeddings", found.drift.tolist(), "{:.2f}".format, found.drift_change, gaps=gaps)
     return TrendsPage(
         title=title,
         by=found.by,
@@ -209,22 +208,8 @@ def _chart(course: Course, of: str, gaps: Sequence[int]) -> Chart:
     return Chart(
         course.name,
         course.shares.tolist(),
-        _share,
-        _stretch(course.change, _share),
+        "{:.1%}".format,
+        course.change,
         f"{course.total} {images}, {of}",
         gaps,
     )
-
-
-def _share(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def _deviations(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _stretch(change: MarkedChange | None, written: Callable[[float], str]) -> Stretch | None:
-    if change is None:
-        return None
-    return Stretch(change.first, change.last, written(change.within), written(change.elsewhere))

@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from anomaly_clustering.clustering.methods import cluster_means
 from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.metrics.changes import Change, changes_of_shares, drift, holm
+from anomaly_clustering.report.trends_page import Stretch
 from anomaly_clustering.runs.periods import Periods
 
 ALL, UNKNOWN, TAKEN_OUT, NO_FINDING, DRIFT = "All images", "Unknown", "Taken out", "No finding", "Drift"
@@ -41,22 +42,6 @@ class ImagesOverTime(NamedTuple):
     embeddings: Float[np.ndarray, "n d"] | None
 
 
-class MarkedChange(NamedTuple):
-    """A change that is beyond chance.
-
-    Attributes:
-        first: period with which it begins.
-        last: period with which it ends.
-        within: share of the images of these periods, or the mean drift.
-        elsewhere: the same of the other periods.
-    """
-
-    first: int
-    last: int
-    within: float
-    elsewhere: float
-
-
 @dataclass(frozen=True)
 class Course:
     """One defect, or the unknown images, over the periods.
@@ -78,7 +63,7 @@ class Course:
     counts: Int[np.ndarray, " t"]
     of: Int[np.ndarray, " t"]
     p_value: float
-    change: MarkedChange | None
+    change: Stretch | None
 
     @property
     def shares(self) -> Float[np.ndarray, " t"]:
@@ -118,7 +103,7 @@ class Trends:
     taken_out: Course | None
     unknown: Course | None
     drift: Float[np.ndarray, " t"] | None
-    drift_change: MarkedChange | None
+    drift_change: Stretch | None
     tests: int
 
     @property
@@ -153,7 +138,7 @@ def trends(seen: ImagesOverTime, periods: Periods, names: Mapping[int, str]) -> 
         >>> seen = ImagesOverTime([Path(f"{i}.png") for i in range(160)], cluster, no, no, None)
         >>> found = trends(seen, Periods(["1", "2", "3", "4"], days, np.arange(160), "day"), {1: "dent"})
         >>> [(course.name, course.total, course.change) for course in found.defects][1]
-        ('dent', 32, MarkedChange(first=3, last=3, within=0.5, elsewhere=0.1))
+        ('dent', 32, Stretch(first=3, last=3, within=0.5, elsewhere=0.1))
     """
     kept, count, names = periods.images, len(periods.names), _names_apart(names)
     called = [_called(int(k), names) for k in seen.cluster]
@@ -254,11 +239,11 @@ def _course(
 
 def _marked(
     change: Change, sums: Float[np.ndarray, " t"] | Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]
-) -> MarkedChange:
+) -> Stretch:
     within = np.zeros(len(of), dtype=bool)
     within[change.first : change.last + 1] = True
     means = [float(sums[some].sum() / max(1, of[some].sum())) for some in (within, ~within)]
-    return MarkedChange(change.first, change.last, *means)
+    return Stretch(change.first, change.last, *means)
 
 
 def _rises(change: Change, counts: Int[np.ndarray, " t"], of: Int[np.ndarray, " t"]) -> bool:

@@ -56,7 +56,7 @@ def keeping(told: Callable[[], str]) -> None:
 
     Example:
         >>> keeping(lambda: "256 of 5000 images are kept: start the command again to go on")
-        >>> what_is_kept("cluster")
+        >>> what_is_kept()
         '256 of 5000 images are kept: start the command again to go on'
         >>> nothing_placed()
     """
@@ -72,14 +72,11 @@ def placed() -> Path | None:
     return None
 
 
-def what_is_kept(command: str) -> str:
+def what_is_kept() -> str:
     """What an interrupted command has left, and how to go on: the end of a sentence.
 
-    Args:
-        command: its name.
-
     Example:
-        >>> what_is_kept("cluster")
+        >>> what_is_kept()
         'nothing unfinished is kept: start the command again'
     """
     if there := placed():
@@ -88,8 +85,4 @@ def what_is_kept(command: str) -> str:
         with suppress(OSError):
             if sentence := told():
                 return sentence
-    if command == "fit":
-        return "epochs that have ended are kept: go on with --ckpt_path last, if there are any"
-    if command == "watch":
-        return "what was assigned is kept: start the command again to go on"
     return "nothing unfinished is kept: start the command again"
