@@ -144,7 +144,8 @@ def bare_step(module: Any, stage: int, count: int, device: torch.device) -> tupl
     if isinstance(module, IIC):
         size = min(options.batch_size, count)
         views = torch.rand(size, 1 + options.repeats, 3, options.input_size, options.input_size, device=device)
-        return lambda: module.training_step({"views": views}), views_of(module, views.shape)
+        batch = {"index": torch.arange(size), "views": views}
+        return lambda: module.training_step(batch), views_of(module, views.shape)
     if isinstance(module, GATCluster):
         size = min(options.step_size, count)
         views = torch.randn(size, 1, options.input_size, options.input_size, device=device)
@@ -157,7 +158,8 @@ def bare_step(module: Any, stage: int, count: int, device: torch.device) -> tupl
     if stage == 1:
         module.average.start(module._student())
     step = module._self_label_step if stage else module._scan_step
-    return lambda: step({"views": views}), views_of(module, views.shape)
+    batch = {"index": torch.arange(size), "views": views}
+    return lambda: step(batch), views_of(module, views.shape)
 
 
 def bare(case: Case, weights: Path, device: torch.device, count: int, *, tiny: bool) -> float:
