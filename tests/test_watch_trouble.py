@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,6 +49,26 @@ def until_stopped(monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(command.time, "sleep", pause)
+
+
+def test_a_long_look_is_followed_by_as_long_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    look = command.look
+
+    def slow(folder: Path) -> Any:
+        time.sleep(0.3)
+        return look(folder)
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        raise KeyboardInterrupt
+
+    Path("in").mkdir(exist_ok=True)
+    monkeypatch.setattr(command, "look", slow)
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    with pytest.raises(SystemExit):
+        main(WATCH)
+    assert 0.3 <= pauses[0] < 3
 
 
 def test_a_run_that_is_away_is_said_and_no_image_is_passed_over(
@@ -148,7 +169,7 @@ def test_a_table_that_is_open_in_a_spreadsheet_is_said_once_and_written_when_it_
     assert len(rows(Path("run"), "assigned.csv")) == 3
 
 
-def test_an_image_that_an_earlier_version_entered_twice_counts_once(make_image: MakeImage, capsys: Said) -> None:
+def test_an_image_that_the_journal_has_twice_counts_once(make_image: MakeImage, capsys: Said) -> None:
     make_image(Path("in/a.png"), 1, seed=30)
     once(capsys)
     journal = Path("run/watched.jsonl")

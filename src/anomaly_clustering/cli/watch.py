@@ -55,7 +55,10 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
         _tell(options, watcher, last.row, last.digest)
     unknown, overwritten, told = False, set[Path](), False
     while True:
-        for path in folder.settled():
+        began = time.monotonic()
+        settled = folder.settled()
+        took = time.monotonic() - began
+        for path in settled:
             row = _taken(options, watcher, folder, path)
             if watcher.apart is not None and path not in overwritten:
                 overwritten.add(path)
@@ -77,7 +80,8 @@ def _watch(options: argparse.Namespace, watcher: Watcher, folder: "_Folder") -> 
         told = bool(watcher.why_behind)
         if is_last:
             return unknown
-        time.sleep(options.every)
+        # Where many files lie, looks at them take half of a processor at most.
+        time.sleep(max(options.every, took))
 
 
 class _Folder:

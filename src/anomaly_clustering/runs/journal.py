@@ -3,8 +3,8 @@
 import base64
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,11 +84,12 @@ def record_told(folder: Path, digest: str) -> None:
     append_line(folder / WATCHED, json.dumps({"told": digest}))
 
 
-def read_journal(folder: Path) -> list[Entry]:
+def read_journal(folder: Path, *, stored: Collection[str] = ()) -> list[Entry]:
     """All files that came, in their order; a last line without its end does not count.
 
     Args:
         folder: of the run.
+        stored: SHA-256 of images whose arrays are kept elsewhere, and which here have none.
 
     Raises:
         ValueError: a line is damaged.
@@ -102,8 +103,9 @@ def read_journal(folder: Path) -> list[Entry]:
                 for i in untold.pop(str(told["told"]), ()):
                     entries[i] = entries[i]._replace(told=True)
                 continue
-            arrays = {name: _unpacked(name, *told["arrays"][name]) for name in ARRAYS if name in told["arrays"]}
             digest, row = str(told["digest"]), dict(told["row"])
+            packed = {} if digest in stored else told["arrays"]
+            arrays = {name: _unpacked(name, *packed[name]) for name in ARRAYS if name in packed}
             untold[digest].append(len(entries))
             entries.append(Entry(Path(told["path"]), digest, row, bool(told["finding"]), arrays, told=False))
     return entries
@@ -190,14 +192,18 @@ def read_times(folder: Path) -> dict[str, Metadata]:
 @contextmanager
 def _lines_of(path: Path) -> Iterator[Iterator[Any]]:
     """The lines of a journal, if it is there; what turns out to be damaged in one of them is told of the file."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-    try:
-        yield map(json.loads, lines)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are "
-            "assigned again"
-        ) from None
+    # One at a time, since each has the arrays of an image.
+    file: AbstractContextManager[Iterable[str]] = nullcontext(())
+    if path.is_file():
+        file = path.open(encoding="utf-8", newline="\n")
+    with file as lines:
+        try:
+            yield (json.loads(line) for line in lines if line.endswith("\n"))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ValueError(
+                f"{str(path)!r} is damaged: {str(error)[:200]}; move it away, and the files that are still there are "
+                "assigned again"
+            ) from None
 
 
 def _type_of(name: str) -> type:

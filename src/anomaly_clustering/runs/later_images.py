@@ -197,14 +197,20 @@ def load_later(folder: Path, run: StoredRun) -> LaterImages:
     """
     assert run.embeddings is not None
     stored = _stored(folder / LATER, run)
-    journal, seen = read_journal(folder), {*run.digests, *stored.digests}
-    later, entries = stored, [entry for entry in journal if entry.arrays and entry.digest not in seen]
+    seen = {*run.digests, *stored.digests}
+    journal = read_journal(folder, stored=seen)
+    came: dict[str, Entry] = {}
+    for entry in journal:
+        if entry.arrays:
+            # Once, though two copies of a journal may have been made one, or a full disk have entered an image twice.
+            came.setdefault(entry.digest, entry)
+    later, entries = stored, list(came.values())
     if entries:
         try:
             arrays = {name: np.concatenate([entry.arrays[name] for entry in entries]) for name in entries[0].arrays}
             check_later(arrays, {"weights": run.weights, "embeddings": run.embeddings})
             arrays["finding"] = np.array([entry.finding for entry in entries])
-            later = stored._followed_by([entry.path for entry in entries], [entry.digest for entry in entries], arrays)
+            later = stored._followed_by([entry.path for entry in entries], list(came), arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(folder / WATCHED)!r} is damaged: {error}; move it away") from None
     # What is stored, then what the journal has had since.
