@@ -15,7 +15,7 @@ from anomaly_clustering.data.images import read_image
 from anomaly_clustering.runs.export import export
 from anomaly_clustering.runs.export_names import names_of_copies
 from anomaly_clustering.runs.labels import Labelled, read_labels
-from anomaly_clustering.system.files import MARK, digest
+from anomaly_clustering.system.files import OURS, digest
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def labels(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatc
 
 
 def files(folder: str) -> list[str]:
-    found = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != MARK]
+    found = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != OURS]
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 

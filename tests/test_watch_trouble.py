@@ -106,7 +106,7 @@ def test_a_run_that_cannot_be_written_to_is_waited_for_however_long(
     make_image: MakeImage, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_image(Path("in/a.png"), 1, seed=30)
-    record, refused = watched.record, iter(range(3 * command.PATIENCE))
+    record, refused = watched.record, iter(range(3 * command.MOST_LOOKS))
 
     def refusing(*arguments: Any) -> None:
         if next(refused, None) is not None:
@@ -114,7 +114,7 @@ def test_a_run_that_cannot_be_written_to_is_waited_for_however_long(
         record(*arguments)
 
     monkeypatch.setattr(watched, "record", refusing)
-    until_stopped(monkeypatch, 4 * command.PATIENCE)
+    until_stopped(monkeypatch, 4 * command.MOST_LOOKS)
     capsys.readouterr()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         main(WATCH)

@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import shutil
+from contextlib import suppress
 from datetime import time
 from pathlib import Path
 from typing import Literal
@@ -38,38 +39,32 @@ def references(text: str) -> int | Literal["auto", "all"]:
     """How many images to compare with, 'all', or 'auto'."""
     if text in ("auto", "all"):
         return "auto" if text == "auto" else "all"
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"it must be a whole number of at least 2, or all, got {text!r}")
-    return int(text)
+    return _whole(text, "it must be a whole number of at least 2, or all", least=2)
 
 
 def num_clusters(text: str) -> int | str:
     """A number of clusters, or 'auto'."""
-    if text == "auto":
-        return text
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"the number of clusters must be 2 or more, or 'auto', got {text!r}")
-    return int(text)
+    return text if text == "auto" else _whole(text, "the number of clusters must be 2 or more, or 'auto'", least=2)
 
 
 def bits(text: str) -> int | str:
     """Bits of a value of a camera, or 'auto'."""
-    if text == "auto":
-        return text
-    if not text.isdecimal() or not 8 <= int(text) <= 16:
-        raise argparse.ArgumentTypeError(f"the bits of a camera are 8 to 16, or 'auto', got {text!r}")
-    return int(text)
+    return text if text == "auto" else _whole(text, "the bits of a camera are 8 to 16, or 'auto'", least=8, most=16)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    return _whole(text, "a whole number of at least 1 is asked for", least=1)
 
 
 def seconds(text: str) -> float:
     """Seconds between two looks."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < 86400:
-        raise argparse.ArgumentTypeError(f"the seconds between two looks are more than 0, such as 1, got {text!r}")
-    return found
+    return _below(text, 86400, "the seconds between two looks are more than 0, such as 1")
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1."""
+    return _below(text, 1, "the share of known images that may be flagged is between 0 and 1, such as 0.05")
 
 
 def command_words(text: str) -> list[str]:
@@ -95,26 +90,6 @@ def command_words(text: str) -> list[str]:
         )
     # Without its ending Windows would look for an .exe alone.
     return [program, *words[1:]]
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is asked for, got {text!r}")
-    return int(text)
-
-
-def share(text: str) -> float:
-    """A share between 0 and 1."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < 1:
-        raise argparse.ArgumentTypeError(
-            f"the share of known images that may be flagged is between 0 and 1, such as 0.05, got {text!r}"
-        )
-    return found
 
 
 def folder(text: str) -> Path:
@@ -152,3 +127,17 @@ def _folder_of(text: str, what: str, *, called: str = "") -> Path:
     if not path.is_dir():
         raise NotADirectoryError(f"{text!r} is a file; give the folder that holds the {what}")
     return path
+
+
+def _whole(text: str, asked: str, *, least: int, most: float = math.inf) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{asked}, got {text!r}")
+    return int(text)
+
+
+def _below(text: str, most: float, asked: str) -> float:
+    """A number between 0 and another one."""
+    with suppress(ValueError):
+        if 0 < float(text) < most:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{asked}, got {text!r}")

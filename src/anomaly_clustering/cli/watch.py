@@ -22,7 +22,7 @@ from anomaly_clustering.runs.watched import Watcher, watcher_of
 from anomaly_clustering.system.full_disk import FULL
 
 # Looks at a file, or folder, that cannot be read and does not change, until it is given up.
-PATIENCE = 5
+MOST_LOOKS = 5
 # Files that take a while, of which the user is told.
 MANY = 1000
 # Seconds that another command may work on the run until the user is told why nothing comes.
@@ -158,7 +158,7 @@ class _Folder:
     @property
     def waiting(self) -> bool:
         """Whether a file is still to be taken, or may come into sight again."""
-        back = any(looks < PATIENCE for looks in self.unread.values())
+        back = any(looks < MOST_LOOKS for looks in self.unread.values())
         return self.is_away or back or any(self._is_open(path) for path in self.seen)
 
     def finish(self, path: Path) -> None:
@@ -172,7 +172,7 @@ class _Folder:
     def fail(self, path: Path) -> bool:
         """A file could not be read; true when it is to be given up, until it changes."""
         self.failed[path] = self.failed.get(path, 0) + 1
-        if self.failed[path] < PATIENCE:
+        if self.failed[path] < MOST_LOOKS:
             return False
         self.broken.add(path)
         return True

@@ -14,7 +14,7 @@ from typing import Any
 
 from anomaly_clustering.runs.file_names import STORE
 from anomaly_clustering.runs.mark import FORMAT, read_mark
-from anomaly_clustering.system.files import MARK, UNFINISHED, digest, real_path, remove_leftovers, whole_file
+from anomaly_clustering.system.files import OURS, UNFINISHED, digest, real_path, remove_leftovers, whole_file
 from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.replacing import remove_file
 
@@ -82,7 +82,7 @@ class UnfinishedFolder:
         for path in self._files():
             remove_file(path)
         # Until the last moment the folder says what it is.
-        for name in (MARK, CARD):
+        for name in (OURS, CARD):
             remove_file(self.folder / name)
         with suppress(OSError):
             self.folder.rmdir()

@@ -1,1 +1,4 @@
-"""What the system is asked for: files written whole, tables, locks, and the end of a process. Below all other rooms."""
+"""What the system, Lightning and PyTorch are asked for: files written whole, locks, threads, the end of a process.
+
+Below all other rooms.
+"""

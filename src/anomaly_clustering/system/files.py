@@ -27,7 +27,7 @@ NEW, OLD = "new", "old"
 # Bytes of a name, on the file systems in use.
 LONGEST_NAME = 255
 # A file in folders of copies, so that these are not taken for photographs; the folder of a run is known by its store.
-MARK = ".anomaly-clustering"
+OURS = ".anomaly-clustering"
 
 
 class NotPlacedError(OSError):
@@ -300,7 +300,7 @@ def mark(folder: Path) -> None:
         ['.anomaly-clustering']
     """
     text = "Written by anomaly-clustering, which does not take what is in here for photographs.\n"
-    (folder / MARK).write_text(text, encoding="utf-8")
+    (folder / OURS).write_text(text, encoding="utf-8")
 
 
 def is_marked(folder: Path) -> bool:
@@ -317,4 +317,4 @@ def is_marked(folder: Path) -> bool:
         ...     before, is_marked(Path(folder))
         (False, True)
     """
-    return (folder / MARK).is_file() or (folder / "run.safetensors").is_file()
+    return (folder / OURS).is_file() or (folder / "run.safetensors").is_file()
