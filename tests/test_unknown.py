@@ -1,5 +1,7 @@
 """New images among those of a run, as planted embeddings: whose cluster they join, and how often one is unknown."""
 
+from itertools import accumulate
+
 import numpy as np
 import pytest
 import torch
@@ -145,13 +147,29 @@ def test_the_more_images_of_a_new_type_have_come_the_more_of_them_are_unknown() 
     fitted, new = fitted_and_new()
     alone = [Embedded(*(column[i : i + 1] for column in new)) for i in range(40)]
     by_themselves = [assign(one.digests, one, fitted) for one in alone]
-    one_after_another = [assign(one.digests, one, fitted, before=new.embeddings[:i]) for i, one in enumerate(alone)]
+    so_far = accumulate(alone, Embedded.followed_by)
+    one_after_another = [assign(one.digests, came, fitted) for one, came in zip(alone, so_far, strict=True)]
     together = assign(new.digests, new, fitted)
     one_by_one = (sum(found.unknown.sum() for found in way) for way in (by_themselves, one_after_another))
     assert sorted(found := [*one_by_one, together.unknown.sum()]) == found
     assert len(set(found)) == 3
     # Where they would go does not depend on who has come.
     assert [found.distances[0] for found in by_themselves] == together.distances.tolist()
+
+
+def test_only_images_that_are_asked_for_are_ranked_among_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted, new = fitted_and_new()
+    together, ranked, p_values = assign(new.digests, new, fitted), [], Ranking.p_values
+    monkeypatch.setattr(
+        Ranking, "p_values", lambda self, new: (ranked.append(len(new.embeddings)), p_values(self, new))[1]
+    )
+    of_run, one, again = fitted.digests[7], new.digests[30], new.digests[3]
+    found = assign([one, of_run, again, one], new, fitted)
+    for column, whole in zip(found[:-1], together[:-1], strict=True):
+        assert column[[0, 2, 3]].tolist() == whole[[30, 3, 30]].tolist()
+    assert (found.labels[1], found.nearest[1], found.unknown[1]) == (fitted.labels[7], 7, False)
+    assert not assign([of_run], new, fitted).unknown.any()
+    assert ranked == [2]
 
 
 def test_images_without_a_finding_do_not_change_which_others_are_unknown() -> None:

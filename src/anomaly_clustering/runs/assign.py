@@ -53,6 +53,25 @@ class Embedded(NamedTuple):
     finding: Bool[np.ndarray, " e"]
     not_in: Sequence[Sequence[int]]
 
+    def followed_by(self, others: "Embedded") -> "Embedded":
+        """These images and others after them.
+
+        Args:
+            others: made as these.
+
+        Example:
+            >>> one = Embedded(["a"], np.zeros((1, 2)), np.zeros((1, 4)), np.array([True]), [()])
+            >>> one.followed_by(one._replace(digests=["b"])).digests
+            ['a', 'b']
+        """
+        return Embedded(
+            [*self.digests, *others.digests],
+            np.concatenate([self.embeddings, others.embeddings]),
+            np.concatenate([self.top_scores, others.top_scores]),
+            np.concatenate([self.finding, others.finding]),
+            [*self.not_in, *others.not_in],
+        )
+
 
 class Assignment(NamedTuple):
     """Where images belong, one entry an image.
@@ -80,7 +99,6 @@ def assign(
     new: Embedded,
     fitted: Fitted,
     *,
-    before: Float[np.ndarray, "b d"] | None = None,
     false_alarms: float = FALSE_ALARMS,
     neighbours: Neighbours | None = None,
 ) -> Assignment:
@@ -91,11 +109,10 @@ def assign(
     it is nearest to is unknown.
 
     Args:
-        digests: of the images that are asked for.
-        new: those of them that are not of the run, and maybe others.
+        digests: of the images that are asked for; time grows with how many of them are not of the run.
+        new: those of them that are not of the run, and all others that came after it: what has a finding counts for the
+            mean from which unusual images are seen, asked for or not.
         fitted: the run.
-        before: embeddings of other images with a finding that came after the run [B, D], if any did; they count for
-            the mean from which unusual images are seen.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
         neighbours: see `nearest_clusters`.
 
@@ -117,19 +134,20 @@ def assign(
     check_width("embeddings", fitted.embeddings.shape[1], new.embeddings.shape[1])
     of_run = {content: i for i, content in reversed(list(enumerate(fitted.digests)))}
     rows = {content: i for i, content in reversed(list(enumerate(new.digests)))}
+    asked = list(dict.fromkeys(rows[content] for content in digests if content not in of_run))
     seen = ScoredEmbeddings(fitted.embeddings, fitted.top_scores)
-    came = ScoredEmbeddings(new.embeddings, new.top_scores)
+    came = ScoredEmbeddings(new.embeddings[asked], new.top_scores[asked])
     center = None
     if fitted.signed_root:
         # Images without a finding are of no type, however many come.
-        counted = [fitted.embeddings, new.embeddings[new.finding], *([] if before is None else [before])]
-        center = np.concatenate(counted).mean(0, dtype=np.float64)
+        center = np.concatenate([fitted.embeddings, new.embeddings[new.finding]]).mean(0, dtype=np.float64)
     found = nearest_clusters(came, seen, fitted.labels, center=center, false_alarms=false_alarms, neighbours=neighbours)
-    barred = np.array([k in out for k, out in zip(found.labels.tolist(), new.not_in, strict=True)], dtype=bool)
+    finding, not_in = new.finding[asked], [new.not_in[i] for i in asked]
+    barred = np.array([k in out for k, out in zip(found.labels.tolist(), not_in, strict=True)], dtype=bool)
     found = found._replace(
-        labels=np.where(new.finding & ~barred, found.labels, -1),
-        unknown=(found.unknown | barred) & new.finding,
-        finding=new.finding,
+        labels=np.where(finding & ~barred, found.labels, -1),
+        unknown=(found.unknown | barred) & finding,
+        finding=finding,
     )
     numbered = np.unique(fitted.labels, return_inverse=True)[1]
     of_itself = Assignment(
@@ -140,8 +158,9 @@ def assign(
         p_values=np.full(len(fitted.labels), np.nan),
         finding=np.ones(len(fitted.labels), dtype=bool),
     )
-    # Images of the run first, then the new ones, and of these the asked ones.
-    row = [of_run[content] if content in of_run else len(fitted.labels) + rows[content] for content in digests]
+    # Images of the run first, then the new ones that are asked for.
+    place = {i: len(fitted.labels) + nth for nth, i in enumerate(asked)}
+    row = [of_run[content] if content in of_run else place[rows[content]] for content in digests]
     both = (np.concatenate([own, other]) for own, other in zip(of_itself, found, strict=True))
     return Assignment(*(column[np.array(row, dtype=np.int64)] for column in both))
 
@@ -213,7 +232,9 @@ def nearest_clusters(
     for k in np.unique(cluster):
         own, members = cluster == k, np.flatnonzero(labels == k)
         nearest[own] = members[most_like(points[own], run.embeddings[members])]
-    if center is not None:
-        run, new = (images._replace(embeddings=from_center(images.embeddings, center)) for images in (run, new))
-    p = Ranking(run, neighbours).p_values(new)
+    p = np.empty(0)
+    if len(points):
+        if center is not None:
+            run, new = (images._replace(embeddings=from_center(images.embeddings, center)) for images in (run, new))
+        p = Ranking(run, neighbours).p_values(new)
     return Assignment(cluster, distances, nearest, p <= false_alarms, p, np.ones(len(points), dtype=bool))

@@ -1,14 +1,13 @@
 """A run, and files that come one after another, in; each assigned once, whatever ends this process, out."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from PIL import Image
 
 from anomaly_clustering.clustering.neighbours import Neighbours
@@ -29,7 +28,7 @@ from anomaly_clustering.runs.fitted_and_new import fitted_to, new_to
 from anomaly_clustering.runs.given_labels import decisions_on
 from anomaly_clustering.runs.journal import ARRAYS, Entry, read_journal, record, record_told
 from anomaly_clustering.runs.kept_pictures import KeptPictures, listing_pictures, small_picture
-from anomaly_clustering.runs.later_images import LaterImages, contents_of, load_later
+from anomaly_clustering.runs.later_images import LaterImages, contents_of
 from anomaly_clustering.runs.mark import check_free, files_into, write_mark
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.output_folder import own_mark
@@ -62,14 +61,16 @@ class _Known(NamedTuple):
     files: tuple[object, ...]
     decisions: Decisions
     fitted: Fitted
-    before: list[Float[np.ndarray, " d"]]
-    """Embeddings of the images with a finding that have come, and whose cluster nobody has decided."""
+    came: Embedded
+    """The images that have come, and whose cluster nobody has decided."""
+    is_finding: dict[str, bool]
+    """See `findings_of`."""
     places: dict[str, list[Path]]
     """Where each content has been seen."""
     holds: dict[Path, str]
     """What was seen last under each path."""
     own: dict[str, Path]
-    """The path that each image has a row of, if no copy takes its place."""
+    """What `first_files` knows each image by, if no copy takes its place."""
     neighbours: Neighbours
     """Of the images of the run, which the mean of all images moves away from as more come."""
     written: dict[Path, Path]
@@ -212,8 +213,7 @@ class Watcher:
         return _Seen(path, was, content, image, picture)
 
     def _recorded(self, path: Path, content: str, found: _Seen | None) -> dict[str, Any] | None:
-        run, places = self.run, self.known.places
-        seen = places.get(content, [])
+        known, seen = self.known, self.known.places.get(content, [])
         if path in seen:
             return None
         gone = gone_from(seen, content)
@@ -224,29 +224,24 @@ class Watcher:
             record(self.folder, path, content, {}, False, {}, times_of([path], {}))
             self._place(path, content)
             return None
-        same_as = ""
+        same_as, came, arrays = "", known.came, dict[str, np.ndarray]()
         if seen or found is None:
-            later = load_later(self.folder, run).with_overwritten(gone).seen_at({})
-            same_as = str(first_files(run, later)[content])
-            new, before = new_to(run, later, self.known.decisions), None
-            finding = findings_of(run, later)[content]
-            arrays: dict[str, np.ndarray] = {}
+            same_as, finding = str(self._known_as(content, gone)), known.is_finding[content]
         else:
             one, finding = found.image, bool(found.image.finding[0])
             arrays = {name: array for name in ARRAYS if (array := getattr(one, name)) is not None}
             if found.picture is not None and content not in self.kept:
                 self.kept.keep(content, found.picture)
-            not_in = [self.known.decisions.not_in.get(content, ())]
-            new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in)
-            before = np.array(self.known.before).reshape(-1, one.embeddings.shape[1])
-        known, share = self.known, self.false_alarms
-        assigned = assign([content], new, known.fitted, before=before, false_alarms=share, neighbours=known.neighbours)
-        asked = Asked(path, content, same_as, finding if len(run.normal_top_scores) else None)
-        (row,) = rows_of([asked], assigned, self.known.decisions)
+            not_in = [known.decisions.not_in.get(content, ())]
+            came = came.followed_by(Embedded([content], one.embeddings, one.top_scores, one.finding, not_in))
+        share, neighbours = self.false_alarms, known.neighbours
+        assigned = assign([content], came, known.fitted, false_alarms=share, neighbours=neighbours)
+        asked = Asked(path, content, same_as, finding if len(self.run.normal_top_scores) else None)
+        (row,) = rows_of([asked], assigned, known.decisions)
         record(self.folder, path, content, row, finding, arrays, times_of([path], {}))
-        if before is not None:
-            self.known.before.extend(new.embeddings[new.finding])
-            self.known.own[content] = path
+        if not same_as:
+            known.own[content], known.is_finding[content] = path, finding
+            self.known = known._replace(came=came)
         self._place(path, content)
         try:
             append_assignment(self.folder / ASSIGNED, row)
@@ -254,6 +249,13 @@ class Watcher:
             # The journal has it, so that it is in the table when that can be written anew.
             self.behind = True
         return row
+
+    def _known_as(self, content: str, gone: Mapping[Path, str]) -> Path:
+        """The file that a copy is told as a copy of, as `first_files` has it; an image of the run goes by its own."""
+        own = self.known.own[content]
+        if own in self.own or (own not in gone and own.is_file()):
+            return own
+        return next(place for place in self.known.places[content] if place not in gone)
 
     def note_told(self, content: str) -> None:
         """Note that the user's command was told of an image.
@@ -318,7 +320,7 @@ class Watcher:
             with files_into(self.folder, mark) as added:
                 decisions.save(added)
         files = self._files()
-        own = dict(zip([*later.digests, *run.digests], [*later.paths, *run.paths], strict=True))
+        own = first_files(run, later)
         later = later.seen_at({})
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         # What was recorded, and not yet written to the table, is so now.
@@ -330,21 +332,10 @@ class Watcher:
         except OpenElsewhereError as error:
             # A spreadsheet has it; it can be made of the journal as soon as that lets go.
             self.behind, self.why_behind = True, str(error)
-        return _known(files, decisions, fitted, new, own, [*contents_of(run, later).items(), *later.copies.items()])
-
-
-def _known(
-    files: tuple[object, ...],
-    decisions: Decisions,
-    fitted: Fitted,
-    new: Embedded,
-    own: dict[str, Path],
-    contents: Sequence[tuple[Path, str]],
-) -> _Known:
-    places: dict[str, list[Path]] = {}
-    for path, content in contents:
-        places.setdefault(content, []).append(path)
-    holds = {path: content for content, seen in places.items() for path in seen}
-    written = {real_path(path): path for path in holds}
-    came = list(new.embeddings[new.finding])
-    return _Known(files, decisions, fitted, came, places, holds, own, Neighbours(NEIGHBOURS), written)
+        places: dict[str, list[Path]] = {}
+        for path, content in (*contents_of(run, later).items(), *later.copies.items()):
+            places.setdefault(content, []).append(path)
+        holds = {path: content for content, seen in places.items() for path in seen}
+        written, is_finding = {real_path(path): path for path in holds}, findings_of(run, later)
+        neighbours = Neighbours(NEIGHBOURS)
+        return _Known(files, decisions, fitted, new, is_finding, places, holds, own, neighbours, written)
