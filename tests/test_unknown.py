@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist, pdist, squareform
 
+from anomaly_clustering.clustering.neighbours import Neighbours, closest
 from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
 from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
@@ -69,6 +70,54 @@ def test_p_is_what_the_formulas_say_however_few_images_there_are(images: int) ->
     new = ScoredEmbeddings(rng.normal(size=(20, 3)) * 1.5, rng.random((20, 4)))
     one_by_one = [naive_p_value(ScoredEmbeddings(*(column[[i]] for column in new)), run) for i in range(20)]
     assert Ranking(run).p_values(new).tolist() == pytest.approx(one_by_one)
+
+
+def p_value_of_all_measured_anew(new: ScoredEmbeddings, run: ScoredEmbeddings) -> float:
+    """The formulas once more, by the same steps as `Ranking` but for all images, so that numbers are the same."""
+    n = len(run.embeddings)
+    of_run, distances = Neighbours(3).of(run.embeddings), cdist(new.embeddings, run.embeddings)
+    numbers = np.arange(n + 1)
+    nearest = closest(
+        np.column_stack([of_run.distances, distances[0]]), np.column_stack([of_run.images, np.full(n, n)]), min(3, n)
+    )
+    its = closest(distances, numbers[None, :n], min(3, n))
+    alone = np.concatenate([nearest.distances, its.distances]).mean(1)
+    around = alone[np.concatenate([nearest.images, its.images])].mean(1)
+    unusual = alone / np.maximum(np.maximum(around, 0.1 * np.median(alone)), 1e-150) ** 0.25
+    scores = np.concatenate([run.top_scores[:, 2], new.top_scores[:, 2]])
+    if not np.isnan(scores).any():
+        unusual *= scores**0.25
+    return float((unusual >= unusual[-1]).mean())
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 30, 300])
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("unknown_scores", [False, True])
+def test_p_is_to_the_bit_that_of_all_images_measured_anew_also_where_many_are_at_the_same_distance(
+    images: int, decimals: int, unknown_scores: bool
+) -> None:
+    rng = np.random.default_rng(images)
+    kinds = rng.integers(4, size=images + 70)
+    embeddings = rng.normal(3 * kinds[:, None], 0.1 + kinds[:, None], (images + 70, 2)).round(decimals)
+    scores = 1 + rng.exponential(size=images + 70).round(1)
+    scores[images :: 2 if unknown_scores else 70] = np.nan
+    bag = seen(embeddings, scores)
+    run, new = (ScoredEmbeddings(*(column[part] for column in bag)) for part in (slice(images), slice(images, None)))
+    one_by_one = [p_value_of_all_measured_anew(ScoredEmbeddings(*(c[[i]] for c in new)), run) for i in range(70)]
+    assert Ranking(run).p_values(new).tolist() == one_by_one
+
+
+def test_of_the_run_only_images_that_a_new_one_is_a_neighbour_to_are_measured_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, measured = np.random.default_rng(0), []
+    ranking, new = Ranking(seen(rng.normal(size=(500, 5)))), seen(rng.normal(size=(40, 5)))
+    monkeypatch.setattr(
+        "anomaly_clustering.clustering.unknown.closest",
+        lambda distances, images, count: (measured.append(distances.size), closest(distances, images, count))[1],
+    )
+    ranking.p_values(new)
+    assert sum(measured) < 40 * 500 / 10
 
 
 def test_the_nearest_of_each_image_are_others_also_where_images_are_copies() -> None:
