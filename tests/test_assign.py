@@ -13,6 +13,7 @@ from conftest import MakeImage
 from PIL import Image
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.clustering.unknown import Ranking
 from anomaly_clustering.report import drawing
 from anomaly_clustering.report.sheets import sheets_of
 from anomaly_clustering.runs.store import load_run
@@ -87,6 +88,24 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     monkeypatch.setattr("anomaly_clustering.runs.embed_later.embed_new", None)
     main(["assign", "new", "--run", str(run)])
     assert (run / "assigned.csv").read_text() == before
+
+
+def test_each_image_is_ranked_once_however_many_files_hold_it(
+    run: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(3):
+        make_image(Path(f"new/{i}.png"), i, seed=30 + i)
+    shutil.copy("new/1.png", "new/copy.png")
+    shutil.copy("flat/00.png", "new/of_run.png")
+    ranked, p_values = [], Ranking.p_values
+    monkeypatch.setattr(
+        Ranking, "p_values", lambda self, new: (ranked.append(len(new.embeddings)), p_values(self, new))[1]
+    )
+    main(["assign", "new", "--run", str(run)])
+    assert ranked == [3]
+    table = rows(run, "assigned.csv")
+    assert [Path(row["same_as"]).name for row in table] == ["", "", "", "1.png", "00.png"]
+    assert [row["p_value"] for row in table[3:]] == [table[1]["p_value"], ""]
 
 
 def test_an_image_that_was_moved_away_since_keeps_its_place(run: Path, make_image: MakeImage) -> None:

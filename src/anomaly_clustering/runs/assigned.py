@@ -13,7 +13,7 @@ from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.report.sheets import sheets_of
 from anomaly_clustering.runs.assign import Assignment, assign, most_like
-from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_rows
+from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_asked, rows_of
 from anomaly_clustering.runs.assignments import write_assignments
 from anomaly_clustering.runs.decisions import Decisions, given_to_page
 from anomaly_clustering.runs.earlier_sheets import remove_sheets
@@ -86,7 +86,7 @@ def assign_to_run(
         checkpoint: where the weights of the run's network are now; None where they are where they were.
 
     Returns:
-        What `all_rows` makes of the images of this call and of all before: clusters may have been corrected since.
+        Rows of `all_asked`, of this call and of all before: clusters may have been corrected since.
 
     Raises:
         FileNotFoundError: the folder holds no run, or no image of the run is where it was.
@@ -112,8 +112,8 @@ def assign_to_run(
         share = decisions.false_alarms if false_alarms is None else false_alarms
         decisions = replace(decisions, false_alarms=share)
         asked = set(given)
-        files = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
-        there = {path: digest(path) for path in files}
+        not_asked = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
+        there = {path: digest(path) for path in not_asked}
         seen_before = {*run.digests, *before.digests}
         swapped = {path: content for path, content in there.items() if content in seen_before}
         seen = before.with_overwritten(there).seen_at(swapped)
@@ -125,10 +125,13 @@ def assign_to_run(
         came = {**read_times(folder), **before.times}
         later = replace(later, times=times_to_keep(later.contents, came))
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
-        found = assign(later.digests, new, fitted, false_alarms=share)
+        files = all_asked(run, later)
+        of_files = assign([file.content for file in files], new, fitted, false_alarms=share)
+        # Later images come before the copies.
+        found = Assignment(*(column[: len(later.paths)] for column in of_files))
         if propose:
             decisions = proposed(later, found, decisions)
-        rows = all_rows(run, later, new, fitted, decisions, share)
+        rows = rows_of(files, of_files, decisions)
         notices = [
             *gone,
             *decisions.told,

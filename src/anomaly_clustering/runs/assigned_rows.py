@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anomaly_clustering.clustering.unknown import findings
-from anomaly_clustering.runs.assign import Assignment, Embedded, Fitted, assign
+from anomaly_clustering.runs.assign import Assignment
 from anomaly_clustering.runs.decisions import Decisions
 from anomaly_clustering.runs.false_alarms import FALSE_ALARMS
 from anomaly_clustering.runs.later_images import LaterImages
@@ -84,25 +84,17 @@ def first_files(run: StoredRun, later: LaterImages) -> dict[str, Path]:
     return dict(reversed(list(contents)))
 
 
-def all_rows(
-    run: StoredRun, later: LaterImages, new: Embedded, fitted: Fitted, decisions: Decisions, false_alarms: float
-) -> list[dict[str, Any]]:
-    """Rows of all images that came later, then of all files that are copies of these or of images of the run.
+def all_asked(run: StoredRun, later: LaterImages) -> list[Asked]:
+    """The files that have a row: all images that came later, then all copies of these or of images of the run.
 
     A copy that is gone has no row.
 
     Args:
         run: with embeddings.
         later: images that came after it.
-        new: see `new_to`.
-        fitted: see `fitted_to`.
-        decisions: see `rows_of`.
-        false_alarms: see `assign`.
     """
     first, is_finding = first_files(run, later), findings_of(run, later)
     there = [(path, content, str(first[content])) for path, content in later.copies.items() if path.is_file()]
     files = [*zip(later.paths, later.digests, [""] * len(later.paths), strict=True), *there]
     tells = len(run.normal_top_scores) > 0
-    asked = [Asked(path, content, same, is_finding[content] if tells else None) for path, content, same in files]
-    found = assign([file.content for file in asked], new, fitted, false_alarms=false_alarms)
-    return rows_of(asked, found, decisions)
+    return [Asked(path, content, same, is_finding[content] if tells else None) for path, content, same in files]

@@ -17,7 +17,7 @@ from anomaly_clustering.data.metadata import times_of
 from anomaly_clustering.mic.recipe import NewEmbedder
 from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
-from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_rows, findings_of, first_files, rows_of
+from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_asked, findings_of, first_files, rows_of
 from anomaly_clustering.runs.assignments import append_assignment, write_assignments
 from anomaly_clustering.runs.changing_files import gone_from, signature
 from anomaly_clustering.runs.decisions import Decisions
@@ -324,7 +324,10 @@ class Watcher:
         later = later.seen_at({})
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         # What was recorded, and not yet written to the table, is so now.
-        rows = all_rows(run, later, new, fitted, decisions, decisions.false_alarms)
+        asked, neighbours = all_asked(run, later), Neighbours(NEIGHBOURS)
+        contents, share = [file.content for file in asked], decisions.false_alarms
+        assigned = assign(contents, new, fitted, false_alarms=share, neighbours=neighbours)
+        rows = rows_of(asked, assigned, decisions)
         try:
             check_closed([self.folder / ASSIGNED], patience=patience)
             write_assignments(self.folder / ASSIGNED, rows, columns=COLUMNS_OF_LATER)
@@ -337,5 +340,4 @@ class Watcher:
             places.setdefault(content, []).append(path)
         holds = {path: content for content, seen in places.items() for path in seen}
         written, is_finding = {real_path(path): path for path in holds}, findings_of(run, later)
-        neighbours = Neighbours(NEIGHBOURS)
         return _Known(files, decisions, fitted, new, is_finding, places, holds, own, neighbours, written)
