@@ -40,7 +40,7 @@ def export_labels(options: argparse.Namespace) -> None:
         contents=contents,
     )
     table = Table("Class", "Images")
-    counts = Counter(image.label for image in labels if image.label and not image.unsure)
+    counts = Counter(image.label for image in labels if image.is_sure)
     for label, count in counts.most_common():
         table.add_row(as_cell(label), str(count))
     console = Console()

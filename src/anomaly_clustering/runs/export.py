@@ -113,7 +113,7 @@ def export(
     if layout in BY_FOLDER and regions is not None:
         known = tuple(name for name in LAYOUTS if name not in BY_FOLDER)
         raise ValueError(f"layout {layout!r} holds no regions of defects; leave --run out, or take one of {known}")
-    chosen = [image for image in labels if _is_sure(image)]
+    chosen = [image for image in labels if image.is_sure]
     _check_images(chosen, len(labels), places, contents)
     items = _items(chosen, regions, by_stem=layout not in BY_FOLDER)
     if layout in BY_FOLDER:
@@ -145,7 +145,7 @@ def without_missing(labels: Sequence[Labelled]) -> tuple[list[Labelled], list[La
     here: list[Labelled] = []
     gone: list[Labelled] = []
     for image in labels:
-        (gone if _is_sure(image) and not image.path.is_file() else here).append(image)
+        (gone if image.is_sure and not image.path.is_file() else here).append(image)
     return here, gone
 
 
@@ -163,11 +163,7 @@ def without_region(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[R
         >>> without_region([Labelled(Path(name), 0, label, False) for name, label in [("a", "dent"), ("b", "ok")]], {})
         1
     """
-    return sum(not (_is_sound(image.label) or regions.get(image.path)) for image in labels if _is_sure(image))
-
-
-def _is_sure(image: Labelled) -> bool:
-    return bool(image.label) and not image.unsure
+    return sum(not (_is_sound(image.label) or regions.get(image.path)) for image in labels if image.is_sure)
 
 
 def _is_sound(label: str) -> bool:

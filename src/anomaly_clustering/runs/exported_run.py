@@ -18,9 +18,10 @@ class Exported(NamedTuple):
     """What `export` takes of labels and their run.
 
     Attributes:
-        labels: with the paths at which their images lie now, as far as that is known.
+        labels: with the SHA-256 of each image that the run knows, and the path at which it lies now, as far as one is
+            known that still holds it.
         regions: of defects, by these paths.
-        contents: SHA-256 of what each was when the run saw it, by these paths.
+        contents: SHA-256 of the images that were found, by these paths.
     """
 
     labels: list[Labelled]
@@ -33,8 +34,8 @@ def labels_and_run(
 ) -> Exported:
     """Bring together labels and what their run knows of the images.
 
-    An image that was moved and then assigned again is where the run knows it to be. Any other image whose file is
-    gone is looked for, by its content, in the folders.
+    An image whose file is gone, or holds another one by now, is where the run has seen it too, or else is looked for,
+    by its content, in the folders. One that is nowhere keeps its path.
 
     Args:
         folder: of the run.
@@ -48,36 +49,47 @@ def labels_and_run(
     """
     regions, run = run_regions(folder, min_score=min_score), load_run(folder)
     later = load_later(folder, run)
+    contents = contents_of(run, later)
     # Of what a file held before and holds by now, that counts which was labelled.
-    place = {content[:CONTENT_DIGITS]: i for i, content in enumerate(later.digests)}
-    labels = [
-        _where_it_lies(image, later.paths[place[image.content]]) if image.content in place else image
-        for image in labels
-    ]
-    labelled = {image.path: place[image.content] for image in labels if image.content in place}
-    contents = contents_of(run, later) | {path: later.digests[i] for path, i in labelled.items()}
-    regions = {**regions, **{path: regions[later.paths[i]] for path, i in labelled.items()}}
-    named = (image.path for image in labels if image.label)
-    gone = {path: contents[path] for path in named if path in contents and not path.is_file()}
-    moved = _copies_of(gone, later.copies)
-    if left := {path: content for path, content in gone.items() if path not in moved}:
-        moved |= moved_to(left, folders)
+    known = _known(labels, contents)
+    labels = [image._replace(content=contents[known[image.path]]) if image.path in known else image for image in labels]
+    sought = {image.path: image.content for image in labels if image.is_sure and image.path in known}
+    places = _places(sought, {**contents, **later.copies}, folders)
     return Exported(
-        [image._replace(path=moved.get(image.path, image.path)) for image in labels],
-        regions | {new: regions[old] for old, new in moved.items() if old in regions},
-        contents | {new: contents[old] for old, new in moved.items()},
+        [image._replace(path=places.get(image.path, image.path)) for image in labels],
+        {place: regions[known[path]] for path, place in places.items()},
+        {place: sought[path] for path, place in places.items()},
     )
 
 
-def _copies_of(gone: Mapping[Path, str], copies: Mapping[Path, str]) -> dict[Path, Path]:
-    """Where the run has seen what is gone since; each copy is for one image."""
-    there: dict[str, list[Path]] = defaultdict(list)
-    wanted = set(gone.values())
-    for path, content in copies.items():
-        if content in wanted and still_holds(path, content):
+def _known(labels: Sequence[Labelled], contents: Mapping[Path, str]) -> dict[Path, Path]:
+    """By which path the run knows each image, by the path in the labels; none of images that it does not know."""
+    by_content = {content[:CONTENT_DIGITS]: path for path, content in contents.items()}
+    by_path = {path: path for path in contents}
+    paths = {
+        image.path: by_content.get(image.content[:CONTENT_DIGITS]) if image.content else by_path.get(image.path)
+        for image in labels
+    }
+    return {image: path for image, path in paths.items() if path is not None}
+
+
+def _places(sought: Mapping[Path, str], seen: Mapping[Path, str], folders: Sequence[Path]) -> dict[Path, Path]:
+    """The files that hold what is sought: its own, or where the run has seen it, or in the folders; each for one image.
+
+    Args:
+        sought: SHA-256 of images by their paths.
+        seen: SHA-256 of files, as the run has seen them.
+        folders: to look for what is left.
+
+    Returns:
+        Files by the paths of the images; none of an image that is nowhere.
+    """
+    places = {path: path for path, content in sought.items() if still_holds(path, content)}
+    left = {path: content for path, content in sought.items() if path not in places}
+    wanted, there = set(left.values()), defaultdict[str, list[Path]](list)
+    for path, content in seen.items():
+        if content in wanted and path not in places and still_holds(path, content):
             there[content].append(path)
-    return {path: there[content].pop(0) for path, content in gone.items() if there[content]}
-
-
-def _where_it_lies(image: Labelled, known: Path) -> Labelled:
-    return image._replace(path=known) if known.is_file() and not image.path.is_file() else image
+    places |= {path: there[content].pop(0) for path, content in left.items() if there[content]}
+    gone = {path: content for path, content in left.items() if path not in places}
+    return places | (moved_to(gone, folders) if gone else {})

@@ -56,6 +56,11 @@ class Labelled(NamedTuple):
     not_in: tuple[int, ...] = ()
     content: str = ""
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether it has a label that was not marked as unsure."""
+        return bool(self.label) and not self.unsure
+
     def is_of(self, path: Path, digest: str) -> bool:
         """Whether the row is of this image: by its content where that is told, else by its path.
 
