@@ -1,9 +1,10 @@
 """Labels of a run whose images were moved or overwritten since -> each image where it lies, told by its content."""
 
+import shutil
 from pathlib import Path
 
 import pytest
-from commands import SMALL, rows
+from commands import SMALL, refused, rows
 from conftest import MakeImage
 
 from anomaly_clustering.cli.main import main
@@ -60,3 +61,42 @@ def test_images_whose_names_rotated_are_where_the_run_has_seen_them_since(
     names = exported("out")
     assert len(names) == 17
     assert [names[content] for content in seen] == [SECOND.name, THIRD.name]
+
+
+def test_an_image_that_was_overwritten_is_found_by_its_content_or_left_out_when_asked(
+    seen: list[str], make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("kept").mkdir()
+    shutil.copy(FIRST, "kept/copy.png")
+    make_image(FIRST, 0, seed=31)
+    capsys.readouterr()
+    said = refused(EXPORT, capsys)
+    assert "1 of 17 images are not what they were when the run saw them, 'cam/img1.png' for one: another image" in said
+    assert "to with --images, and the run with --run, or leave out what has changed with --skip-missing" in said
+    main([*EXPORT, "--out", "found", *(word for folder in ("flat", "cam", "kept") for word in ("--images", folder))])
+    assert exported("found")[seen[0]] == "copy.png"
+    assert len(exported("found")) == 17
+    capsys.readouterr()
+    left_out = "Left out, since their files hold another image by now: 1 image, first 'cam/img1.png'"
+    main([*EXPORT, "--out", "some", "--skip-missing"])
+    assert left_out in capsys.readouterr().out
+    assert exported("some") == {content: name for content, name in exported("found").items() if content != seen[0]}
+    # Of later images the labels tell it alone.
+    main(["export", "--labels", "labels.csv", "--layout", "coco", "--out", "plain", "--skip-missing"])
+    assert left_out in capsys.readouterr().out
+    assert exported("plain") == exported("some")
+
+
+def test_of_two_labelled_images_that_had_one_path_the_one_that_is_there_is_exported(
+    seen: list[str], make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SECOND.unlink()
+    FIRST.rename(SECOND)
+    make_image(FIRST, 0, seed=31)
+    update()
+    capsys.readouterr()
+    assert "1 of 17 images are not what they were when the run saw them, 'cam/img2.png'" in refused(EXPORT, capsys)
+    main([*EXPORT, "--out", "some", "--skip-missing"])
+    assert "hold another image by now: 1 image, first 'cam/img2.png'" in capsys.readouterr().out
+    assert exported("some")[seen[0]] == SECOND.name
+    assert len(exported("some")) == 16

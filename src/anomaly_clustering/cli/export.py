@@ -26,8 +26,9 @@ def export_labels(options: argparse.Namespace) -> None:
             options.run, labels, min_score=options.min_score or 0.0, folders=options.images or ()
         )
     gone: list[Labelled] = []
+    changed: list[Labelled] = []
     if options.skip_missing:
-        labels, gone = without_missing(labels)
+        labels, gone, changed = without_missing(labels)
     left_out = export(
         labels,
         out,
@@ -47,9 +48,10 @@ def export_labels(options: argparse.Namespace) -> None:
     console.print(table)
     if left_out:
         print_plainly(console, f"Left out, without a label or unsure: {left_out} of {counted(len(labels), 'image')}")
-    if gone:
-        first = str(gone[0].path)
-        print_plainly(console, f"Left out, since their files are gone: {counted(len(gone), 'image')}, first {first!r}")
+    for why, lost in (("are gone", gone), ("hold another image by now", changed)):
+        if lost:
+            first = str(lost[0].path)
+            print_plainly(console, f"Left out, since their files {why}: {counted(len(lost), 'image')}, first {first!r}")
     if regions is not None and (bare := without_region(labels, regions)):
         exported = counted(len(labels) - left_out, "image")
         print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {exported}")

@@ -267,7 +267,9 @@ def export_options(argv: Sequence[str]) -> argparse.Namespace:
         "several times",
     )
     add("--min-score", type=float, metavar="S", help="leave out regions with a lower score (default 0)")
-    add("--skip-missing", action="store_true", help="leave out images whose files are gone, and say how many")
+    add(
+        "--skip-missing", action="store_true", help="leave out images whose files are gone or changed, and say how many"
+    )
     add("--boxes", action="store_true", help="label-studio, cvat: boxes in place of polygons")
     add("--out", type=Path, metavar="DIR", help="output folder (default: labelled-LAYOUT, in this folder)")
     add("--val", type=float, default=0.2, metavar="SHARE", help="yolo-*: share of each class for val (default 0.2)")

@@ -24,10 +24,10 @@ from anomaly_clustering.runs.annotations import (
 )
 from anomaly_clustering.runs.export_layouts import BY_FOLDER, IN_XML, NAMED_IN_XML, OF_REGIONS, ExportLayout
 from anomaly_clustering.runs.export_names import check_folders, check_xml, names_of_copies
-from anomaly_clustering.runs.given_folders import check_given, check_same
+from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.system.choices import check_choice
-from anomaly_clustering.system.files import mark, real_path, remove_leftovers
+from anomaly_clustering.system.files import digest, mark, real_path, remove_leftovers
 from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.whole_numbers import seed_number
@@ -128,25 +128,47 @@ def export(
     return len(labels) - len(items)
 
 
-def without_missing(labels: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
-    """Part images whose files are there from those whose files are gone.
+class Parted(NamedTuple):
+    """Images by what became of their files, each in the order of the labels.
+
+    Attributes:
+        here: those whose files hold them, and those that are not exported anyway.
+        gone: those whose files are gone.
+        changed: those whose files hold another image by now.
+
+    Example:
+        >>> len(Parted(here=[Labelled(Path("a.png"), 0, "dent", unsure=False)], gone=[], changed=[]).here)
+        1
+    """
+
+    here: list[Labelled]
+    gone: list[Labelled]
+    changed: list[Labelled]
+
+
+def without_missing(labels: Sequence[Labelled]) -> Parted:
+    """Part images that can be exported from those of which nothing is left where they were.
 
     Args:
         labels: as given to `export`.
 
     Returns:
-        Both, in their order. What would not be exported anyway counts as there.
+        The images by what became of their files.
 
     Example:
-        >>> here, gone = without_missing([Labelled(Path("gone.png"), 0, "dent", unsure=False)])
-        >>> len(here), str(gone[0].path)
+        >>> parted = without_missing([Labelled(Path("gone.png"), 0, "dent", unsure=False)])
+        >>> len(parted.here), str(parted.gone[0].path)
         (0, 'gone.png')
     """
-    here: list[Labelled] = []
-    gone: list[Labelled] = []
+    parted = Parted([], [], [])
     for image in labels:
-        (gone if image.is_sure and not image.path.is_file() else here).append(image)
-    return here, gone
+        if image.is_sure and not image.path.is_file():
+            parted.gone.append(image)
+        elif image.is_sure and not _is_what_was_seen(image, {}):
+            parted.changed.append(image)
+        else:
+            parted.here.append(image)
+    return parted
 
 
 def without_region(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]]) -> int:
@@ -166,6 +188,12 @@ def without_region(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[R
     return sum(not (_is_sound(image.label) or regions.get(image.path)) for image in labels if image.is_sure)
 
 
+def _is_what_was_seen(image: Labelled, contents: Mapping[Path, str]) -> bool:
+    """By the first digits where the labels tell no more; what nobody has seen counts as the same."""
+    content = image.content or contents.get(image.path)
+    return not content or digest(image.path).startswith(content)
+
+
 def _is_sound(label: str) -> bool:
     return label.casefold() in DEFECT_FREE
 
@@ -183,8 +211,13 @@ def _check_images(
                 "gone with --skip-missing; if its path is mistyped in the file of labels, mend it"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
-    told = {image.path: image.content for image in chosen if image.content}
-    check_same([image.path for image in chosen], {**(contents or {}), **told})
+    if changed := [image for image in chosen if not _is_what_was_seen(image, contents or {})]:
+        raise ValueError(
+            f"{len(changed)} of {len(chosen)} images are not what they were when the run saw them, "
+            f"{str(changed[0].path)!r} for one: another image lies there by now; name the folder that files were moved "
+            "to with --images, and the run with --run, or leave out what has changed with --skip-missing; or save "
+            "labels.csv anew from the report"
+        )
     for image in chosen:
         read_header(image.path)
 

@@ -56,7 +56,7 @@ def check_same(images: Sequence[Path], contents: Mapping[Path, str]) -> None:
 
     Args:
         images: files that are there.
-        contents: SHA-256 by path, or its first digits, as the run has seen them; other images are not looked at.
+        contents: SHA-256 by path, as the run has seen them; other images are not looked at.
 
     Raises:
         ValueError: an image has another content.
@@ -64,7 +64,7 @@ def check_same(images: Sequence[Path], contents: Mapping[Path, str]) -> None:
     Example:
         >>> check_same([Path("a.png")], {})
     """
-    if changed := [image for image in images if image in contents and not digest(image).startswith(contents[image])]:
+    if changed := [image for image in images if image in contents and digest(image) != contents[image]]:
         raise ValueError(
             f"{len(changed)} of {len(images)} images are not what they were when the run saw them, {str(changed[0])!r} "
             "for one; put them back, or cluster them anew"
