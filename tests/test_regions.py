@@ -12,8 +12,12 @@ from test_stored_run import stored
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.runs.annotations import area_of
-from anomaly_clustering.runs.regions import outline, run_regions
+from anomaly_clustering.runs.exported_run import labels_and_run
+from anomaly_clustering.runs.labels import Labelled
+from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.regions import outline, regions_among, run_regions
 from anomaly_clustering.runs.store import load_run
+from anomaly_clustering.system.files import digest
 
 
 def defect_of(path: Path) -> tuple[float, float]:
@@ -118,6 +122,30 @@ def test_images_that_were_assigned_later_have_regions_on_the_same_scale(
     (x, y), (left, top, right, bottom) = defect_of(new), after[Path("new/bright/9.png")][0].box
     assert left < x < right
     assert top < y < bottom
+
+
+def test_some_images_alone_have_the_regions_that_they_have_among_all(clustered: Path, make_image: MakeImage) -> None:
+    make_image(Path("new/9.png"), 1, seed=9)
+    main(["assign", "new", "--run", "run"])
+    run, every = load_run(clustered), run_regions(clustered)
+    asked = {run.paths[3], run.paths[12], Path("new/9.png")}
+    found = regions_among(clustered, run, load_later(clustered, run), images=asked)
+    assert found == {path: every[path] for path in asked}
+
+
+def test_a_heat_map_that_falls_into_pieces_hinders_no_export_of_other_images(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    images = [make_image(tmp_path / f"{i}.png", seed=i) for i in range(3)]
+    scores = np.zeros((3, *STRIPES.shape), np.float16)
+    scores[0] += STRIPES
+    replace(
+        stored(), paths=images, digests=[digest(image) for image in images], weights=scores + 1, scores=scores
+    ).save(tmp_path)
+    labels = [Labelled(image, 0, "dent", unsure=False) for image in images]
+    assert labels_and_run(tmp_path, labels[1:]).regions == {image: [] for image in images[1:]}
+    with pytest.raises(ValueError, match=r"holds a heat map of '.*0.png' that shows no defects"):
+        labels_and_run(tmp_path, labels)
 
 
 def test_regions_of_low_score_are_left_out_if_asked(clustered: Path) -> None:

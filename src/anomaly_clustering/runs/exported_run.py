@@ -10,7 +10,7 @@ from anomaly_clustering.runs.annotations import Region
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.runs.later_images import contents_of, load_later
 from anomaly_clustering.runs.moved_images import moved_to, still_holds
-from anomaly_clustering.runs.regions import run_regions
+from anomaly_clustering.runs.regions import check_regions, regions_among
 from anomaly_clustering.runs.store import load_run
 
 
@@ -45,16 +45,18 @@ def labels_and_run(
 
     Raises:
         FileNotFoundError: the folder holds no run.
-        ValueError: a file of it is damaged.
+        ValueError: the run has no heat maps, or is damaged; `min_score` is not between 0 and 1.
     """
-    regions, run = run_regions(folder, min_score=min_score), load_run(folder)
-    later = load_later(folder, run)
-    contents = contents_of(run, later)
+    run = load_run(folder)
+    check_regions(run, min_score)
+    later = None if run.embeddings is None else load_later(folder, run)
+    contents, copies = (run.contents, {}) if later is None else (contents_of(run, later), later.copies)
     # Of what a file held before and holds by now, that counts which was labelled.
     known = _known(labels, contents)
     labels = [image._replace(content=contents[known[image.path]]) if image.path in known else image for image in labels]
     sought = {image.path: image.content for image in labels if image.is_sure and image.path in known}
-    places = _places(sought, {**contents, **later.copies}, folders)
+    places = _places(sought, {**contents, **copies}, folders)
+    regions = regions_among(folder, run, later, images={known[path] for path in places}, min_score=min_score)
     return Exported(
         [image._replace(path=places.get(image.path, image.path)) for image in labels],
         {place: regions[known[path]] for path, place in places.items()},

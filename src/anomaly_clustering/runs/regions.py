@@ -1,6 +1,6 @@
 """How unusual the patches of a run are in; where they show a defect, as polygons with a score, out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +12,10 @@ from scipy.ndimage import label, maximum
 
 from anomaly_clustering.runs.annotations import Region
 from anomaly_clustering.runs.file_names import LATER, STORE
-from anomaly_clustering.runs.later_images import load_later
+from anomaly_clustering.runs.later_images import LaterImages, load_later
 from anomaly_clustering.runs.patch_scores import SHOW_DEFECTS, shows_defects
-from anomaly_clustering.runs.store import load_run
-from anomaly_clustering.runs.unusual import grade, graded, scale_of_run
+from anomaly_clustering.runs.store import StoredRun, load_run
+from anomaly_clustering.runs.unusual import grade, scale_of_run
 
 # Heat above which a patch is of a region: of what is found so on metal nuts and pills 95% or more lies on a defect, and
 # 51% to 92% of the defective images have such a region; at .1 half as much again is found beside defects.
@@ -43,19 +43,61 @@ def run_regions(folder: Path, *, min_score: float = 0.0) -> dict[Path, list[Regi
         FileNotFoundError: the folder holds no run.
         ValueError: the run has no heat maps, or is damaged; `min_score` is not between 0 and 1.
     """
+    run = load_run(folder)
+    check_regions(run, min_score)
+    later = None if run.embeddings is None else load_later(folder, run)
+    return regions_among(folder, run, later, min_score=min_score)
+
+
+def check_regions(run: StoredRun, min_score: float) -> None:
+    """Refuse a run without heat maps that show defects, and a score that no region has.
+
+    Args:
+        run: as it is stored.
+        min_score: of the regions to keep.
+
+    Raises:
+        ValueError: the run has no such heat maps, or `min_score` is not between 0 and 1.
+    """
     if not (isinstance(min_score, Real) and 0 <= min_score <= 1):
         raise ValueError(f"min_score must be between 0 and 1, got {min_score!r}")
-    run = load_run(folder)
     if not shows_defects(run.recipe):
         raise ValueError(
             f"run {run.title!r} has no heat maps that show defects: it compared images by {run.recipe.distance!r} with "
             f"weights {run.recipe.weights!r}; cluster with weights out of {SHOW_DEFECTS}"
         )
-    found = _outlined(folder / STORE, run.paths, graded(run).heat)
-    if run.embeddings is not None:
-        later = load_later(folder, run)
-        heat = grade(later.weights, later.scores, scale_of_run(run)).heat
-        found |= _outlined(folder / LATER, later.paths, heat)
+
+
+def regions_among(
+    folder: Path,
+    run: StoredRun,
+    later: LaterImages | None,
+    *,
+    images: Collection[Path] | None = None,
+    min_score: float = 0.0,
+) -> dict[Path, list[Region]]:
+    """The same as `run_regions`, of a run that has been read, and of some of its images alone.
+
+    Args:
+        folder: of the run, to name in an error.
+        run: with heat maps that show defects, see `check_regions`.
+        later: images that came after it; None for none.
+        images: those to outline, by the paths that the run has; None for all.
+        min_score: of the regions to keep.
+
+    Returns:
+        The regions of each image, by its path.
+
+    Raises:
+        ValueError: a heat map falls into too many pieces.
+    """
+    scale, found = scale_of_run(run), dict[Path, list[Region]]()
+    for file, some in ((STORE, run), (LATER, later)):
+        if some is not None:
+            asked = [i for i, path in enumerate(some.paths) if images is None or path in images]
+            scores = None if some.scores is None else some.scores[asked]
+            heat = grade(some.weights[asked], scores, scale).heat
+            found |= _outlined(folder / file, [some.paths[i] for i in asked], heat)
     return {path: [region for region in regions if region.score >= min_score] for path, regions in found.items()}
 
 
