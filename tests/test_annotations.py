@@ -167,6 +167,17 @@ def test_without_a_run_annotation_tools_have_the_class(two, tmp_path: Path, layo
     assert "dent" in text
 
 
+def classes_in(folder: Path) -> list[str]:
+    """As the files of a layout list them."""
+    if (folder / "annotations.json").is_file():
+        return [one["name"] for one in json.loads((folder / "annotations.json").read_text())["categories"]]
+    if (folder / "data.yaml").is_file():
+        return list(yaml.safe_load((folder / "data.yaml").read_text())["names"].values())
+    if (folder / "label_config.xml").is_file():
+        return [str(one.get("value")) for one in ET.parse(folder / "label_config.xml").iter("Choice")]
+    return [one["name"] for one in json.loads((folder / "labels.json").read_text())]
+
+
 def test_the_command_says_where_nothing_stands_out(
     clustered: Path, labels: list[Labelled], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +193,10 @@ def test_the_command_says_where_nothing_stands_out(
     for layout in ("coco", "yolo-det", "yolo-seg", "label-studio", "cvat"):
         main(["export", "--labels", "labels.csv", "--run", "run", "--layout", layout])
         said = capsys.readouterr().out
-        assert "Nothing stands out, so no region is marked: 1 of 15 images" in said
+        assert "No region: 6 of 15 images (5 named good, normal or ok; in 1 nothing stands out)" in said
+        listed = classes_in(Path(f"labelled-{layout}"))
+        others = "" if "good" in listed else ", or named good, normal or ok"
+        assert f"15 images of {len(listed)} classes{others}\n" in said
         assert len(list(Path(f"labelled-{layout}").rglob("*.png"))) == 15
     with pytest.raises(SystemExit):
         main(["export", "--help"])

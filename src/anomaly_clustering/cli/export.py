@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from anomaly_clustering.cli.console import as_cell, print_plainly
-from anomaly_clustering.runs.export import export, without_missing, without_region
+from anomaly_clustering.runs.export import export
+from anomaly_clustering.runs.exported_images import classes_of, without_missing, without_region
 from anomaly_clustering.runs.labels import Labelled, read_labels
 from anomaly_clustering.system.messages import counted
 
@@ -52,8 +53,13 @@ def export_labels(options: argparse.Namespace) -> None:
         if lost:
             first = str(lost[0].path)
             print_plainly(console, f"Left out, since their files {why}: {counted(len(lost), 'image')}, first {first!r}")
-    if regions is not None and (bare := without_region(labels, regions)):
-        exported = counted(len(labels) - left_out, "image")
-        print_plainly(console, f"Nothing stands out, so no region is marked: {bare} of {exported}")
-    images, classes = counted(counts.total(), "image"), counted(len(counts), "class", "classes")
-    print_plainly(console, f"In {out}, as {options.layout}: {images} of {classes}")
+    bare = None if regions is None else without_region(labels, regions)
+    if bare and any(bare):
+        reasons = [f"{bare.sound} named good, normal or ok"] if bare.sound else []
+        reasons += [f"in {bare.usual} nothing stands out"] if bare.usual else []
+        exported = counted(counts.total(), "image")
+        print_plainly(console, f"No region: {sum(bare)} of {exported} ({'; '.join(reasons)})")
+    classes = classes_of(labels, options.layout, with_regions=regions is not None)
+    others = ", or named good, normal or ok" if len(classes) < len(counts) else ""
+    images, number = counted(counts.total(), "image"), counted(len(classes), "class", "classes")
+    print_plainly(console, f"In {out}, as {options.layout}: {images} of {number}{others}")

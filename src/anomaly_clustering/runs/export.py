@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import yaml
 
-from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.opening import read_header
 from anomaly_clustering.runs.annotations import (
     Item,
@@ -24,10 +23,11 @@ from anomaly_clustering.runs.annotations import (
 )
 from anomaly_clustering.runs.export_layouts import BY_FOLDER, IN_XML, NAMED_IN_XML, OF_REGIONS, ExportLayout
 from anomaly_clustering.runs.export_names import check_folders, check_xml, names_of_copies
+from anomaly_clustering.runs.exported_images import is_sound, is_what_was_seen
 from anomaly_clustering.runs.given_folders import check_given
 from anomaly_clustering.runs.labels import Labelled
 from anomaly_clustering.system.choices import check_choice
-from anomaly_clustering.system.files import digest, mark, real_path, remove_leftovers
+from anomaly_clustering.system.files import mark, real_path, remove_leftovers
 from anomaly_clustering.system.folders import whole_folder
 from anomaly_clustering.system.locks import working_on
 from anomaly_clustering.system.whole_numbers import seed_number
@@ -128,76 +128,6 @@ def export(
     return len(labels) - len(items)
 
 
-class Parted(NamedTuple):
-    """Images by what became of their files, each in the order of the labels.
-
-    Attributes:
-        here: those whose files hold them, and those that are not exported anyway.
-        gone: those whose files are gone.
-        changed: those whose files hold another image by now.
-
-    Example:
-        >>> len(Parted(here=[Labelled(Path("a.png"), 0, "dent", unsure=False)], gone=[], changed=[]).here)
-        1
-    """
-
-    here: list[Labelled]
-    gone: list[Labelled]
-    changed: list[Labelled]
-
-
-def without_missing(labels: Sequence[Labelled]) -> Parted:
-    """Part images that can be exported from those of which nothing is left where they were.
-
-    Args:
-        labels: as given to `export`.
-
-    Returns:
-        The images by what became of their files.
-
-    Example:
-        >>> parted = without_missing([Labelled(Path("gone.png"), 0, "dent", unsure=False)])
-        >>> len(parted.here), str(parted.gone[0].path)
-        (0, 'gone.png')
-    """
-    parted = Parted([], [], [])
-    for image in labels:
-        if image.is_sure and not image.path.is_file():
-            parted.gone.append(image)
-        elif image.is_sure and not _is_what_was_seen(image, {}):
-            parted.changed.append(image)
-        else:
-            parted.here.append(image)
-    return parted
-
-
-def without_region(labels: Sequence[Labelled], regions: Mapping[Path, Sequence[Region]]) -> int:
-    """How many images that are exported have a defect by their label and none by their heat map.
-
-    Args:
-        labels: as given to `export`.
-        regions: as given to `export`.
-
-    Returns:
-        The number of images.
-
-    Example:
-        >>> without_region([Labelled(Path(name), 0, label, False) for name, label in [("a", "dent"), ("b", "ok")]], {})
-        1
-    """
-    return sum(not (_is_sound(image.label) or regions.get(image.path)) for image in labels if image.is_sure)
-
-
-def _is_what_was_seen(image: Labelled, contents: Mapping[Path, str]) -> bool:
-    """By the first digits where the labels tell no more; what nobody has seen counts as the same."""
-    content = image.content or contents.get(image.path)
-    return not content or digest(image.path).startswith(content)
-
-
-def _is_sound(label: str) -> bool:
-    return label.casefold() in DEFECT_FREE
-
-
 def _check_images(
     chosen: Sequence[Labelled], total: int, folders: Sequence[Path] | None, contents: Mapping[Path, str] | None
 ) -> None:
@@ -211,7 +141,7 @@ def _check_images(
                 "gone with --skip-missing; if its path is mistyped in the file of labels, mend it"
             )
     check_given([image.path for image in chosen], folders, contents=contents)
-    if changed := [image for image in chosen if not _is_what_was_seen(image, contents or {})]:
+    if changed := [image for image in chosen if not is_what_was_seen(image, contents or {})]:
         raise ValueError(
             f"{len(changed)} of {len(chosen)} images are not what they were when the run saw them, "
             f"{str(changed[0].path)!r} for one: another image lies there by now; name the folder that files were moved "
@@ -234,7 +164,7 @@ def _regions(image: Labelled, regions: Mapping[Path, Sequence[Region]] | None) -
         return None
     if image.path not in regions:
         raise ValueError(f"image {str(image.path)!r} is not of the run; give the run whose report the labels are from")
-    return [] if _is_sound(image.label) else regions[image.path]
+    return [] if is_sound(image.label) else regions[image.path]
 
 
 def _folders(items: Sequence[Item], folder: Path, options: _Options) -> None:
@@ -284,7 +214,7 @@ def _yolo_regions(items: Sequence[Item], folder: Path, options: _Options) -> Non
 
 def _categories(items: Sequence[Item]) -> list[str]:
     """Names of what has a place in an image; good is nowhere."""
-    return sorted({item.label for item in items if item.regions is None or not _is_sound(item.label)})
+    return sorted({item.label for item in items if item.regions is None or not is_sound(item.label)})
 
 
 def _split(items: Sequence[Item], options: _Options) -> dict[str, list[Item]]:

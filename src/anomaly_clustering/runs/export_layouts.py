@@ -7,6 +7,8 @@ ExportLayout = Literal["folders", "coco", "yolo-cls", "yolo-det", "yolo-seg", "l
 BY_FOLDER = ("folders", "yolo-cls")
 # Layouts that hold nothing but places.
 OF_REGIONS = ("yolo-det", "yolo-seg")
+# Layouts whose classes are those of places, if they have any: good is nowhere.
+OF_PLACES = ("coco", *OF_REGIONS)
 # Layouts that write labels as XML, and those of them that write names of images so too.
 IN_XML = ("label-studio", "cvat")
 NAMED_IN_XML = ("cvat",)
