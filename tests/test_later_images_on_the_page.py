@@ -334,3 +334,17 @@ def test_no_image_is_told_to_be_out_of_the_cluster_that_it_follows_into(shown, t
     of_later = saved(tab, "#save-csv", tmp_path).read_text().splitlines()[8].split(",")
     assert of_later[1] == ("0" if how == "merged" else "2")
     assert of_later[4] == ""
+
+
+def test_a_proposed_group_that_was_made_known_is_a_cluster_as_any_other(shown):
+    labels = planted().labels
+    proposed = {"groups": [100, 101], "labels": np.append(labels, [100, 101])}
+    tab = shown(and_later("aa.png", "bb.png", **proposed, given=Given([*labels.tolist(), 100, None], {100: "stain"})))
+    assert [figure_text(tab, image) for image in (7, 8)] == ["new", "new, unlike the run"]
+    assert "4 clusters" in tab.locator(".summary").text_content()
+    assert "1 new image unlike the run" in tab.locator(".summary").text_content()
+    assert tab.locator("#now").text_content() == "now 4 clusters"
+
+
+def figure_text(tab, image: int) -> str:
+    return tab.locator(f"figure[data-index='{image}'] .later").text_content()

@@ -101,6 +101,8 @@ def test_update_proposes_groups_that_a_name_makes_known_for_good(run: Path, make
     found = rows(run, "assigned.csv")
     checked = [(row["cluster"], row["label"], row["unknown"]) for row in found if "other" in row["path"]]
     assert checked == [("100", "checked", "0")] * 5
+    # To the page they are a cluster as any other.
+    assert [(run / "report.html").read_text().count(f"{t}</span>") for t in ("new", "new, unlike the run")] == [6, 0]
     # What was known is where it was.
     (bar,), (before,) = ([row for row in table if "bar" in row["path"]] for table in (found, first))
     assert bar["cluster"] == before["cluster"]

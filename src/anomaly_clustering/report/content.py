@@ -184,3 +184,9 @@ class Report:
     def num_clusters(self) -> int:
         """How many clusters the images of the run are in."""
         return len(np.unique(self.labels[: self.num_leaves]))
+
+    @property
+    def proposed(self) -> list[int]:
+        """Numbers of the groups that are proposals still: by what is given, no image is in them for good."""
+        known = set(self.given.clusters) if self.given else set()
+        return sorted(set(self.groups) - known)

@@ -94,6 +94,7 @@ def _data(report: Report, drawn: Drawn) -> dict[str, Any]:
         "names": [_end_of(path, name) for path, name in zip(report.paths, report.names, strict=True)],
         "distances": [_rounded(distance) for distance in report.distances.tolist()],
         "groups": sorted(report.groups),
+        "proposed": report.proposed,
         # A later image stays with the one that it is most like, so that it goes where that one is put.
         "labels": [
             *report.labels[:n].tolist(),

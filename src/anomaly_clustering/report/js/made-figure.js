@@ -1,6 +1,7 @@
 // The figure of an image that the page does not come with, made from the data of the run.
 
 import { nameOf } from "report/image-names.js";
+import { UNKNOWN } from "report/labels.js";
 import { run } from "report/run.js";
 import { fillFrame } from "report/sheets.js";
 import { translate } from "report/texts.js";
@@ -39,7 +40,8 @@ export function madeFigure(image) {
   keepIf(score !== null, ".score");
   if (score !== null) part(".score").textContent = Number(score.toPrecision(3));
   keepIf(image >= numLeaves, ".later");
-  if (image >= numLeaves) part(".later").dataset.t = run.labels[image] === -1 || run.groups.includes(run.labels[image]) ? "new_and_unlike" : "new";
+  const isUnlike = run.labels[image] === UNKNOWN || run.proposed.includes(run.labels[image]);
+  if (image >= numLeaves) part(".later").dataset.t = isUnlike ? "new_and_unlike" : "new";
   translate(figure);
   return figure;
 }

@@ -15,6 +15,6 @@ export function showProgress() {
   document.getElementById("progress-text").textContent =
     [t("labelled", { labelled, n: images }), t("made", { n: made }), t("spared", { n: spared })].join(" · ");
   // As the line counts them that the page comes with.
-  const found = clustersOf(labels).filter((cluster) => cluster !== UNKNOWN && !run.groups.includes(cluster)).length;
+  const found = clustersOf(labels).filter((cluster) => cluster !== UNKNOWN && !run.proposed.includes(cluster)).length;
   document.getElementById("now").textContent = decisions.length ? t("now", { n: found }) : "";
 }
