@@ -198,9 +198,12 @@ def test_the_slider_cuts_the_dendrogram_and_leaves_alone_what_was_decided(open_r
     assert galleries(tab) == {0: {1, 4}, 2: {0, 2, 3, 5}, 3: {6}}
 
 
-def test_proposed_groups_are_counted_from_one(open_report):
-    tab = open_report(planted(groups=[3]))
-    assert section(tab, 3).locator(".title").text_content() == "Proposed 1"
+def test_a_proposed_group_is_called_by_the_number_that_tables_and_commands_have_for_it(open_report):
+    tab = open_report(planted(groups=[2, 3]))
+    assert section(tab, 3).locator(".title").text_content() == "Proposed 3"
+    assert tab.locator("a[href='#cluster-3'] b").text_content() == "P3"
+    name(tab, 0, "dent")
+    assert section(tab, 3).locator(".title").text_content() == "Proposed 3"
 
 
 def test_names_that_a_spreadsheet_would_compute_are_saved_as_text_and_read_back(open_report, tmp_path):

@@ -117,7 +117,7 @@ def title_of(report: Report, number: int) -> str:
         number: of the cluster.
     """
     if number in report.groups:
-        return text("proposed_number", number=sorted(report.groups).index(number) + 1)
+        return text("proposed_number", number=number)
     return text("unknown") if number == UNKNOWN else text("cluster_number", number=number)
 
 

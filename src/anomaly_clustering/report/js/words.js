@@ -18,17 +18,13 @@ export function fullTitleOf(labels, cluster) {
   return name ? t("name_and_number", { name, title: numberOf(cluster) }) : numberOf(cluster);
 }
 
-// Proposed groups are counted from 1 on, since their own numbers begin at a hundred or more; galleries.py does the same.
-const proposalOf = (cluster) => run.groups.indexOf(cluster) + 1;
-
 function shortNumberOf(cluster) {
   if (cluster === UNKNOWN) return "?";
-  const number = proposalOf(cluster);
-  return number ? t("proposed_short", { number }) : `${cluster}`;
+  return run.groups.includes(cluster) ? t("proposed_short", { number: cluster }) : `${cluster}`;
 }
 
+// By the number that tables and commands have for it; galleries.py does the same.
 function numberOf(cluster) {
   if (cluster === UNKNOWN) return t("unknown");
-  const number = proposalOf(cluster);
-  return number ? t("proposed_number", { number }) : t("cluster_number", { number: cluster });
+  return t(run.groups.includes(cluster) ? "proposed_number" : "cluster_number", { number: cluster });
 }
