@@ -110,7 +110,8 @@ def unknown_scores(mic: MIC, data: LeftOut) -> dict[str, float]:
     of_run, new = ([str(record.image) for record in records] for records in (data.records, later))
     fitted = Fitted(of_run, grouping.embeddings, grouping.labels, grouping.top_scores, recipe.signed_root)
     finding = findings(found.top_scores, grouping.normal_top_scores, FALSE_ALARMS)
-    assigned = assign(new, Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new)), fitted)
+    none, taken_out = [()] * len(new), np.zeros(len(new), dtype=bool)
+    assigned = assign(new, Embedded(new, found.embeddings, found.top_scores, finding, none, taken_out), fitted)
     is_unknown = np.arange(len(later)) >= len(data.known)
     return {
         "unknown_auroc": float(roc_auc_score(is_unknown, -assigned.p_values)),

@@ -94,7 +94,16 @@ def test_of_exact_copies_that_are_in_no_cluster_the_first_tells_which_it_is_not_
     assert assign(run.digests, new, fitted).unknown.tolist() == [True, False, True]
     new = new_to(run, came(run), replace(decisions, not_in={"00#2": [1]}))
     assert new.not_in == [(), [1]]
-    assert not assign(run.digests, new, fitted).unknown.any()
+
+
+def test_an_image_of_the_run_that_was_put_to_the_unknown_ones_is_in_no_cluster() -> None:
+    run = stored()
+    decisions = Decisions(np.array([-1, *run.labels[1:]]))
+    new, fitted = new_to(run, came(run), decisions), fitted_to(run, came(run), decisions)
+    found = assign(run.digests, new, fitted)
+    assert found.labels.tolist() == decisions.labels.tolist()
+    assert found.unknown.tolist() == [True, *[False] * (len(run.labels) - 1)]
+    assert np.isnan(found.p_values).all()
 
 
 def test_an_image_that_was_taken_out_is_not_where_its_copy_is() -> None:

@@ -39,6 +39,20 @@ def test_all_rows_of_a_period_add_up_where_images_of_the_run_were_taken_out(run:
             assert sum(parts) == images
 
 
+def test_an_image_of_the_run_that_was_put_to_the_unknown_ones_is_taken_out_and_so_are_its_copies(run: Path) -> None:
+    own = sorted((row["path"], row["cluster"]) for row in rows(run / "assignments.csv"))
+    (out, _), *others = own
+    lines = [f"{path},{cluster},dent,0" for path, cluster in [(out, "-1"), *others]]
+    Path("labels.csv").write_text("\n".join(["path,cluster,label,unsure", *lines]).replace("-1,dent", "-1,"))
+    Path("copies").mkdir()
+    shutil.copy(out, "copies")
+    main(["assign", "copies", "--run", str(run), "--labels", "labels.csv"])
+    (copy,) = [row for row in rows(run / "assigned.csv") if row["path"].startswith("copies")]
+    assert [copy[name] for name in ("cluster", "label", "unknown", "p_value")] == ["", "", "1", ""]
+    main(["trends", "--run", str(run), "--by", "batch"])
+    assert sum(int(row["images"]) for row in rows(run / "trends.csv") if row["defect"] == "Taken out") == 1
+
+
 def test_a_gap_in_time_breaks_the_curve(run: Path, capsys) -> None:
     table = Path("made.csv").read_text()
     Path("made.csv").write_text(table.replace("2026-03-07", "2026-03-17"))

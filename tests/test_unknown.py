@@ -188,7 +188,7 @@ def fitted_and_new() -> tuple[Fitted, Embedded]:
     finding = np.ones(40, dtype=bool)
     return (
         Fitted(names[:120], points[:120], labels, top[:120], signed_root=True),
-        Embedded(names[120:], points[120:], top[120:], finding, [()] * 40),
+        Embedded(names[120:], points[120:], top[120:], finding, [()] * 40, ~finding),
     )
 
 
@@ -230,6 +230,7 @@ def test_images_without_a_finding_do_not_change_which_others_are_unknown() -> No
         np.ones((240, 4)),
         np.arange(240) < 40,
         [()] * 240,
+        np.zeros(240, dtype=bool),
     )
     found, again = assign(new.digests, new, fitted), assign(new.digests, with_good, fitted)
     assert found.p_values.tolist() == pytest.approx(again.p_values.tolist())

@@ -251,7 +251,8 @@ class AnomalyClusterer(ClusterMixin, BaseEstimator):
         finding = findings(found.top_scores, self.normal_top_scores_, false_alarms)
         known = set(self.digests_)
         new = [digest for digest in dict.fromkeys(pixels.digests) if digest not in known]
-        embedded = Embedded(new, found.embeddings, found.top_scores, finding, [()] * len(new))
+        none, taken_out = [()] * len(new), np.zeros(len(new), dtype=bool)
+        embedded = Embedded(new, found.embeddings, found.top_scores, finding, none, taken_out)
         assigned = assign(pixels.digests, embedded, fitted, false_alarms=false_alarms)
         coarse = why_coarse(len(self.normal_top_scores_), false_alarms, weights=recipe.weights)
         if new and coarse:

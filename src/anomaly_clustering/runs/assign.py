@@ -37,7 +37,7 @@ class Fitted(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """Images that are not of the run; one entry an image.
+    """Images that are in no cluster yet, or by a decision in none; one entry an image.
 
     Attributes:
         digests: what tells an image from others, as those of the run.
@@ -45,6 +45,7 @@ class Embedded(NamedTuple):
         top_scores: how unusual the most unusual patches are [E, 4], as in the run; NaN where that is not known.
         finding: whether its patches are more unusual than those of normal images are [E], see `findings`.
         not_in: clusters that a person said it is not in.
+        taken_out: whether it is of the run, and a person took it out of all clusters [E].
     """
 
     digests: Sequence[str]
@@ -52,6 +53,7 @@ class Embedded(NamedTuple):
     top_scores: Float[np.ndarray, "e 4"]
     finding: Bool[np.ndarray, " e"]
     not_in: Sequence[Sequence[int]]
+    taken_out: Bool[np.ndarray, " e"]
 
     def followed_by(self, others: "Embedded") -> "Embedded":
         """These images and others after them.
@@ -60,7 +62,8 @@ class Embedded(NamedTuple):
             others: made as these.
 
         Example:
-            >>> one = Embedded(["a"], np.zeros((1, 2)), np.zeros((1, 4)), np.array([True]), [()])
+            >>> yes, no = np.array([True]), np.array([False])
+            >>> one = Embedded(["a"], np.zeros((1, 2)), np.zeros((1, 4)), finding=yes, not_in=[()], taken_out=no)
             >>> one.followed_by(one._replace(digests=["b"])).digests
             ['a', 'b']
         """
@@ -70,6 +73,7 @@ class Embedded(NamedTuple):
             np.concatenate([self.top_scores, others.top_scores]),
             np.concatenate([self.finding, others.finding]),
             [*self.not_in, *others.not_in],
+            np.concatenate([self.taken_out, others.taken_out]),
         )
 
 
@@ -106,7 +110,7 @@ def assign(
 
     What was clustered stays where it is, though the mean of another cluster may be nearer, and is never unknown. A new
     image without a finding is of no cluster, and not unknown either. One that a person said is not in the cluster which
-    it is nearest to is unknown.
+    it is nearest to is unknown, and so is one of the run that a person took out of all.
 
     Args:
         digests: of the images that are asked for; time grows with how many of them are not of the run.
@@ -126,7 +130,8 @@ def assign(
     Example:
         >>> run, unknown = np.array([[0.0], [2.0], [10.0]]), np.full((3, 4), np.nan)
         >>> fitted = Fitted(["a", "b", "c"], run, np.array([0, 0, 1]), unknown, signed_root=False)
-        >>> new = Embedded(["d"], np.array([[9.0]]), unknown[:1], np.array([True]), [()])
+        >>> yes, no = np.array([True]), np.array([False])
+        >>> new = Embedded(["d"], np.array([[9.0]]), unknown[:1], finding=yes, not_in=[()], taken_out=no)
         >>> found = assign(["a", "d"], new, fitted)
         >>> found.labels.tolist(), found.distances.tolist()
         ([0, 1], [1.0, 1.0])
@@ -142,11 +147,12 @@ def assign(
         # Images without a finding are of no type, however many come.
         center = np.concatenate([fitted.embeddings, new.embeddings[new.finding]]).mean(0, dtype=np.float64)
     found = nearest_clusters(came, seen, fitted.labels, center=center, false_alarms=false_alarms, neighbours=neighbours)
-    finding, not_in = new.finding[asked], [new.not_in[i] for i in asked]
-    barred = np.array([k in out for k, out in zip(found.labels.tolist(), not_in, strict=True)], dtype=bool)
+    finding, taken_out, not_in = new.finding[asked], new.taken_out[asked], [new.not_in[i] for i in asked]
+    barred = np.array([k in out for k, out in zip(found.labels.tolist(), not_in, strict=True)], dtype=bool) | taken_out
     found = found._replace(
         labels=np.where(finding & ~barred, found.labels, -1),
         unknown=(found.unknown | barred) & finding,
+        p_values=np.where(taken_out, np.nan, found.p_values),
         finding=finding,
     )
     numbered = np.unique(fitted.labels, return_inverse=True)[1]

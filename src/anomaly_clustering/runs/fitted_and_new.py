@@ -49,7 +49,7 @@ def fitted_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Fitte
 
 
 def new_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Embedded:
-    """The images whose clusters are not known.
+    """The images whose clusters are not known, and those of the run that are in none.
 
     Args:
         run: with embeddings.
@@ -68,4 +68,5 @@ def new_to(run: StoredRun, later: LaterImages, decisions: Decisions) -> Embedded
         np.concatenate([run.top_scores, later.top_scores])[is_new],
         np.append(np.ones(len(run.digests), dtype=bool), later.finding)[is_new],
         [decisions.not_in.get(image, ()) for image in images],
+        np.append(np.ones(len(run.digests), dtype=bool), np.zeros(len(later.digests), dtype=bool))[is_new],
     )

@@ -124,8 +124,8 @@ def _seen(
     is_finding = findings_of(run, later)
     # Whether an image is of the run or came later: what is no more unusual than normal images are is no defect, unless
     # a person has put it where it is.
-    moved = moved_by_hand(run.labels, decisions.labels).tolist()
-    put = [*moved, *(content in decisions.later for content in later.digests)]
+    moved = moved_by_hand(run.labels, decisions.labels) | (decisions.labels < 0)
+    put = [*moved.tolist(), *(content in decisions.later for content in later.digests)]
     finding = np.array([is_finding[content] or by_hand for content, by_hand in zip(digests, put, strict=True)])
     return (
         ImagesOverTime(

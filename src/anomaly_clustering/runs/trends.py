@@ -31,7 +31,7 @@ class ImagesOverTime(NamedTuple):
         paths: their files.
         cluster: number of the cluster [N]; of an unknown image that with the nearest mean, -1 of one without a finding.
         later: whether it came after the run [N].
-        unknown: whether it is like none of the run [N]; of the run itself, what a person took out of a cluster can be.
+        unknown: whether it is like none of the run [N]; of the run itself, what a person took out of all clusters.
         embeddings: one vector an image [N, D]; None where the run has none.
     """
 
@@ -87,8 +87,7 @@ class Trends:
         defects: the most frequent first.
         sound: images without a finding, and those of clusters that are called good, normal or ok; None where there are
             none.
-        taken_out: images of the run that a person took out of their cluster, and that are like no other; None where
-            there are none.
+        taken_out: images of the run that a person took out of all clusters; None where there are none.
         unknown: of the images that came later; None where none did.
         drift: of each period, see `metrics.changes.drift` [T]; None where the run has no embeddings.
         drift_change: None where none is beyond chance.

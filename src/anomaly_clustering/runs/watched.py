@@ -232,8 +232,9 @@ class Watcher:
             arrays = {name: array for name in ARRAYS if (array := getattr(one, name)) is not None}
             if found.picture is not None and content not in self.kept:
                 self.kept.keep(content, found.picture)
-            not_in = [known.decisions.not_in.get(content, ())]
-            came = came.followed_by(Embedded([content], one.embeddings, one.top_scores, one.finding, not_in))
+            not_in, taken_out = [known.decisions.not_in.get(content, ())], np.zeros(1, dtype=bool)
+            new = Embedded([content], one.embeddings, one.top_scores, one.finding, not_in, taken_out)
+            came = came.followed_by(new)
         share, neighbours = self.false_alarms, known.neighbours
         assigned = assign([content], came, known.fitted, false_alarms=share, neighbours=neighbours)
         asked = Asked(path, content, same_as, finding if len(self.run.normal_top_scores) else None)
