@@ -146,6 +146,17 @@ def test_a_moved_image_is_in_the_cluster_that_it_was_moved_to_whatever_was_said_
     assert "not in" not in tab.locator("#view-about").text_content()
 
 
+def test_the_summary_says_how_many_images_of_named_defects_trends_count_otherwise(open_report):
+    tab = open_report(planted(sound=np.array([True, True, True, False, False, False, False])))
+    for cluster, text in ((2, "scratch"), (0, "Good")):
+        name(tab, cluster, text)
+    tab.get_by_role("link", name="Summary").click()
+    assert tab.locator("#pareto caption").text_content() == (
+        "Screws · 4 images with a named defect · 2 of them without a finding, which trends counts as 'No finding' "
+        "unless you moved them · 1 not labelled"
+    )
+
+
 def test_the_summary_counts_named_defects_and_can_be_copied(open_report):
     tab = open_report(planted())
     for cluster, text in ((2, "scratch"), (0, "Good"), (3, "scratch")):

@@ -250,6 +250,14 @@ def test_images_without_a_finding_are_told_apart_whether_they_are_of_the_run_or_
 
     dents = sum(cluster == other for cluster in placed.values())
     assert (defects()["No finding"], defects()["dent"]) == (3, dents + 1)
+    assert "whose cluster has a name" not in capsys.readouterr().out
+    # A name of the whole cluster moves none of its images; the report counts them by it.
+    names[good] = "stain"
+    assert (defects()["No finding"], defects()["dent"]) == (3, dents + 1)
+    assert "No finding has 3 images of the run whose cluster has a name, 'stain' for one" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    del names[good]
     names[other] = "OK"
     assert "OK" not in defects()
     assert defects()["No finding"] == 3 + dents + 1

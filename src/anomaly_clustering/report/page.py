@@ -119,6 +119,7 @@ def _data(report: Report, drawn: Drawn) -> dict[str, Any]:
         "atEdge": AT_EDGE,
         "onPaper": ON_PAPER,
         **({} if report.alike is None else {"alike": packed(report.alike)._asdict()}),
+        **({} if report.sound is None else {"sound": report.sound.astype(int).tolist()}),
         **({} if report.scores is None else {"scores": [_rounded(score) for score in report.scores.tolist()]}),
         **({} if report.given is None else {"given": _given(report.given, report)}),
         **({} if not report.metadata else {"metadata": [_column(*column) for column in report.metadata.items()]}),
@@ -134,7 +135,6 @@ def _sheets(report: Report, drawn: Drawn, grid: Grid) -> dict[str, Any]:
         "positions": drawn.position.tolist(),
         "ratios": [_rounded(drawn.of[i].ratio) for i in range(len(report.paths))],
         "originals": [_valid(address) for address in report.originals],
-        "sound": [] if report.sound is None else report.sound.astype(int).tolist(),
     }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anomaly_clustering.data.layouts import DEFECT_FREE
 from anomaly_clustering.data.metadata import Metadata, read_metadata
 from anomaly_clustering.metrics.changes import LEVEL
 from anomaly_clustering.report.trends_page import Chart, Stretch, TrendsPage, write_trends_page
@@ -35,6 +36,7 @@ from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.runs.trends import ALL, Course, ImagesOverTime, Trends, trends
 from anomaly_clustering.system.files import remove_leftovers
 from anomaly_clustering.system.locks import PATIENCE, working_on
+from anomaly_clustering.system.messages import counted
 from anomaly_clustering.system.replacing import check_closed
 from anomaly_clustering.system.tables import write_csv
 
@@ -82,7 +84,7 @@ def trends_of_run(
         check_closed(folder / name for name in (MARK, TRENDS, TRENDS_PAGE))
         run = load_run(folder)
         seen, decisions, digests, later = _seen(folder, run, labels)
-        notices = [*decisions.told]
+        notices = [*decisions.told, *_told_of_named(seen, run, decisions)]
         contents = dict(zip(seen.paths, digests, strict=True))
         told, untold = _metadata(folder, seen, contents, metadata)
         came, copies = ({}, {}) if later is None else (later.times, later.copies)
@@ -140,6 +142,20 @@ def _seen(
         digests,
         later,
     )
+
+
+def _told_of_named(seen: ImagesOverTime, run: StoredRun, decisions: Decisions) -> list[str]:
+    """What the report counts otherwise: images of the run without a finding, in a cluster that is named as a defect."""
+    names = {k: name for k, name in decisions.names.items() if name.casefold() not in DEFECT_FREE}
+    own = zip(told_apart(run.digests), decisions.labels.tolist(), seen.cluster.tolist(), strict=False)
+    named = [k for image, k, shown in own if shown < 0 and k in names and image not in decisions.unsure]
+    if not named:
+        return []
+    return [
+        f"No finding has {counted(len(named), 'image')} of the run whose cluster has a name, {names[named[0]]!r} for "
+        "one: the summary of the report, labels.csv and `export` count them by that name; move those that are defects "
+        "to it by hand, and they count here too"
+    ]
 
 
 def _metadata(

@@ -23,7 +23,7 @@ export function madeFigure(image) {
   const [folder, file] = part(".name").children, cut = name.lastIndexOf("/") + 1;
   [folder.textContent, file.textContent] = [name.slice(0, cut), name.slice(cut)];
   part(".name").title = name;
-  const { originals, sound } = run.sheets;
+  const { originals } = run.sheets;
   if (originals[image]) part(".name").href = originals[image];
   else {
     // Nowhere to go, as the page writes it.
@@ -35,7 +35,7 @@ export function madeFigure(image) {
   }
   keepIf(known >= 0, ".class");
   if (known >= 0) part(".class span").textContent = part(".class span").title = run.classNames[known];
-  keepIf(sound[image], ".sound");
+  keepIf(run.sound?.[image], ".sound");
   const score = run.scores?.[image] ?? null;
   keepIf(score !== null, ".score");
   if (score !== null) part(".score").textContent = Number(score.toPrecision(3));

@@ -18,11 +18,15 @@ export function drawSummary() {
   document.getElementById("copy-summary").disabled = !found.defects.length && !found.good.length;
 }
 
-function tableOf({ defects, good, total, unlabelled }) {
+function tableOf({ defects, good, total, sound, unlabelled }) {
   const table = document.createElement("table");
   table.className = "pareto";
-  table.createCaption().textContent =
-    [run.title, t("defects_in", { n: total }), ...(unlabelled ? [t("unlabelled", { n: unlabelled })] : [])].join(" · ");
+  table.createCaption().textContent = [
+    run.title,
+    t("defects_in", { n: total }),
+    ...(sound ? [t("sound_and_named", { n: sound })] : []),
+    ...(unlabelled ? [t("unlabelled", { n: unlabelled })] : []),
+  ].join(" · ");
   const head = table.createTHead().insertRow();
   for (const name of ["defect", "count", "share", "up_to", "photographs"]) head.append(cell("th", t(name)));
   const body = table.createTBody();
