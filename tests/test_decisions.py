@@ -72,6 +72,23 @@ def test_a_person_moves_images_between_groups_before_these_have_names(
     assert found.later == {}
 
 
+def test_a_group_that_an_image_of_the_run_was_moved_to_is_known_as_a_whole_and_its_name_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    run = replace(stored(), paths=[Path(f"{i}.png") for i in range(3)])
+    before = Decisions(run.labels, proposed={"x": 101, "y": 101, "z": 100}, groups=[100, 101])
+    own = ["0.png,101,{},0,", *(f"{path},{k},,0," for path, k in zip(run.paths[1:], run.labels[1:], strict=True))]
+    later = ["x.png,101,{},0,", "y.png,101,{},1,", "z.png,100,,0,"]
+    file = tmp_path / "labels.csv"
+    for name in ("", "burr"):
+        lines = [line.format(name) for line in [*own, *later]]
+        file.write_text("\n".join(["path,cluster,label,unsure,not_in", *lines]))
+        found = decided(run, came(run, "x", "y", "z"), file, before)
+        assert (found.later, found.proposed) == ({"x": 101}, {"y": 101, "z": 100})
+        told = [notice for notice in found.told if "no name yet" in notice]
+        assert [("group 101" in notice, "'0.png'" in notice) for notice in told] == ([] if name else [(True, True)])
+
+
 def test_exact_copies_in_a_run_have_marks_of_their_own(tmp_path: Path) -> None:
     run = replace(stored(), paths=[Path(f"{i}.png") for i in range(3)], digests=["00", "11", "00"])
     file, later = tmp_path / "labels.csv", came(run, "x")

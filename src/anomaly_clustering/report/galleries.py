@@ -116,7 +116,7 @@ def title_of(report: Report, number: int) -> str:
         report: that has the cluster.
         number: of the cluster.
     """
-    if number in report.groups:
+    if number in report.proposed:
         return text("proposed_number", number=number)
     return text("unknown") if number == UNKNOWN else text("cluster_number", number=number)
 

@@ -35,9 +35,10 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     """The decisions in a file of labels, as the report saves it.
 
     An image that came later is where the file has it from now on, unless it is marked as unsure, is in no cluster, or
-    in a group that was proposed and got no name. One that the file does not list may have come after it was saved, so
-    what was decided on it before stays, and the name of its cluster too: if the file gives the number of that cluster
-    to another name, the image's cluster gets another number. Rows of images that nobody has seen here name no cluster.
+    in a group that was proposed and got neither a name nor an image of the run. One that the file does not list may
+    have come after it was saved, so what was decided on it before stays, and the name of its cluster too: if the file
+    gives the number of that cluster to another name, the image's cluster gets another number. Rows of images that
+    nobody has seen here name no cluster.
 
     Args:
         run: whose report saved the file.
@@ -56,7 +57,9 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     later_rows = _of_later(rows, later)
     before = _with_groups_of(later_rows, {rows[path].cluster for path in run.paths}, before)
     marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
-    held = {content: row.cluster for content, row in later_rows.items() if _holds(row, before)}
+    joined = {row.cluster: row for row in (rows[path] for path in run.paths) if row.cluster in before.groups}
+    proposed = {*before.groups} - joined.keys()
+    held = {content: row.cluster for content, row in later_rows.items() if _holds(row, proposed)}
     names = {row.cluster: row.label for row in marked.values() if row.label and row.cluster >= 0}
     own = np.array([rows[path].cluster for path in run.paths])
     in_file = {row.cluster for row in rows.values()}
@@ -74,7 +77,10 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         unsure=[*kept.unsure, *(image for image, row in marked.items() if row.unsure)],
         false_alarms=before.false_alarms,
         files_given=before.files_given + 1,
-        told=_told(_strangers(rows, run, later), {*kept.later, *kept.not_in, *kept.unsure}, renumbered),
+        told=[
+            *_told(_strangers(rows, run, later), {*kept.later, *kept.not_in, *kept.unsure}, renumbered),
+            *_told_of_joined(joined),
+        ],
     )
 
 
@@ -165,6 +171,16 @@ def _told(
     return notices
 
 
+def _told_of_joined(joined: Mapping[int, Labelled]) -> list[str]:
+    """What to know of proposed groups that images of the run were moved to; one of these for each."""
+    return [
+        f"group {group} has no name yet, and is a cluster from now on, since images of the run were moved there, "
+        f"{str(row.path)!r} for one; name it in the report, or move them back to have it proposed still"
+        for group, row in sorted(joined.items())
+        if not row.label
+    ]
+
+
 def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, Labelled]:
     """The rows of images that came later, by their content: files may have been moved or overwritten since."""
     by_content = {row.content: row for row in rows.values() if row.content}
@@ -184,5 +200,5 @@ def _regrouped(rows: Mapping[str, Labelled], held: Mapping[str, int], before: De
     return {content: k for content, k in groups if content not in held and k not in barred.get(content, ())}
 
 
-def _holds(row: Labelled, before: Decisions) -> bool:
-    return row.cluster >= 0 and not row.unsure and (bool(row.label) or row.cluster not in before.groups)
+def _holds(row: Labelled, proposed: Collection[int]) -> bool:
+    return row.cluster >= 0 and not row.unsure and (bool(row.label) or row.cluster not in proposed)

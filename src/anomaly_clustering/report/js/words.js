@@ -20,11 +20,11 @@ export function fullTitleOf(labels, cluster) {
 
 function shortNumberOf(cluster) {
   if (cluster === UNKNOWN) return "?";
-  return run.groups.includes(cluster) ? t("proposed_short", { number: cluster }) : `${cluster}`;
+  return run.proposed.includes(cluster) ? t("proposed_short", { number: cluster }) : `${cluster}`;
 }
 
 // By the number that tables and commands have for it; galleries.py does the same.
 function numberOf(cluster) {
   if (cluster === UNKNOWN) return t("unknown");
-  return t(run.groups.includes(cluster) ? "proposed_number" : "cluster_number", { number: cluster });
+  return t(run.proposed.includes(cluster) ? "proposed_number" : "cluster_number", { number: cluster });
 }
