@@ -89,6 +89,18 @@ def test_a_group_that_an_image_of_the_run_was_moved_to_is_known_as_a_whole_and_i
         assert [("group 101" in notice, "'0.png'" in notice) for notice in told] == ([] if name else [(True, True)])
 
 
+def test_later_images_that_a_mark_keeps_from_where_the_file_has_them_are_told(run: StoredRun, tmp_path: Path) -> None:
+    later, before = came(run, "w", "x", "y", "z"), Decisions(run.labels, groups=[100])
+    # Nothing would hold one that is in no cluster, or in a group without a name.
+    rows = ["w.png,-1,,1,,", "x.png,100,,1,,", "y.png,1,,0,,"]
+    for marked, told in [("z.png,1,,0,,", []), ("z.png,1,,1,,", ["1 image marked as unsure is not held"])]:
+        found = decided(run, later, written(tmp_path / "labels.csv", *rows, marked), before)
+        assert [notice[: len("1 image marked as unsure is not held")] for notice in found.told] == told
+    rows[2] = "y.png,1,,1,,"
+    (notice,) = decided(run, later, written(tmp_path / "labels.csv", *rows, marked), before).told
+    assert notice.startswith("2 images marked as unsure are not held where the labels have them, 'y.png' for one")
+
+
 def test_exact_copies_in_a_run_have_marks_of_their_own(tmp_path: Path) -> None:
     run = replace(stored(), paths=[Path(f"{i}.png") for i in range(3)], digests=["00", "11", "00"])
     file, later = tmp_path / "labels.csv", came(run, "x")

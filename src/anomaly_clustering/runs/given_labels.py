@@ -80,6 +80,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         told=[
             *_told(_strangers(rows, run, later), {*kept.later, *kept.not_in, *kept.unsure}, renumbered),
             *_told_of_joined(joined),
+            *_told_of_unsure([row for row in later_rows.values() if row.unsure and _holds(_sure(row), proposed)]),
         ],
     )
 
@@ -181,6 +182,17 @@ def _told_of_joined(joined: Mapping[int, Labelled]) -> list[str]:
     ]
 
 
+def _told_of_unsure(rows: Sequence[Labelled]) -> list[str]:
+    """What to know of images that came later and would be where a file has them, but for a mark; their rows in."""
+    if not rows:
+        return []
+    are, them = ("is", "it") if len(rows) == 1 else ("are", "them")
+    return [
+        f"{counted(len(rows), 'image')} marked as unsure {are} not held where the labels have {them}, "
+        f"{str(rows[0].path)!r} for one: take the mark off in the report to keep {them} there"
+    ]
+
+
 def _of_later(rows: Mapping[Path, Labelled], later: LaterImages) -> dict[str, Labelled]:
     """The rows of images that came later, by their content: files may have been moved or overwritten since."""
     by_content = {row.content: row for row in rows.values() if row.content}
@@ -198,6 +210,10 @@ def _regrouped(rows: Mapping[str, Labelled], held: Mapping[str, int], before: De
     barred = {content: row.not_in for content, row in rows.items()}
     groups = {**before.proposed, **moved}.items()
     return {content: k for content, k in groups if content not in held and k not in barred.get(content, ())}
+
+
+def _sure(row: Labelled) -> Labelled:
+    return row._replace(unsure=False)
 
 
 def _holds(row: Labelled, proposed: Collection[int]) -> bool:
