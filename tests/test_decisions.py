@@ -89,6 +89,36 @@ def test_a_group_that_an_image_of_the_run_was_moved_to_is_known_as_a_whole_and_i
         assert [("group 101" in notice, "'0.png'" in notice) for notice in told] == ([] if name else [(True, True)])
 
 
+def test_labels_that_undo_what_another_person_decided_say_so(run: StoredRun, tmp_path: Path) -> None:
+    later, file = came(run, "x", "y"), tmp_path / "labels.csv"
+    first = old_rows("flip"), "x.png,100,bent,0,,", "y.png,1,,0,,"
+    own, *rows = first
+    before = decided(run, later, written(file, *rows, own=own), Decisions(run.labels, groups=[100]))
+    assert before.told == []
+    # Who goes on from there renames, joins, moves and marks.
+    for own, *rows in [
+        first,
+        (old_rows("turned"), "x.png,100,dent,0,,", "y.png,1,,0,,"),
+        (old_rows("bent"), "x.png,0,bent,0,,", "y.png,0,bent,0,,"),
+        (old_rows("flip"), "y.png,1,,0,,"),
+    ]:
+        told = decided(run, later, written(file, *rows, own=own), before).told
+        assert not [notice for notice in told if "differ" in notice]
+    marked = decided(run, later, written(file, "x.png,100,bent,1,,", own=first[0]), before).told
+    assert not [notice for notice in marked if "differ" in notice]
+    for (own, *rows), said in [
+        (
+            (old_rows("turned"), "x.png,100,,0,,", "y.png,1,,0,,"),
+            "3 images, '0.png' for one; 1 name is gone, 'bent' for",
+        ),
+        ((old_rows("flip"), "x.png,100,bent,0,,", "y.png,-1,,0,,"), "1 image, 'y.png' for one; if another person"),
+        ((old_rows(""), "x.png,-1,,0,,", "y.png,1,,0,,"), "3 images, '0.png' for one; 2 names are gone, 'bent' for"),
+    ]:
+        (notice,) = decided(run, later, written(file, *rows, own=own), before).told
+        assert said in notice
+        assert notice.startswith("these labels differ from the ones given before on ")
+
+
 def test_later_images_that_a_mark_keeps_from_where_the_file_has_them_are_told(run: StoredRun, tmp_path: Path) -> None:
     later, before = came(run, "w", "x", "y", "z"), Decisions(run.labels, groups=[100])
     # Nothing would hold one that is in no cluster, or in a group without a name.

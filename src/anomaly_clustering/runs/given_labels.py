@@ -56,7 +56,8 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
     _check_rows(rows, run, later, file)
     later_rows = _of_later(rows, later)
     before = _with_groups_of(later_rows, {rows[path].cluster for path in run.paths}, before)
-    marked = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True)) | later_rows
+    own_rows = dict(zip(told_apart(run.digests), (rows[path] for path in run.paths), strict=True))
+    marked = own_rows | later_rows
     joined = {row.cluster: row for row in (rows[path] for path in run.paths) if row.cluster in before.groups}
     proposed = {*before.groups} - joined.keys()
     held = {content: row.cluster for content, row in later_rows.items() if _holds(row, proposed)}
@@ -80,6 +81,7 @@ def decided(run: StoredRun, later: LaterImages, file: Path, before: Decisions) -
         told=[
             *_told(_strangers(rows, run, later), {*kept.later, *kept.not_in, *kept.unsure}, renumbered),
             *_told_of_joined(joined),
+            *_told_of_undone(_names_before(run, before), marked, {*own_rows, *held}),
             *_told_of_unsure([row for row in later_rows.values() if row.unsure and _holds(_sure(row), proposed)]),
         ],
     )
@@ -179,6 +181,34 @@ def _told_of_joined(joined: Mapping[int, Labelled]) -> list[str]:
         f"{str(row.path)!r} for one; name it in the report, or move them back to have it proposed still"
         for group, row in sorted(joined.items())
         if not row.label
+    ]
+
+
+def _names_before(run: StoredRun, before: Decisions) -> dict[str, str]:
+    """What images were called whose cluster was named, or which came later and were known, as `told_apart` has them."""
+    own = dict(zip(told_apart(run.digests), before.labels.tolist(), strict=True))
+    named = {image: k for image, k in own.items() if k in before.names}
+    return {image: before.names.get(k, "") for image, k in {**named, **before.later}.items()}
+
+
+def _told_of_undone(before: Mapping[str, str], rows: Mapping[str, Labelled], held: Collection[str]) -> list[str]:
+    """What labels undo of those that were given before, as where two people have begun from the same page.
+
+    A name that took the place of another one, as when clusters are renamed or joined, undoes nothing.
+    """
+    listed = {
+        image: name for image, name in before.items() if image in rows and (image in held or not rows[image].unsure)
+    }
+    now = {image: rows[image].label if image in held else "" for image in listed}
+    gone = {name for image, name in listed.items() if name and not now[image]} - {row.label for row in rows.values()}
+    if not gone and listed.keys() <= {*held}:
+        return []
+    changed = [rows[image].path for image, name in listed.items() if now[image] != name or image not in held]
+    are = "1 name is" if len(gone) == 1 else f"{len(gone)} names are"
+    names = f"{are} gone, {min(gone)!r} for one; " if gone else ""
+    return [
+        f"these labels differ from the ones given before on {counted(len(changed), 'image')}, {str(changed[0])!r} for "
+        f"one; {names}if another person gave those, give that file again, and label on in the report that it leaves"
     ]
 
 
