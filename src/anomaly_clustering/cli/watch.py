@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from anomaly_clustering.data.opening import EXTENSIONS, UnreadableImageError
 from anomaly_clustering.data.walk import CANNOT_BE_READ, NOT_TO_BE_READ, FolderContent, check_may_be_read, look
 from anomaly_clustering.runs.assigned import what_to_know
-from anomaly_clustering.runs.changing_files import signature
+from anomaly_clustering.runs.changing_files import Signature, signature
 from anomaly_clustering.runs.run_away import ChangingError, RunAwayError
 from anomaly_clustering.runs.watched import Watcher, watcher_of
 from anomaly_clustering.system.full_disk import FULL
@@ -89,9 +89,9 @@ class _Folder:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.seen: dict[Path, tuple[int, int, int]] = {}
+        self.seen: dict[Path, Signature] = {}
         """As each file was at the last look."""
-        self.done: dict[Path, tuple[int, int, int]] = {}
+        self.done: dict[Path, Signature] = {}
         self.failed: dict[Path, int] = {}
         """How often a file could not be read since it last changed."""
         self.broken: set[Path] = set()

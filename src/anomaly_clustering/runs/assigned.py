@@ -39,6 +39,7 @@ from anomaly_clustering.runs.later_images import LaterImages, contents_of, told_
 from anomaly_clustering.runs.mark import files_into, write_mark
 from anomaly_clustering.runs.output_folder import own_mark
 from anomaly_clustering.runs.proposed import groups_of, proposed, what_is_proposed
+from anomaly_clustering.runs.read_files import ReadFiles
 from anomaly_clustering.runs.run_report import AssignedImages, draw_report
 from anomaly_clustering.runs.store import StoredRun, load_run
 from anomaly_clustering.system.files import digest, remove_leftovers
@@ -113,17 +114,19 @@ def assign_to_run(
         decisions = replace(decisions, false_alarms=share)
         asked = set(given)
         not_asked = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
-        there = {path: digest(path) for path in not_asked}
+        read = ReadFiles({**before.copies, **contents_of(run, before)}, before.signatures)
+        there = {path: read.digest(path) for path in not_asked}
         seen_before = {*run.digests, *before.digests}
         swapped = {path: content for path, content in there.items() if content in seen_before}
         seen = before.with_overwritten(there).seen_at(swapped)
         own = [path for path in run.paths if path.is_file()]
         contents = {**before.copies, **contents_of(run, seen)}
         check_given([*own, *_files_that_could_be_shown(before, seen)], places, contents=contents)
-        check_same([path for path in own if path not in asked], contents_of(run, seen))
+        check_same([path for path in own if path not in asked], contents_of(run, seen), read.digest)
         later = embed_later(run, seen, given, share)
         came = {**read_times(folder), **before.times}
-        later = replace(later, times=times_to_keep(later.contents, came))
+        signatures = read.signatures_of({**later.copies, **contents_of(run, later)})
+        later = replace(later, times=times_to_keep(later.contents, came), signatures=signatures)
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         files = all_asked(run, later)
         of_files = assign([file.content for file in files], new, fitted, false_alarms=share)

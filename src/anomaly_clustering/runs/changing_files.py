@@ -4,11 +4,26 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from anomaly_clustering.system.files import digest
 
 
-def signature(path: Path) -> tuple[int, int, int]:
+class Signature(NamedTuple):
+    """What changes when a file is written to, or another one takes its place.
+
+    Attributes:
+        size: in bytes.
+        changed: when it was written to, in nanoseconds.
+        number: that the file system has for it.
+    """
+
+    size: int
+    changed: int
+    number: int
+
+
+def signature(path: Path) -> Signature:
     """What changes when a file is written to.
 
     Args:
@@ -22,7 +37,7 @@ def signature(path: Path) -> tuple[int, int, int]:
         True
     """
     found = os.stat(path)
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return Signature(found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def gone_from(places: Sequence[Path], content: str) -> dict[Path, str]:

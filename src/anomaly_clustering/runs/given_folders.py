@@ -3,7 +3,7 @@
 Labels and runs may come from somebody else, and what they list is copied or drawn into what the user then passes on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from anomaly_clustering.system.files import digest, real_path
@@ -51,12 +51,15 @@ def check_given(
         )
 
 
-def check_same(images: Sequence[Path], contents: Mapping[Path, str]) -> None:
+def check_same(
+    images: Sequence[Path], contents: Mapping[Path, str], content_of: Callable[[Path], str] = digest
+) -> None:
     """Refuse images that have changed since a run saw them: its clusters and heat maps are of others.
 
     Args:
         images: files that are there.
         contents: SHA-256 by path, as the run has seen them; other images are not looked at.
+        content_of: SHA-256 of a file.
 
     Raises:
         ValueError: an image has another content.
@@ -64,7 +67,7 @@ def check_same(images: Sequence[Path], contents: Mapping[Path, str]) -> None:
     Example:
         >>> check_same([Path("a.png")], {})
     """
-    if changed := [image for image in images if image in contents and digest(image) != contents[image]]:
+    if changed := [image for image in images if image in contents and content_of(image) != contents[image]]:
         raise ValueError(
             f"{len(changed)} of {len(images)} images are not what they were when the run saw them, {str(changed[0])!r} "
             "for one; put them back, or cluster them anew"

@@ -16,12 +16,14 @@ from safetensors.numpy import save_file
 from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.mic.recipe import NewImages
+from anomaly_clustering.runs.changing_files import Signature
 from anomaly_clustering.runs.file_names import LATER, WATCHED
 from anomaly_clustering.runs.journal import Entry, checked_heard, checked_times, read_journal, since
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.moved_images import still_holds
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.patch_scores import patch_scores
+from anomaly_clustering.runs.read_files import checked_signatures
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER_ARRAYS, check_later, checked_texts, read_arrays
 from anomaly_clustering.system.files import whole_file
@@ -47,6 +49,7 @@ class LaterImages:
         heard: how many entries of the journal these images have in them, and the SHA-256 of the last one; None where an
             earlier version did not keep it.
         times: when images were taken, as EXIF or their file told when a command had them: by SHA-256.
+        signatures: of files as they were when they held these images or those of the run, by path, see `ReadFiles`.
 
     Example:
         >>> import tempfile
@@ -69,6 +72,7 @@ class LaterImages:
     copies: Mapping[Path, str] = field(default_factory=dict)
     heard: tuple[int, str] = (0, "")
     times: Mapping[str, Metadata] = field(default_factory=dict)
+    signatures: Mapping[Path, Signature] = field(default_factory=dict)
 
     @property
     def contents(self) -> dict[Path, str]:
@@ -173,7 +177,8 @@ class LaterImages:
         paths = [str(path) for path in self.paths]
         times = {content: (str(one.time), one.source) for content, one in self.times.items()}
         own = {"paths": paths, "digests": self.digests}
-        names = json.dumps({**own, "copies": copies, "heard": self.heard, "times": times})
+        signatures = {str(path): one for path, one in self.signatures.items()}
+        names = json.dumps({**own, "copies": copies, "heard": self.heard, "times": times, "signatures": signatures})
         arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores", "finding")}
         arrays["weights"] = self.weights.astype(np.float16)
         if self.scores is not None:
@@ -288,6 +293,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             copies = dict(zip(files, checked_texts(others, "digests", like="paths"), strict=True))
             heard = checked_heard(names.get("heard", [0, ""]))
             times = checked_times(names.get("times", {}))
+            signatures = checked_signatures(names.get("signatures", {}))
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
             arrays = missing | read_arrays(file, LATER_ARRAYS, len(paths))
@@ -300,7 +306,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
         for name in ("weights", "scores"):
             if name in arrays:
                 arrays[name] = arrays[name].astype(np.float32)
-        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard, times=times)
+        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard, times=times, signatures=signatures)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
 

@@ -19,7 +19,7 @@ from anomaly_clustering.mic.trainer import ACCELERATOR
 from anomaly_clustering.runs.assign import Embedded, Fitted, assign
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, Asked, all_asked, findings_of, first_files, rows_of
 from anomaly_clustering.runs.assignments import append_assignment, write_assignments
-from anomaly_clustering.runs.changing_files import gone_from, signature
+from anomaly_clustering.runs.changing_files import Signature, gone_from, signature
 from anomaly_clustering.runs.decisions import Decisions
 from anomaly_clustering.runs.embed_later import check_name, images_of
 from anomaly_clustering.runs.file_names import ASSIGNED, DECISIONS, LATER, STORE, WATCHED
@@ -47,7 +47,7 @@ class _Seen(NamedTuple):
     """A file that was looked at."""
 
     path: Path
-    was: tuple[int, int, int]
+    was: Signature
     """Its `signature` then."""
     content: str
     image: LaterImages
@@ -206,7 +206,7 @@ class Watcher:
                 self.known = self._brought_up_to_date(patience=None if now else 0.0)
         self.due = time.monotonic() + REST * (time.monotonic() - begun)
 
-    def _look_at(self, path: Path, was: tuple[int, int, int], content: str) -> _Seen:
+    def _look_at(self, path: Path, was: Signature, content: str) -> _Seen:
         embedded = self.embedder(as_batch([images_of([path], self.run.recipe)[0]])["image"])
         image = LaterImages.of_none(self.run).and_new(self.run, [path], [content], embedded, self.false_alarms)
         picture = small_picture(path, self.run.recipe.bits) if image.finding[0] else None
