@@ -11,6 +11,7 @@ import pytest
 from commands import SMALL, configured, rows
 from conftest import MakeImage
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 from anomaly_clustering.cli.main import main
 from anomaly_clustering.clustering.unknown import Ranking
@@ -90,19 +91,25 @@ def test_nothing_is_computed_twice(run: Path, make_image: MakeImage, monkeypatch
     assert (run / "assigned.csv").read_text() == before
 
 
-def test_each_image_is_ranked_once_however_many_files_hold_it(
+def test_each_image_is_ranked_and_compared_once_however_many_files_hold_it(
     run: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(3):
         make_image(Path(f"new/{i}.png"), i, seed=30 + i)
     shutil.copy("new/1.png", "new/copy.png")
     shutil.copy("flat/00.png", "new/of_run.png")
-    ranked, p_values = [], Ranking.p_values
+    ranked, compared, p_values = [], [], Ranking.p_values
     monkeypatch.setattr(
         Ranking, "p_values", lambda self, new: (ranked.append(len(new.embeddings)), p_values(self, new))[1]
     )
+    monkeypatch.setattr(
+        "anomaly_clustering.runs.assign.cdist",
+        lambda points, others: (compared.append(len(points)), cdist(points, others))[1],
+    )
     main(["assign", "new", "--run", str(run)])
     assert ranked == [3]
+    # With the means of the clusters, and with the images of the nearest one, for table and report.
+    assert sum(compared) == 2 * 3
     table = rows(run, "assigned.csv")
     assert [Path(row["same_as"]).name for row in table] == ["", "", "", "1.png", "00.png"]
     assert [row["p_value"] for row in table[3:]] == [table[1]["p_value"], ""]

@@ -11,7 +11,7 @@ from anomaly_clustering.clustering.neighbours import Neighbours, closest
 from anomaly_clustering.clustering.unknown import Ranking, ScoredEmbeddings, from_center
 from anomaly_clustering.mic.recipe import scores_against
 from anomaly_clustering.mic.scores import novelty, rarity
-from anomaly_clustering.runs.assign import Embedded, Fitted, assign, most_like, nearest_clusters
+from anomaly_clustering.runs.assign import Embedded, Fitted, assign, most_like, most_like_of_its_own, nearest_clusters
 
 
 def seen(embeddings: np.ndarray, scores: np.ndarray | None = None) -> ScoredEmbeddings:
@@ -137,6 +137,28 @@ def test_the_nearest_of_each_point_are_the_same_however_few_are_compared_at_a_ti
     monkeypatch.setattr("anomaly_clustering.runs.assign.MOST_DISTANCES", 15)
     assert (most_like(points, others) == cdist(points, others).argmin(1)).all()
     assert not len(most_like(points[:0], others))
+
+
+def test_what_is_most_like_of_the_same_cluster_is_looked_for_only_where_that_is_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, compared = np.random.default_rng(0), []
+    others, other_labels = rng.normal(size=(60, 3)), rng.integers(-1, 4, 60)
+    points, labels = rng.normal(size=(50, 3)), rng.integers(-1, 6, 50)
+    distances = cdist(points, others)
+    apart = (labels[:, None] != other_labels) & np.isin(labels, other_labels)[:, None]
+    expected = np.where(apart, np.inf, distances).argmin(1)
+    # Of some the nearest of all was found, whatever its cluster, and of others none.
+    found = np.where(rng.random(50) < 0.5, expected, np.where(rng.random(50) < 0.5, -1, other_labels.argmax()))
+    found[labels == other_labels.max()] = -1
+    whole = most_like
+    monkeypatch.setattr(
+        "anomaly_clustering.runs.assign.most_like",
+        lambda points, others: (compared.append(len(points)), whole(points, others))[1],
+    )
+    nearest = most_like_of_its_own(points, labels, others, other_labels, found)
+    assert nearest.tolist() == expected.tolist()
+    assert sum(compared) == ((found < 0) | (other_labels[found] != labels)).sum() < 50
 
 
 @pytest.mark.parametrize("images", [5, 19, 40])

@@ -187,6 +187,37 @@ def most_like(points: Float[np.ndarray, "k d"], others: Float[np.ndarray, "n d"]
     return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
+def most_like_of_its_own(
+    points: Float[np.ndarray, "k d"],
+    labels: Int[np.ndarray, " k"],
+    others: Float[np.ndarray, "n d"],
+    other_labels: Int[np.ndarray, " n"],
+    found: Int[np.ndarray, " k"],
+) -> Int[np.ndarray, " k"]:
+    """For each point the nearest of those others that have its label; of all others where none has.
+
+    Args:
+        points: one vector each [K, D].
+        labels: cluster of each point [K].
+        others: one vector each [N, D], one at least.
+        other_labels: cluster of each of these [N].
+        found: of those with its label the nearest, as far as that is known [K]; where it is not, -1 or one with another
+            label.
+
+    Example:
+        >>> points, others = np.array([[1.0], [7.0], [2.0]]), np.array([[0.0], [9.0]])
+        >>> most_like_of_its_own(points, np.array([5, 5, 8]), others, np.array([5, 6]), np.full(3, -1)).tolist()
+        [0, 0, 0]
+    """
+    nearest, has_some = found.copy(), np.isin(labels, other_labels)
+    unsure = (found < 0) | (labels != other_labels[found])
+    for label in np.unique(labels[unsure]):
+        asked = unsure & (labels == label)
+        among = np.flatnonzero(other_labels == label) if has_some[asked][0] else np.arange(len(others))
+        nearest[asked] = among[most_like(points[asked], others[among])]
+    return nearest
+
+
 def nearest_clusters(
     new: ScoredEmbeddings,
     run: ScoredEmbeddings,

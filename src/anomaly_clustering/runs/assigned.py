@@ -12,10 +12,10 @@ from jaxtyping import Bool
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.report.places import place_among
 from anomaly_clustering.report.sheets import sheets_of
-from anomaly_clustering.runs.assign import Assignment, assign, most_like
+from anomaly_clustering.runs.assign import Assignment, Fitted, assign, most_like_of_its_own
 from anomaly_clustering.runs.assigned_rows import COLUMNS_OF_LATER, all_asked, rows_of
 from anomaly_clustering.runs.assignments import write_assignments
-from anomaly_clustering.runs.decisions import Decisions, given_to_page
+from anomaly_clustering.runs.decisions import Decisions, given_to_page, told_apart
 from anomaly_clustering.runs.earlier_sheets import remove_sheets
 from anomaly_clustering.runs.embed_later import embed_later
 from anomaly_clustering.runs.false_alarms import check_false_alarms, why_coarse, why_none
@@ -143,7 +143,7 @@ def assign_to_run(
             *what_is_proposed(later, found, decisions),
         ]
         told, told_otherwise = _metadata_of(folder, run, before, later, asked, metadata or {})
-        _write(folder, run, later, found, decisions, rows, told, kept)
+        _write(folder, run, later, found, fitted, decisions, rows, told, kept)
         return Assigned(rows, [*notices, *told_otherwise])
 
 
@@ -214,6 +214,7 @@ def _write(
     run: StoredRun,
     later: LaterImages,
     found: Assignment,
+    fitted: Fitted,
     decisions: Decisions,
     rows: Sequence[Mapping[str, object]],
     metadata: Mapping[Path, Metadata],
@@ -236,26 +237,27 @@ def _write(
             write_metadata(new, metadata)
         shown = [content for content, finding in zip(later.digests, found.finding, strict=True) if finding]
         given = given_to_page(run, [*run.digests, *shown], decisions)
-        drawn = _drawn(run, later, found, decisions)
+        drawn = _drawn(run, later, found, fitted, decisions)
         draw_report(new, run, kept, drawn, home=folder, given=given, metadata=metadata)
     # The page that was here may still be open.
     remove_sheets(folder, keep=before | sheets_of(folder / PAGE))
 
 
-def _drawn(run: StoredRun, later: LaterImages, found: Assignment, decisions: Decisions) -> AssignedImages:
+def _drawn(
+    run: StoredRun, later: LaterImages, found: Assignment, fitted: Fitted, decisions: Decisions
+) -> AssignedImages:
     """The later images as the report shows them, but for those without a finding."""
     assert run.embeddings is not None
     # Each goes with the image of the run that it is most like, of its own cluster if that has any.
-    nearest = np.empty(len(found.labels), dtype=np.int64)
-    has_some = np.isin(found.labels, decisions.labels)
-    for label in np.unique(found.labels):
-        asked = found.labels == label
-        among = np.flatnonzero(decisions.labels == label) if has_some[asked][0] else np.arange(len(run.paths))
-        nearest[asked] = among[most_like(later.embeddings[asked], run.embeddings[among])]
+    of_run, shown = {name: i for i, name in enumerate(told_apart(run.digests))}, found.finding
+    nearest = np.array([of_run.get(fitted.digests[i], -1) for i in found.nearest], dtype=np.int64)
+    nearest[shown] = most_like_of_its_own(
+        later.embeddings[shown], found.labels[shown], run.embeddings, decisions.labels, nearest[shown]
+    )
     groups = groups_of(later, found, decisions)
     own = np.where(found.unknown, groups, found.labels)
     # A cluster that a person made of later images has none of the run.
-    follows = ~found.unknown & has_some
+    follows = ~found.unknown & np.isin(found.labels, decisions.labels)
     return _of(
         AssignedImages(
             paths=later.paths,
