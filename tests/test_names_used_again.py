@@ -225,11 +225,13 @@ def test_a_run_whose_photos_are_gone_goes_on_as_it_was(make_image: MakeImage, ca
     Path("flat").rename("away")
     make_image(Path("in/b.png"), 2, seed=31)
     capsys.readouterr()
-    main(["assign", "in", "--run", "run"])
+    main(["assign", "in", "--run", "run", "--images", ".", "--images", "away"])
+    said = " ".join(capsys.readouterr().out.split())
     assert (
         "none of the 15 images of the run, which the report shows, is there, 'flat/00.png' for one: it shows them "
-        in (" ".join(capsys.readouterr().out.split()))
+        in said
     )
+    assert "if they were moved, put them, or a link to their folder, where they were: --images names folders" in said
     page = (RUN / "report.html").read_text()
     assert "since their files are gone: 15 of the images of the run" in page
     for name in ("00.png", "14.png", "22.png"):
@@ -242,7 +244,11 @@ def test_a_run_whose_photos_are_gone_goes_on_as_it_was(make_image: MakeImage, ca
     page = (RUN / "report.html").read_text()
     assert "shown as small as they were kept, since their files are gone: 14 of the images of the run" in page
     assert "shown grey, since their files are gone: 1 of the images of the run" in page
-    # It goes on to grow, which is no damage.
+    # A link in the old place leads to them again; the archive goes on to grow, which is no damage.
+    Path("flat").symlink_to("away")
+    main(["assign", "in", "--run", "run"])
+    assert 'href="../flat/01.png"' in (RUN / "report.html").read_text()
+    Path("flat").unlink()
     Path("away").rename("flat")
     main(["assign", "in", "--run", "run"])
     assert [row["path"] for row in rows(RUN, "assigned.csv")] == ["in/a.png", "in/b.png"]

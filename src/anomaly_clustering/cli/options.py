@@ -229,7 +229,8 @@ def _add_report(parser: Parser) -> None:
         action="append",
         type=values.folder,
         metavar="DIR",
-        help="where images of the run may lie (default: this folder); may be given several times",
+        help="where images of the run may lie (default: this folder; what was moved is not looked for); may be given "
+        "several times",
     )
     add("--metadata", type=values.table, metavar="FILE", help="CSV with path, and time, batch, line, station or others")
     add("--skip-unreadable", action="store_true", help="list damaged files and go on without them")

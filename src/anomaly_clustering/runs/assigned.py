@@ -196,10 +196,14 @@ def _what_is_gone(run: StoredRun, kept: KeptPictures) -> list[str]:
         return []
     first = str(run.paths[0])
     gone = f"none of the {len(run.paths)} images of the run, which the report shows, is there, {first!r} for one"
-    way_out = "run the command where `anomaly-clustering cluster` was run"
+    way_out = (
+        "run the command where `anomaly-clustering cluster` was run, or, if they were moved, put them, or a link to "
+        "their folder, where they were: --images names folders where they may lie, and only that of `export` looks "
+        "there for what was moved"
+    )
     if not any(content in kept for content in run.digests):
         raise FileNotFoundError(f"{gone}; {way_out}")
-    return [f"{gone}: it shows them as small as they were kept; {way_out}, if they are there"]
+    return [f"{gone}: it shows them as small as they were kept; to have links to them again, {way_out}"]
 
 
 def _files_that_could_be_shown(before: LaterImages, seen: LaterImages) -> list[Path]:
