@@ -1,10 +1,10 @@
 """A word of the user in; the value of an option, or one line that says what is wrong with the word, out."""
 
 import argparse
-import math
 import os
 import shlex
 import shutil
+import sys
 from contextlib import suppress
 from datetime import time
 from pathlib import Path
@@ -59,12 +59,12 @@ def count(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Seconds between two looks."""
-    return _below(text, 86400, "the seconds between two looks are more than 0, such as 1")
+    return _below(text, 86400.0, "the seconds between two looks are more than 0, such as 1")
 
 
 def share(text: str) -> float:
     """A share between 0 and 1."""
-    return _below(text, 1, "the share of known images that may be flagged is between 0 and 1, such as 0.05")
+    return _below(text, 1.0, "the share of known images that may be flagged is between 0 and 1, such as 0.05")
 
 
 def command_words(text: str) -> list[str]:
@@ -129,7 +129,7 @@ def _folder_of(text: str, what: str, *, called: str = "") -> Path:
     return path
 
 
-def _whole(text: str, asked: str, *, least: int, most: float = math.inf) -> int:
+def _whole(text: str, asked: str, *, least: int, most: int = sys.maxsize) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"{asked}, got {text!r}")
     return int(text)
