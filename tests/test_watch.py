@@ -16,14 +16,13 @@ from conftest import MakeImage
 from test_update import make_other
 
 from anomaly_clustering.cli.main import main
-from anomaly_clustering.clustering.unknown import Ranking
 from anomaly_clustering.runs import journal
 from anomaly_clustering.runs.journal import read_journal
 from anomaly_clustering.runs.later_images import load_later
 from anomaly_clustering.runs.mark import Mark, strangers
 from anomaly_clustering.runs.run_away import ChangingError
 from anomaly_clustering.runs.store import load_run
-from anomaly_clustering.runs.watched import Watcher, watcher_of
+from anomaly_clustering.runs.watched import Watcher
 
 SMALL = ["--clusters", "3", "--image-size", "32", "--method", "paper"]
 OFTEN = ["--every", "0.02", "--false-alarms", "0.1"]
@@ -71,31 +70,6 @@ def test_each_file_is_assigned_once_as_assign_would_do_it(run: Path, make_image:
     assert after["in/b.png"] == watched[1]
     assert after["in/moved.png"]["p_value"] == watched[0]["p_value"]
     assert once(capsys) == []
-
-
-def test_of_a_copy_one_image_is_ranked_and_of_one_of_the_run_none(
-    run: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for i in range(3):
-        make_image(Path(f"in/{i}.png"), i, seed=30 + i)
-    shutil.copy("in/1.png", "copy.png")
-    shutil.copy("flat/00.png", "of_run.png")
-    ranked, p_values = [], Ranking.p_values
-    monkeypatch.setattr(
-        Ranking, "p_values", lambda self, new: (ranked.append(len(new.embeddings)), p_values(self, new))[1]
-    )
-    with watcher_of(run, None) as watcher:
-        for i in range(3):
-            watcher.take(Path(f"in/{i}.png"))
-        for name in ("copy.png", "of_run.png"):
-            watcher.take(Path(name))
-    assert ranked == [1, 1, 1, 1]
-    told = rows(run, "assigned.csv")[3:]
-    assert [row["same_as"] for row in told] == ["in/1.png", "flat/00.png"]
-    assert [bool(row["p_value"]) for row in told] == [True, False]
-    # The whole table, made anew, has the same rows.
-    main(["update", "in", "--run", "run"])
-    assert rows(run, "assigned.csv")[3:] == told
 
 
 def test_the_table_is_the_same_whether_watch_or_assign_took_the_files(run: Path, make_image: MakeImage, capsys) -> None:

@@ -1,6 +1,7 @@
-"""A folder that is watched by another way to write its path: a file is the same file."""
+"""An image that comes again under another path, as a copy or by another way to write it, is the same image."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from conftest import MakeImage
 from test_watch import OFTEN, run  # noqa: F401
 
 from anomaly_clustering.cli.main import main
+from anomaly_clustering.clustering.unknown import Ranking
+from anomaly_clustering.runs.watched import watcher_of
 
 
 def watched(capsys: pytest.CaptureFixture[str], folder: Path) -> tuple[list[dict[str, object]], str]:
@@ -46,3 +49,29 @@ def test_an_image_of_the_run_that_was_overwritten_is_refused_whatever_its_path(
         watched(capsys, Path("flat").resolve())
     assert end.value.code == 2
     assert "is not what it was when the run was made" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("run")
+def test_of_a_copy_one_image_is_ranked_and_of_one_of_the_run_none(
+    make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(3):
+        make_image(Path(f"in/{i}.png"), i, seed=30 + i)
+    shutil.copy("in/1.png", "copy.png")
+    shutil.copy("flat/00.png", "of_run.png")
+    ranked, p_values = [], Ranking.p_values
+    monkeypatch.setattr(
+        Ranking, "p_values", lambda self, new: (ranked.append(len(new.embeddings)), p_values(self, new))[1]
+    )
+    with watcher_of(Path("run"), None) as watcher:
+        for i in range(3):
+            watcher.take(Path(f"in/{i}.png"))
+        for name in ("copy.png", "of_run.png"):
+            watcher.take(Path(name))
+    assert ranked == [1, 1, 1, 1]
+    told = rows(Path("run"), "assigned.csv")[3:]
+    assert [row["same_as"] for row in told] == ["in/1.png", "flat/00.png"]
+    assert [bool(row["p_value"]) for row in told] == [True, False]
+    # The whole table, made anew, has the same rows.
+    main(["update", "in", "--run", "run"])
+    assert rows(Path("run"), "assigned.csv")[3:] == told
