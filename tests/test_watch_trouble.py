@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import select
+import shutil
 import subprocess
 import threading
 import time
@@ -167,6 +168,18 @@ def test_a_table_that_is_open_in_a_spreadsheet_is_said_once_and_written_when_it_
         assert "cannot be read or written to" not in said.err
     assert once(capsys) == []
     assert len(rows(Path("run"), "assigned.csv")) == 3
+
+
+def test_a_copy_is_told_of_a_file_that_still_holds_its_image(make_image: MakeImage, capsys: Said) -> None:
+    first = make_image(Path("in/a.png"), 1, seed=30)
+    copy = Path(shutil.copy(first, "in/b.png"))
+    once(capsys)
+    first.unlink()
+    with watched.watcher_of(Path("run"), 0.1) as watcher:
+        watcher.take(make_image(first, 2, seed=77))
+        row = watcher.take(Path(shutil.copy(copy, "in/c.png")))
+    assert row is not None
+    assert row["same_as"] == str(copy)
 
 
 def test_an_image_that_the_journal_has_twice_counts_once(make_image: MakeImage, capsys: Said) -> None:

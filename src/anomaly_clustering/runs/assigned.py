@@ -114,7 +114,7 @@ def assign_to_run(
         decisions = replace(decisions, false_alarms=share)
         asked = set(given)
         not_asked = [path for path in (*before.paths, *before.copies) if path not in asked and path.is_file()]
-        read = ReadFiles({**before.copies, **contents_of(run, before)}, before.signatures)
+        read = ReadFiles(before.read)
         there = {path: read.digest(path) for path in not_asked}
         seen_before = {*run.digests, *before.digests}
         swapped = {path: content for path, content in there.items() if content in seen_before}
@@ -123,10 +123,9 @@ def assign_to_run(
         contents = {**before.copies, **contents_of(run, seen)}
         check_given([*own, *_files_that_could_be_shown(before, seen)], places, contents=contents)
         check_same([path for path in own if path not in asked], contents_of(run, seen), read.digest)
-        later = embed_later(run, seen, given, share)
+        later = embed_later(run, seen, given, share, read.digest)
         came = {**read_times(folder), **before.times}
-        signatures = read.signatures_of({**later.copies, **contents_of(run, later)})
-        later = replace(later, times=times_to_keep(later.contents, came), signatures=signatures)
+        later = replace(later, times=times_to_keep(later.contents, came), read=read.now)
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         files = all_asked(run, later)
         of_files = assign([file.content for file in files], new, fitted, false_alarms=share)

@@ -1,6 +1,6 @@
 """Images and a run in; those that neither the run nor an earlier call has seen, embedded as the run did it, out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxtyping import Float
@@ -19,7 +19,13 @@ from anomaly_clustering.system.files import digest
 from anomaly_clustering.system.progress import tracked
 
 
-def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false_alarms: float) -> LaterImages:
+def embed_later(
+    run: StoredRun,
+    seen: LaterImages,
+    images: Sequence[Path],
+    false_alarms: float,
+    content_of: Callable[[Path], str] = digest,
+) -> LaterImages:
     """Embed those images that are neither of the run nor seen before; what has the same content is the same image.
 
     Args:
@@ -27,6 +33,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false
         seen: images that came after the run and were embedded before.
         images: files of the images that are asked for.
         false_alarms: share of good images that may be taken for findings, see `findings`.
+        content_of: SHA-256 of a file.
 
     Returns:
         All later images; what was moved is where it was found, and what was overwritten is named apart.
@@ -34,7 +41,7 @@ def embed_later(run: StoredRun, seen: LaterImages, images: Sequence[Path], false
     Raises:
         FileExistsError: an image has the path of one of the run, but another content.
     """
-    contents = {image: digest(image) for image in images}
+    contents = {image: content_of(image) for image in images}
     own = run.contents
     for image, content in contents.items():
         check_name(image, content, own)

@@ -16,14 +16,13 @@ from safetensors.numpy import save_file
 from anomaly_clustering.clustering.unknown import findings
 from anomaly_clustering.data.metadata import Metadata
 from anomaly_clustering.mic.recipe import NewImages
-from anomaly_clustering.runs.changing_files import Signature
 from anomaly_clustering.runs.file_names import LATER, WATCHED
 from anomaly_clustering.runs.journal import Entry, checked_heard, checked_times, read_journal, since
 from anomaly_clustering.runs.mark import check_unchanged
 from anomaly_clustering.runs.moved_images import still_holds
 from anomaly_clustering.runs.names_apart import apart
 from anomaly_clustering.runs.patch_scores import patch_scores
-from anomaly_clustering.runs.read_files import checked_signatures
+from anomaly_clustering.runs.read_files import Read, checked_read
 from anomaly_clustering.runs.store import StoredRun
 from anomaly_clustering.runs.untrusted import LATER_ARRAYS, check_later, checked_texts, read_arrays
 from anomaly_clustering.system.files import whole_file
@@ -46,10 +45,9 @@ class LaterImages:
         finding: whether they are more unusual than those of normal images are [K], as it was found when the image came.
         scores: how unusual each patch is [K, H, W]; None where the run knows of none.
         copies: other files that were found to hold one of these images, or one of the run: SHA-256 by path.
-        heard: how many entries of the journal these images have in them, and the SHA-256 of the last one; None where an
-            earlier version did not keep it.
+        heard: how many entries of the journal these images have in them, and the SHA-256 of the last one.
         times: when images were taken, as EXIF or their file told when a command had them: by SHA-256.
-        signatures: of files as they were when they held these images or those of the run, by path, see `ReadFiles`.
+        read: how files were when `assign` read them last, by path, see `ReadFiles`.
 
     Example:
         >>> import tempfile
@@ -72,7 +70,7 @@ class LaterImages:
     copies: Mapping[Path, str] = field(default_factory=dict)
     heard: tuple[int, str] = (0, "")
     times: Mapping[str, Metadata] = field(default_factory=dict)
-    signatures: Mapping[Path, Signature] = field(default_factory=dict)
+    read: Mapping[Path, Read] = field(default_factory=dict)
 
     @property
     def contents(self) -> dict[Path, str]:
@@ -177,8 +175,8 @@ class LaterImages:
         paths = [str(path) for path in self.paths]
         times = {content: (str(one.time), one.source) for content, one in self.times.items()}
         own = {"paths": paths, "digests": self.digests}
-        signatures = {str(path): one for path, one in self.signatures.items()}
-        names = json.dumps({**own, "copies": copies, "heard": self.heard, "times": times, "signatures": signatures})
+        read = {str(path): one for path, one in self.read.items()}
+        names = json.dumps({**own, "copies": copies, "heard": self.heard, "times": times, "read": read})
         arrays = {name: getattr(self, name) for name in ("embeddings", "mean_scores", "top_scores", "finding")}
         arrays["weights"] = self.weights.astype(np.float16)
         if self.scores is not None:
@@ -293,7 +291,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
             copies = dict(zip(files, checked_texts(others, "digests", like="paths"), strict=True))
             heard = checked_heard(names.get("heard", [0, ""]))
             times = checked_times(names.get("times", {}))
-            signatures = checked_signatures(names.get("signatures", {}))
+            read = checked_read(names.get("read", {}))
             # Of earlier versions.
             missing = {"top_scores": np.full((len(paths), 4), np.nan), "finding": np.ones(len(paths), dtype=bool)}
             arrays = missing | read_arrays(file, LATER_ARRAYS, len(paths))
@@ -306,7 +304,7 @@ def _stored(path: Path, run: StoredRun) -> LaterImages:
         for name in ("weights", "scores"):
             if name in arrays:
                 arrays[name] = arrays[name].astype(np.float32)
-        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard, times=times, signatures=signatures)
+        return LaterImages(paths, digests, **arrays, copies=copies, heard=heard, times=times, read=read)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}; delete it to assign images anew") from None
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from anomaly_clustering.runs.changing_files import Signature, signature
 from anomaly_clustering.system.files import digest
@@ -12,29 +13,40 @@ from anomaly_clustering.system.files import digest
 SETTLED = 10_000_000_000
 
 
+class Read(NamedTuple):
+    """A file as it was when it was read.
+
+    Attributes:
+        signature: see `signature`.
+        content: SHA-256 of the file.
+    """
+
+    signature: Signature
+    content: str
+
+
 @dataclass(frozen=True)
 class ReadFiles:
     """Files that were read before, and are read again where they have changed since.
 
     Attributes:
-        contents: SHA-256 of what files held when they were read last.
-        signatures: of these files then, see `signature`; those without one are read.
+        before: of each file how it was when it was read last; others are read.
+        now: of each file that was asked for how it is, but of those that were written to a moment ago.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "a.png"
         ...     _ = path.write_bytes(b"pixels")
-        ...     files = ReadFiles({path: "9f86"}, {path: signature(path)})
+        ...     files = ReadFiles({path: Read(signature(path), "9f86")})
         ...     before = files.digest(path)
         ...     _ = path.write_bytes(b"other pixels")
         ...     before, files.digest(path)[:4]
         ('9f86', '5085')
     """
 
-    contents: Mapping[Path, str]
-    signatures: Mapping[Path, Signature]
-    _now: dict[Path, tuple[Signature, str]] = field(default_factory=dict)
+    before: Mapping[Path, Read]
+    now: dict[Path, Read] = field(default_factory=dict)
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file.
@@ -45,41 +57,32 @@ class ReadFiles:
         Raises:
             OSError: it is gone, or cannot be read.
         """
-        now = signature(path)
-        content = self.contents.get(path) if self.signatures.get(path) == now else None
-        if content is None:
-            content = digest(path)
-        if time.time_ns() - now.changed > SETTLED:
-            self._now[path] = (now, content)
+        # Before it is read, which may take long.
+        looked, found, known = time.time_ns(), signature(path), self.before.get(path)
+        content = known.content if known and known.signature == found else digest(path)
+        if looked - found.changed > SETTLED:
+            self.now[path] = Read(found, content)
         return content
 
-    def signatures_of(self, contents: Mapping[Path, str]) -> dict[Path, Signature]:
-        """The signatures by which files need not be read again: of those that were asked for and are as is thought.
 
-        Args:
-            contents: SHA-256 of what each file is thought to hold by then.
-        """
-        return {path: now for path, (now, content) in self._now.items() if contents.get(path) == content}
-
-
-def checked_signatures(told: object) -> dict[Path, Signature]:
-    """Signatures out of a file that a stranger may have written.
+def checked_read(told: object) -> dict[Path, Read]:
+    """Files as they were read, out of a file that a stranger may have written.
 
     Args:
-        told: of each path three whole numbers.
+        told: of each path four whole numbers, and a SHA-256.
 
     Raises:
         ValueError: it tells nothing of the kind.
 
     Example:
-        >>> checked_signatures({"a.png": [6, 1772346600000000000, 42]})[Path("a.png")].size
-        6
+        >>> checked_read({"a.png": [[6, 1772346600000000000, 1772346600000000000, 42], "9f86"]})[Path("a.png")].content
+        '9f86'
     """
     found = {}
     for path, one in told.items() if isinstance(told, dict) else [("", told)]:
         match one:
-            case [int(size), int(changed), int(number)]:
-                found[Path(path)] = Signature(size, changed, number)
+            case [[int(size), int(changed), int(touched), int(number)], str(content)]:
+                found[Path(path)] = Read(Signature(size, changed, touched, number), content)
             case _:
                 raise ValueError(f"{str(one)[:60]!r} does not tell how a file was")
     return found

@@ -62,7 +62,7 @@ class _Known(NamedTuple):
     decisions: Decisions
     fitted: Fitted
     came: Embedded
-    """The images that have come, and whose cluster nobody has decided."""
+    """The images that have come and whose cluster nobody has decided, and those of the run that were taken out."""
     is_finding: dict[str, bool]
     """See `findings_of`."""
     places: dict[str, list[Path]]
@@ -321,8 +321,8 @@ class Watcher:
             with files_into(self.folder, mark) as added:
                 decisions.save(added)
         files = self._files()
-        own = first_files(run, later)
         later = later.seen_at({})
+        own = first_files(run, later)
         new, fitted = new_to(run, later, decisions), fitted_to(run, later, decisions)
         # What was recorded, and not yet written to the table, is so now.
         asked, neighbours = all_asked(run, later), Neighbours(NEIGHBOURS)
