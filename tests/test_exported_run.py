@@ -87,6 +87,17 @@ def test_an_image_that_was_overwritten_is_found_by_its_content_or_left_out_when_
     assert exported("plain") == exported("some")
 
 
+def test_where_no_labelled_image_is_left_the_way_out_is_told(
+    seen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("flat", "cam"):
+        Path(folder).rename(f"moved_{folder}")
+    capsys.readouterr()
+    said = refused([*EXPORT, "--out", "some", "--skip-missing"], capsys)
+    assert "no image is left to export" in said
+    assert "with --images, and the run with --run" in said
+
+
 def test_of_two_labelled_images_that_had_one_path_the_one_that_is_there_is_exported(
     seen: list[str], make_image: MakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,4 +166,4 @@ def order_of_leaves(report: Report) -> list[int]:
     places[leaves_list(report.tree) if len(report.tree) else [0]] = np.arange(report.num_leaves)
     below = places[[*range(report.num_leaves), *report.nearest]]
     mean = {int(k): below[report.labels == k].mean() for k in np.unique(report.labels)}
-    return sorted(mean, key=lambda k: (k == UNKNOWN, k not in report.groups, mean[k], k))
+    return sorted(mean, key=lambda k: (k == UNKNOWN, k not in report.proposed, mean[k], k))

@@ -131,6 +131,11 @@ def export(
 def _check_images(
     chosen: Sequence[Labelled], total: int, folders: Sequence[Path] | None, contents: Mapping[Path, str] | None
 ) -> None:
+    if not total:
+        raise ValueError(
+            "no image is left to export: the files of all that are labelled are gone, or hold others by now; name the "
+            "folder that they were moved to with --images, and the run with --run"
+        )
     if not chosen:
         raise ValueError(f"none of the {total} images has a label that is sure: name clusters in the report first")
     for image in chosen:

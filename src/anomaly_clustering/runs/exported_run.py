@@ -76,7 +76,7 @@ def _known(labels: Sequence[Labelled], contents: Mapping[Path, str]) -> dict[Pat
 
 
 def _places(sought: Mapping[Path, str], seen: Mapping[Path, str], folders: Sequence[Path]) -> dict[Path, Path]:
-    """The files that hold what is sought: its own, or where the run has seen it, or in the folders; each for one image.
+    """The files that hold what is sought: its own, or where the run has seen it, or in the folders.
 
     Args:
         sought: SHA-256 of images by their paths.

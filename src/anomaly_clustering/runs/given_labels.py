@@ -177,7 +177,7 @@ def _told(
 def _told_of_joined(joined: Mapping[int, Labelled]) -> list[str]:
     """What to know of proposed groups that images of the run were moved to; one of these for each."""
     return [
-        f"group {group} has no name yet, and is a cluster from now on, since images of the run were moved there, "
+        f"group {group} has no name yet, and is a cluster by these labels, since images of the run were moved there, "
         f"{str(row.path)!r} for one; name it in the report, or move them back to have it proposed still"
         for group, row in sorted(joined.items())
         if not row.label
@@ -208,7 +208,8 @@ def _told_of_undone(before: Mapping[str, str], rows: Mapping[str, Labelled], hel
     names = f"{are} gone, {min(gone)!r} for one; " if gone else ""
     return [
         f"these labels differ from the ones given before on {counted(len(changed), 'image')}, {str(changed[0])!r} for "
-        f"one; {names}if another person gave those, give that file again, and label on in the report that it leaves"
+        f"one; {names}if another person gave those, give that file to `update` again, and label on in the report that "
+        "it leaves"
     ]
 
 

@@ -178,7 +178,7 @@ function inTheirOrder(labels) {
   const mean = (images) => images.reduce((sum, i) => sum + leafPlaces[run.leaves[i]], 0) / images.length;
   const places = new Map([...labels.images].map(([cluster, images]) => [cluster, mean(images)]));
   const byPlace = (a, b) => places.get(a) - places.get(b);
-  const last = (cluster) => cluster === UNKNOWN, first = (cluster) => run.groups.includes(cluster);
+  const last = (cluster) => cluster === UNKNOWN, first = (cluster) => run.proposed.includes(cluster);
   return [...places.keys()].sort((a, b) => last(a) - last(b) || first(b) - first(a) || byPlace(a, b) || a - b);
 }
 
