@@ -114,8 +114,8 @@ def assign(
 
     Args:
         digests: of the images that are asked for; time grows with how many of them are not of the run.
-        new: those of them that are not of the run, and all others that came after it: what has a finding counts for the
-            mean from which unusual images are seen, asked for or not.
+        new: those of them that are in no cluster of the run, and all others that are in none: what has a finding counts
+            for the mean from which unusual images are seen, asked for or not.
         fitted: the run.
         false_alarms: share of known images that may be taken for unknown, see `nearest_clusters`.
         neighbours: see `nearest_clusters`.
