@@ -42,7 +42,7 @@ class ReadFiles:
         ...     before = files.digest(path)
         ...     _ = path.write_bytes(b"other pixels")
         ...     before, files.digest(path)[:4]
-        ('9f86', '5085')
+        ('9f86', '0bb6')
     """
 
     before: Mapping[Path, Read]
