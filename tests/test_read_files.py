@@ -110,7 +110,7 @@ def test_what_was_written_a_moment_ago_is_read_again(tmp_path: Path, read: list[
     assert files.now == {}
     aged(path)
     assert files.digest(path) == content
-    assert files.now == {path: Read(signature(path), content)}
+    assert files.now == {path: Read(signature(path), path.stat().st_ctime_ns, content)}
     read.clear()
     assert ReadFiles(files.now).digest(path) == content
     assert read == []
@@ -122,7 +122,7 @@ def test_what_was_written_a_moment_ago_is_read_again(tmp_path: Path, read: list[
 
 
 @pytest.mark.parametrize(
-    "told", [[], {"a.png": [1, "9f86"]}, {"a.png": [[1, 2, 3], "9f86"]}, {"a.png": [[1, 2, 3, 4], 5]}]
+    "told", [[], {"a.png": [1, "9f86"]}, {"a.png": [[1, 2, 3], "9f86"]}, {"a.png": [[1, 2, 3], 4, 5]}]
 )
 def test_what_a_stranger_says_of_files_is_checked(told: object) -> None:
     with pytest.raises(ValueError, match="does not tell how a file was"):

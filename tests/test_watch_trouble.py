@@ -182,6 +182,12 @@ def test_a_copy_is_told_of_a_file_that_still_holds_its_image(make_image: MakeIma
     assert row["same_as"] == str(copy)
 
 
+def test_a_run_whose_permissions_a_backup_sets_is_the_same(make_image: MakeImage) -> None:
+    with watched.watcher_of(Path("run"), 0.1) as watcher:
+        Path("run/run.safetensors").chmod(0o600)
+        assert watcher.take(make_image(Path("in/a.png"), 1, seed=30)) is not None
+
+
 def test_an_image_that_the_journal_has_twice_counts_once(make_image: MakeImage, capsys: Said) -> None:
     make_image(Path("in/a.png"), 1, seed=30)
     once(capsys)

@@ -14,14 +14,12 @@ class Signature(NamedTuple):
 
     Attributes:
         size: in bytes.
-        changed: when it was written to, in nanoseconds; a program may set it.
-        touched: when the file system last changed anything of it, which none can; on Windows when it was made.
+        changed: when it was written to, in nanoseconds.
         number: that the file system has for it.
     """
 
     size: int
     changed: int
-    touched: int
     number: int
 
 
@@ -39,7 +37,7 @@ def signature(path: Path) -> Signature:
         True
     """
     found = os.stat(path)
-    return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    return Signature(found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def gone_from(places: Sequence[Path], content: str) -> dict[Path, str]:

@@ -18,10 +18,13 @@ class Read(NamedTuple):
 
     Attributes:
         signature: see `signature`.
+        touched: when the file system last changed anything of it, in nanoseconds, which no program can set back; on
+            Windows when it was made.
         content: SHA-256 of the file.
     """
 
     signature: Signature
+    touched: int
     content: str
 
 
@@ -38,7 +41,7 @@ class ReadFiles:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "a.png"
         ...     _ = path.write_bytes(b"pixels")
-        ...     files = ReadFiles({path: Read(signature(path), "9f86")})
+        ...     files = ReadFiles({path: Read(signature(path), path.stat().st_ctime_ns, "9f86")})
         ...     before = files.digest(path)
         ...     _ = path.write_bytes(b"other pixels")
         ...     before, files.digest(path)[:4]
@@ -58,10 +61,11 @@ class ReadFiles:
             OSError: it is gone, or cannot be read.
         """
         # Before it is read, which may take long.
-        looked, found, known = time.time_ns(), signature(path), self.before.get(path)
-        content = known.content if known and known.signature == found else digest(path)
+        looked, found, touched = time.time_ns(), signature(path), path.stat().st_ctime_ns
+        known = self.before.get(path)
+        content = known.content if known and known[:2] == (found, touched) else digest(path)
         if looked - found.changed > SETTLED:
-            self.now[path] = Read(found, content)
+            self.now[path] = Read(found, touched, content)
         return content
 
 
@@ -69,20 +73,20 @@ def checked_read(told: object) -> dict[Path, Read]:
     """Files as they were read, out of a file that a stranger may have written.
 
     Args:
-        told: of each path four whole numbers, and a SHA-256.
+        told: of each path three whole numbers, another one, and a SHA-256, as in `Read`.
 
     Raises:
         ValueError: it tells nothing of the kind.
 
     Example:
-        >>> checked_read({"a.png": [[6, 1772346600000000000, 1772346600000000000, 42], "9f86"]})[Path("a.png")].content
+        >>> checked_read({"a.png": [[6, 1772346600000000000, 42], 1772346600000000000, "9f86"]})[Path("a.png")].content
         '9f86'
     """
     found = {}
     for path, one in told.items() if isinstance(told, dict) else [("", told)]:
         match one:
-            case [[int(size), int(changed), int(touched), int(number)], str(content)]:
-                found[Path(path)] = Read(Signature(size, changed, touched, number), content)
+            case [[int(size), int(changed), int(number)], int(touched), str(content)]:
+                found[Path(path)] = Read(Signature(size, changed, number), touched, content)
             case _:
                 raise ValueError(f"{str(one)[:60]!r} does not tell how a file was")
     return found
