@@ -75,3 +75,30 @@ def test_of_a_copy_one_image_is_ranked_and_of_one_of_the_run_none(
     # The whole table, made anew, has the same rows.
     main(["update", "in", "--run", "run"])
     assert rows(Path("run"), "assigned.csv")[3:] == told
+
+
+@pytest.mark.usefixtures("run")
+def test_a_copy_is_told_of_a_file_that_still_holds_its_image(
+    make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make_image(Path("in/a.png"), 1, seed=30)
+    copy = Path(shutil.copy(first, "in/b.png"))
+    watched(capsys, Path("in"))
+    first.unlink()
+    with watcher_of(Path("run"), 0.1) as watcher:
+        watcher.take(make_image(first, 2, seed=77))
+        row = watcher.take(Path(shutil.copy(copy, "in/c.png")))
+    assert row is not None
+    assert row["same_as"] == str(copy)
+
+
+@pytest.mark.usefixtures("run")
+def test_an_image_that_the_journal_has_twice_counts_once(
+    make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_image(Path("in/a.png"), 1, seed=30)
+    watched(capsys, Path("in"))
+    journal = Path("run/watched.jsonl")
+    journal.write_text(journal.read_text() * 2)
+    main(["assign", "in", "--run", "run", "--false-alarms", "0.1"])
+    assert [row["path"] for row in rows(Path("run"), "assigned.csv")] == ["in/a.png"]

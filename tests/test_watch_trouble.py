@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import select
-import shutil
 import subprocess
 import threading
 import time
@@ -170,31 +169,10 @@ def test_a_table_that_is_open_in_a_spreadsheet_is_said_once_and_written_when_it_
     assert len(rows(Path("run"), "assigned.csv")) == 3
 
 
-def test_a_copy_is_told_of_a_file_that_still_holds_its_image(make_image: MakeImage, capsys: Said) -> None:
-    first = make_image(Path("in/a.png"), 1, seed=30)
-    copy = Path(shutil.copy(first, "in/b.png"))
-    once(capsys)
-    first.unlink()
-    with watched.watcher_of(Path("run"), 0.1) as watcher:
-        watcher.take(make_image(first, 2, seed=77))
-        row = watcher.take(Path(shutil.copy(copy, "in/c.png")))
-    assert row is not None
-    assert row["same_as"] == str(copy)
-
-
 def test_a_run_whose_permissions_a_backup_sets_is_the_same(make_image: MakeImage) -> None:
     with watched.watcher_of(Path("run"), 0.1) as watcher:
         Path("run/run.safetensors").chmod(0o600)
         assert watcher.take(make_image(Path("in/a.png"), 1, seed=30)) is not None
-
-
-def test_an_image_that_the_journal_has_twice_counts_once(make_image: MakeImage, capsys: Said) -> None:
-    make_image(Path("in/a.png"), 1, seed=30)
-    once(capsys)
-    journal = Path("run/watched.jsonl")
-    journal.write_text(journal.read_text() * 2)
-    main(["assign", "in", "--run", "run", "--false-alarms", "0.1"])
-    assert [row["path"] for row in rows(Path("run"), "assigned.csv")] == ["in/a.png"]
 
 
 def test_a_run_that_was_replaced_while_the_users_command_was_called_gets_nothing_of_the_old_one(
